@@ -1,0 +1,97 @@
+"""Move a resting exit toward the market until it fills.
+
+A modify names its absolute target, so it may be repeated; the broker allows 25 per order.
+"""
+
+from decimal import Decimal
+
+from squareoff.core.commands import RequestReprice, TransmitModify
+from squareoff.core.facts import OrderModifySent
+from squareoff.core.inputs import PriceView, RepriceReady
+from squareoff.core.policy import MODIFICATIONS_MAX
+from squareoff.core.pricing import is_more_aggressive, protected_limit
+from squareoff.core.sending import urgency_of
+from squareoff.core.step import Step
+from squareoff.core.tracker import TrackedOrder
+from squareoff.domain.orders import OrderModification, OrderRole, OrderType
+from squareoff.domain.states import OrderState
+from squareoff.domain.time import seconds_to_ns
+
+_CHASEABLE = (OrderState.ACCEPTED, OrderState.WORKING, OrderState.PART_FILLED)
+
+
+def chase_resting_exits(step: Step) -> None:
+    """Want a new price for every exit that has rested for the chase interval."""
+    for order in step.tracker.exit_orders:
+        if not _is_chaseable(order):
+            continue
+        priced_at = step.pacing.of(order.client_order_id).priced_at_ns
+        if priced_at == 0:  # loaded after a restart: its clock starts now
+            priced_at = step.now.monotonic_ns
+            step.pace_order(order.client_order_id, priced_at_ns=priced_at)
+        if step.is_due(priced_at + seconds_to_ns(step.policy.chase_interval_seconds)):
+            target = order.live_broker_orders[0].broker_order_id
+            urgency = urgency_of(step, order)
+            step.command(RequestReprice(order.client_order_id, target, urgency))
+
+
+def _is_chaseable(order: TrackedOrder) -> bool:
+    return (
+        order.state in _CHASEABLE
+        and len(order.live_broker_orders) == 1
+        and not order.has_unresolved_send
+        and order.modifications < MODIFICATIONS_MAX
+    )
+
+
+def on_reprice_ready(step: Step, event: RepriceReady) -> None:
+    """Commit and want the modify if the new price is nearer to the market than the old one."""
+    order = step.tracker.order(event.client_order_id)
+    if order is None or order.role is not OrderRole.EXIT or not _is_chaseable(order):
+        return
+    step.pace_order(order.client_order_id, priced_at_ns=step.now.monotonic_ns)
+    target = _next_target(step, order, event.price)
+    if target is None:
+        return
+    order_type, limit_price = target
+    step.record(
+        OrderModifySent(
+            tracker_id=step.tracker.tracker_id,
+            client_order_id=order.client_order_id,
+            broker_order_id=event.broker_order_id,
+            modification=order.modifications + 1,
+            order_type=order_type,
+            limit_price=limit_price,
+        )
+    )
+    step.command(
+        TransmitModify(
+            OrderModification(
+                broker_order_id=event.broker_order_id,
+                client_order_id=order.client_order_id,
+                order_type=order_type,
+                order_quantity=order.order_quantity,
+                limit_price=limit_price,
+            )
+        )
+    )
+
+
+def _next_target(
+    step: Step, order: TrackedOrder, view: PriceView | None
+) -> tuple[OrderType, Decimal | None] | None:
+    """Return the next type and price, None to leave the order as it is."""
+    if order.modifications + 1 == MODIFICATIONS_MAX and step.policy.market_on_last_step:
+        return OrderType.MARKET, None
+    if view is None:
+        return None
+    limit = protected_limit(
+        step.tracker.instrument,
+        order.side,
+        view,
+        step=order.modifications + 1,
+        max_slippage_percent=step.policy.max_slippage_percent,
+    )
+    if not is_more_aggressive(order.side, limit, order.limit_price):
+        return None
+    return OrderType.LIMIT, limit

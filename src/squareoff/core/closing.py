@@ -1,0 +1,196 @@
+"""The end of an exit: confirm by the trade book, find who else closed, detect over-exits.
+
+Invariants:
+1. EXITED needs trades that add up to every fill we booked, read from the broker's own book.
+2. The exit price is the quantity-weighted average of exactly those trades (and of the foreign
+   trades that closed the rest).
+3. More closed than held freezes the position and calls a person; nothing is bought back.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from squareoff.core.commands import ReadBooks, TransmitCancel
+from squareoff.core.facts import (
+    ClosedExternally,
+    FillsConfirmed,
+    OrderCancelSent,
+    OverExitDetected,
+    PositionExited,
+    Severity,
+)
+from squareoff.core.inputs import BooksRead
+from squareoff.core.policy import BOOKS_DISAGREED_BEFORE_ALARM, ZERO_READINGS_NEEDED
+from squareoff.core.setbacks import escalate_exit
+from squareoff.core.step import Step
+from squareoff.core.tracker import BrokerOrder, PositionTracker, TrackedOrder
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.orders import OrderRole, TradeReport
+from squareoff.domain.prices import round_average_half_even
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
+
+_CANCEL_RETRY_SECONDS = 1.0
+_BOOKS_RETRY_SECONDS = 0.5
+CLOSED_EXTERNALLY = "closed_externally"
+
+
+def cancel_live_orders(step: Step, role: OrderRole) -> None:
+    """Want a cancel for everything of this role that can still fill at the broker."""
+    orders = step.tracker.exit_orders if role is OrderRole.EXIT else step.tracker.entry_orders
+    for order in orders:
+        for record in order.live_broker_orders:
+            if step.is_due(step.pacing.of(order.client_order_id).next_cancel_ns):
+                _cancel(step, order, record.broker_order_id)
+
+
+def _cancel(step: Step, order: TrackedOrder, broker_order_id: BrokerOrderId) -> None:
+    step.record(OrderCancelSent(step.tracker.tracker_id, order.client_order_id, broker_order_id))
+    next_ns = step.after(_CANCEL_RETRY_SECONDS)
+    step.pace_order(order.client_order_id, next_cancel_ns=next_ns)
+    step.wake_at(next_ns)
+    step.command(TransmitCancel(order.client_order_id, broker_order_id))
+
+
+def detect_over_exit(step: Step) -> None:
+    """Freeze the position and call a person if more was closed than was held."""
+    tracker = step.tracker
+    over = tracker.exited_quantity - tracker.quantity
+    if over <= tracker.over_exited_quantity:
+        return
+    step.record(OverExitDetected(tracker.tracker_id, over))
+    text = f"{over} units more were closed than were held; nothing is bought back by itself"
+    if tracker.intent is not None and tracker.intent.status.is_live:
+        escalate_exit(step, "over_exit", text)
+    else:
+        symbol = tracker.instrument.trading_symbol
+        step.alarm(Severity.CRITICAL, "over_exit", f"{symbol} ({tracker.tracker_id}): {text}")
+
+
+def confirm_when_closed(step: Step) -> None:
+    """Nothing is left to close: end what can still fill, then want the books read."""
+    if step.tracker.open_quantity > 0:
+        return
+    cancel_live_orders(step, OrderRole.EXIT)
+    if step.tracker.over_exited_quantity > 0:
+        return  # frozen: only a person ends it
+    if any(order.state.is_live for order in step.tracker.orders):
+        return
+    if step.is_due(step.pacing.next_books_ns):
+        step.command(ReadBooks())
+
+
+def on_books_read(step: Step, event: BooksRead) -> None:
+    """Confirm the close, or find out who else closed the position."""
+    intent = step.tracker.intent
+    if intent is None or not intent.status.is_live:
+        return
+    if event.trades is None:
+        step.pace(next_books_ns=step.after(_BOOKS_RETRY_SECONDS))
+        return
+    if step.tracker.open_quantity > 0:
+        _explain_flat_position(step, event)
+        if step.tracker.open_quantity > 0:
+            return
+    if not any(order.state.is_live for order in step.tracker.orders):
+        _confirm(step, event.trades)
+
+
+def _explain_flat_position(step: Step, event: BooksRead) -> None:
+    """Book a foreign close once enough flat readings stand and foreign trades account for it."""
+    tracker = step.tracker
+    if step.pacing.zero_readings < ZERO_READINGS_NEEDED or tracker.exit_leaves_quantity > 0:
+        return
+    assert event.trades is not None, "read before"
+    foreign = [
+        trade
+        for trade in event.trades
+        if trade.instrument_id == tracker.instrument.instrument_id
+        and trade.product_type is tracker.product_type
+        and trade.side is tracker.side.exit_order_side
+        and trade.broker_order_id not in event.own_broker_order_ids
+        and _is_after_opening(tracker, trade)
+    ]
+    quantity = sum(trade.quantity for trade in foreign)
+    if quantity - tracker.externally_closed_quantity < tracker.open_quantity:
+        return
+    price = round_average_half_even(_notional(foreign), quantity)
+    step.record(ClosedExternally(tracker.tracker_id, tracker.open_quantity, price))
+
+
+def _is_after_opening(tracker: PositionTracker, trade: TradeReport) -> bool:
+    # The broker's times have a grain of one second.
+    opened = tracker.created_at_ns - tracker.created_at_ns % NANOSECONDS_PER_SECOND
+    return trade.exchange_time_ns is None or trade.exchange_time_ns >= opened
+
+
+def _confirm(step: Step, trades: tuple[TradeReport, ...]) -> None:
+    by_order: dict[BrokerOrderId, list[TradeReport]] = {}
+    for trade in trades:
+        by_order.setdefault(trade.broker_order_id, []).append(trade)
+    filled = [
+        (order, record)
+        for order in step.tracker.orders
+        for record in order.broker_orders
+        if order.role is OrderRole.EXIT and record.cumulative_quantity > 0
+    ]
+    if not all(_agrees(record, by_order.get(record.broker_order_id, ())) for _, record in filled):
+        _note_disagreement(step)
+        return
+    for order, record in filled:
+        _record_confirmed(step, order, record, by_order[record.broker_order_id])
+    detect_over_exit(step)
+    if step.tracker.over_exited_quantity == 0:
+        _exit(step, [t for _, r in filled for t in by_order[r.broker_order_id]])
+
+
+def _agrees(record: BrokerOrder, trades: Iterable[TradeReport]) -> bool:
+    """Trades may run ahead of the record, never behind it."""
+    return sum(trade.quantity for trade in trades) >= record.cumulative_quantity
+
+
+def _note_disagreement(step: Step) -> None:
+    disagreed = step.pacing.books_disagreed + 1
+    step.pace(books_disagreed=disagreed, next_books_ns=step.after(_BOOKS_RETRY_SECONDS))
+    if disagreed == BOOKS_DISAGREED_BEFORE_ALARM:
+        step.alarm(
+            Severity.WARNING,
+            "fills_unconfirmed",
+            f"{step.tracker.instrument.trading_symbol} ({step.tracker.tracker_id}) is closed by "
+            "the order stream, but the broker's trade book does not show all fills yet; "
+            "asking goes on.",
+        )
+
+
+def _record_confirmed(
+    step: Step, order: TrackedOrder, record: BrokerOrder, trades: list[TradeReport]
+) -> None:
+    quantity = sum(trade.quantity for trade in trades)
+    step.record(
+        FillsConfirmed(
+            tracker_id=step.tracker.tracker_id,
+            client_order_id=order.client_order_id,
+            broker_order_id=record.broker_order_id,
+            cumulative_quantity=quantity,
+            average_price=round_average_half_even(_notional(trades), quantity),
+        )
+    )
+
+
+def _notional(trades: Iterable[TradeReport]) -> Decimal:
+    return sum((trade.quantity * trade.price for trade in trades), Decimal(0))
+
+
+def _exit(step: Step, trades: list[TradeReport]) -> None:
+    tracker = step.tracker
+    closed = sum(trade.quantity for trade in trades) + tracker.externally_closed_quantity
+    notional = _notional(trades) + tracker.externally_closed_notional
+    gain = (notional - closed * tracker.entry_price) * tracker.side.sign
+    reason = step.intent.reason if trades else CLOSED_EXTERNALLY
+    step.record(
+        PositionExited(
+            tracker_id=tracker.tracker_id,
+            exit_price=round_average_half_even(notional, closed),
+            realized_pnl=gain.quantize(Decimal("0.01")),
+            exit_reason=reason,
+        )
+    )

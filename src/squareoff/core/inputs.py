@@ -1,0 +1,187 @@
+"""What the outside tells a tracker: the closed list of inputs of `core.exit_protocol.decide`."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId
+from squareoff.domain.orders import BrokerPosition, OrderReport, TradeReport
+from squareoff.domain.prices import PriceUnits
+from squareoff.domain.rules import RuleSet, Trigger
+from squareoff.domain.states import BlockReason
+
+
+@dataclass(frozen=True, slots=True)
+class PriceView:
+    """A usable price for an exit, rupees; `source` names who gave it, `age_seconds` its age."""
+
+    last_traded_price: Decimal
+    best_bid: Decimal | None
+    best_ask: Decimal | None
+    source: str
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExitAsked:
+    """A rule fired or a person asked. Validated before; `intent_id` is fresh."""
+
+    intent_id: IntentId
+    reason: str
+    trigger: Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class ExitHindered:
+    """Orders cannot go out now: market closed, token dead, kill switch."""
+
+    reason: BlockReason
+    text: str
+    retry_after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsRead:
+    """A reading of the broker's positions; None where it failed (never the same as flat).
+
+    `others_leaves` is what other live exits of ours on the same key may still close;
+    `reconciled_age_seconds` is None where nothing was ever reconciled.
+    """
+
+    positions: tuple[BrokerPosition, ...] | None
+    others_leaves: int
+    reconciled_age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PermitGranted:
+    """Rate budget and breaker let this order go now; `price` is None where no source had one."""
+
+    client_order_id: ClientOrderId
+    price: PriceView | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendAccepted:
+    """The broker's order system took it; the id is None where the gateway gave none."""
+
+    broker_order_id: BrokerOrderId | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendRefused:
+    """A parsable refusal."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendNotMade:
+    """Proved: nothing left or nothing was taken in. `reason` says what stands in the way."""
+
+    reason: BlockReason
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendLost:
+    """May have taken effect."""
+
+    text: str
+
+
+SendAnswer = SendAccepted | SendRefused | SendNotMade | SendLost
+
+
+@dataclass(frozen=True, slots=True)
+class SendAnswered:
+    """The answer to one numbered send of one order."""
+
+    client_order_id: ClientOrderId
+    send_number: int
+    answer: SendAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSeen:
+    """A broker record or update of an order that is ours."""
+
+    client_order_id: ClientOrderId
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class SettleRead:
+    """One round of asking for an unknown order is over; what was found came before as `OrderSeen`.
+
+    `complete`: look-up, order book, trade book and positions were all read. `lacking`: none of them
+    holds an order of ours that we did not know. `steady_net_quantity` is the broker's net position
+    less all our known fills on the key.
+    """
+
+    client_order_id: ClientOrderId
+    complete: bool
+    lacking: bool
+    steady_net_quantity: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BooksRead:
+    """The trade book, None where it could not be read.
+
+    `own_broker_order_ids` are all orders of ours on the account, so that other trackers' fills are
+    not taken for somebody else's.
+    """
+
+    trades: tuple[TradeReport, ...] | None
+    own_broker_order_ids: frozenset[BrokerOrderId]
+
+
+@dataclass(frozen=True, slots=True)
+class RepriceReady:
+    """A modify may go now, with this price."""
+
+    client_order_id: ClientOrderId
+    broker_order_id: BrokerOrderId
+    price: PriceView | None
+
+
+@dataclass(frozen=True, slots=True)
+class RulesSet:
+    """The owner set other rules."""
+
+    rules: RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class PeakReached:
+    """A better price was seen; the levels follow from the rules (price units)."""
+
+    peak_price: PriceUnits
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The time that a decision asked to be woken at has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """This process has just loaded the tracker: whatever was in flight before is unknown."""
+
+
+Input = (
+    ExitAsked
+    | ExitHindered
+    | PositionsRead
+    | PermitGranted
+    | SendAnswered
+    | OrderSeen
+    | SettleRead
+    | BooksRead
+    | RepriceReady
+    | RulesSet
+    | PeakReached
+    | Woke
+    | Recovered
+)

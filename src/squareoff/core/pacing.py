@@ -1,0 +1,48 @@
+"""What only this process knows of a tracker's waiting: monotonic instants and counts of readings.
+
+Nothing here is durable. After a restart it starts empty, which is always the slow, safe side: a
+quarantine begins anew and no absence reading made before the restart counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from squareoff.domain.ids import ClientOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPacing:
+    """Waiting of one order. All instants are monotonic nanoseconds; 0 means not yet."""
+
+    planned_at_ns: int = 0
+    unknown_since_ns: int = 0
+    next_look_up_ns: int = 0
+    look_ups: int = 0
+    lacking_readings: int = 0
+    last_lacking_ns: int = 0
+    lacking_net_quantity: int | None = None
+    priced_at_ns: int = 0
+    next_cancel_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """Waiting of one tracker."""
+
+    retry_at_ns: int = 0
+    next_positions_ns: int = 0
+    zero_readings: int = 0
+    next_books_ns: int = 0
+    books_disagreed: int = 0
+    orders: Mapping[ClientOrderId, OrderPacing] = field(default_factory=dict)
+
+    def of(self, client_order_id: ClientOrderId) -> OrderPacing:
+        """Return one order's pacing, a fresh one where none was kept."""
+        return self.orders.get(client_order_id, _FRESH)
+
+    def with_order(self, client_order_id: ClientOrderId, pacing: OrderPacing) -> "Pacing":
+        """Return a copy with one order's pacing replaced."""
+        return replace(self, orders={**self.orders, client_order_id: pacing})
+
+
+_FRESH = OrderPacing()

@@ -1,0 +1,46 @@
+"""The numbers that the exit protocol decides with. Each can be set; each default says whence."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from squareoff.domain.orders import OrderType
+
+ABSENCE_READING_SPACING_SECONDS = 1.0
+"""Absence readings count only this far apart: two readings of one lagging replica are one."""
+
+LOOK_UP_DELAYS_SECONDS = (0.3, 0.7, 1.5, 3.0, 5.0)
+"""Pauses before each question about an unknown order (dhanhq-v2.md 2.3); the last one repeats."""
+
+MODIFICATIONS_MAX = 25
+"""The broker's own limit per order (dhanhq-v2.md 9.1)."""
+
+RETRY_DELAYS_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pauses after failed attempts and blocks, by number of failures; the last one repeats."""
+
+ZERO_READINGS_NEEDED = 3
+"""Readings of a flat position, a second apart, before trades are asked who closed it."""
+
+MISSING_READINGS_BEFORE_BLOCK = 8
+"""Flat readings that no trade explains before a person is told."""
+
+BOOKS_DISAGREED_BEFORE_ALARM = 20
+"""Readings of the trade book that lag behind the order's fills before a person is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPolicy:
+    """Settings of the exit protocol, in seconds and percent.
+
+    `quarantine_seconds` is how long an unknown order stays unknown at the least; `readings` how
+    many spaced, complete readings must lack it. `reconciled_age_seconds_max`: up to this age the
+    last reconciliation may stand in for unreadable positions.
+    """
+
+    order_type: OrderType = OrderType.LIMIT
+    chase_interval_seconds: float = 2.0
+    max_slippage_percent: Decimal = Decimal(5)
+    market_on_last_step: bool = False
+    quarantine_seconds: float = 10.0
+    readings: int = 3
+    attempts_max: int = 10
+    reconciled_age_seconds_max: float = 60.0

@@ -1,0 +1,72 @@
+"""The protection price of a marketable limit exit.
+
+From the best price on the other side where the view has one, else the last traded price; off by a
+protection percentage that widens with every step up to the configured slippage; on the tick grid;
+inside the circuit limits. Source of the slabs: dhanhq-v2.md 2.4 (Dhan's option table of 2024-06,
+OpenAlgo's generic figures for equity and futures).
+"""
+
+from decimal import Decimal
+
+from squareoff.core.inputs import PriceView
+from squareoff.domain.instruments import Instrument
+from squareoff.domain.orders import Side
+from squareoff.domain.prices import round_to_tick_down, round_to_tick_up
+
+_OPTION_SLABS = (
+    (Decimal(50), Decimal(20)),
+    (Decimal(200), Decimal(10)),
+    (Decimal(1000), Decimal(5)),
+)
+_OPTION_PERCENT_ABOVE = Decimal(2)
+_GENERIC_SLABS = ((Decimal(100), Decimal(2)), (Decimal(500), Decimal(1)))
+_GENERIC_PERCENT_ABOVE = Decimal("0.5")
+_HUNDRED = Decimal(100)
+
+
+def protection_percent(instrument: Instrument, price: Decimal) -> Decimal:
+    """Return the first step's distance in percent for an instrument at `price` rupees."""
+    is_option = instrument.instrument_type.startswith("OPT")
+    slabs = _OPTION_SLABS if is_option else _GENERIC_SLABS
+    for bound, percent in slabs:
+        if price <= bound:
+            return percent
+    return _OPTION_PERCENT_ABOVE if is_option else _GENERIC_PERCENT_ABOVE
+
+
+def protected_limit(
+    instrument: Instrument,
+    side: Side,
+    view: PriceView,
+    *,
+    step: int,
+    max_slippage_percent: Decimal,
+) -> Decimal:
+    """Return the limit price in rupees for an exit of `side`.
+
+    Args:
+        step: 0 for the first price, one more with every chase; widens the distance.
+    """
+    touch = view.best_bid if side is Side.SELL else view.best_ask
+    reference = touch if touch is not None else view.last_traded_price
+    percent = min(protection_percent(instrument, reference) * (step + 1), max_slippage_percent)
+    if side is Side.SELL:
+        price = round_to_tick_down(reference * (1 - percent / _HUNDRED), instrument.tick_size)
+        floor = _inside(instrument.lower_circuit, instrument.tick_size, up=True)
+        return max(price, floor or instrument.tick_size)
+    price = round_to_tick_up(reference * (1 + percent / _HUNDRED), instrument.tick_size)
+    ceiling = _inside(instrument.upper_circuit, instrument.tick_size, up=False)
+    return price if ceiling is None else min(price, ceiling)
+
+
+def _inside(circuit: Decimal | None, tick_size: Decimal, *, up: bool) -> Decimal | None:
+    if circuit is None or circuit <= 0:
+        return None
+    return round_to_tick_up(circuit, tick_size) if up else round_to_tick_down(circuit, tick_size)
+
+
+def is_more_aggressive(side: Side, new: Decimal, old: Decimal | None) -> bool:
+    """Say whether `new` is nearer to (or further through) the market than `old`."""
+    if old is None:
+        return True
+    return new < old if side is Side.SELL else new > old

@@ -1,0 +1,141 @@
+"""From a planned order to its answer: permits, `OrderSent`, and what an answer proves."""
+
+from decimal import Decimal
+
+from squareoff.core.commands import RequestPermit, TransmitOrder
+from squareoff.core.facts import (
+    OrderAccepted,
+    OrderNotSent,
+    OrderOutcomeLost,
+    OrderRefused,
+    OrderSent,
+)
+from squareoff.core.inputs import (
+    PermitGranted,
+    PriceView,
+    SendAccepted,
+    SendAnswered,
+    SendLost,
+    SendNotMade,
+    SendRefused,
+)
+from squareoff.core.policy import LOOK_UP_DELAYS_SECONDS
+from squareoff.core.pricing import protected_limit
+from squareoff.core.setbacks import block_exit, note_ended_exit
+from squareoff.core.step import Step, retry_delay_seconds
+from squareoff.core.tracker import TrackedOrder
+from squareoff.domain.orders import OrderRequest, OrderRole, OrderType
+from squareoff.domain.rules import Urgency
+from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
+
+_UNREACHABLE_RETRY_SECONDS_MAX = 5.0
+"""A broker that cannot be reached is tried at least this often while an exit waits."""
+
+
+def urgency_of(step: Step, order: TrackedOrder) -> Urgency:
+    """Return how urgent this order is."""
+    if order.role is OrderRole.ENTRY or step.tracker.intent is None:
+        return Urgency.ENTRY
+    return Urgency.of_rule(step.tracker.intent.trigger.rule)
+
+
+def request_permits(step: Step) -> None:
+    """Want a permit for every planned order."""
+    for order in step.tracker.orders:
+        if order.state is OrderState.PLANNED:
+            risk = Decimal(order.order_quantity) * step.tracker.entry_price
+            step.command(RequestPermit(order.client_order_id, urgency_of(step, order), risk))
+
+
+def on_permit_granted(step: Step, event: PermitGranted) -> None:
+    """Commit the send and want the bytes out; a permit that came too late does nothing."""
+    order = step.tracker.order(event.client_order_id)
+    if order is None or order.state is not OrderState.PLANNED or not _is_wanted(step, order):
+        return
+    order_type, limit_price, source = _price(step, order, event.price)
+    number = len(order.sends) + 1
+    step.record(
+        OrderSent(
+            step.tracker.tracker_id, order.client_order_id, number, order_type, limit_price, source
+        )
+    )
+    step.pace_order(order.client_order_id, priced_at_ns=step.now.monotonic_ns)
+    step.command(
+        TransmitOrder(
+            number,
+            OrderRequest(
+                client_order_id=order.client_order_id,
+                key=step.tracker.key,
+                side=order.side,
+                order_type=order_type,
+                order_quantity=order.order_quantity,
+                limit_price=limit_price,
+            ),
+        )
+    )
+
+
+def _is_wanted(step: Step, order: TrackedOrder) -> bool:
+    if order.role is OrderRole.ENTRY:
+        return step.tracker.status is PositionStatus.PENDING
+    intent = step.tracker.intent
+    fits = step.tracker.exit_leaves_quantity <= step.tracker.open_quantity
+    return intent is not None and intent.status is IntentStatus.OPEN and fits
+
+
+def _price(
+    step: Step, order: TrackedOrder, view: PriceView | None
+) -> tuple[OrderType, Decimal | None, str]:
+    """Return type, limit price and the price's source.
+
+    With no usable price from anywhere the order goes as MARKET, which the broker itself turns into
+    a protected limit (dhanhq-v2.md 2.4): an exit not sent is the greater harm.
+    """
+    if order.role is OrderRole.ENTRY and order.limit_price is not None:
+        return order.order_type, order.limit_price, "owner"
+    if order.order_type is OrderType.MARKET or view is None:
+        return OrderType.MARKET, None, "none" if view is None else view.source
+    limit = protected_limit(
+        step.tracker.instrument,
+        order.side,
+        view,
+        step=0,
+        max_slippage_percent=step.policy.max_slippage_percent,
+    )
+    return OrderType.LIMIT, limit, view.source
+
+
+def on_send_answered(step: Step, event: SendAnswered) -> None:
+    """Record what the answer to one send proves."""
+    before = step.tracker.order(event.client_order_id)
+    if before is None:
+        return
+    send = next((s for s in before.sends if s.number == event.send_number), None)
+    if send is None or send.outcome.is_resolved:
+        return
+    tracker_id, order_id, number = step.tracker.tracker_id, event.client_order_id, send.number
+    match event.answer:
+        case SendAccepted(broker_order_id):
+            step.record(OrderAccepted(tracker_id, order_id, number, broker_order_id))
+        case SendRefused(code, text):
+            step.record(OrderRefused(tracker_id, order_id, number, code, text))
+            note_ended_exit(step, before, code)
+        case SendNotMade(reason, text):
+            step.record(OrderNotSent(tracker_id, order_id, number, text))
+            _note_unreachable(step, before, reason, text)
+        case SendLost(text):
+            step.record(OrderOutcomeLost(tracker_id, order_id, number, text))
+            step.pace_order(
+                order_id,
+                unknown_since_ns=step.now.monotonic_ns,
+                next_look_up_ns=step.after(LOOK_UP_DELAYS_SECONDS[0]),
+                look_ups=0,
+                lacking_readings=0,
+            )
+
+
+def _note_unreachable(step: Step, before: TrackedOrder, reason: BlockReason, text: str) -> None:
+    intent = step.tracker.intent
+    if before.role is OrderRole.EXIT and intent is not None and intent.status is IntentStatus.OPEN:
+        pause = min(retry_delay_seconds(len(before.sends)), _UNREACHABLE_RETRY_SECONDS_MAX)
+        block_exit(step, reason, text, pause)

@@ -1,0 +1,1 @@
+"""What things are: immutable values and enums. Pure; imports the standard library only."""

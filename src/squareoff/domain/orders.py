@@ -1,0 +1,219 @@
+"""Orders as asked for and as reported, in our words (style.md names, FIX tags there)."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId
+from squareoff.domain.instruments import InstrumentId, PositionKey, ProductType
+
+
+class Side(str, Enum):
+    """Side of an order (FIX 54)."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> "Side":
+        """The other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class PositionSide(str, Enum):
+    """Direction of a held position."""
+
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+    @property
+    def sign(self) -> int:
+        """+1 for long, -1 for short."""
+        return 1 if self is PositionSide.LONG else -1
+
+    @property
+    def entry_order_side(self) -> Side:
+        """The order side that opens this position."""
+        return Side.BUY if self is PositionSide.LONG else Side.SELL
+
+    @property
+    def exit_order_side(self) -> Side:
+        """The order side that closes this position: a short closes by BUY."""
+        return self.entry_order_side.opposite
+
+
+class OrderType(str, Enum):
+    """Order type (FIX 40), in the broker's words."""
+
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    STOP_LOSS = "STOP_LOSS"
+    STOP_LOSS_MARKET = "STOP_LOSS_MARKET"
+
+
+class OrderRole(str, Enum):
+    """What an order of ours is for; never read off BUY or SELL."""
+
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"
+
+
+class OrderOrigin(str, Enum):
+    """How an exit order came to be: placed for the exit, or converted from a resting stop."""
+
+    PLACED = "PLACED"
+    CONVERTED_STOP = "CONVERTED_STOP"
+
+
+class BrokerOrderStatus(str, Enum):
+    """Status words of the broker's order rows (dhanhq-v2.md 2.9), normalised to upper case."""
+
+    TRANSIT = "TRANSIT"
+    PENDING = "PENDING"
+    PART_TRADED = "PART_TRADED"
+    TRADED = "TRADED"
+    CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    UNKNOWN = "UNKNOWN"
+    """A word we do not know: quantities count, the word decides nothing (I15)."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Say whether an order with this status can never fill again."""
+        return self in (
+            BrokerOrderStatus.TRADED,
+            BrokerOrderStatus.CANCELLED,
+            BrokerOrderStatus.REJECTED,
+            BrokerOrderStatus.EXPIRED,
+        )
+
+
+class ReportSource(str, Enum):
+    """Where a report was read."""
+
+    STREAM = "STREAM"
+    ORDER_BOOK = "ORDER_BOOK"
+    LOOKUP = "LOOKUP"
+    PLACEMENT = "PLACEMENT"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """One order to place. Quantity in whole units, prices in rupees on the tick grid.
+
+    `limit_price` is None only for MARKET; `stop_price` only for the stop types.
+    """
+
+    client_order_id: ClientOrderId
+    key: PositionKey
+    side: Side
+    order_type: OrderType
+    order_quantity: int
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderModification:
+    """A live order's new absolute target: `order_quantity` is the total, filled part included."""
+
+    broker_order_id: BrokerOrderId
+    client_order_id: ClientOrderId
+    order_type: OrderType
+    order_quantity: int
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementAnswer:
+    """The broker's order system accepted an order. The status is only a hint (dhanhq-v2.md 2.2)."""
+
+    broker_order_id: BrokerOrderId
+    status: BrokerOrderStatus
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """What a broker record or update says of one order at the broker.
+
+    `cumulative_quantity` is all filled so far; `average_price` is rupees over all fills, None where
+    the source gives none (0). `client_order_id` is None where the record carries no tag. Times are
+    UTC nanoseconds, one-second grain at this broker, None where absent.
+    """
+
+    broker_order_id: BrokerOrderId
+    client_order_id: ClientOrderId | None
+    status: BrokerOrderStatus
+    instrument_id: InstrumentId
+    product_type: ProductType
+    side: Side
+    order_quantity: int
+    cumulative_quantity: int
+    average_price: Decimal | None
+    limit_price: Decimal | None
+    reason: str
+    update_time_ns: int | None
+    source: ReportSource
+    raw_status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TradeReport:
+    """One fill from the broker's trade book. `exec_id` is the exchange's trade id."""
+
+    broker_order_id: BrokerOrderId
+    exec_id: str
+    instrument_id: InstrumentId
+    product_type: ProductType
+    side: Side
+    quantity: int
+    price: Decimal
+    exchange_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPosition:
+    """One row of the broker's positions: signed `net_quantity` in units, averages in rupees."""
+
+    instrument_id: InstrumentId
+    product_type: ProductType
+    net_quantity: int
+    buy_quantity: int
+    sell_quantity: int
+    buy_average: Decimal
+    sell_average: Decimal
+    trading_symbol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WalletSnapshot:
+    """Funds of the account in rupees."""
+
+    available_balance: Decimal
+    utilized_amount: Decimal
+    start_of_day_limit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One instrument of the broker's REST quote. Prices are rupees; None where absent."""
+
+    instrument_id: InstrumentId
+    last_traded_price: Decimal
+    last_trade_time_ns: int | None
+    best_bid: Decimal | None = None
+    best_ask: Decimal | None = None
+    lower_circuit: Decimal | None = None
+    upper_circuit: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerProfile:
+    """What the broker says of the token: when it ends (UTC ns, None if unreadable), segments."""
+
+    client_id: str
+    token_expires_ns: int | None
+    active_segments: str
+    data_plan_active: bool

@@ -1,0 +1,128 @@
+"""The states of the three machines. How one moves is `core.machines`; see docs/states.md."""
+
+from enum import Enum
+
+
+class PositionStatus(str, Enum):
+    """Where a tracked position stands."""
+
+    PENDING = "PENDING"
+    """Its entry order is placed, nothing has filled; ends by the first fill or the entry's end."""
+    ACTIVE = "ACTIVE"
+    """Held and watched; ends when an exit is claimed or somebody else closed it."""
+    EXITING = "EXITING"
+    """An exit intent is open; ends when all is closed and confirmed, or the intent is withdrawn."""
+    EXITED = "EXITED"
+    """Closed and confirmed by the broker's books; final."""
+    CANCELLED = "CANCELLED"
+    """The entry ended without any fill; final."""
+
+    @property
+    def is_final(self) -> bool:
+        """Say whether the position can never change again."""
+        return self in (PositionStatus.EXITED, PositionStatus.CANCELLED)
+
+
+class IntentStatus(str, Enum):
+    """Where the wish to close one position stands."""
+
+    OPEN = "OPEN"
+    """Being driven; ends closed, withdrawn, blocked or in a person's hands."""
+    BLOCKED = "BLOCKED"
+    """Waits for a named reason to lift and then goes on by itself; alarmed at once."""
+    DONE = "DONE"
+    """Everything it had to close is closed and confirmed; final."""
+    WITHDRAWN = "WITHDRAWN"
+    """Taken back with nothing live at the broker; final."""
+    NEEDS_HUMAN = "NEEDS_HUMAN"
+    """The bounded attempts are used up or the state is unsafe; a person must decide."""
+
+    @property
+    def is_live(self) -> bool:
+        """Say whether it still claims its position (at most one live intent per position, I1)."""
+        return self not in (IntentStatus.DONE, IntentStatus.WITHDRAWN)
+
+
+class OrderState(str, Enum):
+    """Where one order of ours stands (one slice of one attempt, or an entry)."""
+
+    PLANNED = "PLANNED"
+    """Decided and journalled; no byte has left."""
+    SENT = "SENT"
+    """Committed for sending; the first byte may leave from now on."""
+    ACCEPTED = "ACCEPTED"
+    """The broker's order system has it (HTTP 200, TRANSIT); not yet at the exchange."""
+    WORKING = "WORKING"
+    """Open at the exchange; can fill."""
+    PART_FILLED = "PART_FILLED"
+    """Filled in part; the rest can still fill."""
+    FILLED = "FILLED"
+    """Filled in full; final."""
+    REFUSED = "REFUSED"
+    """Refused in the answer to the call; it never existed at the exchange. Final."""
+    REJECTED = "REJECTED"
+    """Accepted first, then rejected by the broker's risk system or the exchange; final."""
+    CANCELLED = "CANCELLED"
+    """Ended by a cancel, ours or another's; may have fills. Final."""
+    EXPIRED = "EXPIRED"
+    """Its validity ended; may have fills. Final."""
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    """Sent, and no answer that can be trusted; never resent, the broker is asked."""
+    ABSENT = "ABSENT"
+    """Proved not to be at the broker (or never sent); may be sent again under the same id."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Say whether the order can never fill again, as far as its own record goes."""
+        return self in _TERMINAL_ORDER_STATES
+
+    @property
+    def is_live(self) -> bool:
+        """Say whether the order may still fill at the broker."""
+        return self in _LIVE_ORDER_STATES
+
+
+_TERMINAL_ORDER_STATES = frozenset(
+    {
+        OrderState.FILLED,
+        OrderState.REFUSED,
+        OrderState.REJECTED,
+        OrderState.CANCELLED,
+        OrderState.EXPIRED,
+        OrderState.ABSENT,
+    }
+)
+_LIVE_ORDER_STATES = frozenset(
+    {
+        OrderState.SENT,
+        OrderState.ACCEPTED,
+        OrderState.WORKING,
+        OrderState.PART_FILLED,
+        OrderState.OUTCOME_UNKNOWN,
+    }
+)
+
+
+class BlockReason(str, Enum):
+    """Why an exit waits. Each lifts by itself or by a person; see docs/errors.md."""
+
+    POSITIONS_UNREADABLE = "positions_unreadable"
+    """The broker's positions could not be read and the last reconciliation is too old."""
+    POSITION_MISSING = "position_missing"
+    """The broker shows no such position and no trade explains who closed it."""
+    NO_PRICE = "no_price"
+    """No usable price for a protected limit from memory, Redis or the broker's quote."""
+    BROKER_UNREACHABLE = "broker_unreachable"
+    """Orders cannot be delivered; retried with growing pauses."""
+    TOKEN_DEAD = "token_dead"
+    """The broker refuses the access token."""
+    MARKET_CLOSED = "market_closed"
+    """The exchange is not taking orders."""
+    REJECTED_TRANSIENT = "rejected_transient"
+    """The broker rejected the exit for a reason that may pass."""
+    REJECTED_PERMANENT = "rejected_permanent"
+    """The broker rejected the exit for a reason that a person must cure."""
+    KILL_SWITCH = "kill_switch"
+    """The kill switch stands at level `all`."""
+    RESERVED = "reserved"
+    """Other live exits of ours on the same position already use what the broker holds."""
