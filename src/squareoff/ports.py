@@ -15,7 +15,7 @@ from squareoff.core.change import Change
 from squareoff.core.facts import AccountFact, JournalEntry, Severity
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
-from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import (
     BrokerPosition,
     BrokerProfile,
@@ -41,6 +41,26 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the monotonic clock."""
+        ...
+
+
+class SessionCalendar(Protocol):
+    """When an exchange segment takes orders."""
+
+    def is_open(self, segment: ExchangeSegment, wall_ns: int) -> bool:
+        """Say whether orders can go out at this instant (UTC ns)."""
+        ...
+
+    def seconds_to_open(self, segment: ExchangeSegment, wall_ns: int) -> float:
+        """Return the time until the next session, 0 while open."""
+        ...
+
+
+class TokenRenewal(Protocol):
+    """Gets a living access token after the broker refused the present one."""
+
+    async def renew(self) -> bool:
+        """Say whether another token is in place now. Never raises for a failed renewal."""
         ...
 
 

@@ -121,6 +121,10 @@ class RuleSet:
     square_off_at: time | None = None
 
 
+NO_RULES = RuleSet()
+"""A position that only a person or a program closes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """What fired: the rule, its level and the price seen, with the tick's times (UTC ns).

@@ -1,0 +1,45 @@
+# Every target sets the project up first; nothing but make, sh, python3 and pip is assumed.
+# ARGS is passed on: make demo ARGS="--keep-running", make test ARGS="-k journal".
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Hash order is pinned so that a run can be repeated; set PYTHONHASHSEED to vary it.
+export PYTHONHASHSEED ?= 0
+
+PYTHON := .venv/bin/python
+STAMP := .venv/.set-up-from-lock
+TEST_WORKERS ?= 2
+ARGS ?=
+
+.PHONY: help setup demo test check format docs
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
+	  while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+
+setup: $(STAMP) ## Make .venv from uv.lock (done by every other target when needed)
+
+$(STAMP): uv.lock pyproject.toml scripts/setup.sh
+	@sh scripts/setup.sh $(STAMP)
+
+demo: $(STAMP) ## Rehearse the main job end to end against the broker simulator
+	@.venv/bin/squareoff demo $(ARGS)
+
+# Workers share nothing; tests of one service stay together (xdist_group, set in tests/conftest.py)
+# so that one throw-away server per service is started in a run.
+test: $(STAMP) ## Run all tests
+	@$(PYTHON) -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+
+check: $(STAMP) ## Run format, lint and type checks, then all tests
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@$(MAKE) --no-print-directory test
+
+format: $(STAMP) ## Format the code and apply safe lint fixes
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+docs: $(STAMP) ## Write the generated parts of docs/ again
+	@$(PYTHON) scripts/generate_docs.py

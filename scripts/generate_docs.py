@@ -1,0 +1,52 @@
+"""Write the generated parts of docs/ and README.md again (`make docs`).
+
+With `--check` nothing is written, and the exit status is 1 when something is out of date.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from generated_docs.markers import Generator, stale_files
+from generated_docs.state_machines import state_diagram, state_table
+from generated_docs.tables import (
+    class_table,
+    code_table,
+    command_table,
+    enum_table,
+    error_table,
+)
+
+PROJECT_FOLDER = Path(__file__).resolve().parents[1]
+
+GENERATORS: Mapping[str, Generator] = {
+    "state-diagram": state_diagram,
+    "state-table": state_table,
+    "enum": enum_table,
+    "errors": error_table,
+    "classes": class_table,
+    "codes": code_table,
+    "commands": command_table,
+}
+
+
+def documents() -> list[Path]:
+    """Return README.md and everything below docs/, in the order of their names."""
+    return [PROJECT_FOLDER / "README.md", *sorted((PROJECT_FOLDER / "docs").rglob("*.md"))]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check; return the exit status: 0 done, 1 out of date, 2 misused."""
+    if arguments not in ([], ["--check"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    stale = stale_files(documents(), GENERATORS)
+    for path, text in stale.items():
+        if not arguments:
+            path.write_text(text, encoding="utf-8")
+        print(f"{path.relative_to(PROJECT_FOLDER)}: {'out of date' if arguments else 'written'}")
+    return 1 if arguments and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

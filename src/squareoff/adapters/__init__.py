@@ -1,0 +1,1 @@
+"""How the world is reached: each port of `squareoff.ports` fulfilled with real parts."""

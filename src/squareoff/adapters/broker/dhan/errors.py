@@ -1,0 +1,169 @@
+"""Judge failed answers by one question: did the request take effect?
+
+Sources: dhanhq-v2.md 1.6 (token), 9.2 (body shapes), 9.3 and 9.4 (codes); design.md 4.6.
+
+Invariants:
+1. `sent = NO` needs the broker's own word or proof from the transport; a status code alone proves
+   it only for 401. A 429 of a write without a readable refusal stays unknown.
+2. Any 5xx, any redirect, any answer that is not the broker's JSON is unknown for a write,
+   whatever its text says.
+3. No message or text holds the access token.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from squareoff.adapters.broker.dhan.json_values import load_json
+from squareoff.adapters.broker.dhan.transport import HttpResponse, NotSent, TransportError
+from squareoff.domain.errors import (
+    BrokerError,
+    BrokerOutcomeUnknown,
+    BrokerProtocolError,
+    BrokerRateLimited,
+    BrokerRejected,
+    BrokerSessionExpired,
+    BrokerUnreachable,
+)
+
+STATIC_IP_CODE = "static_ip"
+"""The code of `BrokerRejected` where the broker refuses the machine's address (1.5)."""
+
+RAW_TEXT_LENGTH_MAX = 2_000
+"""How much of an answer an error keeps; a page of HTML tells no more after that."""
+
+_MESSAGE_TEXT_LENGTH_MAX = 300
+_TOKEN_DEAD_CODES = frozenset({"DH-901", "807", "809"})
+_RATE_CODES = frozenset({"DH-904", "805"})
+_HTTP_UNAUTHORIZED = 401
+_HTTP_TOO_MANY = 429
+
+
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """What was asked: one phrase for messages (`place order sqx-...`), and whether it writes."""
+
+    what: str
+    is_write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the broker's own error body says."""
+
+    code: str
+    text: str
+
+
+def read_fault(body: bytes) -> Fault | None:
+    """Return the broker's code and text, or None where the body is no error body of the broker.
+
+    Knows `{"errorCode", "errorMessage"}`, `{"status": "failed", "data": {"<code>": "text"}}` and
+    `{"errorCode", "internalErrorMessage"}` (9.2). A gateway's `{"status", "error", "path"}` and
+    HTML are not the broker's word.
+    """
+    content = load_json(body)
+    if not isinstance(content, dict):
+        return None
+    code = content.get("errorCode") or content.get("internalErrorCode")
+    if isinstance(code, str | int):
+        text = content.get("errorMessage") or content.get("internalErrorMessage") or ""
+        return Fault(str(code).strip().upper(), str(text).strip())
+    status = content.get("status")
+    if isinstance(status, str) and status.lower() in ("failed", "failure"):
+        return _fault_of_data(content.get("data"))
+    return None
+
+
+def _fault_of_data(entries: Any) -> Fault | None:
+    if isinstance(entries, dict) and len(entries) == 1:
+        code, text = next(iter(entries.items()))
+        if code.strip().isdigit():
+            return Fault(code.strip(), str(text).strip())
+    return None
+
+
+def error_from_transport(site: CallSite, error: TransportError) -> BrokerError:
+    """Return our error for a request without an answer."""
+    if isinstance(error, NotSent):
+        return BrokerUnreachable(f"{site.what}: nothing was sent, {error}")
+    return BrokerOutcomeUnknown(f"{site.what}: sent, but not answered, {error}")
+
+
+def error_from_response(site: CallSite, response: HttpResponse, secret: str) -> BrokerError:
+    """Return our error for an answer that is no success.
+
+    Args:
+        secret: the access token, removed from whatever text is kept.
+
+    Returns:
+        `BrokerSessionExpired`, `BrokerRateLimited`: sent = NO, by the broker's word.
+        `BrokerRejected`: a 4xx with the broker's own error body; its code is the broker's, or
+        `STATIC_IP_CODE`.
+        `BrokerOutcomeUnknown`, `BrokerProtocolError`: sent = MAYBE.
+    """
+    fault = read_fault(response.body)
+    status = response.status
+    raw = raw_text(response.body, secret)
+    code = fault.code if fault else ""
+    text = scrub(fault.text, secret) if fault else raw
+    said = f"HTTP {status} {code} {_shorten(text)}".strip()
+    details: dict[str, Any] = {"code": code, "text": text, "http_status": status}
+    if is_token_dead(status, fault):
+        return BrokerSessionExpired(f"{site.what}: the access token is dead, {said}", **details)
+    if 400 <= status < 500 and fault is not None:
+        return _error_from_refusal(site, said, details)
+    if status == _HTTP_TOO_MANY and not site.is_write:
+        return BrokerRateLimited(f"{site.what}: too many requests, {said}", **details)
+    if status >= 400:
+        return BrokerOutcomeUnknown(f"{site.what}: no decision of the broker, {said}", **details)
+    return BrokerProtocolError(f"{site.what}: the answer makes no sense, {said}", **details)
+
+
+def _error_from_refusal(site: CallSite, said: str, details: dict[str, Any]) -> BrokerError:
+    code, text, status = details["code"], details["text"], details["http_status"]
+    if code in _RATE_CODES:
+        return BrokerRateLimited(f"{site.what}: refused for rate, {said}", **details)
+    if status == _HTTP_TOO_MANY:
+        return BrokerOutcomeUnknown(f"{site.what}: 429 without a rate code, {said}", **details)
+    if code == "DH-911" or "invalid ip" in text.lower():
+        details["code"] = STATIC_IP_CODE
+        return BrokerRejected(f"{site.what}: this address is not registered, {said}", **details)
+    return BrokerRejected(f"{site.what}: refused, {said}", **details)
+
+
+def is_token_dead(status: int, fault: Fault | None) -> bool:
+    """Say whether an answer means a dead token: any sign of 1.6 counts, whatever the code."""
+    if status == _HTTP_UNAUTHORIZED:
+        return True
+    if fault is None:
+        return False
+    return fault.code in _TOKEN_DEAD_CODES or "invalid token" in fault.text.lower()
+
+
+def protocol_error(
+    site: CallSite, problem: str, response: HttpResponse, secret: str
+) -> BrokerProtocolError:
+    """Return the error for a successful status whose content cannot be what was asked for."""
+    raw = raw_text(response.body, secret)
+    return BrokerProtocolError(
+        f"{site.what}: {problem}, HTTP {response.status} {_shorten(raw)}".rstrip(),
+        text=raw,
+        http_status=response.status,
+    )
+
+
+def raw_text(body: bytes, secret: str) -> str:
+    """Return an answer's text without the token, then shortened."""
+    return scrub(body.decode("utf-8", "replace"), secret)[:RAW_TEXT_LENGTH_MAX]
+
+
+def scrub(text: str, secret: str) -> str:
+    """Return `text` with the secret blotted out."""
+    return text.replace(secret, "***") if secret else text
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    if len(line) <= _MESSAGE_TEXT_LENGTH_MAX:
+        return line
+    return line[:_MESSAGE_TEXT_LENGTH_MAX] + "..."

@@ -1,0 +1,143 @@
+"""Get the instrument master from a path or an address, with a daily cache.
+
+Source: dhanhq-v2.md 8.2 (refresh daily before the session; the file may sit behind a redirect).
+
+Rules:
+1. A path is read as it is. An address is fetched once a day (IST) into the cache folder; a file
+   becomes the cache only after it has been read without fault.
+2. Where today's cannot be fetched or is corrupt, the newest cached file of the last
+   `CACHE_DAYS_MAX` days does, without its circuit limits; the master says so (`is_today`).
+3. The download carries no token and follows redirects; it is the only request that does.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import aiohttp
+
+from squareoff.adapters.broker.dhan.instruments import InstrumentMaster, read_master_file
+from squareoff.domain.errors import ConfigError
+from squareoff.domain.instruments import ExchangeSegment
+from squareoff.ports import Clock
+
+CACHE_DAYS_MAX = 7
+"""A week bridges any run of holidays; lot sizes older than that are not to be traded on."""
+
+DOWNLOAD_TIMEOUT_SECONDS = 120.0
+"""The file has some 50 MB; two minutes allow for a 4 Mbit/s line."""
+
+DOWNLOAD_BYTES_MAX = 300 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+_CACHED_NAME = re.compile(r"instruments-(\d{4}-\d{2}-\d{2})\.csv\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentSettings:
+    """Path or http(s) address of the detailed CSV, where to cache, and which segments to keep."""
+
+    source: str
+    cache_folder: Path
+    segments: frozenset[ExchangeSegment] | None = None
+
+
+async def load_instruments(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
+    """Return the instrument master.
+
+    Raises:
+        ConfigError: no usable file; the text names the file or address and what is wrong.
+    """
+    if not settings.source.startswith(("http://", "https://")):
+        return await _read(Path(settings.source), settings.segments)
+    today = clock.now().ist().date()
+    cached = settings.cache_folder / f"instruments-{today.isoformat()}.csv"
+    if await asyncio.to_thread(cached.is_file):
+        with contextlib.suppress(ConfigError):  # a damaged cache is fetched again
+            return await _read(cached, settings.segments)
+    try:
+        return await _fetch_and_read(settings, cached)
+    except ConfigError as error:
+        master = await _read_older(settings, today)
+        if master is None:
+            raise ConfigError(
+                f"{error}; no cached file of the last {CACHE_DAYS_MAX} days"
+            ) from error
+        return master
+
+
+async def _fetch_and_read(settings: InstrumentSettings, cached: Path) -> InstrumentMaster:
+    fresh = cached.with_suffix(".part")
+    try:
+        await asyncio.to_thread(cached.parent.mkdir, parents=True, exist_ok=True)
+        await _download(settings.source, fresh)
+        master = await _read(fresh, settings.segments)
+        await asyncio.to_thread(fresh.replace, cached)
+    except OSError as error:
+        raise ConfigError(
+            f"instruments: the cache {cached.parent} cannot be written ({type(error).__name__})"
+        ) from error
+    finally:
+        await asyncio.to_thread(fresh.unlink, missing_ok=True)
+    return master
+
+
+async def _read_older(settings: InstrumentSettings, today: date) -> InstrumentMaster | None:
+    for path in await asyncio.to_thread(_cached_files, settings.cache_folder, today):
+        with contextlib.suppress(ConfigError):  # try the next older one
+            return await _read(path, settings.segments, is_today=False)
+    return None
+
+
+def _cached_files(folder: Path, today: date) -> list[Path]:
+    """Return cached files of earlier days within the limit, newest first."""
+    files: list[tuple[date, Path]] = []
+    for path in folder.glob("instruments-*.csv"):
+        match = _CACHED_NAME.match(path.name)
+        day = _date_or_none(match[1]) if match else None
+        if day is not None and 0 < (today - day).days <= CACHE_DAYS_MAX:
+            files.append((day, path))
+    return [path for _, path in sorted(files, reverse=True)]
+
+
+def _date_or_none(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+async def _read(
+    path: Path, segments: Iterable[ExchangeSegment] | None, *, is_today: bool = True
+) -> InstrumentMaster:
+    return await asyncio.to_thread(read_master_file, path, segments, is_today=is_today)
+
+
+async def _download(address: str, target: Path) -> None:
+    """Fetch an address into a file, whole or not at all."""
+    timeout = aiohttp.ClientTimeout(total=DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout) as session,
+            session.get(address) as response,
+        ):
+            if response.status != 200:
+                raise ConfigError(f"instruments: {address} was answered with {response.status}")
+            await _save(response, address, target)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise ConfigError(
+            f"instruments: {address} could not be fetched ({type(error).__name__})"
+        ) from error
+
+
+async def _save(response: aiohttp.ClientResponse, address: str, target: Path) -> None:
+    size = 0
+    with target.open("wb") as file:
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > DOWNLOAD_BYTES_MAX:
+                raise ConfigError(f"instruments: {address} is longer than {DOWNLOAD_BYTES_MAX}")
+            await asyncio.to_thread(file.write, chunk)

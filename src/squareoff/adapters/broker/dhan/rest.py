@@ -1,0 +1,331 @@
+"""The broker's REST calls: each method is one request, classified, never repeated.
+
+Source: dhanhq-v2.md 2 (orders), 3 (positions, funds), 8.1 (quotes), 1.4 (profile).
+
+Invariants:
+1. One method call is at most one order write on the wire.
+2. No failure looks like an empty answer: an empty body, a wrong shape or an unreadable row of ours
+   raises.
+3. The token is asked for at each call and appears in no message. A call the broker refused for its
+   token asks the token source for a new one before it raises, so that the caller's retry has it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from squareoff.adapters.broker.dhan.credentials import TokenSource
+from squareoff.adapters.broker.dhan.errors import (
+    CallSite,
+    error_from_response,
+    error_from_transport,
+    is_token_dead,
+    protocol_error,
+    read_fault,
+    scrub,
+)
+from squareoff.adapters.broker.dhan.json_values import Unreadable, load_json
+from squareoff.adapters.broker.dhan.transport import (
+    HttpRequest,
+    HttpResponse,
+    HttpTransport,
+    TransportError,
+)
+from squareoff.adapters.broker.dhan.wire import (
+    ReadRows,
+    read_funds,
+    read_order_rows,
+    read_position_rows,
+    read_profile,
+    read_quotes,
+    read_trade_rows,
+)
+from squareoff.adapters.broker.dhan.wire_requests import (
+    QUOTE_INSTRUMENTS_MAX,
+    checked_correlation_id,
+    modification_body,
+    placement_body,
+    quote_body,
+    read_placement,
+)
+from squareoff.domain.errors import BrokerError, BrokerSessionExpired, InvariantBroken
+from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId
+from squareoff.domain.instruments import InstrumentId
+from squareoff.domain.orders import (
+    BrokerPosition,
+    BrokerProfile,
+    OrderModification,
+    OrderReport,
+    OrderRequest,
+    PlacementAnswer,
+    Quote,
+    ReportSource,
+    TradeReport,
+    WalletSnapshot,
+)
+
+T = TypeVar("T")
+
+_OK = (200,)
+_ACCEPTED = (200, 201, 202)
+_CANCEL_ACCEPTED = (200, 202, 204)
+_NOT_FOUND = 404
+_LOOKUP = ReportSource.LOOKUP
+_BOOK = ReportSource.ORDER_BOOK
+
+
+@dataclass(frozen=True, slots=True)
+class RestSettings:
+    """Whose account, and how long one call may take, connecting included."""
+
+    account_id: AccountId
+    order_timeout_seconds: float = 3.0
+    read_timeout_seconds: float = 5.0
+
+
+class DhanRestClient:
+    """DhanHQ v2 over HTTP; fulfils `ports.BrokerClient`."""
+
+    def __init__(
+        self, settings: RestSettings, transport: HttpTransport, tokens: TokenSource
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._tokens = tokens
+        self._skipped_row_count = 0
+
+    @property
+    def skipped_row_count(self) -> int:
+        """How many rows of strangers could not be read since the start (see wire.py)."""
+        return self._skipped_row_count
+
+    async def place_order(self, request: OrderRequest) -> PlacementAnswer:
+        """Place one order; `POST /orders`.
+
+        Raises:
+            InvariantBroken: the request cannot be written; nothing was sent.
+            BrokerError: see `errors.error_from_response`; `sent` tells whether it may live.
+        """
+        site = CallSite(f"place order {request.client_order_id}", is_write=True)
+        body = placement_body(self._settings.account_id, request)
+        response, token = await self._call(site, "POST", "/orders", body=body)
+        return await self._placement(site, response, token)
+
+    async def modify_order(self, modification: OrderModification) -> None:
+        """Ask for a new absolute target; `PUT /orders/{id}`.
+
+        Raises:
+            BrokerError: `sent` tells whether it may have taken effect.
+        """
+        order_id = modification.broker_order_id
+        site = CallSite(f"modify order {order_id}", is_write=True)
+        body = modification_body(self._settings.account_id, modification)
+        response, token = await self._call(site, "PUT", _order_path(order_id), body=body)
+        answer = await self._placement(site, response, token)
+        if answer.broker_order_id != order_id:
+            problem = f"the answer speaks of order {answer.broker_order_id}"
+            raise protocol_error(site, problem, response, token)
+
+    async def cancel_order(self, broker_order_id: BrokerOrderId) -> None:
+        """Ask for a cancel; `DELETE /orders/{id}`, answered with or without a body (2.6).
+
+        Raises:
+            BrokerError: `sent` tells whether it may have taken effect.
+        """
+        site = CallSite(f"cancel order {broker_order_id}", is_write=True)
+        response, token = await self._call(site, "DELETE", _order_path(broker_order_id))
+        if response.status not in _CANCEL_ACCEPTED:
+            raise await self._failure(site, response, token)
+        if not response.body.strip():
+            return
+        if read_fault(response.body) is not None or load_json(response.body) is None:
+            raise await self._failure(site, response, token)
+
+    async def orders_by_client_order_id(
+        self, client_order_id: ClientOrderId
+    ) -> tuple[OrderReport, ...]:
+        """Look up by our id; `GET /orders/external/{cid}`, an object or an array.
+
+        Returns:
+            All orders with this id; empty for the broker's 404, which alone proves nothing (2.7).
+
+        Raises:
+            BrokerError: no readable answer, a gateway's 404, or an answer about another id.
+        """
+        site = CallSite(f"look up order {client_order_id}", is_write=False)
+        path = f"/orders/external/{checked_correlation_id(client_order_id)}"
+        response, token = await self._call(site, "GET", path)
+        if response.status == _NOT_FOUND and _is_brokers_not_found(response):
+            return ()
+        content = await self._content(site, response, token)
+        rows = content if isinstance(content, list) else [content]
+        reports = self._rows(site, response, token, lambda: read_order_rows(rows, _LOOKUP))
+        for report in reports:
+            if report.client_order_id != client_order_id:
+                problem = f"the answer speaks of {report.client_order_id}"
+                raise protocol_error(site, problem, response, token)
+        if len(reports) != len(rows):
+            raise protocol_error(site, "a row cannot be read", response, token)
+        return reports
+
+    async def order_book(self) -> tuple[OrderReport, ...]:
+        """Read today's orders; `GET /orders`.
+
+        Raises:
+            BrokerError: no answer, no array, or a row of ours that cannot be read.
+        """
+        site = CallSite("read order book", is_write=False)
+        response, token, rows = await self._array(site, "/orders")
+        return self._rows(site, response, token, lambda: read_order_rows(rows, _BOOK))
+
+    async def trade_book(self) -> tuple[TradeReport, ...]:
+        """Read today's fills; `GET /trades`.
+
+        Raises:
+            BrokerError: no answer, no array, or a row that may be ours cannot be read.
+        """
+        site = CallSite("read trade book", is_write=False)
+        response, token, rows = await self._array(site, "/trades")
+        return self._rows(site, response, token, lambda: read_trade_rows(rows))
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """Read positions; `GET /positions`. Only `[]` means flat, never an empty body.
+
+        Raises:
+            BrokerError: no answer, no array, or a row that may be ours cannot be read.
+        """
+        site = CallSite("read positions", is_write=False)
+        response, token, rows = await self._array(site, "/positions")
+        return self._rows(site, response, token, lambda: read_position_rows(rows))
+
+    async def funds(self) -> WalletSnapshot:
+        """Read the account's funds; `GET /fundlimit`.
+
+        Raises:
+            BrokerError: no readable answer.
+        """
+        site = CallSite("read funds", is_write=False)
+        response, token, row = await self._object(site, "/fundlimit")
+        return self._read(site, response, token, lambda: read_funds(row))
+
+    async def profile(self) -> BrokerProfile:
+        """Read the token's own description; `GET /profile`.
+
+        Raises:
+            BrokerError: no readable answer.
+        """
+        site = CallSite("read profile", is_write=False)
+        response, token, row = await self._object(site, "/profile")
+        return self._read(site, response, token, lambda: read_profile(row))
+
+    async def quotes(self, instrument_ids: Sequence[InstrumentId]) -> Mapping[InstrumentId, Quote]:
+        """Read quotes; `POST /marketfeed/quote` (a read in spite of its verb).
+
+        Args:
+            instrument_ids: at most 1,000; ids that are not whole numbers have no quote.
+
+        Raises:
+            BrokerError: no readable answer.
+        """
+        wanted = [one for one in instrument_ids if one.security_id.isdecimal()]
+        if len(wanted) > QUOTE_INSTRUMENTS_MAX:
+            raise InvariantBroken(f"at most {QUOTE_INSTRUMENTS_MAX} quotes, was {len(wanted)}")
+        if not wanted:
+            return {}
+        site = CallSite("read quotes", is_write=False)
+        body = quote_body(wanted)
+        response, token = await self._call(site, "POST", "/marketfeed/quote", body=body)
+        content = await self._content(site, response, token)
+        return self._read(site, response, token, lambda: read_quotes(content, wanted))
+
+    async def close(self) -> None:
+        """Release connections."""
+        await self._transport.close()
+
+    async def _call(
+        self, site: CallSite, method: str, path: str, *, body: bytes | None = None
+    ) -> tuple[HttpResponse, str]:
+        """Send one request; return the answer and the token it was sent with."""
+        settings = self._settings
+        token = self._tokens.current()
+        headers = {
+            "access-token": token,
+            "client-id": settings.account_id,
+            "accept": "application/json",
+        }
+        if body is not None:
+            headers["content-type"] = "application/json"
+        timeout = settings.order_timeout_seconds if site.is_write else settings.read_timeout_seconds
+        request = HttpRequest(method, path, headers=headers, body=body)
+        try:
+            return await self._transport.send(request, timeout), token
+        except TransportError as error:
+            raise error_from_transport(site, error) from error
+
+    async def _failure(self, site: CallSite, response: HttpResponse, token: str) -> BrokerError:
+        error = error_from_response(site, response, token)
+        if isinstance(error, BrokerSessionExpired):
+            await self._tokens.refresh(token)
+        return error
+
+    async def _placement(
+        self, site: CallSite, response: HttpResponse, token: str
+    ) -> PlacementAnswer:
+        if response.status in _ACCEPTED:
+            try:
+                return read_placement(response.body)
+            except Unreadable:
+                # Judged below: a success without an order id proves nothing.
+                pass
+        raise await self._failure(site, response, token)
+
+    async def _content(self, site: CallSite, response: HttpResponse, token: str) -> Any:
+        """Return the JSON of a successful read; None, an error body and no JSON are failures."""
+        content = load_json(response.body) if response.status in _OK else None
+        if content is None or read_fault(response.body) is not None:
+            raise await self._failure(site, response, token)
+        return content
+
+    async def _array(self, site: CallSite, path: str) -> tuple[HttpResponse, str, list[Any]]:
+        response, token = await self._call(site, "GET", path)
+        content = await self._content(site, response, token)
+        if not isinstance(content, list):
+            raise protocol_error(site, "the answer must be an array", response, token)
+        return response, token, content
+
+    async def _object(self, site: CallSite, path: str) -> tuple[HttpResponse, str, dict[str, Any]]:
+        response, token = await self._call(site, "GET", path)
+        content = await self._content(site, response, token)
+        if not isinstance(content, dict):
+            raise protocol_error(site, "the answer must be an object", response, token)
+        return response, token, content
+
+    def _rows(
+        self,
+        site: CallSite,
+        response: HttpResponse,
+        token: str,
+        read: Callable[[], ReadRows[T]],
+    ) -> tuple[T, ...]:
+        result = self._read(site, response, token, read)
+        self._skipped_row_count += len(result.skipped)
+        return result.rows
+
+    def _read(self, site: CallSite, response: HttpResponse, token: str, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except Unreadable as error:
+            raise protocol_error(site, scrub(str(error), token), response, token) from error
+
+
+def _order_path(broker_order_id: BrokerOrderId) -> str:
+    return f"/orders/{quote(broker_order_id, safe='')}"
+
+
+def _is_brokers_not_found(response: HttpResponse) -> bool:
+    """Tell the broker's 404 from a gateway's (wrong path) and a proxy's page."""
+    if not response.body.strip():
+        return True
+    fault = read_fault(response.body)
+    return fault is not None and not is_token_dead(response.status, fault)

@@ -1,0 +1,100 @@
+"""What a tracker's state means to a caller who waits for its exit."""
+
+from decimal import Decimal
+from enum import Enum
+
+from squareoff.core.closing import CLOSED_EXTERNALLY
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.prices import round_average_half_even
+from squareoff.domain.results import ExitCode, ExitResult
+from squareoff.domain.states import IntentStatus, OrderState, PositionStatus
+
+
+class Wait(str, Enum):
+    """What a caller of `execute_exit` waits for."""
+
+    CLAIMED = "claimed"
+    ACCEPTED = "accepted"
+    FILLED = "filled"
+
+
+_AT_BROKER = frozenset(
+    {OrderState.ACCEPTED, OrderState.WORKING, OrderState.PART_FILLED, OrderState.FILLED}
+)
+
+
+def is_accepted(tracker: PositionTracker) -> bool:
+    """Say whether the broker has orders for everything that is still held."""
+    waiting = [order for order in tracker.exit_orders if order.state not in _AT_BROKER]
+    covered = sum(o.leaves_quantity for o in tracker.exit_orders if o.state in _AT_BROKER)
+    unfinished = any(not order.state.is_terminal for order in waiting)
+    return covered >= tracker.open_quantity and not unfinished
+
+
+def has_news(tracker: PositionTracker, wait: Wait) -> bool:
+    """Say whether a waiting caller can be answered."""
+    if tracker.status is PositionStatus.EXITED or tracker.intent is None:
+        return True
+    if tracker.intent.status is not IntentStatus.OPEN:
+        return True
+    return wait is Wait.ACCEPTED and is_accepted(tracker)
+
+
+def average_so_far(tracker: PositionTracker) -> Decimal | None:
+    """Return the exit price over what is closed so far, None where nothing or not all is priced."""
+    if tracker.exit_price is not None:
+        return tracker.exit_price
+    quantity = tracker.externally_closed_quantity
+    notional = tracker.externally_closed_notional
+    for order in tracker.exit_orders:
+        for record in order.broker_orders:
+            if record.cumulative_quantity and record.average_price is None:
+                return None
+            quantity += record.cumulative_quantity
+            notional += record.cumulative_quantity * (record.average_price or Decimal(0))
+    return round_average_half_even(notional, quantity) if quantity else None
+
+
+def result_of(tracker: PositionTracker, wait: Wait, *, code: ExitCode | None = None) -> ExitResult:
+    """Return the result that a tracker's state amounts to; `code` overrides the derived one."""
+    found = code if code is not None else _code_of(tracker, wait)
+    intent = tracker.intent
+    return ExitResult(
+        success=found.is_success,
+        code=found,
+        tracker_id=tracker.tracker_id,
+        exit_price=average_so_far(tracker),
+        exited_quantity=tracker.exited_quantity,
+        reason=tracker.exit_reason or (intent.reason if intent else ""),
+        orders=tuple(order.client_order_id for order in tracker.exit_orders),
+        error=None if found.is_success else _error_text(tracker, found),
+        intent_id=intent.intent_id if intent else None,
+    )
+
+
+def _code_of(tracker: PositionTracker, wait: Wait) -> ExitCode:
+    if tracker.status is PositionStatus.EXITED:
+        if tracker.exit_reason == CLOSED_EXTERNALLY:
+            return ExitCode.CLOSED_EXTERNALLY
+        return ExitCode.EXITED
+    intent = tracker.intent
+    if intent is not None and intent.status is IntentStatus.BLOCKED:
+        return ExitCode.BLOCKED
+    if intent is not None and intent.status is IntentStatus.NEEDS_HUMAN:
+        return ExitCode.NEEDS_HUMAN
+    if wait is Wait.ACCEPTED and is_accepted(tracker):
+        return ExitCode.ACCEPTED
+    return ExitCode.BEING_SETTLED
+
+
+def _error_text(tracker: PositionTracker, code: ExitCode) -> str:
+    intent = tracker.intent
+    note = intent.note if intent is not None and intent.note else ""
+    held = f"{tracker.open_quantity} of {tracker.quantity} still open"
+    match code:
+        case ExitCode.BLOCKED:
+            return f"the exit waits and goes on by itself: {note}; {held}"
+        case ExitCode.NEEDS_HUMAN:
+            return f"the exit needs a person: {note}; {held}"
+        case _:
+            return f"the exit is latched and goes on by itself; {held}"

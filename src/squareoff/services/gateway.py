@@ -1,0 +1,236 @@
+"""Gateways: the same small protocol for live and paper trading, with a deadline on every call.
+
+A gateway answers within `gateway_seconds` as a whole; an order write has `order_seconds`, after
+which its outcome is unknown. A plug-in gateway may answer loosely (`True`, `"yes"`,
+`{"success": "true"}`); `read_gateway_answer` is the one place where that is read.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerSessionExpired
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId
+from squareoff.domain.instruments import InstrumentId, PositionKey
+from squareoff.domain.orders import (
+    BrokerOrderStatus,
+    BrokerPosition,
+    OrderModification,
+    OrderReport,
+    OrderRequest,
+    PlacementAnswer,
+    Quote,
+    TradeReport,
+    WalletSnapshot,
+)
+from squareoff.ports import BrokerClient, TokenRenewal
+
+_Answer = TypeVar("_Answer")
+
+
+class Gateway(Protocol):
+    """What the engine needs of a broker, real or simulated.
+
+    Order writes raise `BrokerError` (its `sent` says whether the order may have left) or return an
+    answer that `read_gateway_answer` understands.
+    """
+
+    async def exit_market(self, request: OrderRequest) -> object:
+        """Place one exit order."""
+        ...
+
+    async def place_market(self, request: OrderRequest) -> object:
+        """Place one entry order."""
+        ...
+
+    async def modify_order(self, modification: OrderModification) -> object:
+        """Set a live order's new absolute target."""
+        ...
+
+    async def cancel_order(self, broker_order_id: BrokerOrderId) -> object:
+        """Ask for a cancel."""
+        ...
+
+    async def position(self, key: PositionKey) -> BrokerPosition | None:
+        """Return the broker's position on a key; None means the broker shows none."""
+        ...
+
+    async def wallet_snapshot(self) -> WalletSnapshot:
+        """Return the account's funds."""
+        ...
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """Return all positions of the account."""
+        ...
+
+    async def order_book(self) -> tuple[OrderReport, ...]:
+        """Return all of today's orders of the account."""
+        ...
+
+    async def trade_book(self) -> tuple[TradeReport, ...]:
+        """Return all of today's fills of the account."""
+        ...
+
+    async def orders_by_client_order_id(
+        self, client_order_id: ClientOrderId
+    ) -> tuple[OrderReport, ...]:
+        """Look an order up by our id; empty alone proves nothing."""
+        ...
+
+    async def quotes(self, instrument_ids: Sequence[InstrumentId]) -> Mapping[InstrumentId, Quote]:
+        """Return the broker's quotes."""
+        ...
+
+
+class GatewayLive:
+    """The gateway over a broker client. A token that died is renewed once and the call repeated."""
+
+    mode = "live"
+
+    def __init__(
+        self, client: BrokerClient, renewal: TokenRenewal, *, gateway_seconds: float
+    ) -> None:
+        self._client = client
+        self._renewal = renewal
+        self._gateway_seconds = gateway_seconds
+
+    async def exit_market(self, request: OrderRequest) -> PlacementAnswer:
+        """Place one exit order; raises BrokerError, whose `sent` says whether it may have left."""
+        return await self._call(lambda: self._client.place_order(request), "placing an exit")
+
+    async def place_market(self, request: OrderRequest) -> PlacementAnswer:
+        """Place one entry order; raises BrokerError like `exit_market`."""
+        return await self._call(lambda: self._client.place_order(request), "placing an entry")
+
+    async def modify_order(self, modification: OrderModification) -> None:
+        """Set a live order's new absolute target; it may be repeated."""
+        await self._call(lambda: self._client.modify_order(modification), "modifying an order")
+
+    async def cancel_order(self, broker_order_id: BrokerOrderId) -> None:
+        """Ask for a cancel; it may be repeated."""
+        await self._call(lambda: self._client.cancel_order(broker_order_id), "cancelling an order")
+
+    async def position(self, key: PositionKey) -> BrokerPosition | None:
+        """Return the broker's position on a key; None means the broker shows none."""
+        for row in await self.positions():
+            if row.instrument_id == key.instrument_id and row.product_type is key.product_type:
+                return row
+        return None
+
+    async def wallet_snapshot(self) -> WalletSnapshot:
+        """Return the account's funds."""
+        return await self._call(self._client.funds, "reading funds")
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """Return all positions of the account."""
+        return await self._call(self._client.positions, "reading positions")
+
+    async def order_book(self) -> tuple[OrderReport, ...]:
+        """Return all of today's orders of the account."""
+        return await self._call(self._client.order_book, "reading the order book")
+
+    async def trade_book(self) -> tuple[TradeReport, ...]:
+        """Return all of today's fills of the account."""
+        return await self._call(self._client.trade_book, "reading the trade book")
+
+    async def orders_by_client_order_id(
+        self, client_order_id: ClientOrderId
+    ) -> tuple[OrderReport, ...]:
+        """Look an order up by our id; empty alone proves nothing."""
+        return await self._call(
+            lambda: self._client.orders_by_client_order_id(client_order_id), "looking up an order"
+        )
+
+    async def quotes(self, instrument_ids: Sequence[InstrumentId]) -> Mapping[InstrumentId, Quote]:
+        """Return the broker's quotes."""
+        return await self._call(lambda: self._client.quotes(instrument_ids), "reading quotes")
+
+    async def _call(self, call: Callable[[], Awaitable[_Answer]], doing: str) -> _Answer:
+        try:
+            async with asyncio.timeout(self._gateway_seconds):
+                try:
+                    return await call()
+                except BrokerSessionExpired:
+                    # Refused before execution, so the same call may be made again.
+                    if not await self._renewal.renew():
+                        raise
+                    return await call()
+        except TimeoutError as error:
+            raise BrokerOutcomeUnknown(
+                f"{doing} was not answered within {self._gateway_seconds:g} s"
+            ) from error
+
+
+class PaperHoldings(Protocol):
+    """The paper broker's side door: positions that are declared, not traded."""
+
+    def declare_position(self, position: BrokerPosition) -> None:
+        """Add a position as if it had been traded before."""
+        ...
+
+
+class GatewayPaper(GatewayLive):
+    """The gateway over the in-process paper broker: same calls, same life cycle, no money."""
+
+    mode = "paper"
+
+    def __init__(
+        self,
+        client: BrokerClient,
+        renewal: TokenRenewal,
+        *,
+        gateway_seconds: float,
+        holdings: PaperHoldings,
+    ) -> None:
+        super().__init__(client, renewal, gateway_seconds=gateway_seconds)
+        self._holdings = holdings
+
+    def declare_position(self, position: BrokerPosition) -> None:
+        """Let the paper broker hold what a new tracker says is held."""
+        self._holdings.declare_position(position)
+
+
+_YES = frozenset({"true", "yes", "y", "1", "ok", "success", "accepted", "done"})
+_NO = frozenset({"false", "no", "n", "0", "failure", "failed", "error", "rejected", "refused"})
+_VERDICT_KEYS = ("success", "ok", "accepted", "status")
+_ORDER_ID_KEYS = ("broker_order_id", "order_id", "orderId", "id")
+
+
+def read_gateway_answer(answer: object) -> PlacementAnswer | bool | None:
+    """Read what a gateway returned for an order write.
+
+    Returns:
+        A `PlacementAnswer` where the broker's order id is known, True for accepted without an id,
+        False for refused, None where the answer makes no sense (the outcome is unknown).
+    """
+    if isinstance(answer, PlacementAnswer | bool):
+        return answer
+    if isinstance(answer, Mapping):
+        return _read_mapping(answer)
+    return _read_word(answer)
+
+
+def _read_word(word: object) -> bool | None:
+    if isinstance(word, bool):
+        return word
+    if isinstance(word, int | str):
+        text = str(word).strip().lower()
+        if text in _YES:
+            return True
+        if text in _NO:
+            return False
+    return None
+
+
+def _read_mapping(answer: Mapping[object, object]) -> PlacementAnswer | bool | None:
+    from_keys = (_read_word(answer[key]) for key in _VERDICT_KEYS if key in answer)
+    verdicts = {verdict for verdict in from_keys if verdict is not None}
+    if len(verdicts) != 1:
+        return None  # nothing said, or said both
+    if not verdicts.pop():
+        return False
+    for key in _ORDER_ID_KEYS:
+        order_id = answer.get(key)
+        if isinstance(order_id, int | str) and str(order_id).strip():
+            return PlacementAnswer(BrokerOrderId(str(order_id).strip()), BrokerOrderStatus.TRANSIT)
+    return True

@@ -1,0 +1,147 @@
+"""All tracked positions in memory, each an actor, with the indexes to find them.
+
+Answers for: which actor an order or key belongs to; what other exits on a key may still close;
+whether fills happened on a key since a reading began. Never does I/O.
+Invariant: what is here was committed; the database is the authority.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+from squareoff.core.pacing import Pacing
+from squareoff.core.step import Decision
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
+from squareoff.domain.instruments import InstrumentId, PositionKey
+from squareoff.domain.orders import Side
+
+CommandKey = tuple[str, str, str]
+
+
+class PositionActor:
+    """One position: its committed state, and the lock that orders its inputs.
+
+    The lock is held for one decision and its commit, never across a call to the broker.
+    """
+
+    def __init__(self, tracker: PositionTracker) -> None:
+        self.tracker = tracker
+        self.pacing = Pacing()
+        self.lock = asyncio.Lock()
+        self.changed = asyncio.Condition()
+        self.in_flight: set[CommandKey] = set()
+        self.wake_handle: asyncio.TimerHandle | None = None
+        self.is_halted = False
+
+
+class PositionBook:
+    """The actors of one account."""
+
+    def __init__(self) -> None:
+        self._actors: dict[TrackerId, PositionActor] = {}
+        self._by_client_order_id: dict[ClientOrderId, TrackerId] = {}
+        self._by_broker_order_id: dict[BrokerOrderId, tuple[TrackerId, ClientOrderId]] = {}
+        self._by_key: dict[PositionKey, dict[TrackerId, None]] = {}
+        self._key_locks: dict[PositionKey, asyncio.Lock] = {}
+        self._fill_count = 0
+        self._last_fill: dict[PositionKey, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._actors)
+
+    def __iter__(self) -> Iterator[PositionActor]:
+        return iter(tuple(self._actors.values()))
+
+    def add(self, tracker: PositionTracker) -> PositionActor:
+        """Put a committed tracker into the book."""
+        actor = PositionActor(tracker)
+        self._actors[tracker.tracker_id] = actor
+        self._by_key.setdefault(tracker.key, {})[tracker.tracker_id] = None
+        self._index_orders(tracker)
+        return actor
+
+    def apply(self, actor: PositionActor, decision: Decision) -> None:
+        """Take over a committed decision."""
+        before, after = actor.tracker, decision.tracker
+        actor.tracker, actor.pacing = after, decision.pacing
+        if after is before:
+            return
+        if after.exited_quantity != before.exited_quantity or after.quantity != before.quantity:
+            self._fill_count += 1
+            self._last_fill[after.key] = self._fill_count
+        if after.orders is not before.orders:
+            self._index_orders(after)
+
+    def _index_orders(self, tracker: PositionTracker) -> None:
+        for order in tracker.orders:
+            self._by_client_order_id[order.client_order_id] = tracker.tracker_id
+            owner = (tracker.tracker_id, order.client_order_id)
+            for record in order.broker_orders:
+                self._by_broker_order_id[record.broker_order_id] = owner
+            for send in order.sends:
+                if send.broker_order_id is not None:
+                    self._by_broker_order_id[send.broker_order_id] = owner
+
+    def get(self, tracker_id: TrackerId) -> PositionActor | None:
+        """Return one actor, or None."""
+        return self._actors.get(tracker_id)
+
+    def owner_of(
+        self, client_order_id: ClientOrderId | None, broker_order_id: BrokerOrderId
+    ) -> tuple[PositionActor, ClientOrderId] | None:
+        """Return who a broker record belongs to: by our id first, then by the broker's."""
+        if client_order_id is not None and client_order_id in self._by_client_order_id:
+            tracker_id = self._by_client_order_id[client_order_id]
+            return self._actors[tracker_id], client_order_id
+        owner = self._by_broker_order_id.get(broker_order_id)
+        return None if owner is None else (self._actors[owner[0]], owner[1])
+
+    def own_broker_order_ids(self) -> frozenset[BrokerOrderId]:
+        """Return every broker order id that is ours."""
+        return frozenset(self._by_broker_order_id)
+
+    def on_key(self, key: PositionKey) -> tuple[PositionTracker, ...]:
+        """Return the trackers on one position of the broker."""
+        return tuple(self._actors[tracker_id].tracker for tracker_id in self._by_key.get(key, {}))
+
+    def on_instrument(self, instrument_id: InstrumentId) -> tuple[PositionActor, ...]:
+        """Return the actors on one instrument, whatever the product."""
+        return tuple(
+            self._actors[tracker_id]
+            for key, ids in self._by_key.items()
+            if key.instrument_id == instrument_id
+            for tracker_id in ids
+        )
+
+    def keys(self) -> tuple[PositionKey, ...]:
+        """Return every key that has trackers."""
+        return tuple(self._by_key)
+
+    def key_lock(self, key: PositionKey) -> asyncio.Lock:
+        """Return the lock that orders sizing decisions on one key."""
+        return self._key_locks.setdefault(key, asyncio.Lock())
+
+    def others_leaves(self, tracker: PositionTracker) -> int:
+        """Return what live and planned exits of other trackers on the key may still close."""
+        return sum(
+            other.exit_leaves_quantity
+            for other in self.on_key(tracker.key)
+            if other.tracker_id != tracker.tracker_id and other.side is tracker.side
+        )
+
+    def signed_fills(self, key: PositionKey) -> int:
+        """Return the signed sum of all known fills of ours on a key (buys above zero)."""
+        return sum(
+            order.cumulative_quantity * (1 if order.side is Side.BUY else -1)
+            for tracker in self.on_key(key)
+            for order in tracker.orders
+        )
+
+    @property
+    def fill_count(self) -> int:
+        """A count that rises with every change of a held or closed quantity."""
+        return self._fill_count
+
+    def has_filled_since(self, key: PositionKey, fill_count: int) -> bool:
+        """Say whether a quantity on the key changed after the count was `fill_count`."""
+        return self._last_fill.get(key, 0) > fill_count

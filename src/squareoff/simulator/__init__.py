@@ -1,0 +1,1 @@
+"""The rehearsal: a DhanHQ-compatible broker with a market, and every fault one can ask of it."""

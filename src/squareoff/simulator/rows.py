@@ -1,0 +1,165 @@
+"""JSON rows of the broker's reads, with their exact keys and sentinels (dhanhq-v2.md 2.7 - 3.4)."""
+
+from decimal import Decimal
+from typing import Any
+
+from squareoff.domain.instruments import ExchangeSegment
+from squareoff.exchange.ledger import Position, Trade
+from squareoff.simulator.catalogue import Listing
+from squareoff.simulator.conduct import BrokerConduct
+from squareoff.simulator.orders import BrokerOrder
+from squareoff.simulator.wire import clock_text
+
+_OPTION_WORDS = {"CE": "CALL", "PE": "PUT"}
+_PAISE = Decimal("0.01")
+_NUMBER_TEXT_KEYS = frozenset(
+    {"price", "triggerPrice", "averageTradedPrice", "quantity", "filledQty", "remainingQuantity"}
+)
+
+
+def order_row(order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
+    """Return the order as GET /orders shows it now."""
+    row = {
+        "dhanClientId": order.client_id,
+        "orderId": order.order_id,
+        "exchangeOrderId": order.exchange_order_id,
+        "correlationId": _shown_tag(order, conduct),
+        "orderStatus": order.status,
+        "transactionType": order.side.value,
+        "exchangeSegment": order.listing.instrument_id.exchange_segment.value,
+        "productType": order.product_type.value,
+        "orderType": order.shown_type.value,
+        "validity": order.time_in_force.value,
+        "tradingSymbol": order.listing.instrument.trading_symbol,
+        "securityId": order.listing.instrument_id.security_id,
+        "quantity": order.quantity,
+        "disclosedQuantity": order.disclosed_quantity,
+        "price": float(order.price),
+        "triggerPrice": float(order.trigger_price),
+        "afterMarketOrder": order.is_after_market,
+        "boProfitValue": 0.0,
+        "boStopLossValue": 0.0,
+        "legName": "NA",
+        "createTime": clock_text(order.created_ns, in_utc=conduct.times_in_utc),
+        "updateTime": clock_text(order.updated_ns, in_utc=conduct.times_in_utc),
+        "exchangeTime": clock_text(order.exchange_ns, in_utc=conduct.times_in_utc),
+        **_derivative_part(order.listing),
+        "omsErrorCode": order.error_code,
+        "omsErrorDescription": order.reason or conduct.healthy_reason,
+        "algoId": "0",
+        "remainingQuantity": remaining_quantity(order, conduct),
+        "averageTradedPrice": float(round(order.average_price, 4)),
+        "filledQty": order.filled_quantity,
+    }
+    return with_number_texts(row) if conduct.numbers_as_strings else row
+
+
+def with_number_texts(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row with its quantities and prices as strings, as some samples show them."""
+    return {k: str(v) if k in _NUMBER_TEXT_KEYS else v for k, v in row.items()}
+
+
+def remaining_quantity(order: BrokerOrder, conduct: BrokerConduct) -> int:
+    """Return the row's rest, which is no good source for fills (dhanhq-v2.md 2.7)."""
+    rest = order.quantity - order.filled_quantity
+    if conduct.remaining_after_end == "observed" and order.status in ("CANCELLED", "EXPIRED"):
+        return 0
+    return rest
+
+
+def trade_row(trade: Trade, order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
+    """Return one fill as GET /trades shows it; it carries no correlation id."""
+    time_text = clock_text(trade.time_ns, in_utc=conduct.times_in_utc)
+    return {
+        "dhanClientId": order.client_id,
+        "orderId": order.order_id,
+        "exchangeOrderId": order.exchange_order_id,
+        "exchangeTradeId": trade.trade_id,
+        "transactionType": trade.side.value,
+        "exchangeSegment": trade.instrument_id.exchange_segment.value,
+        "productType": trade.product_type.value,
+        "orderType": order.shown_type.value,
+        "tradingSymbol": order.listing.instrument.trading_symbol,
+        "customSymbol": None,
+        "securityId": trade.instrument_id.security_id,
+        "tradedQuantity": trade.quantity,
+        "tradedPrice": float(trade.price),
+        "createTime": time_text,
+        "updateTime": time_text,
+        "exchangeTime": time_text,
+        **_derivative_part(order.listing),
+    }
+
+
+def position_row(
+    position: Position, listing: Listing, client_id: str, last_price: Decimal | None
+) -> dict[str, Any]:
+    """Return one position as GET /positions shows it."""
+    net = position.net_quantity
+    return {
+        "dhanClientId": client_id,
+        "tradingSymbol": listing.instrument.trading_symbol,
+        "securityId": listing.instrument_id.security_id,
+        "positionType": "LONG" if net > 0 else "SHORT" if net < 0 else "CLOSED",
+        "exchangeSegment": listing.instrument_id.exchange_segment.value,
+        "productType": position.product_type.value,
+        "buyAvg": _money(position.buy_average),
+        "costPrice": _money(position.cost_price),
+        "buyQty": position.buy_quantity,
+        "sellAvg": _money(position.sell_average),
+        "sellQty": position.sell_quantity,
+        "netQty": net,
+        "realizedProfit": _money(position.realized_profit),
+        "unrealizedProfit": _money(position.unrealized_profit(last_price)),
+        "rbiReferenceRate": 0.0,
+        "multiplier": 1,
+        "carryForwardBuyQty": position.carried_buy_quantity,
+        "carryForwardSellQty": position.carried_sell_quantity,
+        "carryForwardBuyValue": float(position.carried_buy_value),
+        "carryForwardSellValue": float(position.carried_sell_value),
+        "dayBuyQty": position.day_buy_quantity,
+        "daySellQty": position.day_sell_quantity,
+        "dayBuyValue": float(position.day_buy_value),
+        "daySellValue": float(position.day_sell_value),
+        **_derivative_part(listing),
+        "crossCurrency": False,
+    }
+
+
+def funds_row(client_id: str, start_of_day: Decimal, used: Decimal) -> dict[str, Any]:
+    """Return GET /fundlimit, with the wire's own spelling (dhanhq-v2.md 3.4)."""
+    return {
+        "dhanClientId": client_id,
+        "availabelBalance": _money(start_of_day - used),
+        "sodLimit": _money(start_of_day),
+        "collateralAmount": 0.0,
+        "receiveableAmount": 0.0,
+        "utilizedAmount": _money(used),
+        "blockedPayoutAmount": 0.0,
+        "withdrawableBalance": _money(start_of_day - used),
+    }
+
+
+def segment_is_derivative(segment: ExchangeSegment) -> bool:
+    """Say whether instruments of this segment carry an expiry."""
+    return not segment.is_cash and segment is not ExchangeSegment.IDX_I
+
+
+def _derivative_part(listing: Listing) -> dict[str, Any]:
+    return {
+        "drvExpiryDate": listing.expiry,
+        "drvOptionType": _OPTION_WORDS.get(listing.option_type, "NA"),
+        "drvStrikePrice": float(listing.strike or 0),
+    }
+
+
+def _shown_tag(order: BrokerOrder, conduct: BrokerConduct) -> str:
+    if order.correlation_id is not None:
+        return order.correlation_id
+    if conduct.correlation_id_when_missing == "invented":
+        return f"{order.client_id}-{order.created_ns // 1_000_000}"
+    return "NA"
+
+
+def _money(amount: Decimal) -> float:
+    return float(round(amount, 4)) if amount % _PAISE else float(amount)

@@ -1,0 +1,141 @@
+"""Sockets as the broker sees them: one session per connection, and faults on what is pushed.
+
+No I/O here: a session's sink is whatever the owner of the connection provides.
+"""
+
+import json
+import random
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from squareoff.domain.time import seconds_to_ns
+from squareoff.simulator.agenda import Agenda
+from squareoff.simulator.faults import FaultDecision, FaultPlan, FaultPoint
+
+Frame = str | bytes
+
+# A frame held back for reordering is pushed after this time even if no other frame follows.
+REORDER_HOLD_NS = seconds_to_ns(1.0)
+
+
+class FrameSink(Protocol):
+    """Where frames of one connection go."""
+
+    def deliver(self, frame: Frame) -> None:
+        """Push one frame; never waits."""
+        ...
+
+    def end(self, how: str) -> None:
+        """End the connection after what was delivered: `close` politely, or `reset`."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One connection. `client_id` is empty until it is known; `is_open` ends once and for all."""
+
+    sink: FrameSink
+    opened_ns: int
+    client_id: str = ""
+    is_open: bool = True
+    held: list[list[int | Frame]] = field(default_factory=list)
+
+    def end(self, how: str) -> None:
+        """End the connection from the broker's side."""
+        if self.is_open:
+            self.is_open = False
+            self.sink.end(how)
+
+
+class FrameGate:
+    """Pushes frames to sessions and lets the fault plan befall them."""
+
+    def __init__(self, faults: FaultPlan, agenda: Agenda, chance: random.Random) -> None:
+        self._faults = faults
+        self._agenda = agenda
+        self._chance = chance
+
+    def decide(self, point: FaultPoint, now_ns: int) -> FaultDecision:
+        """Return what befalls this event of a socket."""
+        return self._faults.decide(point, now_ns)
+
+    def push(self, session: Session, frame: Frame, point: FaultPoint, now_ns: int) -> None:
+        """Push one frame, unless a fault drops, delays, spoils, repeats or reorders it."""
+        self.push_decided(session, frame, self.decide(point, now_ns), now_ns)
+
+    def push_decided(
+        self, session: Session, frame: Frame, decision: FaultDecision, now_ns: int
+    ) -> None:
+        """Push one frame under a decision that was already taken."""
+        what = decision.what
+        if not session.is_open or what.drop or what.silence:
+            return
+        if what.garbage is not None:
+            frame = self._spoilt(frame, what.garbage)
+        action = self._delivery(session, frame, what.duplicate, what.reorder)
+        if decision.delay_ns:
+            self._agenda.add(now_ns + decision.delay_ns, action)
+        else:
+            action(now_ns)
+        if what.disconnect is not False:
+            session.end("reset" if what.disconnect in (True, "reset") else "close")
+
+    def _delivery(
+        self, session: Session, frame: Frame, duplicates: int, reorder: int
+    ) -> Callable[[int], None]:
+        def deliver(now_ns: int) -> None:
+            if reorder:
+                self._hold(session, frame, reorder, now_ns)
+                return
+            for _ in range(1 + duplicates):
+                self._deliver(session, frame)
+
+        return deliver
+
+    def _hold(self, session: Session, frame: Frame, count: int, now_ns: int) -> None:
+        entry: list[int | Frame] = [count, frame]
+        session.held.append(entry)
+
+        def release(_: int) -> None:
+            if entry in session.held:
+                session.held.remove(entry)
+                self._deliver(session, frame)
+
+        self._agenda.add(now_ns + REORDER_HOLD_NS, release)
+
+    def _deliver(self, session: Session, frame: Frame) -> None:
+        if not session.is_open:
+            return
+        session.sink.deliver(frame)
+        for entry in list(session.held):
+            count, held = entry
+            if isinstance(count, int) and count > 1:
+                entry[0] = count - 1
+                continue
+            if entry in session.held:
+                session.held.remove(entry)
+                assert not isinstance(held, int)
+                session.sink.deliver(held)
+
+    def _spoilt(self, frame: Frame, kind: str) -> Frame:
+        raw = frame.encode() if isinstance(frame, str) else frame
+        match kind:
+            case "text":
+                return "this is not what you expect"
+            case "binary":
+                return self._chance.randbytes(5)
+            case "truncated":
+                return frame[: max(1, len(frame) // 2)]
+            case "unknown_code":
+                return b"\x63" + raw[1:]
+            case "wrong_length" | "stale_length":
+                length = struct.pack("<H", 0xFFF0 if kind == "wrong_length" else 0)
+                return raw[:1] + length + raw[3:]
+        raise ValueError(f"no such garbage: {kind}")
+
+
+def json_frame(value: object) -> str:
+    """Return a JSON text frame."""
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,110 @@
+"""The order-update socket: login, and pushing `order_alert` to all sessions of an account (6)."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from squareoff.domain.time import seconds_to_ns
+from squareoff.simulator.agenda import Agenda
+from squareoff.simulator.conduct import BrokerConduct
+from squareoff.simulator.faults import FaultPoint
+from squareoff.simulator.sessions import Frame, FrameGate, FrameSink, Session, json_frame
+
+LOGIN_MESSAGE_CODE = 42
+# A five-byte frame as was seen before a refused login (dhanhq-v2.md 6.4).
+_REFUSAL_FRAME = b"\x32\x05\x00\x08\x03"
+
+
+class OrderUpdateHub:
+    """Holds the order-update sessions. No replay: what happens while nobody listens is lost."""
+
+    def __init__(
+        self,
+        gate: FrameGate,
+        agenda: Agenda,
+        conduct: Callable[[], BrokerConduct],
+        identify: Callable[[str, str], str | None],
+    ) -> None:
+        self._gate = gate
+        self._agenda = agenda
+        self._conduct = conduct
+        self._identify = identify
+        self._sessions: list[Session] = []
+        self.pushed: list[dict[str, Any]] = []
+
+    def connect(self, sink: FrameSink, now_ns: int) -> Session:
+        """Open a session; it is told nothing before it logs in."""
+        session = Session(sink, now_ns)
+        self._sessions.append(session)
+        self._watch_idle(session, now_ns)
+        return session
+
+    def disconnect(self, session: Session) -> None:
+        """Forget a session whose connection ended."""
+        session.is_open = False
+        if session in self._sessions:
+            self._sessions.remove(session)
+
+    def receive(self, session: Session, frame: Frame, now_ns: int) -> None:
+        """Take a frame of the client: the login; anything else is ignored."""
+        login = _login_of(frame)
+        if login is None:
+            return
+        client_id = self._identify(str(login.get("ClientId", "")), str(login.get("Token", "")))
+        decision = self._gate.decide(
+            FaultPoint(socket="order_update", on="login", fields=login), now_ns
+        )
+        if client_id is None or decision.what.disconnect is not False:
+            self._refuse(session)
+            return
+        session.client_id = client_id
+        if self._conduct().login_answer == "json":
+            session.sink.deliver(json_frame({"Type": "login", "Data": {"status": "success"}}))
+        self._drop_oldest(client_id)
+
+    def push(
+        self, client_id: str, message: dict[str, Any], fields: dict[str, Any], now_ns: int
+    ) -> None:
+        """Push one message to every session of the account."""
+        self.pushed.append({"time_ns": now_ns, "message": message})
+        del self.pushed[:-10_000]
+        frame = json_frame(message)
+        point = FaultPoint(socket="order_update", fields=fields | message["Data"])
+        for session in [s for s in self._sessions if s.client_id == client_id]:
+            self._gate.push(session, frame, point, now_ns)
+
+    def session_count(self) -> int:
+        """Return how many sessions are logged in."""
+        return sum(1 for session in self._sessions if session.client_id and session.is_open)
+
+    def end_all(self, how: str) -> None:
+        """End every session."""
+        for session in list(self._sessions):
+            session.end(how)
+
+    def _refuse(self, session: Session) -> None:
+        if self._conduct().bad_login_binary_frame:
+            session.sink.deliver(_REFUSAL_FRAME)
+        session.end(self._conduct().bad_login)
+
+    def _drop_oldest(self, client_id: str) -> None:
+        limit = self._conduct().order_socket_connections_max
+        mine = [s for s in self._sessions if s.client_id == client_id and s.is_open]
+        for session in mine[: max(0, len(mine) - limit)] if limit else []:
+            session.end("close")
+
+    def _watch_idle(self, session: Session, now_ns: int) -> None:
+        seconds = self._conduct().order_socket_idle_seconds
+        if seconds:
+            self._agenda.add(now_ns + seconds_to_ns(seconds), lambda _: session.end("close"))
+
+
+def _login_of(frame: Frame) -> dict[str, Any] | None:
+    try:
+        value = json.loads(frame)
+    except ValueError:
+        return None
+    login = value.get("LoginReq") if isinstance(value, dict) else None
+    if not isinstance(login, dict) or login.get("MsgCode") != LOGIN_MESSAGE_CODE:
+        return None
+    return login

@@ -1,0 +1,123 @@
+"""What the broker's reads show: the truth of some time ago, in the shapes the conduct asks for."""
+
+from decimal import Decimal
+from typing import Any
+
+from squareoff.domain.instruments import InstrumentId
+from squareoff.exchange.ledger import ZERO, Ledger
+from squareoff.simulator.catalogue import Listing
+from squareoff.simulator.conduct import BrokerConduct
+from squareoff.simulator.market import InstrumentDay
+from squareoff.simulator.orders import Account, BrokerOrder
+from squareoff.simulator.rows import (
+    funds_row,
+    order_row,
+    position_row,
+    segment_is_derivative,
+    trade_row,
+)
+from squareoff.simulator.wire import day_first_text
+
+Days = dict[InstrumentId, InstrumentDay]
+# Part of a position's value that is blocked: a plain figure, real margins need SPAN files.
+_DERIVATIVE_MARGIN = Decimal("0.15")
+
+
+def seen_row(
+    order: BrokerOrder, conduct: BrokerConduct, now_ns: int, lag_ns: int
+) -> dict[str, Any] | None:
+    """Return the order's row as of `lag_ns` ago, None while the order was not there."""
+    if lag_ns == 0 and not conduct.average_lags_fill:
+        return order_row(order, conduct)
+    for time_ns, row in reversed(order.history):
+        if time_ns <= now_ns - lag_ns:
+            return row
+    return None
+
+
+def order_book(
+    account: Account, conduct: BrokerConduct, now_ns: int, lag_ns: int
+) -> list[dict[str, Any]]:
+    """Return GET /orders, newest first."""
+    rows = [seen_row(order, conduct, now_ns, lag_ns) for order in account.orders.values()]
+    return [row for row in reversed(rows) if row is not None]
+
+
+def trade_book(
+    account: Account, conduct: BrokerConduct, now_ns: int, lag_ns: int
+) -> list[dict[str, Any]]:
+    """Return GET /trades, newest first; carried and app trades of today included."""
+    return [
+        trade_row(trade, account.orders[trade.order_id], conduct)
+        for trade in reversed(account.trades)
+        if trade.time_ns <= now_ns - lag_ns and not trade.is_carried
+    ]
+
+
+def positions(account: Account, days: Days, now_ns: int, lag_ns: int) -> list[dict[str, Any]]:
+    """Return GET /positions."""
+    ledger = account.ledger
+    if lag_ns:
+        ledger = Ledger.of(t for t in account.trades if t.time_ns <= now_ns - lag_ns)
+    rows = []
+    for position in ledger.positions():
+        day = days[position.instrument_id]
+        rows.append(position_row(position, day.listing, account.client_id, day.last_price))
+    return rows
+
+
+def funds(account: Account, conduct: BrokerConduct, days: Days) -> dict[str, Any]:
+    """Return GET /fundlimit: realized profit and a plain margin on what is open."""
+    used = ZERO
+    for position in account.ledger.positions():
+        listing = days[position.instrument_id].listing
+        used += margin(listing, abs(position.net_quantity), position.cost_price)
+        used -= position.realized_profit
+    return funds_row(account.client_id, conduct.fund_start_of_day, used)
+
+
+def margin(listing: Listing, quantity: int, price: Decimal) -> Decimal:
+    """Return rupees blocked for `quantity` units at `price`."""
+    is_derivative = segment_is_derivative(listing.instrument_id.exchange_segment)
+    return quantity * price * (_DERIVATIVE_MARGIN if is_derivative else 1)
+
+
+def quote(day: InstrumentDay, kind: str) -> dict[str, Any]:
+    """Return one instrument of POST /marketfeed/{ltp,ohlc,quote} (dhanhq-v2.md 8.1)."""
+    last_price = day.last_price or ZERO
+    values: dict[str, Any] = {"last_price": last_price}
+    if kind == "ltp":
+        return values
+    values["ohlc"] = {
+        "open": day.day_open,
+        "close": day.listing.previous_close,
+        "high": day.day_high,
+        "low": day.day_low,
+    }
+    if kind == "ohlc":
+        return values
+    instrument = day.listing.instrument
+    return values | {
+        "average_price": day.average_price(),
+        "buy_quantity": day.total_buy_quantity,
+        "sell_quantity": day.total_sell_quantity,
+        "last_quantity": day.last_quantity,
+        "last_trade_time": day_first_text(day.last_trade_ns),
+        "lower_circuit_limit": instrument.lower_circuit or ZERO,
+        "upper_circuit_limit": instrument.upper_circuit or ZERO,
+        "net_change": last_price - day.listing.previous_close,
+        "volume": day.volume,
+        "oi": day.open_interest,
+        "oi_day_high": day.open_interest_high,
+        "oi_day_low": day.open_interest_low,
+        "depth": {"buy": _levels(day, "bids"), "sell": _levels(day, "asks")},
+    }
+
+
+def _levels(day: InstrumentDay, side: str) -> list[dict[str, Any]]:
+    levels = [
+        {"quantity": level.quantity, "orders": level.orders, "price": level.price}
+        for level in getattr(day.depth, side)[:5]
+    ]
+    empty = {"quantity": 0, "orders": 0, "price": 0.0}
+    return levels + [dict(empty) for _ in range(5 - len(levels))]

@@ -1,0 +1,1 @@
+"""Checks of the source tree by reading it, never by importing it (style.md)."""
