@@ -262,6 +262,8 @@ def _outcome_lost(t: PositionTracker, fact: f.OrderOutcomeLost, _at_ns: int) -> 
     if order.state is OrderState.SENT:
         state = next_order_state(order.state, OrderTrigger.OUTCOME_LOST, order.client_order_id)
         order = replace(order, state=state, failure_text=fact.text)
+    for record in order.broker_orders:  # an update may have come before the answer was lost
+        order = _attribute_only_send(order, record.broker_order_id)
     return _with_order(t, order)
 
 

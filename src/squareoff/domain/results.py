@@ -12,6 +12,8 @@ class ExitCode(str, Enum):
 
     EXITED = "exited"
     """All closed and confirmed by the broker's books."""
+    CLAIMED = "claimed"
+    """The exit is latched durably; a caller who waits for no more is told so."""
     ACCEPTED = "accepted"
     """The broker has the exit order; fills are still to come."""
     CLOSED_EXTERNALLY = "closed_externally"
@@ -48,6 +50,7 @@ class ExitCode(str, Enum):
 _SUCCESSES = frozenset(
     {
         ExitCode.EXITED,
+        ExitCode.CLAIMED,
         ExitCode.ACCEPTED,
         ExitCode.CLOSED_EXTERNALLY,
         ExitCode.ALREADY_EXITED,

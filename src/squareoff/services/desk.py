@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from squareoff.core.facts import JournalEntry, KillSwitchSet
+from squareoff.core.facts import JournalEntry
 from squareoff.core.inputs import RulesSet
 from squareoff.core.opening import NewPosition, opening_faults
 from squareoff.core.rule_checks import rule_faults
@@ -33,6 +33,7 @@ from squareoff.ports import (
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.exit_results import Wait
+from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.metrics import Metrics
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.views import OrderView, StatusView, TrackerView, order_views, tracker_view
@@ -105,6 +106,7 @@ class Desk:
         clock: Clock,
         ids: IdSource,
         alarms: AlarmDesk,
+        kill_switch: KillSwitch,
         metrics: Metrics,
         reconcile: Callable[[str], Awaitable[tuple[str, ...]]],
         status: Callable[[], StatusView],
@@ -119,6 +121,7 @@ class Desk:
         self._clock = clock
         self._ids = ids
         self._alarms = alarms
+        self._kill_switch = kill_switch
         self._metrics = metrics
         self._reconcile = reconcile
         self._status = status
@@ -161,7 +164,7 @@ class Desk:
             InvalidRequest, StoreUnavailable: nothing was changed, nothing left.
             DomainError("halted"): the kill switch is active.
         """
-        if (await self._store.kill_switch()).active:
+        if self._kill_switch.blocks_entries:
             raise DomainError("halted", "the kill switch is active: only exits go through")
         if (request.order_type is OrderType.LIMIT) == (request.limit_price is None):
             raise InvalidRequest(
@@ -258,16 +261,12 @@ class Desk:
         self, tracker_id: TrackerId, reason: str, wait: Wait, wait_seconds: float
     ) -> ExitResult:
         """Exit one position; the result says what became of it, on every path."""
-        if self._is_halted(await self._store.kill_switch()):
+        if self._kill_switch.blocks_exits:
             text = "the kill switch stands at level all: nothing goes through"
             return ExitResult(False, ExitCode.HALTED, tracker_id, error=text)
         return await self._engine.execute_exit(
             tracker_id, reason, wait=wait, wait_seconds=wait_seconds
         )
-
-    @staticmethod
-    def _is_halted(switch: KillSwitchState) -> bool:
-        return switch.active and switch.level == "all"
 
     async def exit_all(self, reason: str) -> tuple[ExitResult, ...]:
         """Exit every held position, shorts first (buying back frees margin), and report each."""
@@ -330,7 +329,7 @@ class Desk:
 
     async def kill_switch(self) -> KillSwitchState:
         """Return the kill switch."""
-        return await self._store.kill_switch()
+        return self._kill_switch.state
 
     async def set_kill_switch(self, *, active: bool, level: str, reason: str) -> KillSwitchState:
         """Set the kill switch durably; `level` is `new` (only exits go) or `all` (nothing goes)."""
@@ -338,9 +337,7 @@ class Desk:
             raise InvalidRequest([FieldFault("level", f"must be new or all, was {level!r}")])
         if not reason.strip():
             raise InvalidRequest([FieldFault("reason", "must not be blank")])
-        fact = KillSwitchSet(active, level, reason.strip())
-        await self._store.record((fact,), self._clock.now().wall_ns)
-        return await self._store.kill_switch()
+        return await self._kill_switch.set(active=active, level=level, reason=reason.strip())
 
     async def reconcile(self) -> tuple[str, ...]:
         """Compare with the broker's books now; return the differences found, in words."""

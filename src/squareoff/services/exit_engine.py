@@ -213,15 +213,15 @@ class ExitEngine:
         except TimeoutError:
             return
 
-    async def tell(self, actor: PositionActor, event: Input) -> None:
-        """Feed one input to a position; returns when its decision is committed.
+    async def tell(self, actor: PositionActor, event: Input) -> Decision | None:
+        """Feed one input to a position; return the committed decision, None if it is halted.
 
         A store that is away delays the decision, for an input must not be lost; commands wait too.
         """
         is_first_try = True
         while True:
             if actor.is_halted:
-                return
+                return None
             try:
                 async with actor.lock:
                     decision = await self._decide_and_commit(actor, event)
@@ -239,9 +239,10 @@ class ExitEngine:
                 is_first_try = False
                 await self._clock.sleep(STORE_RETRY_SECONDS)
             except (DomainError, InvariantBroken) as error:
-                await self._halt(actor, error)
-                return
+                await self.halt(actor, error)
+                return None
         await self._follow_up(actor, decision)
+        return decision
 
     async def _decide_and_commit(self, actor: PositionActor, event: Input) -> Decision:
         """Decide and commit under the actor's lock; on failure the actor is unchanged."""
@@ -296,7 +297,7 @@ class ExitEngine:
         assert self._tasks is not None, "connected before any decision"
         self._tasks.create_task(self.tell(actor, Woke()))
 
-    async def _halt(self, actor: PositionActor, error: Exception) -> None:
+    async def halt(self, actor: PositionActor, error: Exception) -> None:
         """A defect of ours within one position halts that position; others go on."""
         actor.is_halted = True
         _log.error("position_halted", tracker_id=actor.tracker.tracker_id, error=str(error))

@@ -82,6 +82,8 @@ def _code_of(tracker: PositionTracker, wait: Wait) -> ExitCode:
         return ExitCode.BLOCKED
     if intent is not None and intent.status is IntentStatus.NEEDS_HUMAN:
         return ExitCode.NEEDS_HUMAN
+    if wait is Wait.CLAIMED:
+        return ExitCode.CLAIMED
     if wait is Wait.ACCEPTED and is_accepted(tracker):
         return ExitCode.ACCEPTED
     return ExitCode.BEING_SETTLED

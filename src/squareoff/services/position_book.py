@@ -113,7 +113,7 @@ class PositionBook:
             for tracker_id in ids
         )
 
-    def keys(self) -> tuple[PositionKey, ...]:
+    def position_keys(self) -> tuple[PositionKey, ...]:
         """Return every key that has trackers."""
         return tuple(self._by_key)
 

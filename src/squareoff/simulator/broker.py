@@ -36,7 +36,7 @@ from squareoff.simulator.routes import answer
 from squareoff.simulator.rows import order_row
 from squareoff.simulator.sessions import FrameGate
 from squareoff.simulator.updates import OrderUpdateHub
-from squareoff.simulator.wire import WireRequest, WireResponse, json_response
+from squareoff.simulator.wire import WireRequest, WireResponse, body_fields
 
 RECEIVED_MAX = 20_000
 """Requests kept for /admin/state; a day of rehearsal at the rate limits stays below."""
@@ -223,19 +223,7 @@ class SimulatedBroker:
         elif request.path.startswith("/orders/external/"):
             fields["correlationId"] = name
         fields |= request.query
-        try:
-            body = json_response(200, None) if not request.body else None
-            fields |= {} if body is not None else _object_of(request.body)
-        except ValueError:
-            pass
-        return fields
-
-
-def _object_of(body: bytes) -> dict[str, Any]:
-    import json
-
-    value = json.loads(body)
-    return value if isinstance(value, dict) else {}
+        return fields | body_fields(request.body)
 
 
 def matching_rules(conduct: BrokerConduct) -> MatchingRules:

@@ -66,9 +66,7 @@ class OrderDesk:
         self.orders: dict[str, BrokerOrder] = {}
         self.order_count = 0
 
-    def place(
-        self, account: Account, placement: Placement, what: What, now_ns: int
-    ) -> BrokerOrder:
+    def place(self, account: Account, placement: Placement, what: What, now_ns: int) -> BrokerOrder:
         """Accept an order; it reaches the exchange later."""
         order = self.book_order(account, placement, now_ns)
         order.fill_cap, order.reject_text = what.partial_fill, what.reject

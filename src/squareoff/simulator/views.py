@@ -29,10 +29,8 @@ def seen_row(
     """Return the order's row as of `lag_ns` ago, None while the order was not there."""
     if lag_ns == 0 and not conduct.average_lags_fill:
         return order_row(order, conduct)
-    for time_ns, row in reversed(order.history):
-        if time_ns <= now_ns - lag_ns:
-            return row
-    return None
+    seen = (row for time_ns, row in reversed(order.history) if time_ns <= now_ns - lag_ns)
+    return next(seen, None)
 
 
 def order_book(

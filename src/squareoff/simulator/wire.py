@@ -99,6 +99,15 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def body_fields(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a body, empty where it holds none."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def clock_text(time_ns: int | None, *, in_utc: bool = False) -> str:
     """Return `YYYY-MM-DD HH:MM:SS` in IST (or UTC, as the sandbox), or the sentinel for None."""
     if time_ns is None:

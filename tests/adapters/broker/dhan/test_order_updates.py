@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates, SocketSettings
+from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
+from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.transport import ControlFrame, SocketEnded
 from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.orders import OrderReport

@@ -40,8 +40,10 @@ DEPTH_LEVEL = struct.Struct("<IIHHff")
 DISCONNECT = struct.Struct("<BHBIH")
 
 _HEADER_SIZE = HEADER.size
+_SEGMENT_OFFSET = 3
 _DEPTH_OFFSET = 62
 _TICKER, _QUOTE, _FULL, _DISCONNECT = 2, 4, 8, 50
+_PRICED = frozenset({_TICKER, _QUOTE, _FULL})
 # Codes of known size: 3 is depth without a time (v1), 5 open interest, 6 previous close, 7 market
 # status. They make no event, but their sizes keep the walk in step.
 _SIZES = {2: 16, 3: 112, 4: 50, 5: 12, 6: 16, 7: 8, 8: 162, 50: 10}
@@ -113,30 +115,36 @@ class FeedDecoder:
         offset, end = 0, len(frame)
         reason: int | None = None
         while offset < end:
-            if end - offset < _HEADER_SIZE:
-                self._garbled("cut-off header", frame, offset, emit)
-                break
-            code, length, segment, security_id = HEADER.unpack_from(frame, offset)
-            size = _SIZES.get(code)
-            if size is not None and (length == size or length == size - _HEADER_SIZE):
-                if offset + size > end:
-                    self._garbled("cut-off packet", frame, offset, emit)
-                    offset = _next_header(frame, offset, None, 0)
-                    continue
-                if code == _DISCONNECT:
-                    reason = DISCONNECT.unpack_from(frame, offset)[4]
-                elif code in (_TICKER, _QUOTE, _FULL):
-                    watched = self._watched.get(segment << 32 | security_id)
-                    if watched is None:
-                        self.unwatched_count += 1
-                    else:
-                        self._priced(code, frame, offset, watched, now, emit)
-                offset += size
-            else:
-                if code not in _UNSIZED:
-                    self._garbled("no such packet", frame, offset, emit)
-                offset = _next_header(frame, offset, size, length)
+            size = _size_at(frame, offset)
+            if size == 0 or _runs_into_next(frame, offset, size):
+                offset = self._skipped(frame, offset, emit)
+                continue
+            code = frame[offset]
+            if code in _PRICED:
+                _, _, segment, security_id = HEADER.unpack_from(frame, offset)
+                watched = self._watched.get(segment << 32 | security_id)
+                if watched is None:
+                    self.unwatched_count += 1
+                else:
+                    self._priced(code, frame, offset, watched, now, emit)
+            elif code == _DISCONNECT:
+                reason = DISCONNECT.unpack_from(frame, offset)[4]
+            offset += size
         return reason
+
+    def _skipped(self, frame: bytes, offset: int, emit: Emit) -> int:
+        """Tell of a packet that cannot be read, and return where decoding goes on."""
+        if len(frame) - offset < _HEADER_SIZE:
+            self._garbled("cut-off header", frame, offset, emit)
+            return len(frame)
+        code, length, _, _ = HEADER.unpack_from(frame, offset)
+        if code not in _UNSIZED:
+            self._garbled("no whole packet", frame, offset, emit)
+        for step in (length, length + _HEADER_SIZE):
+            place: int = offset + step
+            if step >= _HEADER_SIZE and (place == len(frame) or _is_header(frame, place)):
+                return place
+        return _find_header(frame, offset + 1, offset + _SCAN_BYTES_MAX)
 
     def _priced(
         self, code: int, frame: bytes, offset: int, watched: _Watched, now: Now, emit: Emit
@@ -198,31 +206,47 @@ def _tell_day_range(watched: _Watched, raw_high: float, raw_low: float, emit: Em
         emit(DayRange(watched.instrument_id, high, low))
 
 
-def _next_header(frame: bytes, offset: int, size: int | None, length: int) -> int:
-    """Return where decoding goes on behind a packet that was not read; the frame's end if nowhere.
+def _size_at(frame: bytes, offset: int) -> int:
+    """Return the size of the whole packet of known code that begins here, 0 if there is none."""
+    if offset + _HEADER_SIZE > len(frame):
+        return 0
+    code, length, _, _ = HEADER.unpack_from(frame, offset)
+    size = _SIZES.get(code, 0)
+    if length not in (size, size - _HEADER_SIZE) or offset + size > len(frame):
+        return 0
+    return size
 
-    First the packet's own claims are tried, then every place up to a limit.
+
+def _runs_into_next(frame: bytes, offset: int, size: int) -> bool:
+    """Say whether a packet was cut short inside the frame, so that it would swallow the next.
+
+    That shows in two things together: no packet begins behind it, and one begins inside it.
     """
-    end = len(frame)
-    for step in (length, length + _HEADER_SIZE, size or 0):
-        place = offset + step
-        if step >= _HEADER_SIZE and (place == end or _is_header(frame, place)):
-            return place
-    for place in range(offset + 1, min(offset + _SCAN_BYTES_MAX, end - _HEADER_SIZE + 1)):
+    place = offset + size
+    if place == len(frame) or _is_header(frame, place) or _is_unsized(frame, place):
+        return False
+    return _find_header(frame, offset + 1, place) < place
+
+
+def _is_unsized(frame: bytes, place: int) -> bool:
+    """Say whether a heartbeat or index packet begins here, going by its own length."""
+    if place + _HEADER_SIZE > len(frame) or frame[place] not in _UNSIZED:
+        return False
+    length = HEADER.unpack_from(frame, place)[1]
+    return bool(_HEADER_SIZE <= length <= len(frame) - place)
+
+
+def _find_header(frame: bytes, start: int, stop: int) -> int:
+    """Return the first place in [start, stop) where a packet begins; the frame's end if none."""
+    for place in range(start, min(stop, len(frame) - _HEADER_SIZE + 1)):
         if frame[place] in _SIZES and _is_header(frame, place):
             return place
-    return end
+    return len(frame)
 
 
 def _is_header(frame: bytes, place: int) -> bool:
-    """Say whether a packet of known code, exact length and known segment begins and fits here."""
-    if place + _HEADER_SIZE > len(frame):
-        return False
-    code, length, segment, _ = HEADER.unpack_from(frame, place)
-    size = _SIZES.get(code)
-    return (
-        size is not None and length == size and segment in _SEGMENTS and place + size <= len(frame)
-    )
+    """Say whether a whole packet of known code, length and segment begins here."""
+    return _size_at(frame, place) > 0 and frame[place + _SEGMENT_OFFSET] in _SEGMENTS
 
 
 def _key_of(instrument_id: InstrumentId) -> int:

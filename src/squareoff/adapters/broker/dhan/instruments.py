@@ -16,6 +16,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 
 from squareoff.domain.errors import ConfigError
@@ -55,6 +56,8 @@ _TICK_SIZE_MAX = Decimal(1_000)
 _INDEX_TICK_SIZE = Decimal("0.01")
 _DIGITS_MAX = 15
 _FAULTS_SHOWN = 3
+# A few hundred distinct lots, ticks and freeze quantities fill 200,000 rows: read each once.
+_DISTINCT_MAX = 4_096
 
 
 class _BadRow(Exception):
@@ -209,6 +212,7 @@ def _symbol_of(row: Sequence[str], columns: Mapping[str, int]) -> str:
     return _cell(row, columns, "SYMBOL_NAME") or _cell(row, columns, "DISPLAY_NAME")
 
 
+@lru_cache(_DISTINCT_MAX)
 def _lot_size_of(text: str) -> int:
     lot_size = _number_of("LOT_SIZE", text)
     if lot_size != lot_size.to_integral_value() or not 1 <= lot_size <= _LOT_SIZE_MAX:
@@ -216,6 +220,7 @@ def _lot_size_of(text: str) -> int:
     return int(lot_size)
 
 
+@lru_cache(_DISTINCT_MAX)
 def _tick_size_of(text: str) -> Decimal:
     """Return the price step in rupees; the file's figure is paise (`5.0000` is 0.05)."""
     tick_size = _number_of("TICK_SIZE", text) / PAISE_PER_RUPEE
@@ -226,6 +231,7 @@ def _tick_size_of(text: str) -> Decimal:
     return decimal_from_units(int(units))
 
 
+@lru_cache(_DISTINCT_MAX)
 def _freeze_quantity_of(text: str, lot_size: int) -> int | None:
     """Return the most units of one order: one below the first refused, in whole lots."""
     if not text:

@@ -15,8 +15,11 @@ from urllib.parse import urlencode
 
 from squareoff.adapters.broker.dhan.credentials import TokenSource
 from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
-from squareoff.adapters.broker.dhan.order_updates import SocketSettings
-from squareoff.adapters.broker.dhan.socket_session import SocketSession, run_until_disconnected
+from squareoff.adapters.broker.dhan.socket_session import (
+    SocketSession,
+    SocketSettings,
+    run_until_disconnected,
+)
 from squareoff.adapters.broker.dhan.transport import SocketTransport
 from squareoff.adapters.broker.dhan.wire_requests import (
     SUBSCRIBE_FULL,

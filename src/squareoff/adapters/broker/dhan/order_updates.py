@@ -11,17 +11,19 @@ Invariants:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from squareoff.adapters.broker.dhan.credentials import TokenSource
 from squareoff.adapters.broker.dhan.errors import scrub
 from squareoff.adapters.broker.dhan.json_values import Unreadable
-from squareoff.adapters.broker.dhan.socket_session import SocketSession, run_until_disconnected
+from squareoff.adapters.broker.dhan.socket_session import (
+    SocketSession,
+    SocketSettings,
+    run_until_disconnected,
+)
 from squareoff.adapters.broker.dhan.transport import SocketTransport
 from squareoff.adapters.broker.dhan.wire_requests import login_text
 from squareoff.adapters.broker.dhan.wire_updates import read_update
 from squareoff.domain.errors import FeedDisconnected
-from squareoff.domain.ids import AccountId
 from squareoff.domain.orders import OrderReport
 from squareoff.ports import Clock, OrderStreamEvent, StreamConnected, StreamGarbled
 
@@ -32,14 +34,6 @@ _GARBLED_TEXT_LENGTH_MAX = 200
 _NAME = "order updates"
 
 Publish = Callable[[OrderStreamEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class SocketSettings:
-    """Address without query, and whose account."""
-
-    url: str
-    account_id: AccountId
 
 
 class DhanOrderUpdates:

@@ -8,6 +8,7 @@ Invariant: no message of this module holds the address, which may carry the acce
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -18,6 +19,7 @@ from squareoff.adapters.broker.dhan.transport import (
     SocketTransport,
 )
 from squareoff.domain.errors import FeedDisconnected
+from squareoff.domain.ids import AccountId
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 
@@ -31,6 +33,14 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 """Name lookup, TCP, TLS and upgrade together; a healthy one takes under a second."""
 
 _CHECK_INTERVAL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SocketSettings:
+    """Address without query, and whose account."""
+
+    url: str
+    account_id: AccountId
 
 
 class SocketSession:

@@ -1,0 +1,1 @@
+"""The SQL store: trackers, journal and their projections, on SQLite or PostgreSQL."""

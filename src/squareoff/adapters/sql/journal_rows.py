@@ -1,0 +1,159 @@
+"""The journal as rows: append with numbers and chained hashes, read back, verify.
+
+Every entry's hash is SHA-256 over the hash before it (64 hex digits, none for the first) and the
+canonical JSON of its row, so an edited, removed or swapped entry breaks the chain at that place.
+The newest number and hash are in `journal_head`; they show that the end is missing.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from squareoff.adapters.sql.codec import decode_fact, encode_fact
+from squareoff.adapters.sql.keyed_inserts import insert_if_absent
+from squareoff.adapters.sql.rows import Row
+from squareoff.adapters.sql.tables import journal, journal_head
+from squareoff.core.facts import Fact, JournalEntry, fact_kind
+from squareoff.domain.ids import AccountId, TrackerId
+
+# A batch of this many rows is some 300 kB: small beside everything else in memory.
+VERIFY_BATCH_ENTRIES = 1_000
+
+_READ_HEAD = (
+    select(journal_head.c.seq, journal_head.c.entry_hash)
+    .where(journal_head.c.account_id == bindparam("account_id"))
+    .with_for_update()
+)
+_MOVE_HEAD = update(journal_head).where(journal_head.c.account_id == bindparam("key_account_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """What verifying the chain found: entries that hold, and the first that does not.
+
+    `fault_seq` is None where all hold; `fault_text` then is empty.
+    """
+
+    entries: int
+    fault_seq: int | None = None
+    fault_text: str = ""
+
+    @property
+    def is_intact(self) -> bool:
+        """Say whether every entry holds and none is missing."""
+        return self.fault_seq is None
+
+
+def append_facts(
+    connection: Connection, account_id: AccountId, facts: Sequence[Fact], at_ns: int
+) -> tuple[JournalEntry, ...]:
+    """Append facts in their order, all at `at_ns`, and return their entries.
+
+    The head stays locked until the transaction ends, so numbers are gapless and entries become
+    visible in their order, also with several writers on PostgreSQL.
+    """
+    if not facts:
+        return ()
+    seq, entry_hash = _locked_head(connection, account_id)
+    entries: list[JournalEntry] = []
+    new_rows: list[dict[str, object]] = []
+    for fact in facts:
+        seq += 1
+        row = _row_of(account_id, seq, at_ns, fact)
+        entry_hash = chained_hash(entry_hash, row)
+        new_rows.append(row | {"entry_hash": entry_hash})
+        entries.append(JournalEntry(seq, at_ns, fact, entry_hash))
+    connection.execute(insert(journal), new_rows[0] if len(new_rows) == 1 else new_rows)
+    head = {"key_account_id": account_id, "seq": seq, "entry_hash": entry_hash}
+    connection.execute(_MOVE_HEAD, head)
+    return tuple(entries)
+
+
+def read_entries(
+    connection: Connection,
+    account_id: AccountId,
+    *,
+    after_seq: int,
+    tracker_id: TrackerId | None,
+    limit: int,
+) -> tuple[JournalEntry, ...]:
+    """Return at most `limit` entries above `after_seq`, oldest first, of one tracker or all."""
+    query = select(journal).where(journal.c.account_id == account_id, journal.c.seq > after_seq)
+    if tracker_id is not None:
+        query = query.where(journal.c.tracker_id == tracker_id)
+    found = connection.execute(query.order_by(journal.c.seq).limit(limit)).mappings()
+    return tuple(
+        JournalEntry(
+            row["seq"], row["time_ns"], decode_fact(row["kind"], row["data"]), row["entry_hash"]
+        )
+        for row in found
+    )
+
+
+def read_head(connection: Connection, account_id: AccountId) -> int:
+    """Return the newest sequence number, 0 for an empty journal."""
+    query = select(journal_head.c.seq).where(journal_head.c.account_id == account_id)
+    return connection.execute(query).scalar_one_or_none() or 0
+
+
+def verify_chain(connection: Connection, account_id: AccountId) -> ChainReport:
+    """Check numbers and hashes of the account's whole journal against its head."""
+    seq, entry_hash = 0, ""
+    for row in _all_rows(connection, account_id):
+        if row["seq"] != seq + 1:
+            return ChainReport(seq, seq + 1, f"entry {seq + 1} is missing")
+        fields = {name: row[name] for name in row if name != "entry_hash"}
+        if chained_hash(entry_hash, fields) != row["entry_hash"]:
+            return ChainReport(seq, seq + 1, f"entry {seq + 1} was changed after it was written")
+        seq, entry_hash = row["seq"], row["entry_hash"]
+    query = select(journal_head.c.seq, journal_head.c.entry_hash)
+    head = connection.execute(query.where(journal_head.c.account_id == account_id)).one_or_none()
+    expected = (0, "") if head is None else (head.seq, head.entry_hash)
+    if expected != (seq, entry_hash):
+        return ChainReport(seq, seq + 1, f"the journal ends at {seq}, its head says otherwise")
+    return ChainReport(seq)
+
+
+def chained_hash(previous_hash: str, row: Row) -> str:
+    """Return the hash of an entry: over the one before and its row without `entry_hash`."""
+    canonical = msgspec.json.encode(dict(row), order="sorted")
+    return hashlib.sha256(previous_hash.encode() + canonical).hexdigest()
+
+
+def _row_of(account_id: AccountId, seq: int, at_ns: int, fact: Fact) -> dict[str, object]:
+    return {
+        "account_id": account_id,
+        "seq": seq,
+        "time_ns": at_ns,
+        "kind": fact_kind(type(fact)),
+        "tracker_id": fact.tracker_id,
+        "client_order_id": getattr(fact, "client_order_id", None),
+        "data": encode_fact(fact),
+    }
+
+
+def _locked_head(connection: Connection, account_id: AccountId) -> tuple[int, str]:
+    key = {"account_id": account_id}
+    head = connection.execute(_READ_HEAD, key).one_or_none()
+    if head is None:
+        # Two processes may write an account's first entry at once; both then wait for one row.
+        insert_if_absent(connection, journal_head, key | {"seq": 0, "entry_hash": ""})
+        head = connection.execute(_READ_HEAD, key).one()
+    return head.seq, head.entry_hash
+
+
+def _all_rows(connection: Connection, account_id: AccountId) -> Iterator[Row]:
+    after_seq = 0
+    while True:
+        query = select(journal).where(
+            journal.c.account_id == account_id, journal.c.seq > after_seq
+        )
+        ordered = query.order_by(journal.c.seq).limit(VERIFY_BATCH_ENTRIES)
+        batch = connection.execute(ordered).mappings().all()
+        yield from batch
+        if len(batch) < VERIFY_BATCH_ENTRIES:
+            return
+        after_seq = batch[-1]["seq"]

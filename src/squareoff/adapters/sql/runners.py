@@ -1,0 +1,181 @@
+"""Run synchronous database work in one transaction: on a thread, inline, or through asyncpg.
+
+The statements are written once, as functions of a `sqlalchemy.Connection`. A runner decides where
+they run. Invariants:
+1. Work runs in exactly one transaction, committed when the call returns and rolled back when it
+   raises; it is never run twice.
+2. A caller that is cancelled meanwhile leaves a finished transaction, never an open one: the
+   cancellation passes once commit or rollback is done.
+3. Writers of one runner wait for each other here, before they hold anything in the database.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from squareoff.adapters.sql.failures import before_commit, in_commit
+
+Result = TypeVar("Result")
+Work = Callable[[Connection], Result]
+
+
+class Runner(Protocol):
+    """Runs work in a transaction; errors are those of `before_commit` and `in_commit`."""
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run `work` in a write transaction and return its result once that is durable."""
+        ...
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run `work` on one consistent snapshot that is never written to."""
+        ...
+
+    async def close(self) -> None:
+        """Release all connections."""
+        ...
+
+
+class InlineRunner:
+    """Runs work at once, in the calling thread, on a synchronous engine.
+
+    For simulation: nothing else runs meanwhile, so the order of events depends on no thread.
+    """
+
+    def __init__(self, engine: Engine, reading_engine: Engine | None = None) -> None:
+        self._engine = engine
+        self._reading_engine = reading_engine or engine
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run `work` in a write transaction; never gives way to other tasks."""
+        return _write_on(self._engine, work)
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run `work` on one snapshot; never gives way to other tasks."""
+        return _read_on(self._reading_engine, work)
+
+    async def close(self) -> None:
+        """Release all connections."""
+        self._engine.dispose()
+        self._reading_engine.dispose()
+
+
+class ThreadRunner:
+    """Runs work on synchronous engines in two threads: one for writes, one for reads.
+
+    A transaction is one hop to a thread and back, whatever the number of its statements.
+    """
+
+    def __init__(self, engine: Engine, reading_engine: Engine) -> None:
+        self._engine = engine
+        self._reading_engine = reading_engine
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sql-write")
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sql-read")
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run `work` in a write transaction on the writing thread."""
+        return await self._run(self._writer, partial(_write_on, self._engine, work))
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run `work` on one snapshot on the reading thread."""
+        return await self._run(self._reader, partial(_read_on, self._reading_engine, work))
+
+    async def close(self) -> None:
+        """Let running work finish, then release threads and connections."""
+        await self._run(self._writer, self._engine.dispose)
+        await self._run(self._reader, self._reading_engine.dispose)
+        self._writer.shutdown()
+        self._reader.shutdown()
+
+    async def _run(self, threads: ThreadPoolExecutor, call: Callable[[], Result]) -> Result:
+        return await _finished(asyncio.get_running_loop().run_in_executor(threads, call))
+
+
+class AsyncRunner:
+    """Runs work through an asynchronous engine."""
+
+    def __init__(self, engine: AsyncEngine, reading_engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reading_engine = reading_engine
+        self._turn = asyncio.Lock()
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run `work` in a write transaction."""
+        async with self._turn:
+            return await _finished_task(_write_through(self._engine, work))
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run `work` on one snapshot."""
+        return await _finished_task(_read_through(self._reading_engine, work))
+
+    async def close(self) -> None:
+        """Release all connections."""
+        await self._engine.dispose()
+        await self._reading_engine.dispose()
+
+
+def _write_on(engine: Engine, work: Work[Result]) -> Result:
+    with before_commit(), engine.connect() as connection:
+        return _write_transaction(connection, work)
+
+
+def _read_on(engine: Engine, work: Work[Result]) -> Result:
+    with before_commit(), engine.connect() as connection:
+        return _read_transaction(connection, work)
+
+
+async def _write_through(engine: AsyncEngine, work: Work[Result]) -> Result:
+    with before_commit():
+        async with engine.connect() as connection:
+            return await connection.run_sync(_write_transaction, work)
+
+
+async def _read_through(engine: AsyncEngine, work: Work[Result]) -> Result:
+    with before_commit():
+        async with engine.connect() as connection:
+            return await connection.run_sync(_read_transaction, work)
+
+
+def _write_transaction(connection: Connection, work: Work[Result]) -> Result:
+    transaction = connection.begin()
+    try:
+        result = work(connection)
+    except BaseException:
+        transaction.rollback()
+        raise
+    with in_commit():
+        transaction.commit()
+    return result
+
+
+def _read_transaction(connection: Connection, work: Work[Result]) -> Result:
+    with connection.begin() as transaction:
+        result = work(connection)
+        transaction.rollback()
+    return result
+
+
+async def _finished_task(work: Coroutine[Any, Any, Result]) -> Result:
+    return await _finished(asyncio.create_task(work))
+
+
+async def _finished(running: "asyncio.Future[Result]") -> Result:
+    """Wait until `running` has ended, also when the waiting task is cancelled meanwhile."""
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError as cancelled:
+        await _outlast(running)
+        failure = None if running.cancelled() else running.exception()
+        raise cancelled from failure
+
+
+async def _outlast(running: "asyncio.Future[Any]") -> None:
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            continue  # The cancellation that began this wait is passed on by the caller.

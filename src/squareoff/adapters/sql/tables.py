@@ -1,0 +1,211 @@
+"""The tables. Columns carry the names of the fields they hold; times are UTC nanoseconds.
+
+Invariants:
+1. At most one live exit intent per tracker: a partial unique index says so, whatever our code does.
+2. `(account_id, seq)` numbers each account's journal from 1 without gaps: numbers are taken from
+   `journal_head` under its row lock, inside the transaction that writes the entries.
+3. One client order id may stand for two orders at the broker, so `broker_orders` is keyed by both.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+from squareoff.adapters.sql.column_types import ExactDecimal, whole_number
+from squareoff.domain.states import IntentStatus
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+_LIVE_INTENT = text(
+    "status IN ({})".format(
+        ", ".join(f"'{status.value}'" for status in IntentStatus if status.is_live)
+    )
+)
+
+trackers = Table(
+    "trackers",
+    metadata,
+    Column("tracker_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    # The sequence number of the tracker's first fact: the order in which trackers were opened.
+    Column("opened_seq", whole_number(), nullable=False),
+    Column("exchange_segment", Text, nullable=False),
+    Column("security_id", Text, nullable=False),
+    Column("trading_symbol", Text, nullable=False),
+    Column("instrument_type", Text, nullable=False),
+    Column("lot_size", whole_number(), nullable=False),
+    Column("tick_size", ExactDecimal, nullable=False),
+    Column("freeze_quantity", whole_number()),
+    Column("lower_circuit", ExactDecimal),
+    Column("upper_circuit", ExactDecimal),
+    Column("product_type", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("quantity", whole_number(), nullable=False),
+    Column("entry_price", ExactDecimal, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("created_at_ns", whole_number(), nullable=False),
+    Column("peak_price", whole_number()),
+    Column("stop_level", whole_number()),
+    Column("stop_rule", Text, nullable=False),
+    Column("externally_closed_quantity", whole_number(), nullable=False),
+    Column("externally_closed_notional", ExactDecimal, nullable=False),
+    Column("exit_price", ExactDecimal),
+    Column("realized_pnl", ExactDecimal),
+    Column("exit_reason", Text),
+    Column("exited_at_ns", whole_number()),
+    Column("over_exited_quantity", whole_number(), nullable=False),
+    # The newest intent, live or not. No foreign key: the two tables would refer to each other.
+    Column("intent_id", Text),
+    Column("version", whole_number(), nullable=False),
+    Index(None, "account_id", "status"),
+)
+
+exit_intents = Table(
+    "exit_intents",
+    metadata,
+    Column("intent_id", Text, primary_key=True),
+    Column("tracker_id", Text, ForeignKey("trackers.tracker_id"), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("trigger_rule", Text, nullable=False),
+    Column("trigger_level", whole_number()),
+    Column("trigger_price", whole_number()),
+    Column("trigger_exchange_time_ns", whole_number()),
+    Column("trigger_received_time_ns", whole_number()),
+    Column("claimed_at_ns", whole_number(), nullable=False),
+    Column("attempt", whole_number(), nullable=False),
+    Column("failures", whole_number(), nullable=False),
+    Column("block_reason", Text),
+    Column("note", Text, nullable=False),
+    Index(
+        "one_live_intent_per_tracker",
+        "tracker_id",
+        unique=True,
+        sqlite_where=_LIVE_INTENT,
+        postgresql_where=_LIVE_INTENT,
+    ),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("tracker_id", Text, ForeignKey("trackers.tracker_id"), nullable=False),
+    Column("position", whole_number(), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("attempt", whole_number(), nullable=False),
+    Column("slice_number", whole_number(), nullable=False),
+    Column("side", Text, nullable=False),
+    Column("order_quantity", whole_number(), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("order_type", Text, nullable=False),
+    Column("limit_price", ExactDecimal),
+    Column("modifications", whole_number(), nullable=False),
+    Column("failure_text", Text, nullable=False),
+    Index(None, "tracker_id"),
+)
+
+order_sends = Table(
+    "order_sends",
+    metadata,
+    Column("client_order_id", Text, ForeignKey("orders.client_order_id"), primary_key=True),
+    Column("number", whole_number(), primary_key=True, autoincrement=False),
+    Column("outcome", Text, nullable=False),
+    Column("sent_at_ns", whole_number(), nullable=False),
+    Column("broker_order_id", Text),
+    sqlite_with_rowid=False,
+)
+
+broker_orders = Table(
+    "broker_orders",
+    metadata,
+    Column("client_order_id", Text, ForeignKey("orders.client_order_id"), primary_key=True),
+    Column("broker_order_id", Text, primary_key=True),
+    Column("position", whole_number(), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("cumulative_quantity", whole_number(), nullable=False),
+    Column("average_price", ExactDecimal),
+    Column("reason", Text, nullable=False),
+    Index(None, "broker_order_id"),
+    sqlite_with_rowid=False,
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("seq", whole_number(), primary_key=True, autoincrement=False),
+    Column("time_ns", whole_number(), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("tracker_id", Text),
+    Column("client_order_id", Text),
+    Column("data", Text, nullable=False),
+    Column("entry_hash", Text, nullable=False),
+    Index(None, "account_id", "tracker_id", "seq"),
+    sqlite_with_rowid=False,
+)
+
+journal_head = Table(
+    "journal_head",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("seq", whole_number(), nullable=False),
+    Column("entry_hash", Text, nullable=False),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("seq", whole_number(), primary_key=True, autoincrement=False),
+    Column("severity", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("tracker_id", Text),
+    Column("raised_at_ns", whole_number(), nullable=False),
+    Column("acknowledged_at_ns", whole_number()),
+)
+
+kill_switch = Table(
+    "kill_switch",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("active", Boolean, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_at_ns", whole_number(), nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("idempotency_key", Text, primary_key=True),
+    Column("body_hash", Text, nullable=False),
+    Column("status", whole_number(), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("stored_at_ns", whole_number(), nullable=False),
+)
+
+paper_state = Table(
+    "paper_state",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("ledger", LargeBinary, nullable=False),
+)

@@ -1,0 +1,222 @@
+"""Put one engine together from its ports. No choice is made here: `bootstrap` chooses the parts,
+a simulation brings its own.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from squareoff.core.opening import NewPosition
+from squareoff.core.policy import ExitPolicy
+from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.domain.ids import AccountId, TrackerId
+from squareoff.domain.orders import BrokerPosition, PositionSide
+from squareoff.domain.rules import RuleSet
+from squareoff.domain.ticks import Tick
+from squareoff.ports import (
+    Alerts,
+    Chance,
+    Checkpoints,
+    Clock,
+    IdSource,
+    InstrumentSource,
+    Journal,
+    MarketFeed,
+    OrderUpdates,
+    SessionCalendar,
+    TrackerStore,
+)
+from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.desk import Desk
+from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.gateway import Gateway
+from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.ltp_resolver import LtpResolver, SharedTicks
+from squareoff.services.metrics import Metrics
+from squareoff.services.order_router import OrderRouter
+from squareoff.services.order_update_handler import OrderUpdateHandler
+from squareoff.services.order_update_hub import OrderUpdateHub
+from squareoff.services.placer import Placer
+from squareoff.services.position_book import PositionBook
+from squareoff.services.rate_budget import RateLimits
+from squareoff.services.reconciler import Reconciler, ReconcilePace
+from squareoff.services.risk_manager import RiskManager
+from squareoff.services.supervisor import Supervisor
+from squareoff.services.tick_cache import TickCache
+from squareoff.services.trailing_engine import TrailingEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world of one engine."""
+
+    store: TrackerStore
+    journal: Journal
+    gateway: Gateway
+    order_updates: OrderUpdates
+    market_feed: MarketFeed
+    instruments: InstrumentSource
+    calendar: SessionCalendar
+    clock: Clock
+    ids: IdSource
+    chance: Chance
+    checkpoints: Checkpoints
+    alerts: tuple[Alerts, ...] = ()
+    shared_ticks: SharedTicks | None = None
+    share_tick: Callable[[Tick], None] | None = None
+    declare_position: Callable[[BrokerPosition], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an engine is set to. `adopt_rules` is None where foreign positions are left alone."""
+
+    account_id: AccountId
+    mode: str
+    policy: ExitPolicy = field(default_factory=ExitPolicy)
+    limits: RateLimits = field(default_factory=RateLimits)
+    hygiene: HygieneLimits = field(default_factory=HygieneLimits)
+    pace: ReconcilePace = field(default_factory=ReconcilePace)
+    adopt_rules: RuleSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One engine: `supervisor.run()` runs it, `desk` is what it answers to."""
+
+    supervisor: Supervisor
+    desk: Desk
+    metrics: Metrics
+    exit_engine: ExitEngine
+    reconciler: Reconciler
+
+
+def assemble(settings: EngineSettings, ports: Ports) -> Engine:
+    """Wire the services of one account."""
+    clock, metrics = ports.clock, Metrics()
+    stale_after = settings.hygiene.stale_after_seconds
+    alarms = AlarmDesk(ports.store, ports.alerts, clock, metrics)
+    kill_switch = KillSwitch(ports.store, clock)
+    book = PositionBook()
+    ticks = TickCache(stale_after)
+    engine = ExitEngine(
+        book,
+        ports.store,
+        clock=clock,
+        ids=ports.ids,
+        policy=settings.policy,
+        alarms=alarms,
+        metrics=metrics,
+        checkpoints=ports.checkpoints,
+    )
+    reads = BrokerReads(ports.gateway, book)
+    handler = OrderUpdateHandler(engine, alarms, metrics)
+    router = OrderRouter(
+        ports.gateway, limits=settings.limits, clock=clock, chance=ports.chance, metrics=metrics
+    )
+    reconciler = Reconciler(
+        engine,
+        reads,
+        handler,
+        store=ports.store,
+        clock=clock,
+        alarms=alarms,
+        metrics=metrics,
+        pace=settings.pace,
+        adopt=_adopter(settings, ports, engine),
+    )
+    placer = Placer(
+        engine,
+        router=router,
+        gateway=ports.gateway,
+        reads=reads,
+        prices=LtpResolver(
+            ticks, ports.shared_ticks, ports.gateway, clock, stale_after_seconds=stale_after
+        ),
+        handler=handler,
+        calendar=ports.calendar,
+        kill_switch=kill_switch,
+        clock=clock,
+        checkpoints=ports.checkpoints,
+        reconciled_age_seconds=reconciler.age_seconds,
+    )
+    risk = RiskManager(
+        engine,
+        ticks=ticks,
+        trailing=TrailingEngine(),
+        limits=settings.hygiene,
+        clock=clock,
+        alarms=alarms,
+        metrics=metrics,
+    )
+    hub = OrderUpdateHub(
+        ports.order_updates,
+        handler,
+        clock=clock,
+        chance=ports.chance,
+        metrics=metrics,
+        request_backfill=reconciler.request,
+    )
+    supervisor = Supervisor(
+        account_id=settings.account_id,
+        mode=settings.mode,
+        store=ports.store,
+        engine=engine,
+        router=router,
+        placer=placer,
+        risk=risk,
+        hub=hub,
+        reconciler=reconciler,
+        feed=ports.market_feed,
+        kill_switch=kill_switch,
+        clock=clock,
+        chance=ports.chance,
+        metrics=metrics,
+        on_tick=() if ports.share_tick is None else (ports.share_tick,),
+    )
+    desk = Desk(
+        account_id=settings.account_id,
+        engine=engine,
+        store=ports.store,
+        journal=ports.journal,
+        instruments=ports.instruments,
+        ticks=ticks,
+        clock=clock,
+        ids=ports.ids,
+        alarms=alarms,
+        kill_switch=kill_switch,
+        metrics=metrics,
+        reconcile=reconciler.reconcile,
+        status=supervisor.status,
+        declare_position=ports.declare_position,
+    )
+    return Engine(supervisor, desk, metrics, engine, reconciler)
+
+
+def _adopter(
+    settings: EngineSettings, ports: Ports, engine: ExitEngine
+) -> Callable[[BrokerPosition], Awaitable[None]] | None:
+    """Return what takes a foreign position under watch, None where they are left alone."""
+    rules = settings.adopt_rules
+    if rules is None:
+        return None
+
+    async def adopt(row: BrokerPosition) -> None:
+        instrument = ports.instruments.get(row.instrument_id)
+        if instrument is None:
+            return  # without lot and tick no exit could be priced; the mismatch is alarmed
+        long = row.net_quantity > 0
+        await engine.open(
+            NewPosition(
+                tracker_id=TrackerId(ports.ids.new_id("trk")),
+                account_id=settings.account_id,
+                instrument=instrument,
+                product_type=row.product_type,
+                side=PositionSide.LONG if long else PositionSide.SHORT,
+                quantity=abs(row.net_quantity),
+                entry_price=row.buy_average if long else row.sell_average,
+                rules=rules,
+            )
+        )
+
+    return adopt

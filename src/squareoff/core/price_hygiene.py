@@ -1,0 +1,85 @@
+"""Which ticks may fire a price rule.
+
+A stale, absurd or unconfirmed price never fires; a price outside the circuit limits is no price.
+The decoder already refused NaN, zero, negative and infinite values and rounded to the tick.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from squareoff.domain.instruments import Instrument
+from squareoff.domain.prices import PriceUnits, units_from_decimal
+from squareoff.domain.ticks import Tick
+from squareoff.domain.time import seconds_to_ns
+
+EXCHANGE_TIME_GRAIN_SECONDS = 1
+"""The feed tells trade times in whole seconds."""
+
+
+class TickVerdict(str, Enum):
+    """What a tick may do."""
+
+    GOOD = "good"
+    STALE = "stale"
+    """Traded too long ago for the first print after a connect, or older than what was seen."""
+    OUT_OF_CIRCUIT = "out_of_circuit"
+    SPIKE = "spike"
+    """Too far from the last good price; a second print there confirms it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceMemory:
+    """What is remembered of one instrument between ticks; prices in price units, 0 for none."""
+
+    last_good: int = 0
+    last_exchange_time_ns: int = 0
+    unconfirmed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HygieneLimits:
+    """`stale_after_seconds` for the first print, `spike_percent` between two prints."""
+
+    stale_after_seconds: float = 5.0
+    spike_percent: Decimal = Decimal(15)
+
+
+def judge_tick(
+    tick: Tick, instrument: Instrument, memory: PriceMemory, limits: HygieneLimits
+) -> tuple[TickVerdict, PriceMemory]:
+    """Judge one tick; return the verdict and what to remember."""
+    if tick.exchange_time_ns < memory.last_exchange_time_ns:
+        return TickVerdict.STALE, memory
+    if memory.last_exchange_time_ns == 0 and _trade_age_ns(tick) > seconds_to_ns(
+        limits.stale_after_seconds + EXCHANGE_TIME_GRAIN_SECONDS
+    ):
+        return TickVerdict.STALE, memory
+    price = tick.last_traded_price
+    if _is_out_of_circuit(price, instrument):
+        return TickVerdict.OUT_OF_CIRCUIT, memory
+    is_spike = memory.last_good != 0 and _is_far(price, memory.last_good, limits)
+    is_confirmed = memory.unconfirmed != 0 and not _is_far(price, memory.unconfirmed, limits)
+    if is_spike and not is_confirmed:
+        return TickVerdict.SPIKE, _remember(memory, tick, memory.last_good, price)
+    return TickVerdict.GOOD, _remember(memory, tick, price, 0)
+
+
+def _trade_age_ns(tick: Tick) -> int:
+    return tick.received_time_ns - tick.exchange_time_ns
+
+
+def _is_out_of_circuit(price: PriceUnits, instrument: Instrument) -> bool:
+    lower, upper = instrument.lower_circuit, instrument.upper_circuit
+    if lower is not None and lower > 0 and price < units_from_decimal(lower):
+        return True
+    return upper is not None and upper > 0 and price > units_from_decimal(upper)
+
+
+def _is_far(price: int, reference: int, limits: HygieneLimits) -> bool:
+    return abs(price - reference) * 100 > reference * limits.spike_percent
+
+
+def _remember(memory: PriceMemory, tick: Tick, last_good: int, unconfirmed: int) -> PriceMemory:
+    newest_ns = max(memory.last_exchange_time_ns, tick.exchange_time_ns)
+    return PriceMemory(last_good, newest_ns, unconfirmed)

@@ -1,0 +1,80 @@
+"""Shared reads of the broker's books: callers who ask at the same time share one call.
+
+A failed read is None, never an empty book (three-valued reads).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import structlog
+
+from squareoff.domain.errors import BrokerError
+from squareoff.domain.orders import BrokerPosition, OrderReport, TradeReport
+from squareoff.services.gateway import Gateway
+from squareoff.services.position_book import PositionBook
+
+_log = structlog.get_logger("squareoff.broker_reads")
+_Book = TypeVar("_Book")
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsReading:
+    """The broker's positions, and our fill count when the reading began."""
+
+    rows: tuple[BrokerPosition, ...]
+    fill_count: int
+
+
+class _Shared:
+    """One kind of read: at most one call at a time, shared by all who wait."""
+
+    def __init__(self) -> None:
+        self.pending: asyncio.Future[object] | None = None
+
+
+class BrokerReads:
+    """Order book, trade book and positions of one account."""
+
+    def __init__(self, gateway: Gateway, book: PositionBook) -> None:
+        self._gateway = gateway
+        self._book = book
+        self._positions = _Shared()
+        self._order_book = _Shared()
+        self._trade_book = _Shared()
+
+    async def positions(self) -> PositionsReading | None:
+        """Read the positions; None where they could not be read."""
+
+        async def read() -> PositionsReading:
+            fill_count = self._book.fill_count
+            return PositionsReading(await self._gateway.positions(), fill_count)
+
+        return await self._share(self._positions, read, "positions")
+
+    async def order_book(self) -> tuple[OrderReport, ...] | None:
+        """Read today's orders; None where they could not be read."""
+        return await self._share(self._order_book, self._gateway.order_book, "order_book")
+
+    async def trade_book(self) -> tuple[TradeReport, ...] | None:
+        """Read today's fills; None where they could not be read."""
+        return await self._share(self._trade_book, self._gateway.trade_book, "trade_book")
+
+    async def _share(
+        self, shared: _Shared, read: Callable[[], Awaitable[_Book]], name: str
+    ) -> _Book | None:
+        if shared.pending is not None:
+            return cast("_Book | None", await asyncio.shield(shared.pending))
+        pending: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        shared.pending = pending
+        answer: _Book | None = None
+        try:
+            answer = await read()
+        except BrokerError as error:
+            _log.warning("broker_read_failed", book=name, error=str(error))
+        finally:
+            shared.pending = None
+            if not pending.done():
+                pending.set_result(answer)
+        return answer

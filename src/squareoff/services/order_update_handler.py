@@ -1,0 +1,54 @@
+"""Turn broker reports into tracker transitions: find the owner, tell its actor.
+
+A report is an entry's or an exit's by our own order row, never by BUY or SELL; what it changes
+(active, part filled, exited, cancelled) the core decides from the order's merged record.
+"""
+
+import structlog
+
+from squareoff.core.client_order_ids import is_ours
+from squareoff.core.facts import Severity
+from squareoff.core.inputs import OrderSeen
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.orders import OrderReport
+from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.metrics import Metrics
+
+_log = structlog.get_logger("squareoff.order_update_handler")
+
+
+class OrderUpdateHandler:
+    """The one place where broker order records enter the engine, whatever their source."""
+
+    def __init__(self, engine: ExitEngine, alarms: AlarmDesk, metrics: Metrics) -> None:
+        self._engine = engine
+        self._alarms = alarms
+        self._metrics = metrics
+        self._strangers: set[BrokerOrderId] = set()
+
+    async def handle(self, report: OrderReport) -> bool:
+        """Feed a report to its owner; return whether it is one of ours."""
+        owner = self._engine.book.owner_of(report.client_order_id, report.broker_order_id)
+        label = "foreign" if owner is None else "ours"
+        self._metrics.order_updates.labels(report.source.value.lower(), label).inc()
+        if owner is None:
+            await self._note_stranger(report)
+            return False
+        actor, client_order_id = owner
+        await self._engine.tell(actor, OrderSeen(client_order_id, report))
+        return True
+
+    async def _note_stranger(self, report: OrderReport) -> None:
+        """An order with an id of our shape that our book does not hold: a person must know (I5)."""
+        if not is_ours(report.client_order_id) or report.broker_order_id in self._strangers:
+            return
+        self._strangers.add(report.broker_order_id)
+        await self._alarms.raise_alarm(
+            Severity.CRITICAL,
+            "unknown_own_order",
+            f"The broker has order {report.broker_order_id} ({report.side.value} "
+            f"{report.order_quantity} {report.instrument_id}) under our id "
+            f"{report.client_order_id}, which this database does not know. Is another engine "
+            "trading this account, or was the database replaced?",
+        )

@@ -1,0 +1,96 @@
+"""Keep the order-update socket alive and hand its reports on; backfill after every connect.
+
+The stream has no replay (dhanhq-v2.md 6.4): what happened while it was away is read from the order
+book, so each (re)connect asks for a reconciliation.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from squareoff.domain.errors import FeedDisconnected
+from squareoff.domain.orders import OrderReport
+from squareoff.ports import Chance, Clock, OrderStreamEvent, OrderUpdates, StreamConnected
+from squareoff.services.metrics import Metrics
+from squareoff.services.order_update_handler import OrderUpdateHandler
+
+_log = structlog.get_logger("squareoff.order_update_hub")
+BACKOFF_FIRST_SECONDS = 0.5
+BACKOFF_MAX_SECONDS = 30.0
+TOO_MANY_REQUESTS = 429
+COOL_DOWN_SECONDS = 60.0
+"""After HTTP 429 on the upgrade the broker wants at least a minute (dhanhq-v2.md 6.4)."""
+
+
+class Backoff:
+    """Growing pauses with full jitter; back to the start after a success."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._failures = 0
+
+    def reset(self) -> None:
+        """The connection stood."""
+        self._failures = 0
+
+    def next_seconds(self, code: int | None) -> float:
+        """Return the pause before the next try."""
+        self._failures += 1
+        ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** (self._failures - 1))
+        pause = self._chance.uniform(BACKOFF_FIRST_SECONDS / 2, ceiling)
+        return pause + COOL_DOWN_SECONDS if code == TOO_MANY_REQUESTS else pause
+
+
+class OrderUpdateHub:
+    """Runs the order stream for ever."""
+
+    def __init__(
+        self,
+        updates: OrderUpdates,
+        handler: OrderUpdateHandler,
+        *,
+        clock: Clock,
+        chance: Chance,
+        metrics: Metrics,
+        request_backfill: Callable[[str], None],
+    ) -> None:
+        self._updates = updates
+        self._handler = handler
+        self._clock = clock
+        self._backoff = Backoff(chance)
+        self._metrics = metrics
+        self._request_backfill = request_backfill
+        self.is_connected = False
+
+    async def run(self, tasks: asyncio.TaskGroup) -> None:
+        """Connect, publish, reconnect; never returns."""
+
+        def publish(event: OrderStreamEvent) -> None:
+            match event:
+                case OrderReport():
+                    tasks.create_task(self._handler.handle(event))
+                case StreamConnected():
+                    self._note_connected()
+                case _:
+                    _log.info("order_stream_garbled", text=event.text)
+
+        while True:
+            try:
+                await self._updates.run_once(publish)
+            except FeedDisconnected as error:
+                pause = self._backoff.next_seconds(error.code)
+                self._note_disconnected(str(error), pause)
+                await self._clock.sleep(pause)
+
+    def _note_connected(self) -> None:
+        self.is_connected = True
+        self._backoff.reset()
+        self._metrics.socket_up.labels("order_updates").set(1)
+        _log.info("order_stream_connected")
+        self._request_backfill("order stream connected")
+
+    def _note_disconnected(self, text: str, pause: float) -> None:
+        self.is_connected = False
+        self._metrics.socket_up.labels("order_updates").set(0)
+        _log.warning("order_stream_disconnected", error=text, next_try_seconds=round(pause, 2))

@@ -1,0 +1,318 @@
+"""Carry out the commands of decisions: read positions, place, modify, cancel, settle, confirm.
+
+Every command ends in an input to the position that wanted it, so nothing waits for ever. A command
+of the same kind for the same order that is still under way is not started twice.
+Invariants:
+1. Nothing is sent before the first reconciliation after the start (`may_send`).
+2. A sizing decision sees the leaves of all other exits on its key, and no reading older than the
+   newest fill on it.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from squareoff.core import commands as c
+from squareoff.core import inputs as i
+from squareoff.core.sizing import net_quantity
+from squareoff.core.step import Decision
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.errors import BrokerError
+from squareoff.domain.ids import ClientOrderId
+from squareoff.domain.orders import OrderReport, OrderRole
+from squareoff.domain.rules import Urgency
+from squareoff.domain.states import BlockReason
+from squareoff.ports import Checkpoints, Clock, SessionCalendar
+from squareoff.services.broker_reads import BrokerReads, PositionsReading
+from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.gateway import Gateway
+from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.ltp_resolver import LtpResolver
+from squareoff.services.order_router import OrderRouter, RouterOutcome, RouterResult
+from squareoff.services.order_update_handler import OrderUpdateHandler
+from squareoff.services.position_book import CommandKey, PositionActor
+
+_log = structlog.get_logger("squareoff.placer")
+SIZING_READS_MAX = 5
+"""Readings overtaken by our own fills before the sizing is put off."""
+
+CLOSED_RETRY_SECONDS_MAX = 30.0
+KILL_SWITCH_RETRY_SECONDS = 1.0
+
+
+class Placer:
+    """Does for each position what its decisions want done."""
+
+    def __init__(
+        self,
+        engine: ExitEngine,
+        *,
+        router: OrderRouter,
+        gateway: Gateway,
+        reads: BrokerReads,
+        prices: LtpResolver,
+        handler: OrderUpdateHandler,
+        calendar: SessionCalendar,
+        kill_switch: KillSwitch,
+        clock: Clock,
+        checkpoints: Checkpoints,
+        reconciled_age_seconds: Callable[[], float | None],
+    ) -> None:
+        self._engine = engine
+        self._router = router
+        self._gateway = gateway
+        self._reads = reads
+        self._prices = prices
+        self._handler = handler
+        self._calendar = calendar
+        self._kill_switch = kill_switch
+        self._clock = clock
+        self._checkpoints = checkpoints
+        self._reconciled_age_seconds = reconciled_age_seconds
+        self._tasks: asyncio.TaskGroup | None = None
+        self.may_send = asyncio.Event()
+
+    def connect(self, tasks: asyncio.TaskGroup) -> None:
+        """Give the placer its task group."""
+        self._tasks = tasks
+
+    def carry_out(self, actor: PositionActor, decision: Decision) -> None:
+        """Start every command of a committed decision that is not already under way."""
+        assert self._tasks is not None, "connected before any decision"
+        for command in decision.commands:
+            key = _key_of(command)
+            if key in actor.in_flight:
+                continue
+            actor.in_flight.add(key)
+            self._tasks.create_task(self._run(actor, command, key))
+
+    async def _run(self, actor: PositionActor, command: c.Command, key: CommandKey) -> None:
+        try:
+            event = await self._perform(actor, command)
+        except Exception as error:  # noqa: BLE001 - a defect of ours halts this position only
+            await self._engine.halt(actor, error)
+            _log.exception("command_failed", command=type(command).__name__)
+            return
+        finally:
+            # Before the input is told: its decision may want the same command again.
+            actor.in_flight.discard(key)
+        if event is not None:
+            await self._engine.tell(actor, event)
+
+    async def _perform(self, actor: PositionActor, command: c.Command) -> i.Input | None:
+        match command:
+            case c.ReadPositions():
+                return await self._read_positions(actor)
+            case c.ReadBooks():
+                return await self._read_books(actor)
+            case c.LookUpOrder(client_order_id):
+                return await self._look_up(actor, client_order_id)
+            case c.RequestPermit():
+                return await self._request_permit(actor, command)
+            case c.TransmitOrder():
+                return await self._transmit(actor, command)
+            case c.RequestReprice():
+                return await self._request_reprice(actor, command)
+            case c.TransmitModify():
+                return await self._modify(actor, command)
+            case c.TransmitCancel():
+                return await self._cancel(command)
+
+    async def _read_positions(self, actor: PositionActor) -> i.Input | None:
+        """Read, then decide under the key's lock, so that no two exits size on the same units."""
+        key = actor.tracker.key
+        for _ in range(SIZING_READS_MAX):
+            reading = await self._reads.positions()
+            async with self._engine.book.key_lock(key):
+                if reading is None or not self._is_overtaken(actor, reading):
+                    actor.in_flight.discard(_key_of(c.ReadPositions()))
+                    await self._engine.tell(actor, self._positions_read(actor, reading))
+                    return None
+        return i.ExitHindered(
+            BlockReason.POSITIONS_UNREADABLE, "fills keep overtaking the readings", 1.0
+        )
+
+    def _is_overtaken(self, actor: PositionActor, reading: PositionsReading) -> bool:
+        return self._engine.book.has_filled_since(actor.tracker.key, reading.fill_count)
+
+    def _positions_read(
+        self, actor: PositionActor, reading: PositionsReading | None
+    ) -> i.PositionsRead:
+        return i.PositionsRead(
+            positions=None if reading is None else reading.rows,
+            others_leaves=self._engine.book.others_leaves(actor.tracker),
+            reconciled_age_seconds=self._reconciled_age_seconds(),
+        )
+
+    async def _read_books(self, actor: PositionActor) -> i.Input:
+        """Read both books: the order book first, so that our own late orders are not strangers."""
+        orders = await self._reads.order_book()
+        trades = await self._reads.trade_book()
+        for report in orders or ():
+            if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
+                await self._handler.handle(report)
+        own_ids = self._engine.book.own_broker_order_ids()
+        return i.BooksRead(None if orders is None else trades, own_ids)
+
+    async def _look_up(self, actor: PositionActor, client_order_id: ClientOrderId) -> i.Input:
+        """Ask for an order by every way the broker offers."""
+        tracker = actor.tracker
+        order = tracker.order(client_order_id)
+        known = {r.broker_order_id for r in order.broker_orders} if order else set()
+        looked_up = await self._try_look_up(client_order_id)
+        orders = await self._reads.order_book()
+        trades = await self._reads.trade_book()
+        positions = await self._reads.positions()
+        found = [
+            report
+            for report in (*(looked_up or ()), *(orders or ()))
+            if report.client_order_id == client_order_id
+        ]
+        for report in found:
+            await self._handler.handle(report)
+        complete = None not in (looked_up, orders, trades, positions)
+        return i.SettleRead(
+            client_order_id,
+            complete=complete and not (positions and self._is_overtaken(actor, positions)),
+            lacking=all(report.broker_order_id in known for report in found),
+            steady_net_quantity=self._steady_net(tracker, positions),
+        )
+
+    def _steady_net(
+        self, tracker: PositionTracker, positions: PositionsReading | None
+    ) -> int | None:
+        if positions is None:
+            return None
+        return net_quantity(tracker, positions.rows) - self._engine.book.signed_fills(tracker.key)
+
+    async def _try_look_up(self, client_order_id: ClientOrderId) -> tuple[OrderReport, ...] | None:
+        try:
+            return await self._gateway.orders_by_client_order_id(client_order_id)
+        except BrokerError as error:
+            _log.warning("look_up_failed", client_order_id=client_order_id, error=str(error))
+            return None
+
+    async def _request_permit(
+        self, actor: PositionActor, command: c.RequestPermit
+    ) -> i.Input | None:
+        await self.may_send.wait()
+        hindrance = self._hindrance(actor, command.urgency)
+        if hindrance is not None:
+            return hindrance
+        await self._router.permit(command.urgency, command.risk)
+        price = await self._prices.resolve(actor.tracker.instrument)
+        # Asked again: the switch may have been thrown while this waited.
+        hindrance = self._hindrance(actor, command.urgency)
+        if hindrance is not None:
+            self._router.return_permit()
+            return hindrance
+        actor.in_flight.discard(_key_of(command))
+        decision = await self._engine.tell(actor, i.PermitGranted(command.client_order_id, price))
+        self._return_unused_permit(decision, c.TransmitOrder)
+        return None
+
+    def _return_unused_permit(self, decision: Decision | None, wanted: type[c.Command]) -> None:
+        if decision is None or not any(isinstance(k, wanted) for k in decision.commands):
+            self._router.return_permit()
+
+    def _hindrance(self, actor: PositionActor, urgency: Urgency) -> i.ExitHindered | None:
+        if urgency is Urgency.ENTRY:
+            return None
+        if self._kill_switch.blocks_exits:
+            return i.ExitHindered(
+                BlockReason.KILL_SWITCH,
+                "the kill switch stands at level all",
+                KILL_SWITCH_RETRY_SECONDS,
+            )
+        segment = actor.tracker.instrument.instrument_id.exchange_segment
+        now_ns = self._clock.now().wall_ns
+        if self._calendar.is_open(segment, now_ns):
+            return None
+        wait = min(self._calendar.seconds_to_open(segment, now_ns), CLOSED_RETRY_SECONDS_MAX)
+        text = f"{segment.value} is closed and takes no orders"
+        return i.ExitHindered(BlockReason.MARKET_CLOSED, text, max(wait, 1.0))
+
+    async def _transmit(self, actor: PositionActor, command: c.TransmitOrder) -> i.Input:
+        order = actor.tracker.order(command.request.client_order_id)
+        self._checkpoints.reach("before_first_byte")
+        if order is not None and order.role is OrderRole.ENTRY:
+            result = await self._router.place_market(command.request)
+        else:
+            urgency = self._urgency(actor)
+            result = await self._router.exit_market(command.request, urgency)
+        self._checkpoints.reach("after_answer")
+        return i.SendAnswered(
+            command.request.client_order_id, command.send_number, _send_answer(result)
+        )
+
+    @staticmethod
+    def _urgency(actor: PositionActor) -> Urgency:
+        intent = actor.tracker.intent
+        return Urgency.STOP if intent is None else Urgency.of_rule(intent.trigger.rule)
+
+    async def _request_reprice(
+        self, actor: PositionActor, command: c.RequestReprice
+    ) -> i.Input | None:
+        await self.may_send.wait()
+        if self._kill_switch.blocks_exits:
+            await self._clock.sleep(KILL_SWITCH_RETRY_SECONDS)
+            return i.Woke()
+        await self._router.permit(command.urgency)
+        price = await self._prices.resolve(actor.tracker.instrument)
+        actor.in_flight.discard(_key_of(command))
+        ready = i.RepriceReady(command.client_order_id, command.broker_order_id, price)
+        decision = await self._engine.tell(actor, ready)
+        self._return_unused_permit(decision, c.TransmitModify)
+        return None
+
+    async def _modify(self, actor: PositionActor, command: c.TransmitModify) -> i.Input:
+        self._checkpoints.reach("before_modify")
+        result = await self._router.modify_order(command.modification, self._urgency(actor))
+        await self._learn_after_write(result)
+        return i.Woke()
+
+    async def _cancel(self, command: c.TransmitCancel) -> i.Input:
+        await self.may_send.wait()
+        self._checkpoints.reach("before_cancel")
+        result = await self._router.cancel_order(command.broker_order_id, Urgency.STOP)
+        await self._learn_after_write(result)
+        return i.Woke()
+
+    async def _learn_after_write(self, result: RouterResult) -> None:
+        """A modify or cancel that was not plainly taken: the order's own record tells the truth."""
+        if result.outcome is RouterOutcome.ACCEPTED:
+            return
+        for report in await self._reads.order_book() or ():
+            if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
+                await self._handler.handle(report)
+
+
+def _key_of(command: c.Command) -> CommandKey:
+    name = type(command).__name__
+    match command:
+        case c.TransmitOrder(send_number, request):
+            return name, request.client_order_id, str(send_number)
+        case c.TransmitModify(modification):
+            return name, modification.client_order_id, modification.broker_order_id
+        case c.TransmitCancel(client_order_id, broker_order_id):
+            return name, client_order_id, broker_order_id
+        case c.LookUpOrder(client_order_id) | c.RequestPermit(client_order_id):
+            return name, client_order_id, ""
+        case c.RequestReprice(client_order_id):
+            return name, client_order_id, ""
+        case _:
+            return name, "", ""
+
+
+def _send_answer(result: RouterResult) -> i.SendAnswer:
+    match result.outcome:
+        case RouterOutcome.ACCEPTED:
+            return i.SendAccepted(result.broker_order_id)
+        case RouterOutcome.REFUSED:
+            return i.SendRefused(result.code, result.text)
+        case RouterOutcome.NOT_SENT:
+            reason = result.block_reason or BlockReason.BROKER_UNREACHABLE
+            return i.SendNotMade(reason, result.text)
+        case RouterOutcome.UNKNOWN:
+            return i.SendLost(result.text)

@@ -1,0 +1,197 @@
+"""Compare our book with the broker's: at start, after reconnects, on a timer, fast during exits.
+
+Every order record goes through the same handler as the stream's. The reconciler itself places no
+order. A difference that stands in two comparisons in a row is alarmed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from squareoff.core.facts import BooksReconciled, Severity
+from squareoff.domain.errors import StoreError
+from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import BrokerPosition, OrderReport
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.ports import Clock, TrackerStore
+from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.metrics import Metrics
+from squareoff.services.order_update_handler import OrderUpdateHandler
+
+_log = structlog.get_logger("squareoff.reconciler")
+START_RETRY_SECONDS = 1.0
+UNREADABLE = "the broker's books could not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilePace:
+    """How often the books are compared, and how often while an exit is in flight (seconds)."""
+
+    interval_seconds: float = 30.0
+    in_flight_seconds: float = 1.0
+
+
+class Reconciler:
+    """Keeps our book equal to the broker's."""
+
+    def __init__(
+        self,
+        engine: ExitEngine,
+        reads: BrokerReads,
+        handler: OrderUpdateHandler,
+        *,
+        store: TrackerStore,
+        clock: Clock,
+        alarms: AlarmDesk,
+        metrics: Metrics,
+        pace: ReconcilePace,
+        adopt: Callable[[BrokerPosition], Awaitable[None]] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._reads = reads
+        self._handler = handler
+        self._store = store
+        self._clock = clock
+        self._alarms = alarms
+        self._metrics = metrics
+        self._pace = pace
+        self._adopt = adopt
+        self._reconciled_at_ns: int | None = None
+        self._last_differences: frozenset[str] = frozenset()
+        self._complained: set[str] = set()
+        self._asked: list[str] = []
+        self._wake = asyncio.Event()
+
+    def age_seconds(self) -> float | None:
+        """Return how long ago the books were last compared in full, None for never."""
+        if self._reconciled_at_ns is None:
+            return None
+        elapsed = self._clock.now().monotonic_ns - self._reconciled_at_ns
+        return elapsed / NANOSECONDS_PER_SECOND
+
+    def request(self, cause: str) -> None:
+        """Ask for a comparison soon; never waits."""
+        self._asked.append(cause)
+        self._wake.set()
+
+    async def reconcile_until_done(self, cause: str) -> None:
+        """Compare until it succeeds once; for the start, before anything may be sent."""
+        while UNREADABLE in await self.reconcile(cause):
+            await self._clock.sleep(START_RETRY_SECONDS)
+
+    async def reconcile(self, cause: str) -> tuple[str, ...]:
+        """Compare once; return the differences in words, none where the books agree."""
+        orders = await self._reads.order_book()
+        positions = await self._reads.positions()
+        if orders is None or positions is None:
+            self._metrics.reconciliations.labels(cause, "unreadable").inc()
+            return (UNREADABLE,)
+        ours = await self._feed(orders)
+        if self._engine.book.fill_count == positions.fill_count:
+            self._reconciled_at_ns = self._clock.now().monotonic_ns
+        if self._adopt is not None:
+            for row in self._unknown_positions(positions.rows):
+                await self._adopt(row)
+        differences = self._differences(positions.rows)
+        await self._note(cause, ours, differences)
+        return differences
+
+    async def _feed(self, orders: tuple[OrderReport, ...]) -> int:
+        ours = 0
+        for report in orders:
+            ours += await self._handler.handle(report)
+        return ours
+
+    def _unknown_positions(self, rows: tuple[BrokerPosition, ...]) -> list[BrokerPosition]:
+        known = {
+            (key.instrument_id, key.product_type)
+            for key in self._engine.book.position_keys()
+            if any(not tracker.status.is_final for tracker in self._engine.book.on_key(key))
+        }
+        return [
+            row
+            for row in rows
+            if row.net_quantity != 0 and (row.instrument_id, row.product_type) not in known
+        ]
+
+    def _differences(self, rows: tuple[BrokerPosition, ...]) -> tuple[str, ...]:
+        """Compare net quantities of keys on which nothing of ours is moving."""
+        nets = {(row.instrument_id, row.product_type): row.net_quantity for row in rows}
+        found = []
+        for key in self._engine.book.position_keys():
+            if self._is_moving(key):
+                continue
+            ours = sum(t.side.sign * t.open_quantity for t in self._engine.book.on_key(key))
+            theirs = nets.get((key.instrument_id, key.product_type), 0)
+            if ours != theirs and ours != 0:
+                found.append(f"{key}: our trackers hold {ours}, the broker shows {theirs}")
+        return tuple(found)
+
+    def _is_moving(self, key: PositionKey) -> bool:
+        return any(
+            order.state.is_live or order.leaves_quantity
+            for tracker in self._engine.book.on_key(key)
+            for order in tracker.orders
+        )
+
+    async def _note(self, cause: str, ours: int, differences: tuple[str, ...]) -> None:
+        result = "differs" if differences else "agrees"
+        self._metrics.reconciliations.labels(cause, result).inc()
+        standing = self._last_differences & frozenset(differences)
+        is_news = frozenset(differences) != self._last_differences
+        self._last_differences = frozenset(differences)
+        if cause != "timer" or (differences and is_news):
+            await self._journal(BooksReconciled(cause, ours, differences))
+        for difference in sorted(standing - self._complained):
+            self._complained.add(difference)
+            await self._complain(difference)
+
+    async def _journal(self, fact: BooksReconciled) -> None:
+        try:
+            await self._store.record((fact,), self._clock.now().wall_ns)
+        except StoreError as error:
+            _log.error("reconciliation_not_journalled", error=str(error))
+
+    async def _complain(self, difference: str) -> None:
+        await self._alarms.raise_alarm(
+            Severity.WARNING,
+            "position_mismatch",
+            f"{difference}. Nothing is sent because of this; an exit will close no more than the "
+            "broker shows.",
+        )
+
+    async def run(self) -> None:
+        """Compare on the timer and when asked; never returns."""
+        next_full_ns = self._next_full_ns()
+        while True:
+            await self._wait(next_full_ns)
+            if self._asked or self._clock.now().monotonic_ns >= next_full_ns:
+                cause = self._asked[0] if self._asked else "timer"
+                self._asked.clear()
+                await self.reconcile(cause)
+                next_full_ns = self._next_full_ns()
+            elif self._has_in_flight():
+                await self._feed(await self._reads.order_book() or ())
+
+    def _next_full_ns(self) -> int:
+        interval = round(self._pace.interval_seconds * NANOSECONDS_PER_SECOND)
+        return self._clock.now().monotonic_ns + interval
+
+    async def _wait(self, next_full_ns: int) -> None:
+        until_full = (next_full_ns - self._clock.now().monotonic_ns) / NANOSECONDS_PER_SECOND
+        pause = max(0.0, min(self._pace.in_flight_seconds, until_full))
+        try:
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def _has_in_flight(self) -> bool:
+        return any(
+            order.state.is_live for actor in self._engine.book for order in actor.tracker.orders
+        )

@@ -1,0 +1,206 @@
+"""Start everything in the right order, and keep it running.
+
+Start and crash recovery are one path: load what is not finished, tell each position that it was
+loaded, compare with the broker, and only then let orders out. A service that dies takes the engine
+down, and the restart recovers.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from squareoff import __version__
+from squareoff.core.facts import EngineStarted
+from squareoff.core.inputs import Recovered
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.errors import FeedDisconnected
+from squareoff.domain.ids import AccountId
+from squareoff.domain.ticks import Tick
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.ports import (
+    Chance,
+    Clock,
+    FeedConnected,
+    FeedEvent,
+    FeedGarbled,
+    MarketFeed,
+    TrackerStore,
+)
+from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.metrics import Metrics
+from squareoff.services.order_router import OrderRouter
+from squareoff.services.order_update_hub import Backoff, OrderUpdateHub
+from squareoff.services.placer import Placer
+from squareoff.services.reconciler import Reconciler
+from squareoff.services.risk_manager import RiskManager
+from squareoff.services.views import StatusView
+
+_log = structlog.get_logger("squareoff.supervisor")
+
+
+class Supervisor:
+    """Owns the tasks of one engine."""
+
+    def __init__(
+        self,
+        *,
+        account_id: AccountId,
+        mode: str,
+        store: TrackerStore,
+        engine: ExitEngine,
+        router: OrderRouter,
+        placer: Placer,
+        risk: RiskManager,
+        hub: OrderUpdateHub,
+        reconciler: Reconciler,
+        feed: MarketFeed,
+        kill_switch: KillSwitch,
+        clock: Clock,
+        chance: Chance,
+        metrics: Metrics,
+        on_tick: tuple[Callable[[Tick], None], ...] = (),
+    ) -> None:
+        self._account_id = account_id
+        self._mode = mode
+        self._store = store
+        self._engine = engine
+        self._router = router
+        self._placer = placer
+        self._risk = risk
+        self._hub = hub
+        self._reconciler = reconciler
+        self._feed = feed
+        self._kill_switch = kill_switch
+        self._clock = clock
+        self._feed_backoff = Backoff(chance)
+        self._metrics = metrics
+        self._on_tick = on_tick
+        self._started_at_ns = clock.now().wall_ns
+        self._last_tick_ns: int | None = None
+        self._feed_is_connected = False
+        self.token_expires_ns: int | None = None
+        self.is_recovered = False
+
+    async def run(self) -> None:
+        """Recover, then serve until cancelled.
+
+        Raises:
+            ExceptionGroup: a service died of a defect; the process must end and start anew.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            self._engine.connect(tasks, self._placer.carry_out)
+            self._placer.connect(tasks)
+            self._risk.connect(tasks)
+            self._engine.on_change(self._follow_feed)
+            await self._kill_switch.load()
+            open_count = await self._load()
+            fact = EngineStarted(__version__, self._mode, open_count)
+            await self._store.record((fact,), self._clock.now().wall_ns)
+            tasks.create_task(self._run_feed())
+            tasks.create_task(self._hub.run(tasks))
+            tasks.create_task(self._recover())
+            tasks.create_task(self._reconciler.run())
+            tasks.create_task(self._risk.run_time_rules())
+
+    async def _load(self) -> int:
+        open_count = 0
+        for tracker in await self._store.load_all():
+            self._engine.book.add(tracker)
+            self._risk.on_tracker_changed(tracker)
+            self._follow_feed(tracker)
+            open_count += not tracker.status.is_final
+        return open_count
+
+    async def _recover(self) -> None:
+        """Tell every position that it was loaded, compare the books, then let orders out."""
+        for actor in self._engine.book:
+            await self._engine.tell(actor, Recovered())
+        await self._reconciler.reconcile_until_done("start")
+        self._placer.may_send.set()
+        self.is_recovered = True
+        _log.info("recovered", positions=len(self._engine.book))
+
+    def _follow_feed(self, tracker: PositionTracker) -> None:
+        if not tracker.status.is_final:
+            self._feed.watch([tracker.instrument])
+            return
+        instrument_id = tracker.instrument.instrument_id
+        others = self._engine.book.on_instrument(instrument_id)
+        if all(actor.tracker.status.is_final for actor in others):
+            self._feed.unwatch([instrument_id])
+
+    async def _run_feed(self) -> None:
+        while True:
+            try:
+                await self._feed.run_once(self._publish)
+            except FeedDisconnected as error:
+                self._feed_is_connected = False
+                self._metrics.socket_up.labels("market_feed").set(0)
+                pause = self._feed_backoff.next_seconds(error.code)
+                _log.warning(
+                    "market_feed_disconnected",
+                    error=str(error),
+                    code=error.code,
+                    next_try_seconds=round(pause, 2),
+                )
+                await self._clock.sleep(pause)
+
+    def _publish(self, event: FeedEvent) -> None:
+        match event:
+            case Tick():
+                self._last_tick_ns = event.received_monotonic_ns
+                for listener in self._on_tick:
+                    listener(event)
+                self._risk.on_tick(event)
+            case FeedConnected():
+                self._feed_is_connected = True
+                self._feed_backoff.reset()
+                self._metrics.socket_up.labels("market_feed").set(1)
+                self._risk.on_feed_connected()
+                _log.info("market_feed_connected")
+            case FeedGarbled(text):
+                self._metrics.ticks_refused.labels("garbled").inc()
+                _log.warning("market_feed_garbled", text=text)
+
+    def status(self) -> StatusView:
+        """Return how the engine is doing."""
+        now = self._clock.now()
+        counts: dict[str, int] = {}
+        for actor in self._engine.book:
+            status = actor.tracker.status.value
+            counts[status] = counts.get(status, 0) + 1
+        tick_age = None
+        if self._last_tick_ns is not None:
+            tick_age = (now.monotonic_ns - self._last_tick_ns) / NANOSECONDS_PER_SECOND
+        waiting = self._not_ready_because()
+        return StatusView(
+            version=__version__,
+            mode=self._mode,
+            account_id=self._account_id,
+            is_ready=not waiting,
+            not_ready_because=waiting,
+            market_feed="connected" if self._feed_is_connected else "disconnected",
+            order_stream="connected" if self._hub.is_connected else "disconnected",
+            database="open",
+            breaker=self._router.breaker_state.value,
+            permits_waiting=self._router.waiting_count,
+            budget_used=self._router.budget_used(),
+            positions=counts,
+            reconciled_age_seconds=self._reconciler.age_seconds(),
+            last_tick_age_seconds=tick_age,
+            token_expires_ns=self.token_expires_ns,
+            kill_switch_active=self._kill_switch.state.active,
+            started_at_ns=self._started_at_ns,
+        )
+
+    def _not_ready_because(self) -> tuple[str, ...]:
+        causes = []
+        if not self.is_recovered:
+            causes.append("the first comparison with the broker's books is not done")
+        if not self._feed_is_connected:
+            causes.append("the market feed is not connected")
+        if not self._hub.is_connected:
+            causes.append("the order stream is not connected")
+        return tuple(causes)

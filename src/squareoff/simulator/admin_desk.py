@@ -1,0 +1,363 @@
+"""What the admin can do to the broker, without I/O: instruments, prices, app trades, state.
+
+Names in requests may be the wire's (`exchangeSegment`) or ours (`exchange_segment`).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from squareoff.domain.errors import ConfigError
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
+from squareoff.domain.orders import OrderType, Side
+from squareoff.exchange.book import Depth, DepthLevel
+from squareoff.exchange.events import Acknowledged, ExchangeEvent, Filled
+from squareoff.exchange.ledger import ZERO, Trade
+from squareoff.exchange.orders import TimeInForce
+from squareoff.simulator import views
+from squareoff.simulator.broker import SimulatedBroker
+from squareoff.simulator.catalogue import NO_EXPIRY, Listing, banded
+from squareoff.simulator.conduct import conduct_to_json
+from squareoff.simulator.market import MarketUpdate
+from squareoff.simulator.orders import BrokerOrder, Placement
+
+Body = Mapping[str, Any]
+APP_SOURCE = "N"
+"""Origin letter of orders that came from the broker's own app (dhanhq-v2.md 6.2)."""
+
+
+class AdminDesk:
+    """The admin's hands on one broker."""
+
+    def __init__(self, broker: SimulatedBroker) -> None:
+        self.broker = broker
+
+    def add_instrument(self, body: Body) -> dict[str, Any]:
+        """Admit an instrument, or change the terms of a known one."""
+        fields = _named(body)
+        identity = _instrument_id(fields)
+        day = self.broker.days.get(identity)
+        listing = _new_listing(identity, fields) if day is None else day.listing
+        listing = _with_terms(listing, fields)
+        self.broker.list_instrument(listing)
+        if "halted" in fields:
+            self.broker.engine.set_halted(identity, bool(fields["halted"]))
+        return describe_listing(listing)
+
+    def push_tick(self, body: Body, now_ns: int) -> dict[str, Any]:
+        """Push a price, depth, or both.
+
+        `last_price`, `quantity`, `available_quantity`, `volume`, `open_interest`, and `bids` and
+        `asks`, lists of `[price, quantity]` or `[price, quantity, orders]`, best first.
+        """
+        fields = _named(body)
+        identity = _instrument_id(fields)
+        if identity not in self.broker.days:
+            raise ConfigError(f"ticks: {identity} is not listed")
+        price = fields.get("last_price", fields.get("price", fields.get("ltp")))
+        update = MarketUpdate(
+            identity,
+            last_price=None if price is None else _decimal(price),
+            traded_quantity=_whole_or_none(fields.get("quantity")),
+            volume=_whole_or_none(fields.get("volume")),
+            open_interest=_whole_or_none(fields.get("open_interest")),
+            depth=_depth(fields) if "bids" in fields or "asks" in fields else None,
+            available_quantity=_whole_or_none(fields.get("available_quantity")),
+        )
+        self.broker.push_market(update, now_ns)
+        return {"instrument": str(identity), "pushed": True}
+
+    def trade_in_app(self, body: Body, now_ns: int) -> dict[str, Any]:
+        """Trade as if in the broker's own app: an order of another source, filled at once.
+
+        `net_quantity` (signed), or `transaction_type` and `quantity`; `price` defaults to the last
+        price; `carried: true` brings the position over from an earlier day, without an order.
+        """
+        fields = _named(body)
+        account = self.broker.account(str(fields.get("dhan_client_id", "")))
+        placement = self._app_placement(fields)
+        if fields.get("carried"):
+            trade = _trade_of("", f"carried-{len(account.trades)}", placement, now_ns)
+            self.broker.desk.post(account, replace(trade, is_carried=True))
+        else:
+            order = self.broker.desk.book_order(account, placement, now_ns)
+            order.source = APP_SOURCE
+            self.broker.desk.take_events(self._app_events(order, now_ns))
+        lag_free = views.positions(account, self.broker.days, now_ns, 0)
+        return next(
+            row for row in lag_free
+            if row["securityId"] == placement.listing.instrument_id.security_id
+            and row["productType"] == placement.product_type.value
+        )  # fmt: skip
+
+    def _app_events(self, order: BrokerOrder, now_ns: int) -> list[ExchangeEvent]:
+        self.broker.engine.sequence += 2
+        number = self.broker.engine.sequence
+        name, price = order.order_id, order.price
+        acknowledged = Acknowledged(name, f"13{number:014d}", OrderType.LIMIT, price, now_ns)
+        return [acknowledged, Filled(name, order.quantity, price, f"9{number:08d}", now_ns)]
+
+    def _app_placement(self, fields: Body) -> Placement:
+        identity = _instrument_id(fields)
+        day = self.broker.days.get(identity)
+        if day is None:
+            raise ConfigError(f"positions: {identity} is not listed")
+        net = fields.get("net_quantity", fields.get("net_qty"))
+        if net is None:
+            side, quantity = Side(str(fields.get("transaction_type"))), int(fields["quantity"])
+        else:
+            side, quantity = Side.BUY if int(net) > 0 else Side.SELL, abs(int(net))
+        price = fields.get("price", day.last_price)
+        if price is None or quantity <= 0:
+            raise ConfigError("positions: a quantity and a price (or a last price) are needed")
+        product = ProductType(str(fields.get("product_type", "INTRADAY")))
+        return Placement(
+            listing=day.listing, side=side, product_type=product, order_type=OrderType.LIMIT,
+            time_in_force=TimeInForce.DAY, quantity=quantity, disclosed_quantity=0,
+            price=_decimal(price), trigger_price=ZERO, correlation_id=None, is_after_market=False,
+        )  # fmt: skip
+
+    def act_on_order(self, order_id: str, action: str, body: Body, now_ns: int) -> dict[str, Any]:
+        """Do to a live order what nobody asked for: `fill`, `cancel`, `reject`, `expire`, `free`.
+
+        `fill` takes `quantity` and `price` (defaults: all that is open, at the limit price);
+        `reject` takes `text`; `free` lifts the cap of a rehearsed partial fill.
+        """
+        broker, fields = self.broker, _named(body)
+        order = broker.desk.orders.get(order_id)
+        if order is None:
+            raise ConfigError(f"orders: {order_id} is not known")
+        match action:
+            case "fill":
+                rest = order.quantity - order.filled_quantity
+                price = _decimal(fields.get("price", order.price))
+                broker.desk.fill_now(order, int(fields.get("quantity", rest)), price, now_ns)
+            case "cancel":
+                broker.desk.cancel_now(order, now_ns)
+            case "reject":
+                broker.desk.reject_now(order, str(fields.get("text", "Rejected")), now_ns)
+            case "expire":
+                broker.desk.take_events(broker.engine.expire(now_ns, [order_id]))
+            case "free":
+                broker.desk.take_events(broker.engine.set_fill_cap(order_id, None, now_ns))
+            case _:
+                raise ConfigError(f"orders: {action!r} is no action")
+        return broker_order_state(order)
+
+    def state(self, now_ns: int) -> dict[str, Any]:
+        """Return everything the broker knows: the oracle of tests. Read from its own records."""
+        broker = self.broker
+        accounts = list(broker.desk.accounts.values())
+        return {
+            "now_ns": now_ns,
+            "accounts": [account.client_id for account in accounts],
+            "orders": [broker_order_state(o) for a in accounts for o in a.orders.values()],
+            "trades": [trade_state(t) for a in accounts for t in a.trades],
+            "positions": [
+                row for a in accounts for row in views.positions(a, broker.days, now_ns, 0)
+            ],
+            "funds": [views.funds(a, broker.conduct, broker.days) for a in accounts],
+            "received": list(broker.received),
+            "updates_pushed": list(broker.updates.pushed),
+            "sockets": {
+                "order_update": broker.updates.session_count(),
+                "feed": broker.feed.session_count(),
+                "feed_subscriptions": broker.feed.subscriptions(),
+            },
+            "market": [
+                {
+                    "exchangeSegment": identity.exchange_segment.value,
+                    "securityId": identity.security_id,
+                    "last_price": None if day.last_price is None else str(day.last_price),
+                    "last_trade_ns": day.last_trade_ns,
+                }
+                for identity, day in broker.days.items()
+            ],
+            "faults": broker.faults.describe(),
+            "conduct": conduct_to_json(broker.conduct),
+        }
+
+    def move_clock(self, body: Body, now_ns: int) -> dict[str, Any]:
+        """Steer the replay: `paused`, `speed`, `set_seconds`, `advance_seconds`, `rewind`."""
+        clock, replay = self.broker.clock, self.broker.replay
+        if "speed" in body:
+            clock.set_speed(float(body["speed"]), now_ns)
+        if "paused" in body:
+            clock.set_paused(bool(body["paused"]), now_ns)
+        if body.get("rewind"):
+            replay.rewind()
+            clock.move_to(0, now_ns)
+        if "set_seconds" in body:
+            market_ns = round(float(body["set_seconds"]) * 1e9)
+            replay.seek(market_ns)
+            clock.move_to(market_ns, now_ns)
+        if "advance_seconds" in body:
+            step_ns = round(float(body["advance_seconds"]) * 1e9)
+            clock.move_to(clock.market_ns(now_ns) + step_ns, now_ns)
+        self.broker.advance(now_ns)
+        return self.clock_state(now_ns)
+
+    def clock_state(self, now_ns: int) -> dict[str, Any]:
+        """Return where the replay stands; market time is seconds since its start."""
+        clock, due = self.broker.clock, self.broker.replay.next_due_ns()
+        return {
+            "market_seconds": clock.market_ns(now_ns) / 1e9,
+            "speed": clock.speed,
+            "paused": clock.is_paused,
+            "next_step_seconds": None if due is None else due / 1e9,
+            "finished": due is None,
+        }
+
+
+def broker_order_state(order: BrokerOrder) -> dict[str, Any]:
+    """Return the broker's own record of an order, in our words; prices are decimal strings."""
+    identity = order.listing.instrument_id
+    return {
+        "order_id": order.order_id,
+        "exchange_order_id": order.exchange_order_id,
+        "client_id": order.client_id,
+        "correlation_id": order.correlation_id,
+        "source": order.source,
+        "status": order.status,
+        "exchange_segment": identity.exchange_segment.value,
+        "security_id": identity.security_id,
+        "trading_symbol": order.listing.instrument.trading_symbol,
+        "side": order.side.value,
+        "product_type": order.product_type.value,
+        "order_type": order.order_type.value,
+        "shown_type": order.shown_type.value,
+        "validity": order.time_in_force.value,
+        "quantity": order.quantity,
+        "filled_quantity": order.filled_quantity,
+        "average_price": str(round(order.average_price, 8)),
+        "price": str(order.price),
+        "trigger_price": str(order.trigger_price),
+        "modification_count": order.modification_count,
+        "reason": order.reason,
+        "created_ns": order.created_ns,
+        "updated_ns": order.updated_ns,
+        "exchange_ns": order.exchange_ns,
+    }
+
+
+def trade_state(trade: Trade) -> dict[str, Any]:
+    """Return one fill of the broker's books, in our words."""
+    return {
+        "trade_id": trade.trade_id,
+        "order_id": trade.order_id,
+        "exchange_segment": trade.instrument_id.exchange_segment.value,
+        "security_id": trade.instrument_id.security_id,
+        "product_type": trade.product_type.value,
+        "side": trade.side.value,
+        "quantity": trade.quantity,
+        "price": str(trade.price),
+        "time_ns": trade.time_ns,
+        "is_carried": trade.is_carried,
+    }
+
+
+def describe_listing(listing: Listing) -> dict[str, Any]:
+    """Return an instrument's terms as JSON values."""
+    instrument = listing.instrument
+    return {
+        "exchange_segment": instrument.instrument_id.exchange_segment.value,
+        "security_id": instrument.instrument_id.security_id,
+        "trading_symbol": instrument.trading_symbol,
+        "lot_size": instrument.lot_size,
+        "tick_size": str(instrument.tick_size),
+        "freeze_quantity": instrument.freeze_quantity,
+        "lower_circuit": _text_or_none(instrument.lower_circuit),
+        "upper_circuit": _text_or_none(instrument.upper_circuit),
+        "previous_close": str(listing.previous_close),
+        "instrument_type": instrument.instrument_type,
+    }
+
+
+def _new_listing(identity: InstrumentId, fields: Body) -> Listing:
+    symbol = str(fields.get("trading_symbol", f"SIM-{identity.security_id}"))
+    close = _decimal(fields.get("previous_close", 100))
+    instrument = Instrument(identity, symbol, 1, Decimal("0.05"), instrument_type="EQUITY")
+    return banded(Listing(instrument, symbol, symbol, close), close)
+
+
+def _with_terms(listing: Listing, fields: Body) -> Listing:
+    """Return the listing with the terms that the body names."""
+    readers: dict[str, Any] = {
+        "lot_size": int,
+        "freeze_quantity": _whole_or_none,
+        "tick_size": _decimal,
+        "lower_circuit": _decimal_or_none,
+        "upper_circuit": _decimal_or_none,
+        "trading_symbol": str,
+        "instrument_type": str,
+    }
+    listing_readers: dict[str, Any] = {
+        "previous_close": _decimal,
+        "expiry": lambda day: str(day or NO_EXPIRY),
+        "strike": _decimal_or_none,
+        "option_type": str,
+        "symbol": str,
+        "display_name": str,
+    }
+    terms = {name: read(fields[name]) for name, read in readers.items() if name in fields}
+    more = {name: read(fields[name]) for name, read in listing_readers.items() if name in fields}
+    return replace(listing, instrument=replace(listing.instrument, **terms), **more)
+
+
+def _trade_of(order_id: str, trade_id: str, placement: Placement, now_ns: int) -> Trade:
+    return Trade(
+        trade_id=trade_id,
+        order_id=order_id,
+        instrument_id=placement.listing.instrument_id,
+        product_type=placement.product_type,
+        side=placement.side,
+        quantity=placement.quantity,
+        price=placement.price,
+        time_ns=now_ns,
+    )
+
+
+def _named(body: Body) -> dict[str, Any]:
+    """Return the body with its names in our spelling (`exchangeSegment` -> `exchange_segment`)."""
+    return {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): value for name, value in body.items()}
+
+
+def _instrument_id(fields: Body) -> InstrumentId:
+    try:
+        segment = ExchangeSegment(str(fields.get("exchange_segment")))
+        return InstrumentId(segment, str(int(str(fields.get("security_id")))))
+    except ValueError as error:
+        raise ConfigError(f"exchange_segment or security_id is wrong: {error}") from error
+
+
+def _depth(fields: Body) -> Depth:
+    return Depth(
+        tuple(_level(level) for level in fields.get("bids", ())),
+        tuple(_level(level) for level in fields.get("asks", ())),
+    )
+
+
+def _level(level: Any) -> DepthLevel:
+    price, quantity, *orders = level
+    return DepthLevel(_decimal(price), int(quantity), int(orders[0]) if orders else 1)
+
+
+def _decimal(value: Any) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation as error:
+        raise ConfigError(f"{value!r} is no number") from error
+
+
+def _decimal_or_none(value: Any) -> Decimal | None:
+    return None if value is None else _decimal(value)
+
+
+def _whole_or_none(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _text_or_none(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,395 @@
+"""`squareoff sim`: the simulated broker on real sockets.
+
+REST under `/v2`, order updates at `/order-update`, market feed at `/feed`, the instrument master
+at `/instruments.csv`, control under `/admin`.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from squareoff.domain.errors import ConfigError
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.ports import Clock
+from squareoff.simulator.admin import AdminRoutes
+from squareoff.simulator.broker import SimulatedBroker
+from squareoff.simulator.catalogue import banded, master_csv
+from squareoff.simulator.conduct import conduct_from_json
+from squareoff.simulator.faults import FaultPoint, SocketName, parse_rules
+from squareoff.simulator.feed import FeedSession
+from squareoff.simulator.front import Ending, answer_delay_ns, perform
+from squareoff.simulator.memory import load_memory, save_memory
+from squareoff.simulator.replay import Replay, Series, parse_tick_source, read_series
+from squareoff.simulator.sockets import SocketSink, read_frames, reset_connection
+from squareoff.simulator.wire import WireRequest, WireResponse
+
+# How often the state file is written at most, and the longest sleep of the pump, seconds.
+SAVE_INTERVAL_SECONDS = 0.2
+PUMP_SLEEP_SECONDS_MAX = 1.0
+# An answer that is held back is given up after this time even if the client waits on, seconds.
+HOLD_SECONDS_MAX = 120.0
+HOLD_CHECK_SECONDS = 0.05
+SHUTDOWN_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorOptions:
+    """What `squareoff sim` can be told. `port` 0 takes a free port, told to `on_ready`."""
+
+    clock: Clock
+    host: str = "127.0.0.1"
+    port: int = 8800
+    state_file: Path | None = None
+    ticks: tuple[str, ...] = ()
+    speed: float = 1.0
+    is_paused: bool = False
+    seed: int = 0
+    credentials_file: Path | None = None
+    conduct: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[Mapping[str, Any], ...] = ()
+    port_file: Path | None = None
+    on_ready: Callable[[int], None] | None = None
+
+
+async def run_simulator(options: SimulatorOptions) -> None:
+    """Serve until cancelled; the state file is written on the way out.
+
+    Raises:
+        ConfigError: ticks, credentials, conduct, faults or the state file cannot be used.
+        OSError: the port is taken.
+    """
+    server = SimulatorServer(options, build_broker(options))
+    await server.run()
+
+
+def build_broker(options: SimulatorOptions) -> SimulatedBroker:
+    """Return the broker these options describe, with its memory and its replay."""
+    now_ns = options.clock.now().wall_ns
+    broker = SimulatedBroker(
+        random.Random(options.seed),
+        now_ns,
+        conduct=conduct_from_json(dict(options.conduct)),
+        credentials=_credentials(options.credentials_file),
+        speed=options.speed,
+    )
+    broker.replay = Replay([_series(broker, text) for text in options.ticks])
+    broker.clock.set_paused(options.is_paused, now_ns)
+    broker.faults.add(parse_rules([dict(rule) for rule in options.faults]), now_ns)
+    if options.state_file is not None and options.state_file.exists():
+        try:
+            load_memory(broker, json.loads(options.state_file.read_text()), now_ns)
+        except (ValueError, KeyError, TypeError) as error:
+            name = options.state_file.name
+            raise ConfigError(f"state: {name} cannot be used: {error!r}") from error
+    return broker
+
+
+class SimulatorServer:
+    """Drives one broker by the clock and serves it."""
+
+    def __init__(self, options: SimulatorOptions, broker: SimulatedBroker) -> None:
+        self._options = options
+        self._broker = broker
+        start = options.clock.now()
+        self._wall_less_monotonic_ns = start.wall_ns - start.monotonic_ns
+        self._kicked = asyncio.Event()
+        self._sinks: set[SocketSink] = set()
+        self._runner = web.AppRunner(
+            self._application(), shutdown_timeout=SHUTDOWN_SECONDS, access_log=None
+        )
+        self._site: web.TCPSite | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._is_changed = False
+        self.port = options.port
+
+    def now_ns(self) -> int:
+        """Return UTC nanoseconds that never step back: the wall clock of the start, run on."""
+        return self._options.clock.now().monotonic_ns + self._wall_less_monotonic_ns
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        await self._runner.setup()
+        try:
+            await self._listen()
+            self._announce_port()
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await self._pump()
+        finally:
+            self._save()
+            await self._runner.cleanup()
+
+    def kick(self) -> None:
+        """Say that something may be due, or worth saving."""
+        self._is_changed = True
+        self._kicked.set()
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=8 * 2**20)
+        AdminRoutes(self._broker, self.now_ns, self.kick, self._close_listener_later).add_to(
+            application
+        )
+        application.router.add_get("/order-update", self._serve_order_updates)
+        application.router.add_get("/feed", self._serve_feed)
+        application.router.add_get("/instruments.csv", self._serve_instruments)
+        application.router.add_route("*", "/v2/{path:.*}", self._serve_rest)
+        return application
+
+    async def _listen(self) -> None:
+        self._site = web.TCPSite(self._runner, self._options.host, self.port, reuse_address=True)
+        await self._site.start()
+        if self.port == 0:
+            self.port = self._runner.addresses[0][1]
+
+    def _announce_port(self) -> None:
+        if self._options.port_file is not None:
+            self._options.port_file.write_text(f"{self.port}\n")
+        if self._options.on_ready is not None:
+            self._options.on_ready(self.port)
+
+    async def _pump(self) -> None:
+        """Let due things happen, and keep the state file fresh, until cancelled."""
+        saved_ns = 0
+        while True:
+            self._kicked.clear()
+            now_ns = self.now_ns()
+            due_ns = self._broker.next_due_ns()
+            if due_ns is not None and due_ns <= now_ns:
+                self._broker.advance(now_ns)
+                self._is_changed = True
+            if self._is_changed and now_ns - saved_ns > SAVE_INTERVAL_SECONDS * 1e9:
+                self._save()
+                saved_ns = now_ns
+            await self._wait_for_next()
+
+    async def _wait_for_next(self) -> None:
+        due_ns = self._broker.next_due_ns()
+        seconds = PUMP_SLEEP_SECONDS_MAX
+        if due_ns is not None:
+            seconds = min(seconds, max(0.0, (due_ns - self.now_ns()) / NANOSECONDS_PER_SECOND))
+        if self._is_changed and self._options.state_file is not None:
+            seconds = min(seconds, SAVE_INTERVAL_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._kicked.wait()
+
+    def _save(self) -> None:
+        self._is_changed = False
+        path = self._options.state_file
+        if path is None:
+            return
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(json.dumps(save_memory(self._broker)))
+        fresh.replace(path)
+
+    async def _serve_rest(self, request: web.Request) -> web.StreamResponse:
+        wire = await _wire_request(request)
+        broker, clock = self._broker, self._options.clock
+        decision = broker.decide(wire, self.now_ns())
+        if decision.delay_ns:
+            await clock.sleep(decision.delay_ns / NANOSECONDS_PER_SECOND)
+        outcome = perform(broker, wire, decision, self.now_ns())
+        self.kick()
+        if broker.conduct.alert_timing == "before_answer":
+            await self._flush_sinks()
+        late_ns = answer_delay_ns(broker, decision)
+        if late_ns:
+            await clock.sleep(late_ns / NANOSECONDS_PER_SECOND)
+        match outcome.ending:
+            case Ending.ANSWER:
+                assert outcome.response is not None
+                return _http_response(outcome.response)
+            case Ending.CUT:
+                assert outcome.response is not None
+                return await _cut_answer(request, outcome.response)
+            case Ending.HOLD:
+                await _hold(request)
+            case Ending.RESET:
+                pass
+        reset_connection(request)
+        return web.Response()
+
+    async def _flush_sinks(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                for sink in list(self._sinks):
+                    await sink.drained()
+
+    async def _serve_order_updates(self, request: web.Request) -> web.StreamResponse:
+        refused = self._refused_upgrade(request, "order_update")
+        if refused is not None:
+            return refused
+        web_socket = web.WebSocketResponse(autoping=False)
+        await web_socket.prepare(request)
+        sink = SocketSink()
+        hub = self._broker.updates
+        session = hub.connect(sink, self.now_ns())
+        self._sinks.add(sink)
+        try:
+            async with asyncio.TaskGroup() as group:
+                writer = group.create_task(sink.write_to(web_socket, request))
+                await read_frames(
+                    web_socket, lambda frame: hub.receive(session, frame, self.now_ns())
+                )
+                writer.cancel()
+        finally:
+            self._sinks.discard(sink)
+            hub.disconnect(session)
+        return web_socket
+
+    async def _serve_feed(self, request: web.Request) -> web.StreamResponse:
+        refused = self._refused_upgrade(request, "feed")
+        if refused is not None:
+            return refused
+        web_socket = web.WebSocketResponse(autoping=False)
+        await web_socket.prepare(request)
+        sink = SocketSink()
+        hub = self._broker.feed
+        session = hub.connect(sink, request.query, self.now_ns())
+        pong = _Pong(self.now_ns())
+        try:
+            async with asyncio.TaskGroup() as group:
+                helpers = [
+                    group.create_task(sink.write_to(web_socket, request)),
+                    group.create_task(self._ping(web_socket, session, pong)),
+                ]
+                await read_frames(
+                    web_socket,
+                    lambda frame: hub.receive(session, frame, self.now_ns()),
+                    lambda: pong.note(self.now_ns()),
+                )
+                for helper in helpers:
+                    helper.cancel()
+        finally:
+            hub.disconnect(session)
+        return web_socket
+
+    async def _ping(
+        self, web_socket: web.WebSocketResponse, session: FeedSession, pong: "_Pong"
+    ) -> None:
+        """Ping every so often; end the connection when the pongs stay out too long."""
+        conduct = self._broker.conduct
+        while not web_socket.closed:
+            await self._options.clock.sleep(conduct.feed_ping_seconds)
+            silent_ns = self.now_ns() - pong.seen_ns
+            if silent_ns > conduct.feed_pong_timeout_seconds * NANOSECONDS_PER_SECOND:
+                session.end("close")
+                return
+            with suppress(ConnectionError):
+                await web_socket.ping()
+
+    def _refused_upgrade(self, request: web.Request, name: SocketName) -> web.Response | None:
+        """Return the HTTP answer of a refused upgrade (429 in production), None to go on."""
+        point = FaultPoint(socket=name, on="connect", fields=dict(request.query))
+        what = self._broker.faults.decide(point, self.now_ns()).what
+        if what.refuse or what.disconnect is not False:
+            reset_connection(request)
+            return web.Response(status=503)
+        return web.Response(status=what.status) if what.status else None
+
+    async def _serve_instruments(self, _: web.Request) -> web.Response:
+        is_first_refused = self._broker.conduct.freeze_file_value == "first_refused"
+        listings = self._broker.listings().values()
+        text = master_csv(listings, freeze_is_first_refused=is_first_refused)
+        return web.Response(text=text, content_type="text/csv")
+
+    def _close_listener_later(self, seconds: float) -> None:
+        assert self._group is not None, "the admin answers only while the server runs"
+        self._group.create_task(self._close_listener(seconds))
+
+    async def _close_listener(self, seconds: float) -> None:
+        """Refuse connections for a while: the only fault in which no byte of a request leaves."""
+        assert self._site is not None, "the listener is open"
+        assert self._runner.server is not None, "the server runs"
+        await asyncio.sleep(HOLD_CHECK_SECONDS)
+        await self._site.stop()
+        for connection in list(self._runner.server.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await self._options.clock.sleep(seconds)
+        await self._listen()
+
+
+class _Pong:
+    """When the last pong of a connection came."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.seen_ns = now_ns
+
+    def note(self, now_ns: int) -> None:
+        self.seen_ns = now_ns
+
+
+async def _wire_request(request: web.Request) -> WireRequest:
+    return WireRequest(
+        method=request.method,
+        path="/" + request.match_info["path"],
+        query=dict(request.query),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=await request.read(),
+    )
+
+
+def _http_response(response: WireResponse) -> web.Response:
+    return web.Response(
+        status=response.status, body=response.body or None, headers=dict(response.headers)
+    )
+
+
+async def _cut_answer(request: web.Request, response: WireResponse) -> web.StreamResponse:
+    """Send the head and half of the body, then reset."""
+    stream = web.StreamResponse(status=response.status, headers=dict(response.headers))
+    stream.content_length = len(response.body)
+    await stream.prepare(request)
+    await stream.write(response.body[: len(response.body) // 2])
+    reset_connection(request)
+    return stream
+
+
+async def _hold(request: web.Request) -> None:
+    """Wait until the client is gone."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HOLD_SECONDS_MAX):
+            # aiohttp has no event for a client that went away while its handler runs.
+            while not _is_gone(request):  # noqa: ASYNC110
+                await asyncio.sleep(HOLD_CHECK_SECONDS)
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _series(broker: SimulatedBroker, text: str) -> Series:
+    """Read one recording; an instrument whose band does not hold it gets a band that does."""
+    source = parse_tick_source(text)
+    day = broker.days.get(source.instrument_id)
+    if day is None:
+        raise ConfigError(f"ticks: {source.instrument_id} is not listed")
+    series = read_series(source, day.listing.instrument.tick_size)
+    prices = series.price_range
+    instrument = day.listing.instrument
+    if prices is not None and source.instrument_id.exchange_segment.is_tradable:
+        lowest, highest = instrument.lower_circuit, instrument.upper_circuit
+        if prices[0] < (lowest or prices[0]) or prices[1] > (highest or prices[1]):
+            first = next(u.last_price for u in series.updates if u.last_price is not None)
+            broker.list_instrument(banded(day.listing, Decimal(first)))
+    return series
+
+
+def _credentials(path: Path | None) -> dict[str, str]:
+    """Return token -> client id of a file `[{"client_id": ..., "access_token": ...}, ...]`."""
+    if path is None:
+        return {}
+    try:
+        items = json.loads(path.read_text())
+        return {item["access_token"]: item["client_id"] for item in items}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"credentials: {path.name} cannot be used: {error!r}") from error

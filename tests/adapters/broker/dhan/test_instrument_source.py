@@ -1,0 +1,143 @@
+"""Fetching and caching the instrument master, over a real loopback server."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from squareoff.adapters.broker.dhan.instrument_source import InstrumentSettings, load_instruments
+from squareoff.domain.errors import ConfigError
+
+HEADER = "EXCH_ID,SEGMENT,SECURITY_ID,INSTRUMENT,SYMBOL_NAME,LOT_SIZE,TICK_SIZE,"
+GOOD = f"{HEADER}\nNSE,E,1333,EQUITY,HDFCBANK,1.0,5.0000,\n"
+OLDER = f"{HEADER}\nNSE,E,1333,EQUITY,HDFCBANK,2.0,5.0000,\n"
+TODAY = "instruments-2026-09-15.csv"
+
+
+class Site:
+    """A server whose answer the test sets; counts requests."""
+
+    def __init__(self):
+        self.status, self.text, self.count = 200, GOOD, 0
+        self.url = ""
+
+    async def answer(self, request):
+        self.count += 1
+        return web.Response(status=self.status, text=self.text)
+
+    async def moved(self, request):
+        raise web.HTTPFound("/master.csv")
+
+    async def cut_off(self, request):
+        response = web.StreamResponse(headers={"Content-Length": "10000"})
+        await response.prepare(request)
+        await response.write(GOOD.encode())
+        request.transport.abort()
+        return response
+
+
+@asynccontextmanager
+async def site():
+    one = Site()
+    application = web.Application()
+    application.router.add_get("/master.csv", one.answer)
+    application.router.add_get("/moved", one.moved)
+    application.router.add_get("/cut", one.cut_off)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    one.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield one
+    finally:
+        await runner.cleanup()
+
+
+def lot_size(master):
+    (instrument,) = master.instruments.values()
+    return instrument.lot_size
+
+
+@pytest.mark.parametrize("path", ["/master.csv", "/moved"])
+def test_an_address_is_fetched_once_a_day(fakes, tmp_path, path):
+    """The first load fetches, following a redirect; later ones of the day read the cache."""
+
+    async def body():
+        async with site() as server:
+            settings = InstrumentSettings(server.url + path, tmp_path / "cache")
+            for _ in range(3):
+                master = await load_instruments(settings, fakes.clock())
+                assert (lot_size(master), master.is_today) == (1, True)
+            assert server.count == 1
+            assert [one.name for one in (tmp_path / "cache").iterdir()] == [TODAY]
+
+    asyncio.run(body())
+
+
+def test_a_damaged_cache_is_fetched_again(fakes, tmp_path):
+    """A cache that cannot be read is replaced."""
+
+    async def body():
+        async with site() as server:
+            (tmp_path / TODAY).write_text("rubbish")
+            settings = InstrumentSettings(server.url + "/master.csv", tmp_path)
+            assert lot_size(await load_instruments(settings, fakes.clock())) == 1
+            assert (tmp_path / TODAY).read_text() == GOOD
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/master.csv", 500, GOOD),
+        ("/master.csv", 200, "<html>"),
+        ("/cut", 200, GOOD),
+        ("/nowhere", 200, GOOD),
+    ],
+)
+def test_a_failed_fetch_falls_back_to_a_recent_file(fakes, tmp_path, path, status, text):
+    """The newest cached file of the last week does, and says that it is not of today."""
+
+    async def body():
+        async with site() as server:
+            server.status, server.text = status, text
+            (tmp_path / "instruments-2026-09-12.csv").write_text(OLDER)
+            (tmp_path / "instruments-2026-09-14.csv").write_text("damaged")
+            (tmp_path / "instruments-2026-09-01.csv").write_text(GOOD)
+            (tmp_path / "instruments-9999-99-99.csv").write_text(GOOD)
+            settings = InstrumentSettings(server.url + path, tmp_path)
+
+            master = await load_instruments(settings, fakes.clock())
+            assert (lot_size(master), master.is_today) == (2, False)
+            assert not (tmp_path / TODAY).exists()
+            assert not list(tmp_path.glob("*.part"))
+
+    asyncio.run(body())
+
+
+def test_no_file_at_all_refuses_the_start(fakes, tmp_path):
+    """Without a fetch and without a recent file the address and the fault are named."""
+
+    async def body():
+        async with site() as server:
+            server.status = 503
+            (tmp_path / "instruments-2026-09-01.csv").write_text(GOOD)
+            settings = InstrumentSettings(server.url + "/master.csv", tmp_path)
+            with pytest.raises(ConfigError) as caught:
+                await load_instruments(settings, fakes.clock())
+            assert "/master.csv" in str(caught.value)
+            assert "503" in str(caught.value)
+
+    asyncio.run(body())
+
+
+def test_a_path_is_read_as_it_is(fakes, tmp_path):
+    """A local file needs no cache."""
+    path = tmp_path / "own.csv"
+    path.write_text(GOOD)
+    settings = InstrumentSettings(str(path), tmp_path / "cache")
+
+    assert lot_size(asyncio.run(load_instruments(settings, fakes.clock()))) == 1
+    assert not (tmp_path / "cache").exists()
