@@ -39,7 +39,7 @@ from squareoff.services.order_update_hub import OrderUpdateHub
 from squareoff.services.placer import Placer
 from squareoff.services.position_book import PositionBook
 from squareoff.services.rate_budget import RateLimits
-from squareoff.services.reconciler import Reconciler, ReconcilePace
+from squareoff.services.reconciler import ReconcilePace, Reconciler
 from squareoff.services.risk_manager import RiskManager
 from squareoff.services.supervisor import Supervisor
 from squareoff.services.tick_cache import TickCache
@@ -172,6 +172,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         clock=clock,
         chance=ports.chance,
         metrics=metrics,
+        checkpoints=ports.checkpoints,
         on_tick=() if ports.share_tick is None else (ports.share_tick,),
     )
     desk = Desk(

@@ -56,14 +56,6 @@ class SessionCalendar(Protocol):
         ...
 
 
-class TokenRenewal(Protocol):
-    """Gets a living access token after the broker refused the present one."""
-
-    async def renew(self) -> bool:
-        """Say whether another token is in place now. Never raises for a failed renewal."""
-        ...
-
-
 class IdSource(Protocol):
     """New ids; in simulation they come from the seed."""
 

@@ -5,6 +5,7 @@ A modify names its absolute target, so it may be repeated; the broker allows 25 
 
 from decimal import Decimal
 
+from squareoff.core.closing import cancel_order
 from squareoff.core.commands import RequestReprice, TransmitModify
 from squareoff.core.facts import OrderModifySent
 from squareoff.core.inputs import PriceView, RepriceReady
@@ -13,15 +14,24 @@ from squareoff.core.pricing import is_more_aggressive, protected_limit
 from squareoff.core.sending import urgency_of
 from squareoff.core.step import Step
 from squareoff.core.tracker import TrackedOrder
+from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import OrderModification, OrderRole, OrderType
-from squareoff.domain.states import OrderState
+from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 from squareoff.domain.time import seconds_to_ns
 
+_NOTHING_GOES_OUT = (
+    BlockReason.MARKET_CLOSED,
+    BlockReason.KILL_SWITCH,
+    BlockReason.TOKEN_DEAD,
+    BlockReason.BROKER_UNREACHABLE,
+)
 _CHASEABLE = (OrderState.ACCEPTED, OrderState.WORKING, OrderState.PART_FILLED)
 
 
 def chase_resting_exits(step: Step) -> None:
     """Want a new price for every exit that has rested for the chase interval."""
+    if not _may_chase(step):
+        return
     for order in step.tracker.exit_orders:
         if not _is_chaseable(order):
             continue
@@ -40,25 +50,54 @@ def _is_chaseable(order: TrackedOrder) -> bool:
         order.state in _CHASEABLE
         and len(order.live_broker_orders) == 1
         and not order.has_unresolved_send
-        and order.modifications < MODIFICATIONS_MAX
     )
 
 
+def _may_chase(step: Step) -> bool:
+    """A block stops new orders; those that rest are chased on unless nothing can go out at all."""
+    intent = step.tracker.intent
+    if intent is None or step.tracker.exit_leaves_quantity > step.tracker.open_quantity:
+        return False
+    if intent.status is IntentStatus.BLOCKED:
+        return intent.block_reason not in _NOTHING_GOES_OUT
+    return intent.status is IntentStatus.OPEN
+
+
 def on_reprice_ready(step: Step, event: RepriceReady) -> None:
-    """Commit and want the modify if the new price is nearer to the market than the old one."""
+    """Commit and want the modify if the new price is nearer to the market than the old one.
+
+    An order that has used up its modifications is cancelled instead; what is left of it is sized
+    anew, as one more of the bounded attempts.
+    """
     order = step.tracker.order(event.client_order_id)
     if order is None or order.role is not OrderRole.EXIT or not _is_chaseable(order):
+        return
+    is_current = order.live_broker_orders[0].broker_order_id == event.broker_order_id
+    if not is_current or not _may_chase(step):
         return
     step.pace_order(order.client_order_id, priced_at_ns=step.now.monotonic_ns)
     target = _next_target(step, order, event.price)
     if target is None:
         return
+    if order.modifications >= MODIFICATIONS_MAX:
+        cancel_order(step, order)
+        return
+    _modify(step, order, event.broker_order_id, target)
+
+
+def _modify(
+    step: Step,
+    order: TrackedOrder,
+    broker_order_id: BrokerOrderId,
+    target: tuple[OrderType, Decimal | None],
+) -> None:
     order_type, limit_price = target
+    step.pace_order(order.client_order_id, limit_price_seen=None)
     step.record(
         OrderModifySent(
             tracker_id=step.tracker.tracker_id,
             client_order_id=order.client_order_id,
-            broker_order_id=event.broker_order_id,
+            broker_order_id=broker_order_id,
             modification=order.modifications + 1,
             order_type=order_type,
             limit_price=limit_price,
@@ -67,7 +106,7 @@ def on_reprice_ready(step: Step, event: RepriceReady) -> None:
     step.command(
         TransmitModify(
             OrderModification(
-                broker_order_id=event.broker_order_id,
+                broker_order_id=broker_order_id,
                 client_order_id=order.client_order_id,
                 order_type=order_type,
                 order_quantity=order.order_quantity,
@@ -92,6 +131,14 @@ def _next_target(
         step=order.modifications + 1,
         max_slippage_percent=step.policy.max_slippage_percent,
     )
-    if not is_more_aggressive(order.side, limit, order.limit_price):
+    if not is_more_aggressive(order.side, limit, _standing_limit(step, order)):
         return None
     return OrderType.LIMIT, limit
+
+
+def _standing_limit(step: Step, order: TrackedOrder) -> Decimal | None:
+    """Return the price the order rests at: a record that lags our last modify shows it was lost."""
+    seen = step.pacing.of(order.client_order_id).limit_price_seen
+    if seen is None or order.limit_price is None:
+        return order.limit_price
+    return seen if is_more_aggressive(order.side, order.limit_price, seen) else order.limit_price

@@ -22,7 +22,7 @@ from squareoff.core.facts import (
 from squareoff.core.inputs import BooksRead
 from squareoff.core.policy import BOOKS_DISAGREED_BEFORE_ALARM, ZERO_READINGS_NEEDED
 from squareoff.core.setbacks import escalate_exit
-from squareoff.core.step import Step
+from squareoff.core.step import Step, retry_delay_seconds
 from squareoff.core.tracker import BrokerOrder, PositionTracker, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import OrderRole, TradeReport
@@ -38,17 +38,24 @@ def cancel_live_orders(step: Step, role: OrderRole) -> None:
     """Want a cancel for everything of this role that can still fill at the broker."""
     orders = step.tracker.exit_orders if role is OrderRole.EXIT else step.tracker.entry_orders
     for order in orders:
-        for record in order.live_broker_orders:
-            if step.is_due(step.pacing.of(order.client_order_id).next_cancel_ns):
-                _cancel(step, order, record.broker_order_id)
+        cancel_order(step, order)
 
 
-def _cancel(step: Step, order: TrackedOrder, broker_order_id: BrokerOrderId) -> None:
-    step.record(OrderCancelSent(step.tracker.tracker_id, order.client_order_id, broker_order_id))
-    next_ns = step.after(_CANCEL_RETRY_SECONDS)
-    step.pace_order(order.client_order_id, next_cancel_ns=next_ns)
+def cancel_order(step: Step, order: TrackedOrder) -> None:
+    """Want a cancel for whatever the broker still works under this id, at growing pauses."""
+    live = order.live_broker_orders
+    pacing = step.pacing.of(order.client_order_id)
+    if not live or not step.is_due(pacing.next_cancel_ns):
+        return
+    for record in live:
+        step.record(
+            OrderCancelSent(step.tracker.tracker_id, order.client_order_id, record.broker_order_id)
+        )
+        step.command(TransmitCancel(order.client_order_id, record.broker_order_id))
+    pause = max(_CANCEL_RETRY_SECONDS, retry_delay_seconds(pacing.cancels + 1))
+    next_ns = step.after(pause)
+    step.pace_order(order.client_order_id, next_cancel_ns=next_ns, cancels=pacing.cancels + 1)
     step.wake_at(next_ns)
-    step.command(TransmitCancel(order.client_order_id, broker_order_id))
 
 
 def detect_over_exit(step: Step) -> None:
@@ -85,29 +92,40 @@ def on_books_read(step: Step, event: BooksRead) -> None:
     if intent is None or not intent.status.is_live:
         return
     if event.trades is None:
-        step.pace(next_books_ns=step.after(_BOOKS_RETRY_SECONDS))
+        _note_disagreement(step)
         return
+    trades = _distinct(event.trades)
     if step.tracker.open_quantity > 0:
-        _explain_flat_position(step, event)
+        _explain_flat_position(step, trades, event.own_broker_order_ids)
         if step.tracker.open_quantity > 0:
             return
     if not any(order.state.is_live for order in step.tracker.orders):
-        _confirm(step, event.trades)
+        _confirm(step, trades)
 
 
-def _explain_flat_position(step: Step, event: BooksRead) -> None:
+def _distinct(trades: tuple[TradeReport, ...]) -> tuple[TradeReport, ...]:
+    """Drop repeated rows; rows without a trade id cannot be told apart and all count."""
+    rows: dict[object, TradeReport] = {}
+    for place, trade in enumerate(trades):
+        name = (trade.broker_order_id, trade.exec_id) if trade.exec_id else place
+        rows.setdefault(name, trade)
+    return tuple(rows.values())
+
+
+def _explain_flat_position(
+    step: Step, trades: tuple[TradeReport, ...], own: frozenset[BrokerOrderId]
+) -> None:
     """Book a foreign close once enough flat readings stand and foreign trades account for it."""
     tracker = step.tracker
     if step.pacing.zero_readings < ZERO_READINGS_NEEDED or tracker.exit_leaves_quantity > 0:
         return
-    assert event.trades is not None, "read before"
     foreign = [
         trade
-        for trade in event.trades
+        for trade in trades
         if trade.instrument_id == tracker.instrument.instrument_id
         and trade.product_type is tracker.product_type
         and trade.side is tracker.side.exit_order_side
-        and trade.broker_order_id not in event.own_broker_order_ids
+        and trade.broker_order_id not in own
         and _is_after_opening(tracker, trade)
     ]
     quantity = sum(trade.quantity for trade in foreign)
@@ -131,7 +149,8 @@ def _confirm(step: Step, trades: tuple[TradeReport, ...]) -> None:
         (order, record)
         for order in step.tracker.orders
         for record in order.broker_orders
-        if order.role is OrderRole.EXIT and record.cumulative_quantity > 0
+        if order.role is OrderRole.EXIT
+        and (record.cumulative_quantity > 0 or record.broker_order_id in by_order)
     ]
     if not all(_agrees(record, by_order.get(record.broker_order_id, ())) for _, record in filled):
         _note_disagreement(step)
@@ -156,7 +175,7 @@ def _note_disagreement(step: Step) -> None:
             Severity.WARNING,
             "fills_unconfirmed",
             f"{step.tracker.instrument.trading_symbol} ({step.tracker.tracker_id}) is closed by "
-            "the order stream, but the broker's trade book does not show all fills yet; "
+            "the order stream, but the broker's trade book cannot be read or lacks fills; "
             "asking goes on.",
         )
 

@@ -1,6 +1,8 @@
 """Fold facts into a tracker: `evolve(tracker, fact, at_ns) -> tracker`.
 
 This is the only place where a tracker changes, for the running engine and for a replay alike.
+Longer than 400 lines because the fold of every fact belongs side by side with the others.
+
 Invariants:
 1. Cumulative quantity of a broker order never falls, whatever a report says (I12).
 2. A broker order that reached a terminal status never leaves it.
@@ -32,6 +34,7 @@ from squareoff.core.tracker import (
 from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderOrigin, OrderRole
+from squareoff.domain.prices import round_average_half_even
 from squareoff.domain.states import IntentStatus, OrderState, PositionStatus
 
 
@@ -90,7 +93,13 @@ def _exit_claimed(t: PositionTracker, fact: f.ExitClaimed, at_ns: int) -> Positi
         t,
         status=next_position_status(t.status, PositionTrigger.EXIT_CLAIMED, t.tracker_id),
         intent=ExitIntent(
-            fact.intent_id, IntentStatus.OPEN, fact.reason, fact.trigger, claimed_at_ns=at_ns
+            fact.intent_id,
+            IntentStatus.OPEN,
+            fact.reason,
+            fact.trigger,
+            claimed_at_ns=at_ns,
+            # Order ids come from the attempt, so a second intent counts on from the first.
+            attempt=max((order.attempt for order in t.exit_orders), default=0),
         ),
     )
 
@@ -432,16 +441,16 @@ def _filled_entry(t: PositionTracker, _at_ns: int) -> PositionTracker:
     filled = sum(order.cumulative_quantity for order in entries)
     if not entries or filled == 0:
         return t
-    trigger = PositionTrigger.ENTRY_FILLED
-    status = t.status
-    if filled > t.quantity:
-        status = next_position_status(t.status, trigger, t.tracker_id)
+    if filled > t.quantity and t.status is not PositionStatus.EXITED:
+        # EXITED is final: an entry that fills after it is counted, and a person is called.
+        status = next_position_status(t.status, PositionTrigger.ENTRY_FILLED, t.tracker_id)
+        t = replace(t, status=status, exit_reason=None, exited_at_ns=None)
     notional = Decimal(0)
     for record in (record for order in entries for record in order.broker_orders):
         if record.cumulative_quantity and record.average_price is None:
-            return replace(t, status=status, quantity=filled)
+            return replace(t, quantity=filled)
         notional += record.cumulative_quantity * (record.average_price or Decimal(0))
-    return replace(t, status=status, quantity=filled, entry_price=notional / filled)
+    return replace(t, quantity=filled, entry_price=round_average_half_even(notional, filled))
 
 
 def _position_exited(t: PositionTracker, fact: f.PositionExited, at_ns: int) -> PositionTracker:

@@ -74,28 +74,30 @@ def advance(step: Step) -> None:
             cancel_live_orders(step, OrderRole.ENTRY)
         _request_entry_permits(step)
         return
-    if intent.status is IntentStatus.NEEDS_HUMAN:
+    _end_excess_exits(step)
+    if step.tracker.open_quantity == 0:
+        cancel_live_orders(step, OrderRole.ENTRY)
         confirm_when_closed(step)
+        return
+    if intent.status is IntentStatus.NEEDS_HUMAN:
         return
     if intent.status is IntentStatus.BLOCKED:
         if not step.is_due(step.pacing.retry_at_ns):
+            chase_resting_exits(step)
             return
         step.record(ExitResumed(step.tracker.tracker_id))
-    _drive_open_exit(step)
-
-
-def _drive_open_exit(step: Step) -> None:
     cancel_live_orders(step, OrderRole.ENTRY)
-    if step.tracker.exit_leaves_quantity > step.tracker.open_quantity:
-        drop_planned_exits(step, "more is planned than is still held")
-        if step.tracker.exit_leaves_quantity > step.tracker.open_quantity:
-            cancel_live_orders(step, OrderRole.EXIT)
-    if step.tracker.open_quantity == 0:
-        confirm_when_closed(step)
-        return
     request_permits(step)
     chase_resting_exits(step)
     read_positions_for_uncovered(step)
+
+
+def _end_excess_exits(step: Step) -> None:
+    """Never leave more open at the broker than is held, however the intent stands."""
+    if step.tracker.exit_leaves_quantity > step.tracker.open_quantity:
+        drop_planned_exits(step, "more is planned than is still held")
+    if step.tracker.exit_leaves_quantity > step.tracker.open_quantity:
+        cancel_live_orders(step, OrderRole.EXIT)
 
 
 def _settle_entry(step: Step) -> None:

@@ -3,6 +3,7 @@
 A tracker's state is the fold of its facts (`core.evolve`), so the journal rebuilds every tracker.
 Facts are frozen; their field names are the journal's JSON keys. The kind of a fact is its class
 name in snake case (`fact_kind`).
+Longer than 400 lines because a closed list stands in one place.
 """
 
 import re

@@ -99,20 +99,25 @@ def _tightest(side: PositionSide, levels: list[Level]) -> Level | None:
 
 def _fixed_stop(tracker: PositionTracker) -> Iterator[Level]:
     rule = tracker.rules.stop_loss
-    if rule is not None:
+    if rule is not None and _can_be_priced(tracker, rule):
         price = _offset_price(tracker, rule, toward_profit=False)
         yield Level(_stop_units(tracker, price), RuleName.STOP_LOSS)
 
 
 def _target(tracker: PositionTracker) -> Level | None:
     rule = tracker.rules.target
-    if rule is None:
+    if rule is None or not _can_be_priced(tracker, rule):
         return None
     price = _offset_price(tracker, rule, toward_profit=True)
     tick = tracker.instrument.tick_size
     long = tracker.side is PositionSide.LONG
     rounded = round_to_tick_up(price, tick) if long else round_to_tick_down(price, tick)
     return Level(_units(rounded), RuleName.TARGET)
+
+
+def _can_be_priced(tracker: PositionTracker, rule: PriceRule) -> bool:
+    """An entry whose average the broker has not told yet (0) gives no level but a fixed price."""
+    return rule.price is not None or tracker.entry_price > 0
 
 
 def _offset_price(tracker: PositionTracker, rule: PriceRule, *, toward_profit: bool) -> Decimal:
@@ -131,6 +136,8 @@ def _offset_price(tracker: PositionTracker, rule: PriceRule, *, toward_profit: b
 def _moving_stops(tracker: PositionTracker, peak: Decimal) -> Iterator[Level]:
     """Yield the stop of every rule that this best price has activated."""
     entry, sign = tracker.entry_price, tracker.side.sign
+    if entry <= 0:
+        return
     profit = (peak - entry) * sign
     for rule, price in (
         (RuleName.TRAILING, _trailing_price(tracker, peak, profit)),

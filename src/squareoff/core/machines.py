@@ -109,11 +109,10 @@ def _order_table() -> dict[tuple[OrderState, OrderTrigger], OrderState]:
         (_O.ABSENT, _OT.REPLANNED): _O.PLANNED,
     }
     # Updates may skip states and may come before the HTTP answer. An order that was declared
-    # absent, refused or ended can still turn up through an earlier send under the same id, and a
-    # fill after a cancel is real: from every state after sending, the merged record decides.
+    # absent, refused or ended can still turn up through an earlier send under the same id (also
+    # while it is planned again), and a fill after a cancel is real: the merged record decides.
     for state in OrderState:
-        if state is not _O.PLANNED:
-            table.update({(state, trigger): to for trigger, to in _REPORTED.items()})
+        table.update({(state, trigger): to for trigger, to in _REPORTED.items()})
     # After a modify the row may pass through TRANSIT again: it is still working.
     table[(_O.WORKING, _OT.ACCEPTED)] = _O.WORKING
     return table

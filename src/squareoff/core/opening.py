@@ -67,23 +67,44 @@ def _basic_faults(position: NewPosition) -> Iterator[FieldFault]:
         instrument.instrument_id.exchange_segment.is_cash
     ):
         yield FieldFault("product_type", "CNC exists only in the cash segments")
+    yield from _instrument_faults(instrument)
     if not 0 < position.quantity <= QUANTITY_MAX:
         yield FieldFault(
             "quantity", f"must be from 1 to {QUANTITY_MAX} units, was {position.quantity}"
         )
-    elif position.quantity % instrument.lot_size:
+    elif instrument.lot_size > 0 and position.quantity % instrument.lot_size:
         yield FieldFault(
             "quantity",
             f"must be a multiple of the lot size {instrument.lot_size}, was {position.quantity}",
         )
+    yield from _entry_price_faults(position)
+
+
+def _instrument_faults(instrument: Instrument) -> Iterator[FieldFault]:
+    """Check what every later step divides by."""
+    if instrument.lot_size <= 0:
+        yield FieldFault("lot_size", f"must be above zero, was {instrument.lot_size}")
+    if instrument.tick_units <= 0:
+        yield FieldFault("tick_size", f"must be at least 0.0001, was {instrument.tick_size}")
+    freeze = instrument.freeze_quantity
+    if freeze is not None and freeze < instrument.lot_size:
+        yield FieldFault(
+            "freeze_quantity", f"must be at least one lot of {instrument.lot_size}, was {freeze}"
+        )
+
+
+def _entry_price_faults(position: NewPosition) -> Iterator[FieldFault]:
+    instrument = position.instrument
     is_market_entry = position.entry_order_type is OrderType.MARKET
     field = "entry_price" if position.entry_order_type is None else "limit_price"
     if is_market_entry:
         return
     if position.entry_price <= 0:
         yield FieldFault(field, f"must be above zero, was {position.entry_price}")
-    elif position.entry_order_type is not None and not is_on_tick(
-        position.entry_price, instrument.tick_size
+    elif (
+        position.entry_order_type is not None
+        and instrument.tick_units > 0
+        and not is_on_tick(position.entry_price, instrument.tick_size)
     ):
         yield FieldFault(
             field,

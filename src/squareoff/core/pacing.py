@@ -6,8 +6,10 @@ quarantine begins anew and no absence reading made before the restart counts.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from squareoff.domain.ids import ClientOrderId
+from squareoff.domain.states import BlockReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,10 @@ class OrderPacing:
     last_lacking_ns: int = 0
     lacking_net_quantity: int | None = None
     priced_at_ns: int = 0
+    limit_price_seen: Decimal | None = None
+    """Limit price in the newest record since the last modify was decided."""
     next_cancel_ns: int = 0
+    cancels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Pacing:
     zero_readings: int = 0
     next_books_ns: int = 0
     books_disagreed: int = 0
+    alarmed_reasons: frozenset[BlockReason] = frozenset()
+    """Block reasons that a person was told of during this intent."""
     orders: Mapping[ClientOrderId, OrderPacing] = field(default_factory=dict)
 
     def of(self, client_order_id: ClientOrderId) -> OrderPacing:

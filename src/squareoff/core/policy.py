@@ -24,7 +24,14 @@ MISSING_READINGS_BEFORE_BLOCK = 8
 """Flat readings that no trade explains before a person is told."""
 
 BOOKS_DISAGREED_BEFORE_ALARM = 20
-"""Readings of the trade book that lag behind the order's fills before a person is told."""
+"""Readings of the trade book that fail or lag behind the fills before a person is told."""
+
+PLAN_AGE_SECONDS_MAX = 30.0
+"""A planned exit that waited longer for its permit is sized anew: while the breaker is open a
+person may close by hand. Mass exits of one account queue for less (reliability.md C13)."""
+
+SLICES_MAX = 1_000
+"""Orders planned at once; an order id holds 1,295 slices. What is left is sized afterwards."""
 
 
 @dataclass(frozen=True, slots=True)

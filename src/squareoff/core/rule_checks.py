@@ -102,6 +102,11 @@ def _positive_faults(rules: RuleSet) -> Iterator[FieldFault]:
             )
         yield from _above_zero("rules.break_even.at_profit_points", even.at_profit_points)
         yield from _above_zero("rules.break_even.at_profit_percent", even.at_profit_percent)
+        if even.at_profit_points is not None and even.lock_points >= even.at_profit_points:
+            yield FieldFault(
+                "rules.break_even.lock_points",
+                f"must be below at_profit_points {even.at_profit_points}, was {even.lock_points}",
+            )
     for number, tier in enumerate(rules.tiers):
         yield from _above_zero(f"rules.tiers[{number}].at_profit_percent", tier.at_profit_percent)
         if tier.stop_at_profit_percent >= tier.at_profit_percent:

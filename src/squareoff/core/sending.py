@@ -5,6 +5,7 @@ from decimal import Decimal
 from squareoff.core.commands import RequestPermit, TransmitOrder
 from squareoff.core.facts import (
     OrderAccepted,
+    OrderDropped,
     OrderNotSent,
     OrderOutcomeLost,
     OrderRefused,
@@ -14,19 +15,21 @@ from squareoff.core.inputs import (
     PermitGranted,
     PriceView,
     SendAccepted,
+    SendAnswer,
     SendAnswered,
     SendLost,
     SendNotMade,
     SendRefused,
 )
-from squareoff.core.policy import LOOK_UP_DELAYS_SECONDS
+from squareoff.core.policy import LOOK_UP_DELAYS_SECONDS, PLAN_AGE_SECONDS_MAX
 from squareoff.core.pricing import protected_limit
 from squareoff.core.setbacks import block_exit, note_ended_exit
 from squareoff.core.step import Step, retry_delay_seconds
-from squareoff.core.tracker import TrackedOrder
+from squareoff.core.tracker import Send, SendOutcome, TrackedOrder
 from squareoff.domain.orders import OrderRequest, OrderRole, OrderType
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
+from squareoff.domain.time import seconds_to_ns
 
 _UNREACHABLE_RETRY_SECONDS_MAX = 5.0
 """A broker that cannot be reached is tried at least this often while an exit waits."""
@@ -51,6 +54,10 @@ def on_permit_granted(step: Step, event: PermitGranted) -> None:
     """Commit the send and want the bytes out; a permit that came too late does nothing."""
     order = step.tracker.order(event.client_order_id)
     if order is None or order.state is not OrderState.PLANNED or not _is_wanted(step, order):
+        return
+    if _is_overdue(step, order):
+        text = "it waited too long for its turn and is sized anew"
+        step.record(OrderDropped(step.tracker.tracker_id, order.client_order_id, text))
         return
     order_type, limit_price, source = _price(step, order, event.price)
     number = len(order.sends) + 1
@@ -83,6 +90,12 @@ def _is_wanted(step: Step, order: TrackedOrder) -> bool:
     return intent is not None and intent.status is IntentStatus.OPEN and fits
 
 
+def _is_overdue(step: Step, order: TrackedOrder) -> bool:
+    planned_at = step.pacing.of(order.client_order_id).planned_at_ns
+    age_ns = step.now.monotonic_ns - planned_at
+    return order.role is OrderRole.EXIT and age_ns > seconds_to_ns(PLAN_AGE_SECONDS_MAX)
+
+
 def _price(
     step: Step, order: TrackedOrder, view: PriceView | None
 ) -> tuple[OrderType, Decimal | None, str]:
@@ -111,12 +124,13 @@ def on_send_answered(step: Step, event: SendAnswered) -> None:
     if before is None:
         return
     send = next((s for s in before.sends if s.number == event.send_number), None)
-    if send is None or send.outcome.is_resolved:
+    if send is None or not _is_news(send, event.answer):
         return
     tracker_id, order_id, number = step.tracker.tracker_id, event.client_order_id, send.number
     match event.answer:
         case SendAccepted(broker_order_id):
             step.record(OrderAccepted(tracker_id, order_id, number, broker_order_id))
+            note_ended_exit(step, before)  # its end may have been reported before this answer
         case SendRefused(code, text):
             step.record(OrderRefused(tracker_id, order_id, number, code, text))
             note_ended_exit(step, before, code)
@@ -132,6 +146,13 @@ def on_send_answered(step: Step, event: SendAnswered) -> None:
                 look_ups=0,
                 lacking_readings=0,
             )
+
+
+def _is_news(send: Send, answer: SendAnswer) -> bool:
+    """A send that was declared absent may still be answered: that answer names a real order."""
+    if send.outcome is SendOutcome.ABSENT:
+        return isinstance(answer, SendAccepted)
+    return not send.outcome.is_resolved
 
 
 def _note_unreachable(step: Step, before: TrackedOrder, reason: BlockReason, text: str) -> None:

@@ -37,13 +37,13 @@ def block_exit(
     """Block the live exit for a named reason; alarm once per reason, retry by itself."""
     drop_planned_exits(step, text)
     intent = step.intent
-    is_news = intent.status is not IntentStatus.BLOCKED or intent.block_reason is not reason
     tracker_id = step.tracker.tracker_id
     count = intent.failures if failures is None else failures
     step.record(ExitBlocked(tracker_id, reason, text, count, retry_after_seconds))
     step.pace(retry_at_ns=step.after(retry_after_seconds))
     step.wake_at(step.pacing.retry_at_ns)
-    if is_news:
+    if reason not in step.pacing.alarmed_reasons:
+        step.pace(alarmed_reasons=step.pacing.alarmed_reasons | {reason})
         step.alarm(
             Severity.WARNING,
             f"exit_blocked_{reason.value}",
@@ -74,15 +74,11 @@ def note_ended_exit(step: Step, before: TrackedOrder, code: str = "") -> None:
     """
     after = step.tracker.order(before.client_order_id)
     assert after is not None, before.client_order_id
-    ended_short = after.state.is_terminal and after.state not in (
-        OrderState.FILLED,
-        OrderState.ABSENT,
-    )
     intent = step.tracker.intent
     if (
         after.role is not OrderRole.EXIT
         or before.state is after.state
-        or not ended_short
+        or not _ended_short(after)
         or intent is None
         or intent.status not in (IntentStatus.OPEN, IntentStatus.BLOCKED)
         or step.tracker.open_quantity == 0
@@ -91,15 +87,33 @@ def note_ended_exit(step: Step, before: TrackedOrder, code: str = "") -> None:
     _schedule_after_failure(step, after, code)
 
 
+def _ended_short(order: TrackedOrder) -> bool:
+    return order.state.is_terminal and order.state not in (OrderState.FILLED, OrderState.ABSENT)
+
+
+def _failures_with(step: Step, order: TrackedOrder) -> int:
+    """Count attempts that failed in a row, not slices: the slices of one attempt fail together."""
+    if order.cumulative_quantity:
+        return 1
+    counted = any(
+        _ended_short(other)
+        for other in step.tracker.exit_orders
+        if other.attempt == order.attempt and other.client_order_id != order.client_order_id
+    )
+    return max(1, step.intent.failures if counted else step.intent.failures + 1)
+
+
 def _schedule_after_failure(step: Step, order: TrackedOrder, code: str) -> None:
-    failures = 1 if order.cumulative_quantity else step.intent.failures + 1
+    failures = _failures_with(step, order)
     text = f"order {order.client_order_id} ended {order.state.value}: {order.failure_text}"
+    rejection = classify_rejection(code, order.failure_text)
+    if rejection is RejectionClass.MARKET_CLOSED:  # lifts by itself, so it uses up no attempt
+        block_exit(step, BlockReason.MARKET_CLOSED, text, CLOSED_RETRY_SECONDS)
+        return
     if failures >= step.policy.attempts_max:
         escalate_exit(step, "exit_attempts_exhausted", f"{failures} attempts failed; last: {text}")
         return
-    match classify_rejection(code, order.failure_text):
-        case RejectionClass.MARKET_CLOSED:
-            block_exit(step, BlockReason.MARKET_CLOSED, text, CLOSED_RETRY_SECONDS, failures)
+    match rejection:
         case RejectionClass.STOP:
             reason = BlockReason.REJECTED_PERMANENT
             block_exit(step, reason, text, PERMANENT_RETRY_SECONDS, failures)
@@ -110,4 +124,4 @@ def _schedule_after_failure(step: Step, order: TrackedOrder, code: str) -> None:
                     step.tracker.tracker_id, order.client_order_id, text, failures, pause
                 )
             )
-            step.pace(retry_at_ns=step.after(pause))
+            step.pace(retry_at_ns=max(step.pacing.retry_at_ns, step.after(pause)))

@@ -12,6 +12,7 @@ from squareoff.core.policy import ABSENCE_READING_SPACING_SECONDS, LOOK_UP_DELAY
 from squareoff.core.setbacks import note_ended_exit
 from squareoff.core.step import Step
 from squareoff.core.tracker import SendOutcome, TrackedOrder
+from squareoff.domain.states import OrderState
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 
 
@@ -20,10 +21,15 @@ def _is_unknown(order: TrackedOrder) -> bool:
     return any(send.outcome is SendOutcome.UNKNOWN for send in order.sends)
 
 
+def _is_unseen(order: TrackedOrder) -> bool:
+    """Say whether the gateway took the order without naming it and no record showed it yet."""
+    return order.state is OrderState.ACCEPTED and not order.broker_orders
+
+
 def look_up_unknown_orders(step: Step) -> None:
-    """Want a look-up for every order with a lost send, when its next one is due."""
+    """Want a look-up for every lost or unseen order, when its next one is due."""
     for order in step.tracker.orders:
-        if not _is_unknown(order):
+        if not (_is_unknown(order) or _is_unseen(order)):
             continue
         if step.pacing.of(order.client_order_id).unknown_since_ns == 0:
             step.pace_order(
@@ -38,14 +44,15 @@ def look_up_unknown_orders(step: Step) -> None:
 def on_settle_read(step: Step, event: SettleRead) -> None:
     """Count a round of asking; settle the order once the evidence is complete."""
     order = step.tracker.order(event.client_order_id)
-    if order is None or not _is_unknown(order):
+    if order is None or not (_is_unknown(order) or _is_unseen(order)):
         return
     pacing = step.pacing.of(event.client_order_id)
     pause = LOOK_UP_DELAYS_SECONDS[min(pacing.look_ups, len(LOOK_UP_DELAYS_SECONDS) - 1)]
     step.pace_order(
         event.client_order_id, look_ups=pacing.look_ups + 1, next_look_up_ns=step.after(pause)
     )
-    if not (event.complete and event.lacking):
+    proves_absence = event.complete and event.lacking and _is_unknown(order)
+    if not proves_absence:
         _complain_if_long(step, order)
         return
     _count_lacking_reading(step, event)

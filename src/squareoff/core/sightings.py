@@ -5,11 +5,12 @@ report that adds nothing leaves no fact.
 """
 
 from squareoff.core.evolve import evolve
-from squareoff.core.facts import OrderReported
+from squareoff.core.facts import OrderReported, Severity
 from squareoff.core.inputs import OrderSeen
 from squareoff.core.setbacks import note_ended_exit
 from squareoff.core.step import Step
 from squareoff.domain.orders import BrokerOrderStatus, OrderReport
+from squareoff.domain.states import PositionStatus
 
 
 def on_order_seen(step: Step, event: OrderSeen) -> None:
@@ -18,6 +19,8 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
     if before is None:
         return
     report = event.report
+    if report.limit_price is not None:
+        step.pace_order(event.client_order_id, limit_price_seen=report.limit_price)
     fact = OrderReported(
         tracker_id=step.tracker.tracker_id,
         client_order_id=event.client_order_id,
@@ -31,8 +34,17 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
     after = evolve(step.tracker, fact, step.now.wall_ns)
     if after.order(event.client_order_id) == before:
         return
+    quantity = step.tracker.quantity
     step.record(fact)
     note_ended_exit(step, before)
+    if step.tracker.status is PositionStatus.EXITED and step.tracker.quantity > quantity:
+        step.alarm(
+            Severity.CRITICAL,
+            "entry_filled_after_exit",
+            f"The entry order of {step.tracker.instrument.trading_symbol} "
+            f"({step.tracker.tracker_id}) filled {step.tracker.open_quantity} units after the "
+            "position was exited; they are held and no rule watches them. Close them by hand.",
+        )
 
 
 def _trusted_status(report: OrderReport) -> BrokerOrderStatus:

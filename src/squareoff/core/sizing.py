@@ -10,7 +10,11 @@ from squareoff.core.client_order_ids import client_order_id
 from squareoff.core.commands import ReadBooks, ReadPositions
 from squareoff.core.facts import ExitSized, OrderPlanned, OrderReplanned
 from squareoff.core.inputs import PositionsRead
-from squareoff.core.policy import MISSING_READINGS_BEFORE_BLOCK, ZERO_READINGS_NEEDED
+from squareoff.core.policy import (
+    MISSING_READINGS_BEFORE_BLOCK,
+    SLICES_MAX,
+    ZERO_READINGS_NEEDED,
+)
 from squareoff.core.setbacks import block_exit
 from squareoff.core.slicing import slice_quantity
 from squareoff.core.step import Step
@@ -50,8 +54,9 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
     held = max(0, step.tracker.side.sign * net)
     free = held - event.others_leaves - step.tracker.exit_leaves_quantity
     quantity = min(uncovered, free)
-    if quantity > 0:
+    if held > 0:
         step.pace(zero_readings=0)
+    if quantity > 0:
         _plan(step, quantity, net, event.others_leaves)
     elif step.tracker.exit_leaves_quantity > 0:
         step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
@@ -86,6 +91,8 @@ def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> N
 
 
 def _note_flat_reading(step: Step) -> None:
+    if step.pacing.zero_readings and not step.is_due(step.pacing.next_positions_ns):
+        return  # too close to the last one: two readings of one lagging replica are one
     readings = step.pacing.zero_readings + 1
     step.pace(zero_readings=readings, next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
     if readings >= ZERO_READINGS_NEEDED:
@@ -105,13 +112,15 @@ def _plan(step: Step, quantity: int, net: int | None, reserved: int) -> None:
     absent = _resendable(tracker)
     again = sum(order.order_quantity for order in absent) == quantity
     attempt = step.intent.attempt if again else step.intent.attempt + 1
-    step.record(ExitSized(tracker.tracker_id, attempt, quantity, net, reserved))
+    instrument = tracker.instrument
+    slices = slice_quantity(quantity, instrument.lot_size, instrument.freeze_quantity)[:SLICES_MAX]
+    planned = quantity if again else sum(slices)
+    step.record(ExitSized(tracker.tracker_id, attempt, planned, net, reserved))
     if again:
         for order in absent:
             step.record(OrderReplanned(tracker.tracker_id, order.client_order_id))
+            step.pace_order(order.client_order_id, planned_at_ns=step.now.monotonic_ns)
         return
-    instrument = tracker.instrument
-    slices = slice_quantity(quantity, instrument.lot_size, instrument.freeze_quantity)
     for number, size in enumerate(slices, start=1):
         order_id = client_order_id(
             tracker.account_id,
@@ -134,6 +143,7 @@ def _plan(step: Step, quantity: int, net: int | None, reserved: int) -> None:
                 limit_price=None,
             )
         )
+        step.pace_order(order_id, planned_at_ns=step.now.monotonic_ns)
 
 
 def _resendable(tracker: PositionTracker) -> tuple[TrackedOrder, ...]:

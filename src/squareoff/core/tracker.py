@@ -91,10 +91,17 @@ class TrackedOrder:
 
     @property
     def leaves_quantity(self) -> int:
-        """What may still fill: the whole rest while the order is planned or live, else 0."""
-        if self.state is OrderState.PLANNED or self.state.is_live:
-            return max(0, self.order_quantity - self.cumulative_quantity)
-        return 0
+        """What may still fill: the whole rest while the order is planned or live, else 0.
+
+        Where one id stands for several orders at the broker, each may fill on its own account.
+        """
+        if self.state is not OrderState.PLANNED and not self.state.is_live:
+            return 0
+        at_broker = sum(
+            max(0, self.order_quantity - record.cumulative_quantity)
+            for record in self.live_broker_orders
+        )
+        return max(0, self.order_quantity - self.cumulative_quantity, at_broker)
 
     @property
     def live_broker_orders(self) -> tuple[BrokerOrder, ...]:

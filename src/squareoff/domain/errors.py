@@ -72,9 +72,13 @@ class BrokerRateLimited(BrokerError):
 
 
 class BrokerSessionExpired(BrokerError):
-    """The token is dead; the request was not executed. Renew, then retry."""
+    """The token is dead; the request was not executed.
+
+    `has_new_token`: another token is in place already, so the same call may be made again.
+    """
 
     sent = Sent.NO
+    has_new_token = False
 
 
 class BrokerOutcomeUnknown(BrokerError):

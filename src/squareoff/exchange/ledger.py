@@ -85,9 +85,13 @@ class Position:
 
     @property
     def realized_profit(self) -> Decimal:
-        """Profit of what was both bought and sold, rupees, by average prices."""
+        """Profit of what was both bought and sold, rupees, by average prices; exact when flat."""
         closed = min(self.buy_quantity, self.sell_quantity)
-        return (self.sell_average - self.buy_average) * closed
+        if closed == 0:
+            return ZERO
+        sold = _share(self.day_sell_value + self.carried_sell_value, self.sell_quantity, closed)
+        bought = _share(self.day_buy_value + self.carried_buy_value, self.buy_quantity, closed)
+        return sold - bought
 
     def unrealized_profit(self, last_price: Decimal | None) -> Decimal:
         """Profit of what is open at `last_price`, rupees; zero without a price."""
@@ -169,3 +173,8 @@ def _post(position: Position, trade: Trade, value: Decimal) -> None:
 
 def _average(value: Decimal, quantity: int) -> Decimal:
     return round_average_half_even(value, quantity) if quantity else ZERO
+
+
+def _share(value: Decimal, quantity: int, closed: int) -> Decimal:
+    """Return the value of `closed` of `quantity` units at their average."""
+    return value if closed == quantity else value * closed / quantity

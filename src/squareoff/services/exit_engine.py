@@ -15,7 +15,7 @@ import structlog
 
 from squareoff.core.change import Change
 from squareoff.core.exit_protocol import decide
-from squareoff.core.facts import Severity
+from squareoff.core.facts import Severity, fact_kind
 from squareoff.core.inputs import ExitAsked, Input, Woke
 from squareoff.core.opening import NewPosition, open_position
 from squareoff.core.policy import ExitPolicy
@@ -155,7 +155,6 @@ class ExitEngine:
             refusal = self._validate(actor)
             if refusal is not None:
                 return refusal
-            self._checkpoints.reach("claim_before_commit")
             try:
                 decision = await self._decide_and_commit(actor, asked)
             except (StoreUnavailable, CommitOutcomeUnknown) as error:
@@ -164,7 +163,6 @@ class ExitEngine:
                 )
             except LostUpdate:
                 return await self._lost_claim(actor)
-            self._checkpoints.reach("claim_after_commit")
         self._note_claim_latency(trigger)
         await self._follow_up(actor, decision)
         return None
@@ -250,8 +248,11 @@ class ExitEngine:
         decision = decide(actor.tracker, actor.pacing, event, now, self._policy)
         if decision.facts or decision.alarms:
             change = Change(actor.tracker, decision.tracker, decision.facts, decision.alarms)
+            last = (*decision.facts, *decision.alarms)[-1]
+            self._checkpoints.reach(f"before_commit_{fact_kind(type(last))}")
             with self._metrics.commit_seconds.time():
                 await self._commit(change, now.wall_ns)
+            self._checkpoints.reach(f"after_commit_{fact_kind(type(last))}")
         self.book.apply(actor, decision)
         return decision
 

@@ -23,7 +23,7 @@ from squareoff.domain.orders import (
     TradeReport,
     WalletSnapshot,
 )
-from squareoff.ports import BrokerClient, TokenRenewal
+from squareoff.ports import BrokerClient
 
 _Answer = TypeVar("_Answer")
 
@@ -83,15 +83,13 @@ class Gateway(Protocol):
 
 
 class GatewayLive:
-    """The gateway over a broker client. A token that died is renewed once and the call repeated."""
+    """The gateway over a broker client. A call refused for a token that has been replaced since
+    is made once more: it was refused before execution."""
 
     mode = "live"
 
-    def __init__(
-        self, client: BrokerClient, renewal: TokenRenewal, *, gateway_seconds: float
-    ) -> None:
+    def __init__(self, client: BrokerClient, *, gateway_seconds: float) -> None:
         self._client = client
-        self._renewal = renewal
         self._gateway_seconds = gateway_seconds
 
     async def exit_market(self, request: OrderRequest) -> PlacementAnswer:
@@ -150,9 +148,8 @@ class GatewayLive:
             async with asyncio.timeout(self._gateway_seconds):
                 try:
                     return await call()
-                except BrokerSessionExpired:
-                    # Refused before execution, so the same call may be made again.
-                    if not await self._renewal.renew():
+                except BrokerSessionExpired as error:
+                    if not error.has_new_token:
                         raise
                     return await call()
         except TimeoutError as error:
@@ -175,14 +172,9 @@ class GatewayPaper(GatewayLive):
     mode = "paper"
 
     def __init__(
-        self,
-        client: BrokerClient,
-        renewal: TokenRenewal,
-        *,
-        gateway_seconds: float,
-        holdings: PaperHoldings,
+        self, client: BrokerClient, *, gateway_seconds: float, holdings: PaperHoldings
     ) -> None:
-        super().__init__(client, renewal, gateway_seconds=gateway_seconds)
+        super().__init__(client, gateway_seconds=gateway_seconds)
         self._holdings = holdings
 
     def declare_position(self, position: BrokerPosition) -> None:

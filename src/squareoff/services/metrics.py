@@ -1,4 +1,7 @@
-"""Counters and gauges of the engine, in one Prometheus registry."""
+"""Counters and gauges of the engine, in one Prometheus registry.
+
+Names are fixed: dashboards and alert rules use them.
+"""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -6,87 +9,67 @@ _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 
 class Metrics:
-    """All metrics of one engine. Names are fixed: dashboards and alert rules use them."""
+    """All metrics of one engine."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.exits = Counter(
-            "squareoff_exits",
-            "Results of execute_exit by rule and code",
-            ("rule", "code"),
-            registry=self.registry,
-        )
-        self.router_calls = Counter(
-            "squareoff_router_calls",
-            "Order writes by operation and outcome (accepted, refused, not_sent, unknown)",
-            ("operation", "outcome"),
-            registry=self.registry,
-        )
-        self.router_retries = Counter(
-            "squareoff_router_retries",
-            "Retries of order writes that were proved not to have left",
-            ("operation",),
-            registry=self.registry,
-        )
-        self.breaker_open = Gauge(
-            "squareoff_breaker_open", "1 while the circuit breaker is open", registry=self.registry
-        )
-        self.permit_wait_seconds = Histogram(
-            "squareoff_permit_wait_seconds",
-            "Time from asking for a send permit to getting it, by urgency",
-            ("urgency",),
+        self._make_exit_metrics()
+        self._make_router_metrics()
+        self._make_input_metrics()
+        self._make_state_metrics()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"squareoff_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"squareoff_{name}", text, labels, registry=self.registry)
+
+    def _seconds(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(
+            f"squareoff_{name}_seconds",
+            text,
+            labels,
             buckets=_LATENCY_BUCKETS,
             registry=self.registry,
         )
-        self.commit_seconds = Histogram(
-            "squareoff_commit_seconds",
-            "Time of one durable commit",
-            buckets=_LATENCY_BUCKETS,
-            registry=self.registry,
+
+    def _make_exit_metrics(self) -> None:
+        self.exits = self._counter("exits", "Results of execute_exit", "rule", "code")
+        self.trigger_to_claim_seconds = self._seconds(
+            "trigger_to_claim", "From the tick's receipt to the durable claim of the exit"
         )
-        self.trigger_to_claim_seconds = Histogram(
-            "squareoff_trigger_to_claim_seconds",
-            "Time from the tick's receipt to the durable claim of the exit",
-            buckets=_LATENCY_BUCKETS,
-            registry=self.registry,
+        self.commit_seconds = self._seconds("commit", "Time of one durable commit")
+
+    def _make_router_metrics(self) -> None:
+        self.router_calls = self._counter(
+            "router_calls",
+            "Order writes by outcome (accepted, refused, not_sent, unknown)",
+            "operation",
+            "outcome",
         )
-        self.ticks = Counter("squareoff_ticks", "Ticks taken in", registry=self.registry)
-        self.ticks_refused = Counter(
-            "squareoff_ticks_refused",
-            "Ticks that may not fire a rule, by cause",
-            ("cause",),
-            registry=self.registry,
+        self.router_retries = self._counter(
+            "router_retries", "Retries of writes proved not to have left", "operation"
         )
-        self.order_updates = Counter(
-            "squareoff_order_updates",
-            "Order records taken in, by source and whether they are ours",
-            ("source", "owner"),
-            registry=self.registry,
+        self.breaker_open = self._gauge("breaker_open", "1 while the circuit breaker is open")
+        self.permit_wait_seconds = self._seconds(
+            "permit_wait", "From asking for a send permit to getting it", "urgency"
         )
-        self.socket_up = Gauge(
-            "squareoff_socket_up",
-            "1 while a socket is connected",
-            ("socket",),
-            registry=self.registry,
+
+    def _make_input_metrics(self) -> None:
+        self.ticks = self._counter("ticks", "Ticks taken in")
+        self.ticks_refused = self._counter(
+            "ticks_refused", "Ticks that may not fire a rule", "cause"
         )
-        self.reconciliations = Counter(
-            "squareoff_reconciliations",
-            "Comparisons with the broker's books by cause and result",
-            ("cause", "result"),
-            registry=self.registry,
+        self.order_updates = self._counter(
+            "order_updates", "Order records taken in", "source", "owner"
         )
-        self.alarms = Counter(
-            "squareoff_alarms",
-            "Alarms by severity and code",
-            ("severity", "code"),
-            registry=self.registry,
+        self.socket_up = self._gauge("socket_up", "1 while a socket is connected", "socket")
+
+    def _make_state_metrics(self) -> None:
+        self.reconciliations = self._counter(
+            "reconciliations", "Comparisons with the broker's books", "cause", "result"
         )
-        self.positions = Gauge(
-            "squareoff_positions",
-            "Tracked positions by status",
-            ("status",),
-            registry=self.registry,
-        )
+        self.alarms = self._counter("alarms", "Alarms raised", "severity", "code")
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -20,6 +20,7 @@ from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.ports import (
     Chance,
+    Checkpoints,
     Clock,
     FeedConnected,
     FeedEvent,
@@ -60,6 +61,7 @@ class Supervisor:
         clock: Clock,
         chance: Chance,
         metrics: Metrics,
+        checkpoints: Checkpoints,
         on_tick: tuple[Callable[[Tick], None], ...] = (),
     ) -> None:
         self._account_id = account_id
@@ -76,6 +78,7 @@ class Supervisor:
         self._clock = clock
         self._feed_backoff = Backoff(chance)
         self._metrics = metrics
+        self._checkpoints = checkpoints
         self._on_tick = on_tick
         self._started_at_ns = clock.now().wall_ns
         self._last_tick_ns: int | None = None
@@ -115,9 +118,12 @@ class Supervisor:
 
     async def _recover(self) -> None:
         """Tell every position that it was loaded, compare the books, then let orders out."""
+        self._checkpoints.reach("recovery_loaded")
         for actor in self._engine.book:
             await self._engine.tell(actor, Recovered())
+        self._checkpoints.reach("recovery_told")
         await self._reconciler.reconcile_until_done("start")
+        self._checkpoints.reach("recovery_reconciled")
         self._placer.may_send.set()
         self.is_recovered = True
         _log.info("recovered", positions=len(self._engine.book))

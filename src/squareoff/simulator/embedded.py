@@ -72,13 +72,13 @@ class EmbeddedSimulator:
         Raises:
             urllib.error.HTTPError: the admin refused; the body says why.
         """
-        request = urllib.request.Request(  # noqa: S310 - loopback only
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/admin/{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"content-type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=ADMIN_SECONDS_MAX) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=ADMIN_SECONDS_MAX) as response:
             return json.loads(response.read())
 
     def state(self, *parts: str) -> dict[str, Any]:

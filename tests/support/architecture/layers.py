@@ -15,12 +15,14 @@ MAY_IMPORT: Mapping[str, Sequence[str]] = {
     "ports": (*_PURE, "ports"),
     "services": (*_PURE, "ports", "services"),
     "adapters": (*_PURE, "ports", "adapters"),
+    # Wires the services to whatever ports it is given; it chooses none, so it knows no adapter.
+    "assembly": (*_PURE, "ports", "services", "assembly"),
     "config": (*_PARTS, "config"),
-    "bootstrap": (*_PARTS, "config", "bootstrap"),
-    "simulator": (*_PARTS, "config", "bootstrap", "simulator"),
-    "web": (*_PARTS, "config", "bootstrap", "simulator", "web"),
+    "bootstrap": (*_PARTS, "config", "assembly", "bootstrap"),
+    "simulator": (*_PARTS, "config", "assembly", "bootstrap", "simulator"),
+    "web": (*_PARTS, "config", "assembly", "bootstrap", "simulator", "web"),
     # `squareoff run` serves the dashboard, so cli stands above web; never the other way round.
-    "cli": (*_PARTS, "config", "bootstrap", "simulator", "web", "cli"),
+    "cli": (*_PARTS, "config", "assembly", "bootstrap", "simulator", "web", "cli"),
     "__main__": ("cli",),
     # The package itself holds the version only, so that every layer may read it.
     "": (),

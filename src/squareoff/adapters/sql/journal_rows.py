@@ -8,6 +8,7 @@ The newest number and hash are in `journal_head`; they show that the end is miss
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -22,6 +23,7 @@ from squareoff.domain.ids import AccountId, TrackerId
 # A batch of this many rows is some 300 kB: small beside everything else in memory.
 VERIFY_BATCH_ENTRIES = 1_000
 
+_INSERT_ENTRY = insert(journal)
 _READ_HEAD = (
     select(journal_head.c.seq, journal_head.c.entry_hash)
     .where(journal_head.c.account_id == bindparam("account_id"))
@@ -66,7 +68,7 @@ def append_facts(
         entry_hash = chained_hash(entry_hash, row)
         new_rows.append(row | {"entry_hash": entry_hash})
         entries.append(JournalEntry(seq, at_ns, fact, entry_hash))
-    connection.execute(insert(journal), new_rows[0] if len(new_rows) == 1 else new_rows)
+    connection.execute(_INSERT_ENTRY, new_rows[0] if len(new_rows) == 1 else new_rows)
     head = {"key_account_id": account_id, "seq": seq, "entry_hash": entry_hash}
     connection.execute(_MOVE_HEAD, head)
     return tuple(entries)
@@ -148,11 +150,9 @@ def _locked_head(connection: Connection, account_id: AccountId) -> tuple[int, st
 def _all_rows(connection: Connection, account_id: AccountId) -> Iterator[Row]:
     after_seq = 0
     while True:
-        query = select(journal).where(
-            journal.c.account_id == account_id, journal.c.seq > after_seq
-        )
+        query = select(journal).where(journal.c.account_id == account_id, journal.c.seq > after_seq)
         ordered = query.order_by(journal.c.seq).limit(VERIFY_BATCH_ENTRIES)
-        batch = connection.execute(ordered).mappings().all()
+        batch = cast(Sequence[Row], connection.execute(ordered).mappings().all())
         yield from batch
         if len(batch) < VERIFY_BATCH_ENTRIES:
             return

@@ -119,41 +119,53 @@ class AsyncRunner:
 
 
 def _write_on(engine: Engine, work: Work[Result]) -> Result:
-    with before_commit(), engine.connect() as connection:
+    with before_commit():
+        connection = engine.connect()
+    with connection:
         return _write_transaction(connection, work)
 
 
 def _read_on(engine: Engine, work: Work[Result]) -> Result:
-    with before_commit(), engine.connect() as connection:
+    with before_commit():
+        connection = engine.connect()
+    with connection:
         return _read_transaction(connection, work)
 
 
 async def _write_through(engine: AsyncEngine, work: Work[Result]) -> Result:
     with before_commit():
-        async with engine.connect() as connection:
-            return await connection.run_sync(_write_transaction, work)
+        connection = await engine.connect()
+    try:
+        return await connection.run_sync(_write_transaction, work)
+    finally:
+        await connection.close()
 
 
 async def _read_through(engine: AsyncEngine, work: Work[Result]) -> Result:
     with before_commit():
-        async with engine.connect() as connection:
-            return await connection.run_sync(_read_transaction, work)
+        connection = await engine.connect()
+    try:
+        return await connection.run_sync(_read_transaction, work)
+    finally:
+        await connection.close()
 
 
 def _write_transaction(connection: Connection, work: Work[Result]) -> Result:
-    transaction = connection.begin()
-    try:
-        result = work(connection)
-    except BaseException:
-        transaction.rollback()
-        raise
+    with before_commit():
+        transaction = connection.begin()
+        try:
+            result = work(connection)
+        except BaseException:
+            transaction.rollback()
+            raise
+    # What fails from here on must never be reported as "nothing was written".
     with in_commit():
         transaction.commit()
     return result
 
 
 def _read_transaction(connection: Connection, work: Work[Result]) -> Result:
-    with connection.begin() as transaction:
+    with before_commit(), connection.begin() as transaction:
         result = work(connection)
         transaction.rollback()
     return result

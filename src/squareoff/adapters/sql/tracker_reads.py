@@ -5,7 +5,7 @@ Four statements whatever the number of trackers; the transaction must give them 
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, select
 
@@ -46,9 +46,7 @@ def _load(connection: Connection, wanted: ColumnElement[bool]) -> tuple[Position
     if not found:
         return ()
     newest = select(exit_intents).join(trackers, trackers.c.intent_id == exit_intents.c.intent_id)
-    intents = {
-        row["tracker_id"]: intent_of(row) for row in _rows(connection, newest.where(wanted))
-    }
+    intents = {row["tracker_id"]: intent_of(row) for row in _rows(connection, newest.where(wanted))}
     placed = _orders_by_tracker(connection, wanted)
     return tuple(
         tracker_of(row, intents.get(row["tracker_id"]), placed.get(row["tracker_id"], ()))
@@ -101,7 +99,7 @@ def _by_order(
 
 
 def _rows(connection: Connection, query: Select[Any]) -> Sequence[Row]:
-    return connection.execute(query).mappings().all()
+    return cast(Sequence[Row], connection.execute(query).mappings().all())
 
 
 def _tracker_id(row: Row) -> str:

@@ -24,6 +24,13 @@ from squareoff.core.facts import ExitClaimed
 from squareoff.core.tracker import ExitIntent, PositionTracker, TrackedOrder
 from squareoff.domain.errors import LostUpdate
 
+# Statements are made once: SQLAlchemy then finds their compiled form by identity.
+_INSERT_TRACKER = insert(trackers)
+_INSERT_INTENT = insert(exit_intents)
+_INSERT_ORDER = insert(orders)
+_INSERT_SEND = insert(order_sends)
+_INSERT_BROKER_ORDER = insert(broker_orders)
+
 # The names of bound keys must differ from the columns that the same statement sets.
 _UPDATE_TRACKER = update(trackers).where(
     trackers.c.tracker_id == bindparam("key_tracker_id"),
@@ -47,7 +54,7 @@ _Rows = list[dict[str, Any]]
 def insert_tracker(connection: Connection, tracker: PositionTracker, opened_seq: int) -> None:
     """Write the row of a new tracker; the database refuses one that exists."""
     row = rows.opening_columns(tracker) | rows.changing_columns(tracker)
-    connection.execute(insert(trackers), row | {"opened_seq": opened_seq})
+    connection.execute(_INSERT_TRACKER, row | {"opened_seq": opened_seq})
 
 
 def update_tracker(connection: Connection, before: PositionTracker, after: PositionTracker) -> None:
@@ -93,7 +100,7 @@ def _write_intents(connection: Connection, change: Change, at_ns: int) -> None:
             connection.execute(_UPDATE_INTENT, {"key_intent_id": known} | columns)
         else:
             claim = rows.claim_columns(change.after.tracker_id, intent)
-            connection.execute(insert(exit_intents), claim | rows.intent_columns(intent))
+            connection.execute(_INSERT_INTENT, claim | rows.intent_columns(intent))
 
 
 def _touched_intents(change: Change, at_ns: int) -> Sequence[ExitIntent]:
@@ -171,9 +178,9 @@ class _OrderBatch:
                 connection.execute(statement, batch[0] if len(batch) == 1 else batch)
 
     def _statements(self) -> Iterator[tuple[Any, _Rows]]:
-        yield insert(orders), self._order_inserts
+        yield _INSERT_ORDER, self._order_inserts
         yield _UPDATE_ORDER, self._order_updates
-        yield insert(order_sends), self._send_inserts
+        yield _INSERT_SEND, self._send_inserts
         yield _UPDATE_SEND, self._send_updates
-        yield insert(broker_orders), self._broker_inserts
+        yield _INSERT_BROKER_ORDER, self._broker_inserts
         yield _UPDATE_BROKER_ORDER, self._broker_updates

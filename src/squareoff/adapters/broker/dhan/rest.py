@@ -266,7 +266,7 @@ class DhanRestClient:
     async def _failure(self, site: CallSite, response: HttpResponse, token: str) -> BrokerError:
         error = error_from_response(site, response, token)
         if isinstance(error, BrokerSessionExpired):
-            await self._tokens.refresh(token)
+            error.has_new_token = await self._tokens.refresh(token)
         return error
 
     async def _placement(

@@ -1,0 +1,1 @@
+"""Redis: newest ticks, shared by several processes."""

@@ -1,0 +1,97 @@
+"""Open the database that a URL of the settings names, with the right engines behind one face."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import ArgumentError
+
+from squareoff.adapters.sql import postgres_engine, sqlite_engine
+from squareoff.adapters.sql.runners import AsyncRunner, InlineRunner, Runner, ThreadRunner
+from squareoff.domain.errors import ConfigError
+
+_SQLITE_SCHEME = "sqlite"
+_POSTGRES_SCHEMES = ("postgresql", "postgres")
+_IN_MEMORY = ("", ":memory:")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One open database.
+
+    `display_url` shows where it is, without the password. `sqlite_path` is None in memory and on
+    PostgreSQL, `postgres_url` (secret) None on SQLite.
+    """
+
+    runner: Runner
+    display_url: str
+    sqlite_path: Path | None = None
+    postgres_url: str | None = field(default=None, repr=False)
+
+    async def close(self) -> None:
+        """Let running transactions finish and release all connections."""
+        await self.runner.close()
+
+
+def open_database(url: str) -> Database:
+    """Open `sqlite:///file`, `sqlite://` (in memory) or `postgresql://user:word@host/name`.
+
+    Nothing connects before the first use; a missing SQLite file is made at once.
+
+    Raises:
+        ConfigError: the URL is of no known kind, or the file's folder is missing or closed to us.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme in _POSTGRES_SCHEMES:
+        engines = postgres_engine.engines(url)
+        return Database(AsyncRunner(*engines), _without_password(url), postgres_url=url)
+    path = _sqlite_path(url)
+    if path is None:
+        return open_inline_database(url)
+    return Database(ThreadRunner(*_file_engines(path)), url, sqlite_path=path)
+
+
+def open_inline_database(url: str = "sqlite://") -> Database:
+    """Open an SQLite database whose work runs in the calling thread, for virtual-time simulation.
+
+    Raises:
+        ConfigError: as `open_database`; also for PostgreSQL, which cannot answer at once.
+    """
+    path = _sqlite_path(url)
+    if path is None:
+        return Database(InlineRunner(sqlite_engine.memory_engine()), url)
+    return Database(InlineRunner(*_file_engines(path)), url, sqlite_path=path)
+
+
+def _sqlite_path(url: str) -> Path | None:
+    """Return the file that the URL names, None for a database in memory."""
+    scheme, separator, rest = url.partition("://")
+    if scheme != _SQLITE_SCHEME or not separator:
+        raise ConfigError(
+            "database_url must begin with sqlite:/// or postgresql://, "
+            f"was {scheme if separator else 'without ://'}"
+        )
+    name = rest.removeprefix("/")
+    if name in _IN_MEMORY:
+        return None
+    if not rest.startswith("/"):
+        raise ConfigError("database_url: a file needs three slashes, as in sqlite:///squareoff.db")
+    return Path(name)
+
+
+def _file_engines(path: Path) -> tuple[Engine, Engine]:
+    try:
+        return sqlite_engine.file_engines(path)
+    except OSError as error:
+        raise ConfigError(
+            f"database_url: the file {path} cannot be opened: {error.strerror}"
+        ) from error
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
+        # The parser's own message would show the whole URL.
+        raise ConfigError("database_url: the PostgreSQL URL cannot be read") from None

@@ -1,0 +1,68 @@
+"""Checks of settings against each other; each fault is one line that names the settings."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from squareoff.config.settings import Settings
+from squareoff.core.rule_checks import rule_faults
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
+from squareoff.domain.orders import PositionSide
+from squareoff.domain.rules import RuleSet
+
+_FINEST_TICK = Decimal("0.0001")
+_ANY_PRICE = Decimal(100)
+
+
+def together_lines(settings: Settings) -> Iterator[str]:
+    """Yield one line per fault that only shows when settings are seen together."""
+    credentials = settings.credentials
+    if settings.mode == "live":
+        yield from _live_lines(settings)
+    if credentials.access_token is not None and credentials.access_token_file is not None:
+        yield "DHAN_ACCESS_TOKEN and DHAN_ACCESS_TOKEN_FILE: only one of them may be set"
+    if (credentials.pin is None) != (credentials.totp_secret is None):
+        yield "DHAN_PIN and DHAN_TOTP_SECRET: the token is renewed with both or not at all"
+    timeouts = settings.timeouts
+    if timeouts.order_seconds > timeouts.gateway_seconds:
+        yield (
+            f"timeouts.order_seconds: must be at most timeouts.gateway_seconds "
+            f"({timeouts.gateway_seconds:g}), was {timeouts.order_seconds:g}"
+        )
+    quarantine = settings.settle.quarantine_seconds
+    if 0 < quarantine <= timeouts.order_seconds:
+        yield (
+            "settle.quarantine_seconds: must be 0 or above timeouts.order_seconds "
+            f"({timeouts.order_seconds:g}), was {quarantine:g}: a late order would be sent twice"
+        )
+
+
+def _live_lines(settings: Settings) -> Iterator[str]:
+    credentials = settings.credentials
+    if not credentials.client_id:
+        yield "DHAN_CLIENT_ID: is needed in live mode"
+    if credentials.access_token is None and credentials.access_token_file is None:
+        yield "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE)"
+    if settings.paper.ticks:
+        yield "paper.ticks: recorded prices are for paper mode, and the mode is live"
+
+
+def rule_lines(rules: RuleSet) -> Iterator[str]:
+    """Yield the faults of `[rules.default]`, which must make sense for any position."""
+    for name in ("stop_loss", "target"):
+        rule = getattr(rules, name)
+        if rule is not None and rule.price is not None:
+            yield (
+                f"rules.default.{name}.price: one price cannot fit every position; "
+                "use points, percent or rupees"
+            )
+    placeholder = Instrument(InstrumentId(ExchangeSegment.NSE_EQ, "0"), "", 1, _FINEST_TICK)
+    faults = rule_faults(
+        rules,
+        instrument=placeholder,
+        side=PositionSide.LONG,
+        entry_price=_ANY_PRICE,
+        reference_price=_ANY_PRICE,
+    )
+    for fault in faults:
+        if not fault.field.endswith(".price"):
+            yield f"{fault.field.replace('rules.', 'rules.default.', 1)}: {fault.message}"

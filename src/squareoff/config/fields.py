@@ -1,0 +1,151 @@
+"""Kinds of settings: their types, checks and what the docs say of them.
+
+A check raises ValueError with a text that says what the setting must be; the loader adds the
+setting's name and what it was.
+"""
+
+from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr
+
+from squareoff.domain.account_rules import AccountRules
+from squareoff.domain.instruments import ExchangeSegment, InstrumentId
+from squareoff.domain.rules import RuleSet
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine itself; nothing else may serve or be reached without TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The environment variable that overrides a setting; `from_file` also allows `NAME_FILE`."""
+
+    name: str
+    from_file: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitive:
+    """The value may hold a password: no message ever shows it."""
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None:
+        return False
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _loopback_host(value: str) -> str:
+    if not _is_loopback(value):
+        raise ValueError(
+            "must be a loopback address (127.0.0.1, ::1 or localhost): the API can close positions "
+            "and speaks without TLS; reach it from elsewhere through an SSH tunnel"
+        )
+    return value
+
+
+def _address(value: str, plain: str, secure: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in (plain, secure) or not parts.hostname or not _has_good_port(parts):
+        raise ValueError(f"must be an address as {secure}://host/path")
+    if parts.scheme == plain and not _is_loopback(parts.hostname):
+        raise ValueError(f"must begin with {secure}:// unless it is on this machine")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be an address without user, password, query or fragment")
+    return value.rstrip("/")
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    is_file = url.startswith("sqlite:///") and len(url) > len("sqlite:///")
+    is_server = url.startswith(("postgresql://", "postgres://")) and bool(urlsplit(url).hostname)
+    if not (is_file or is_server):
+        raise ValueError("must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+    return value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    parts = urlsplit(url)
+    is_address = parts.scheme in ("redis", "rediss", "unix") and bool(parts.netloc + parts.path)
+    if url and not is_address:
+        raise ValueError("must be redis://HOST:PORT/NUMBER, or empty for none")
+    return value
+
+
+def _not_blank(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("must not be blank")
+    return SecretStr(value.get_secret_value().strip())
+
+
+def _decimal(value: object) -> object:
+    return str(value) if isinstance(value, float) else value
+
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _tick_source(value: str) -> str:
+    name, is_named, path = value.partition("=")
+    if is_named:
+        segment, _, security_id = name.partition(":")
+        if segment not in ExchangeSegment.__members__ or not security_id.isdigit():
+            raise ValueError("must be FILE.csv or SEGMENT:SECURITY_ID=FILE.csv")
+        InstrumentId(ExchangeSegment(segment), security_id)
+    if not (path if is_named else name).strip():
+        raise ValueError("must name a file")
+    return value
+
+
+def _clock_time(value: object) -> object:
+    """TOML knows local times; text must be HH:MM or HH:MM:SS."""
+    if isinstance(value, str):
+        try:
+            return time.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError("must be a time as HH:MM") from error
+    if isinstance(value, time):
+        return value
+    raise ValueError("must be a time as HH:MM")
+
+
+LoopbackHost = Annotated[str, AfterValidator(_loopback_host)]
+RestUrl = Annotated[str, AfterValidator(lambda value: _address(value, "http", "https"))]
+SocketUrl = Annotated[str, AfterValidator(lambda value: _address(value, "ws", "wss"))]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url), Sensitive()]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url), Sensitive()]
+Secret = Annotated[SecretStr, AfterValidator(_not_blank), Sensitive()]
+TickSource = Annotated[str, AfterValidator(_tick_source)]
+Percent = Annotated[
+    Decimal, BeforeValidator(_decimal), BeforeValidator(_no_switch), Field(gt=0, le=100)
+]
+Seconds = Annotated[float, BeforeValidator(_no_switch), Field(gt=0, le=86_400)]
+Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=1_000)]
+Port = Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=65_535)]
+ClockTime = Annotated[time, BeforeValidator(_clock_time)]
+Day = Annotated[date, Field()]
+RuleSetValue = InstanceOf[RuleSet]
+AccountRulesValue = InstanceOf[AccountRules]
+SettingPath = Annotated[Path, Field()]

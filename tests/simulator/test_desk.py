@@ -1,0 +1,363 @@
+"""An order's life at the broker: delays, races, conversions, rejections."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def test_transit_then_pending_then_traded(bench: Any) -> None:
+    """An accepted order is TRANSIT, reaches the exchange after its delay, and fills there."""
+    order_id = bench.place()
+    assert bench.row(order_id)["orderStatus"] == "TRANSIT"
+    bench.run(20)
+    assert bench.row(order_id)["orderStatus"] == "PENDING"
+
+    bench.tick("25990.0")
+
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["averageTradedPrice"]) == ("TRADED", 26000.0)
+
+
+def test_partial_fill_shows_part_traded(bench: Any) -> None:
+    """A thin market fills in parts; the average is weighted by quantity."""
+    order_id = bench.place(quantity=150)
+    bench.run(20)
+    bench.tick("26000.0", available_quantity=75)
+    assert bench.row(order_id)["orderStatus"] == "PART_TRADED"
+
+    bench.tick("25999.0", available_quantity=75)
+
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["filledQty"]) == ("TRADED", 150)
+    assert row["averageTradedPrice"] == 25999.5
+
+
+@pytest.mark.parametrize(("knob", "shown"), [("LIMIT", "LIMIT"), ("MARKET", "MARKET")])
+def test_market_order_is_protected_and_may_rest(
+    make_bench: Callable[..., Any], knob: str, shown: str
+) -> None:
+    """A MARKET order becomes a LIMIT by the slabs, its row says so or not (12.10), and may rest."""
+    bench = make_bench(converted_row_shows=knob, quantity_per_print=75)
+    bench.tick("26000.0")
+    order_id = bench.place(orderType="MARKET", price=0, quantity=150)
+    bench.run()
+
+    row = bench.row(order_id)
+
+    assert (row["orderType"], row["price"], row["orderStatus"]) == (shown, 26130.0, "PART_TRADED")
+
+
+def test_protection_slabs_are_knobs(make_bench: Callable[..., Any]) -> None:
+    """The protection percentages can be set (12.9); plain and banned market orders too (2.4)."""
+    slabs = make_bench(protection_slabs_others=[[None, "1"]], quantity_per_print=0)
+    plain, banned = make_bench(market_orders="plain"), make_bench(market_orders="reject")
+    rows = []
+    for bench in (slabs, plain, banned):
+        bench.tick("26000.0")
+        order_id = bench.place(orderType="MARKET", price=0)
+        bench.run()
+        rows.append(bench.row(order_id))
+
+    assert rows[0]["price"] == 26260.0
+    assert (rows[1]["orderType"], rows[1]["orderStatus"]) == ("MARKET", "TRADED")
+    assert rows[2]["orderStatus"] == "REJECTED"
+
+
+def test_stop_loss_market_behaviours(make_bench: Callable[..., Any]) -> None:
+    """STOP_LOSS_MARKET waits for its trigger, or fills at once as seen live (12.11)."""
+    body = {"orderType": "STOP_LOSS_MARKET", "transactionType": "SELL", "price": 0,
+            "triggerPrice": 25900.0}  # fmt: skip
+    waiting, immediate = make_bench(), make_bench(stop_loss_market="immediate")
+    ids = {}
+    for bench in (waiting, immediate):
+        bench.tick("26000.0")
+        ids[bench] = bench.place(**body)
+        bench.run()
+
+    assert waiting.row(ids[waiting])["orderStatus"] == "PENDING"
+    assert immediate.row(ids[immediate])["orderStatus"] == "TRADED"
+    waiting.tick("25890.0")
+    assert waiting.row(ids[waiting])["orderStatus"] == "TRADED"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"price": 40000.0}, "circuit"),
+        ({"price": 26000.05}, "tick size"),
+        ({"quantity": 1875}, "freeze"),
+        ({"orderType": "MARKET", "price": 0}, "reference"),
+    ],
+    ids=["circuit", "tick", "freeze", "no_price"],
+)
+def test_risk_rejections_come_later(bench: Any, changes: dict[str, Any], text: str) -> None:
+    """What the risk system or the exchange refuses was accepted first: 200, then REJECTED."""
+    if changes.get("orderType") == "MARKET":
+        changes = changes | {"securityId": "49081"}
+    order_id = bench.place(**changes)
+    bench.run()
+
+    row = bench.row(order_id)
+
+    assert row["orderStatus"] == "REJECTED"
+    assert row["omsErrorDescription"].startswith(f"RMS:{order_id}:")
+    assert text in row["omsErrorDescription"].lower()
+    assert row["remainingQuantity"] == row["quantity"]
+
+
+def test_modify_goes_through_transit_and_keeps_the_id(bench: Any) -> None:
+    """A modification shows TRANSIT, then PENDING with the new absolute target."""
+    order_id = bench.place(quantity=150)
+    bench.run()
+    body = bench.body(orderId=order_id, quantity=75, price=25990.0)
+
+    assert bench.call("PUT", f"/orders/{order_id}", body) == (
+        200, {"orderId": order_id, "orderStatus": "TRANSIT"},
+    )  # fmt: skip
+    assert bench.row(order_id)["orderStatus"] == "TRANSIT"
+    bench.run()
+
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["quantity"], row["price"]) == ("PENDING", 75, 25990.0)
+
+
+def test_modify_of_an_order_in_transit_takes_effect(make_bench: Callable[..., Any]) -> None:
+    """A modification may overtake the order itself; where that is refused it is 400."""
+    bench = make_bench(exchange_delay_ms=100)
+    order_id = bench.place()
+    body = bench.body(orderId=order_id, price=25990.0)
+    assert bench.call("PUT", f"/orders/{order_id}", body)[0] == 200
+    bench.run()
+    assert bench.row(order_id)["price"] == 25990.0
+
+    strict = make_bench(modify_in_transit="refuse")
+    other = strict.place()
+    assert strict.call("PUT", f"/orders/{other}", strict.body(orderId=other))[0] == 400
+
+
+def test_the_26th_modification_is_refused(make_bench: Callable[..., Any]) -> None:
+    """An order takes 25 modifications and not one more."""
+    bench = make_bench()
+    order_id = bench.place()
+    bench.run()
+    path = f"/orders/{order_id}"
+    answers = []
+    for number in range(26):
+        body = bench.body(orderId=order_id, price=25000.0 + number)
+        answers.append(bench.call("PUT", path, body)[0])
+        bench.run()
+
+    assert answers == [200] * 25 + [400]
+    assert bench.row(order_id)["price"] == 25024.0
+
+
+def test_partial_modify_bodies(make_bench: Callable[..., Any]) -> None:
+    """A modify body that leaves fields out is refused, or keeps what was there."""
+    strict, lenient = make_bench(), make_bench(modify_partial_body="keep")
+    statuses = {}
+    for bench in (strict, lenient):
+        order_id = bench.place()
+        bench.run()
+        body = {"dhanClientId": "1100000001", "orderId": order_id, "price": 25990.0}
+        statuses[bench] = bench.call("PUT", f"/orders/{order_id}", body)[0]
+        bench.run()
+
+    assert (statuses[strict], statuses[lenient]) == (400, 200)
+    assert lenient.row(order_id)["price"] == 25990.0
+    assert lenient.row(order_id)["quantity"] == 75
+
+
+@pytest.mark.parametrize(
+    ("knob", "status", "answer"),
+    [
+        ("200_cancelled", 200, "CANCELLED"),
+        ("200_transit", 200, "TRANSIT"),
+        ("202_cancelled", 202, "CANCELLED"),
+        ("202_empty", 202, None),
+    ],
+)
+def test_delete_answers(
+    make_bench: Callable[..., Any], knob: str, status: int, answer: str | None
+) -> None:
+    """A cancel answers 200 or 202, with or without a body (12.6); the row tells the truth later."""
+    bench = make_bench(delete_answer=knob)
+    order_id = bench.place()
+    bench.run()
+
+    found, body = bench.call("DELETE", f"/orders/{order_id}")
+
+    assert (found, body and body["orderStatus"]) == (status, answer)
+    assert bench.row(order_id)["orderStatus"] == "PENDING"
+    bench.run()
+    assert bench.row(order_id)["orderStatus"] == "CANCELLED"
+    assert bench.call("DELETE", f"/orders/{order_id}")[0] == 400
+
+
+def test_a_fill_can_overtake_a_cancel(bench: Any) -> None:
+    """A fill on the cancel's way wins: the order ends TRADED although the cancel was accepted."""
+    order_id = bench.place()
+    bench.run()
+    bench.call("DELETE", f"/orders/{order_id}")
+
+    bench.tick("25999.0")
+    bench.run()
+
+    assert bench.row(order_id)["orderStatus"] == "TRADED"
+
+
+def test_partly_filled_order_ends_cancelled_with_its_fills(bench: Any) -> None:
+    """A cancel ends the rest and keeps what has filled."""
+    order_id = bench.place(quantity=150)
+    bench.run()
+    bench.tick("26000.0", available_quantity=75)
+    bench.call("DELETE", f"/orders/{order_id}")
+    bench.run()
+
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["filledQty"]) == ("CANCELLED", 75)
+
+
+def test_cancel_in_transit(make_bench: Callable[..., Any]) -> None:
+    """A cancel may end an order before the exchange had it; where that is refused it is 400."""
+    bench = make_bench(exchange_delay_ms=500)
+    order_id = bench.place()
+    assert bench.call("DELETE", f"/orders/{order_id}")[0] == 202
+    bench.run()
+    assert bench.row(order_id)["orderStatus"] == "CANCELLED"
+
+    strict = make_bench(cancel_in_transit="refuse")
+    assert strict.call("DELETE", f"/orders/{strict.place()}")[0] == 400
+
+
+@pytest.mark.parametrize("word", ["EXPIRED", "CANCELLED"])
+def test_ioc_rest_word(make_bench: Callable[..., Any], word: str) -> None:
+    """What an IOC order leaves open is EXPIRED or CANCELLED."""
+    bench = make_bench(ioc_rest_status=word)
+    bench.tick("26000.0", available_quantity=75)
+    order_id = bench.place(validity="IOC", quantity=150)
+    bench.run()
+
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["filledQty"]) == (word, 75)
+
+
+def test_sandbox_habits(make_bench: Callable[..., Any]) -> None:
+    """The sandbox filled everything at 100, or never filled at all (12.36)."""
+    at_100, never = make_bench(fills="at_100"), make_bench(fills="never")
+    rows = []
+    for bench in (at_100, never):
+        bench.tick("25000.0")
+        order_id = bench.place(price=21000.0)
+        bench.run()
+        rows.append(bench.row(order_id))
+
+    assert (rows[0]["orderStatus"], rows[0]["averageTradedPrice"]) == ("TRADED", 100.0)
+    assert rows[1]["orderStatus"] == "PENDING"
+
+
+@pytest.mark.parametrize(("knob", "kind"), [("array", list), ("object", dict)])
+def test_slicing(make_bench: Callable[..., Any], knob: str, kind: type) -> None:
+    """A quantity above the freeze quantity becomes several orders under one tag (12.8)."""
+    bench = make_bench(slicing_answer=knob)
+
+    _, answer = bench.call("POST", "/orders/slicing", bench.body(quantity=4500))
+
+    assert isinstance(answer, kind)
+    rows = bench.call("GET", "/orders")[1]
+    assert sorted(row["quantity"] for row in rows) == [900, 1800, 1800]
+    assert {row["correlationId"] for row in rows} == {"tag-1"}
+
+
+def test_a_slice_can_fail(make_bench: Callable[..., Any]) -> None:
+    """One slice can be missing from the answer and from the book."""
+    bench = make_bench(slicing_fail_at=2)
+
+    _, answer = bench.call("POST", "/orders/slicing", bench.body(quantity=4500))
+
+    assert len(answer) == len(bench.call("GET", "/orders")[1]) == 2
+
+
+@pytest.mark.parametrize(("knob", "status"), [("reject", 200), ("refuse", 400)])
+def test_insufficient_funds(make_bench: Callable[..., Any], knob: str, status: int) -> None:
+    """Too little money is a later rejection, or a synchronous refusal; closing needs none."""
+    bench = make_bench(funds_check=knob, fund_start_of_day="1000")
+    bench.admin.trade_in_app(
+        {"exchangeSegment": "NSE_FNO", "securityId": "49543", "netQty": 75, "price": "26000"},
+        bench.now,
+    )
+
+    found, answer = bench.call("POST", "/orders", bench.body())
+    closing = bench.place(transactionType="SELL")
+    bench.run()
+
+    assert found == status
+    assert bench.row(closing)["orderStatus"] != "REJECTED"
+    if status == 200:
+        assert "funds" in bench.row(answer["orderId"])["omsErrorDescription"]
+
+
+def test_after_market_orders_wait_for_the_open(make_bench: Callable[..., Any]) -> None:
+    """An AMO is PENDING while the market is closed and goes out when it opens."""
+    bench = make_bench(market_hours="closed")
+    bench.tick("25999.0")
+    order_id = bench.place(afterMarketOrder=True, amoTime="OPEN")
+    bench.run()
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["exchangeOrderId"], row["afterMarketOrder"]) == (
+        "PENDING", "0", True,
+    )  # fmt: skip
+
+    bench.knobs(market_hours="open")
+
+    assert bench.row(order_id)["orderStatus"] == "TRADED"
+
+
+def test_market_closed_refuses_modify_and_cancel(make_bench: Callable[..., Any]) -> None:
+    """Outside hours modify and cancel are 400 DH-906."""
+    bench = make_bench()
+    order_id = bench.place()
+    bench.run()
+    bench.knobs(market_hours="closed")
+
+    for method in ("PUT", "DELETE"):
+        status, body = bench.call(method, f"/orders/{order_id}", bench.body(orderId=order_id))
+        assert (status, body["errorCode"]) == (400, "DH-906")
+
+
+def test_exit_all_and_convert(bench: Any) -> None:
+    """DELETE /positions cancels every order and flattens; convert moves quantity, 202 and empty."""
+    bench.tick("26000.0")
+    bench.place()
+    resting = bench.place(price=25000.0)
+    bench.run()
+    body = {
+        "dhanClientId": "1100000001", "fromProductType": "INTRADAY", "toProductType": "MARGIN",
+        "exchangeSegment": "NSE_FNO", "positionType": "LONG", "securityId": "49543",
+        "convertQty": "75",
+    }  # fmt: skip
+    assert bench.call("POST", "/positions/convert", body) == (202, None)
+    rows = {row["productType"]: row["netQty"] for row in bench.call("GET", "/positions")[1]}
+    assert rows == {"INTRADAY": 0, "MARGIN": 75}
+
+    assert bench.call("DELETE", "/positions")[1]["status"] == "SUCCESS"
+    bench.run()
+
+    assert bench.row(resting)["orderStatus"] == "CANCELLED"
+    assert all(row["netQty"] == 0 for row in bench.call("GET", "/positions")[1])
+
+
+def test_same_seed_same_bytes(make_bench: Callable[..., Any]) -> None:
+    """Two brokers with one seed and the same calls answer and push the same bytes."""
+    runs = []
+    for _ in range(2):
+        bench = make_bench(exchange_delay_ms=[5, 500], update_delay_ms=[1, 300])
+        sink = bench.listen()
+        bench.tick("25999.0")
+        for number in range(5):
+            bench.place(correlationId=f"t-{number}")
+            bench.run(50)
+        bench.run()
+        runs.append((sink.frames, bench.call("GET", "/orders")))
+
+    assert runs[0] == runs[1]
