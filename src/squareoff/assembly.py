@@ -2,8 +2,9 @@
 a simulation brings its own.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from squareoff.core.opening import NewPosition
 from squareoff.core.policy import ExitPolicy
@@ -22,12 +23,13 @@ from squareoff.ports import (
     Journal,
     MarketFeed,
     OrderUpdates,
+    Ownership,
     SessionCalendar,
     TrackerStore,
 )
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.broker_reads import BrokerReads
-from squareoff.services.desk import Desk
+from squareoff.services.desk import DeclarePosition, Desk
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.gateway import Gateway
 from squareoff.services.kill_switch import KillSwitch
@@ -63,8 +65,10 @@ class Ports:
     checkpoints: Checkpoints
     alerts: tuple[Alerts, ...] = ()
     shared_ticks: SharedTicks | None = None
-    share_tick: Callable[[Tick], None] | None = None
-    declare_position: Callable[[BrokerPosition], None] | None = None
+    on_tick: tuple[Callable[[Tick], None], ...] = ()
+    declare_position: DeclarePosition | None = None
+    ownership: Ownership | None = None
+    background: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,9 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         chance=ports.chance,
         metrics=metrics,
         checkpoints=ports.checkpoints,
-        on_tick=() if ports.share_tick is None else (ports.share_tick,),
+        ownership=ports.ownership,
+        on_tick=ports.on_tick,
+        background=ports.background,
     )
     desk = Desk(
         account_id=settings.account_id,

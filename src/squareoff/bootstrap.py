@@ -5,11 +5,12 @@ whatever happens in between.
 """
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
-from squareoff.adapters.alerts import AppriseAlerts
 from squareoff.adapters.broker.dhan.aiohttp_transport import AiohttpTransport
 from squareoff.adapters.broker.dhan.credentials import FileToken, FixedToken, TokenSource
 from squareoff.adapters.broker.dhan.instrument_source import InstrumentSettings, load_instruments
@@ -17,14 +18,14 @@ from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
 from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
-from squareoff.adapters.calendar import AlwaysOpen, ExchangeCalendar
+from squareoff.adapters.calendar import AlwaysOpen, Exchange, ExchangeCalendar, SpecialSession
 from squareoff.adapters.paper.broker import PaperBroker
-from squareoff.adapters.redis.tick_store import RedisTickStore
-from squareoff.adapters.replay import ReplayFeed
+from squareoff.adapters.redis.tick_cache import RedisTickCache
+from squareoff.adapters.replay import Recording, ReplayFeed, read_recording
 from squareoff.adapters.sql.database import Database, open_database
-from squareoff.adapters.sql.locks import AccountLock
-from squareoff.adapters.sql.migrations import prepare
+from squareoff.adapters.sql.locks import account_lock
 from squareoff.adapters.sql.paper_state import PaperStateStore
+from squareoff.adapters.sql.schema import prepare
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.system import (
     RandomIds,
@@ -39,23 +40,27 @@ from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.ids import AccountId
-from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import OrderType
 from squareoff.domain.ticks import Tick
 from squareoff.ports import (
-    BrokerClient,
     Clock,
+    FeedEvent,
     InstrumentSource,
     MarketFeed,
     OrderUpdates,
     SessionCalendar,
 )
-from squareoff.services.gateway import GatewayLive, GatewayPaper
+from squareoff.services.desk import DeclarePosition
+from squareoff.services.gateway import GatewayLive, GatewayPaper, PaperHoldings
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace
 
 PAPER_ACCOUNT = AccountId("PAPER")
 """The account id of paper trading without broker credentials."""
+
+FINEST_TICK = Decimal("0.01")
+"""Step of recorded prices whose instrument is not known; every exchange's tick is a multiple."""
 
 REHEARSAL_KILL_VARIABLE = "SQUAREOFF_REHEARSAL_KILL_AT"
 """`point:n`: rehearsals let the engine kill itself at a named point. Never set it otherwise."""
@@ -133,34 +138,196 @@ def engine_settings(settings: Settings) -> EngineSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Broker:
+    """The broker's side of the ports, real or paper."""
+
+    gateway: GatewayLive
+    order_updates: OrderUpdates
+    market_feed: MarketFeed
+    on_tick: Callable[[Tick], None] | None = None
+    declare_position: DeclarePosition | None = None
+
+
 async def _open(settings: Settings, stack: AsyncExitStack) -> Engine:
     clock, account_id = SystemClock(), account_of(settings)
     database = open_database(settings.database_url.get_secret_value())
     stack.push_async_callback(database.close)
     await prepare(database)
-    lock = AccountLock(database, account_id)
+    lock = account_lock(database, account_id)
     await lock.acquire()
     stack.push_async_callback(lock.release)
-    instruments = await _instruments(settings, clock)
-    shared_ticks = await _shared_ticks(settings, stack)
     store = SqlStore(database.runner, account_id)
-    make = _live_ports if settings.mode == "live" else _paper_ports
-    parts = await make(settings, stack, clock, database)
+    instruments = await _instruments(settings, clock)
+    shared_ticks = _shared_ticks(settings, stack)
+    if settings.mode == "live":
+        broker = _live_broker(settings, stack, clock)
+    else:
+        broker = await _paper_broker(settings, stack, clock, database, instruments)
+    listeners = [broker.on_tick, None if shared_ticks is None else shared_ticks.put]
     ports = Ports(
         store=store,
         journal=store,
-        gateway=parts.gateway,
-        order_updates=parts.order_updates,
-        market_feed=parts.market_feed,
+        gateway=broker.gateway,
+        order_updates=broker.order_updates,
+        market_feed=broker.market_feed,
         instruments=instruments,
         calendar=_calendar(settings),
         clock=clock,
         ids=RandomIds(),
         chance=SystemChance(),
         checkpoints=checkpoints_from_environment(os.environ.get(REHEARSAL_KILL_VARIABLE)),
-        alerts=(),
         shared_ticks=shared_ticks,
-        share_tick=_both(parts.on_tick, None if shared_ticks is None else shared_ticks.put_nowait),
-        declare_position=parts.declare_position,
+        on_tick=tuple(listener for listener in listeners if listener is not None),
+        declare_position=broker.declare_position,
+        ownership=lock,
+        background=() if shared_ticks is None else (shared_ticks.run,),
     )
     return assemble(engine_settings(settings), ports)
+
+
+class _NoInstruments:
+    """No instrument master is set: callers give lot and tick themselves."""
+
+    def get(self, instrument_id: InstrumentId) -> Instrument | None:
+        """Return None: nothing is known."""
+        return None
+
+
+async def _instruments(settings: Settings, clock: Clock) -> InstrumentSource:
+    source = settings.instrument_master
+    if source is None:
+        return _NoInstruments()
+    return await load_instruments(InstrumentSettings(source, Path(".")), clock)
+
+
+def _shared_ticks(settings: Settings, stack: AsyncExitStack) -> RedisTickCache | None:
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        return None
+    cache = RedisTickCache(url)
+    stack.push_async_callback(cache.close)
+    return cache
+
+
+def _calendar(settings: Settings) -> SessionCalendar:
+    if settings.session == "always":
+        return AlwaysOpen()
+    special = [
+        SpecialSession(session.date, Exchange(session.exchange), session.open, session.close)
+        for session in settings.calendar.special_sessions
+    ]
+    return ExchangeCalendar(settings.calendar.holidays, special)
+
+
+def _tokens(settings: Settings) -> TokenSource:
+    credentials = settings.credentials
+    if credentials.access_token_file is not None:
+        return FileToken(credentials.access_token_file)
+    if credentials.access_token is None:
+        raise ConfigError("DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE)")
+    return FixedToken(credentials.access_token.get_secret_value())
+
+
+def _live_broker(settings: Settings, stack: AsyncExitStack, clock: Clock) -> _Broker:
+    account_id, tokens, urls = account_of(settings), _tokens(settings), settings.dhan
+    transport = AiohttpTransport(urls.rest_url)
+    stack.push_async_callback(transport.close)
+    rest = RestSettings(account_id, order_timeout_seconds=settings.timeouts.order_seconds)
+    updates = SocketSettings(urls.order_update_url, account_id)
+    return _Broker(
+        gateway=GatewayLive(
+            DhanRestClient(rest, transport, tokens),
+            gateway_seconds=settings.timeouts.gateway_seconds,
+        ),
+        order_updates=DhanOrderUpdates(updates, transport, tokens, clock),
+        market_feed=_dhan_feed(settings, transport, tokens, clock),
+    )
+
+
+def _dhan_feed(
+    settings: Settings, transport: AiohttpTransport, tokens: TokenSource, clock: Clock
+) -> DhanMarketFeed:
+    socket = SocketSettings(settings.dhan.market_feed_url, account_of(settings))
+    return DhanMarketFeed(socket, transport, tokens, clock)
+
+
+async def _paper_broker(
+    settings: Settings,
+    stack: AsyncExitStack,
+    clock: Clock,
+    database: Database,
+    instruments: InstrumentSource,
+) -> _Broker:
+    broker = PaperBroker(
+        account_of(settings),
+        store=PaperStateStore(database.runner, account_of(settings)),
+        clock=clock,
+        instruments=instruments,
+    )
+    await broker.load()
+    stack.push_async_callback(broker.close)
+    gateway = GatewayPaper(
+        broker, gateway_seconds=settings.timeouts.gateway_seconds, holdings=broker
+    )
+    feed = _paper_prices(settings, stack, clock, instruments)
+    return _Broker(
+        gateway=gateway,
+        order_updates=broker,
+        market_feed=_ListingFeed(feed, broker),
+        on_tick=broker.on_tick,
+        declare_position=gateway.declare_position,
+    )
+
+
+def _paper_prices(
+    settings: Settings, stack: AsyncExitStack, clock: Clock, instruments: InstrumentSource
+) -> MarketFeed:
+    """Return recorded prices where they are set, else the live feed where there are credentials."""
+    if settings.paper.ticks:
+        recordings = [_recording(source, instruments) for source in settings.paper.ticks]
+        return ReplayFeed(recordings, clock, speed=settings.paper.speed)
+    if settings.credentials.client_id is None:
+        raise ConfigError(
+            "paper.ticks: paper mode needs prices; name recorded ones "
+            '(paper.ticks = ["NSE_FNO:49543=FILE.csv"]), or give DHAN_CLIENT_ID and '
+            "DHAN_ACCESS_TOKEN for the live feed"
+        )
+    transport = AiohttpTransport(settings.dhan.rest_url)
+    stack.push_async_callback(transport.close)
+    return _dhan_feed(settings, transport, _tokens(settings), clock)
+
+
+def _recording(source: str, instruments: InstrumentSource) -> Recording:
+    name, separator, path = source.partition("=")
+    if not separator:
+        raise ConfigError(f"paper.ticks: must be SEGMENT:SECURITY_ID=FILE, was {source!r}")
+    segment, _, security_id = name.partition(":")
+    instrument_id = InstrumentId(ExchangeSegment(segment), security_id)
+    known = instruments.get(instrument_id)
+    return read_recording(
+        Path(path), instrument_id, FINEST_TICK if known is None else known.tick_size
+    )
+
+
+class _ListingFeed:
+    """A feed that also lets the paper broker trade what is watched."""
+
+    def __init__(self, feed: MarketFeed, holdings: PaperHoldings) -> None:
+        self._feed = feed
+        self._holdings = holdings
+
+    def watch(self, instruments: Iterable[Instrument]) -> None:
+        """List and watch."""
+        listed = tuple(instruments)
+        for instrument in listed:
+            self._holdings.list_instrument(instrument)
+        self._feed.watch(listed)
+
+    def unwatch(self, instrument_ids: Iterable[InstrumentId]) -> None:
+        """Stop watching; what is listed stays listed."""
+        self._feed.unwatch(instrument_ids)
+
+    async def run_once(self, publish: Callable[[FeedEvent], None]) -> None:
+        """Publish until the feed ends; raises FeedDisconnected."""
+        await self._feed.run_once(publish)

@@ -56,6 +56,14 @@ class SessionCalendar(Protocol):
         ...
 
 
+class Ownership(Protocol):
+    """That this process, and no other, runs the account on this database."""
+
+    async def is_held(self) -> bool:
+        """Say whether the account is still ours."""
+        ...
+
+
 class IdSource(Protocol):
     """New ids; in simulation they come from the seed."""
 

@@ -41,7 +41,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "code"), REFUSED, ids=[str(c) for c, _ in REFUSED])
 def test_refused_at_once(bench: Any, changes: dict[str, Any], code: str) -> None:
-    """A body the broker cannot take is refused synchronously, naming no field, and is not placed."""
+    """A body the broker cannot take is refused at once, naming no field, and is not placed."""
     status, body = bench.call("POST", "/orders", bench.body(**changes))
 
     assert (status, body["errorCode"]) == (400, code)

@@ -112,7 +112,7 @@ def test_external_shape_can_be_an_array(make_bench: Callable[..., Any]) -> None:
 
 def test_books_lag_separately(make_bench: Callable[..., Any]) -> None:
     """Order book, trade book and positions each show the truth of some time ago."""
-    bench = make_bench(order_book_lag_ms=2_000, trade_book_lag_ms=4_000, positions_lag_ms=6_000)
+    bench = make_bench(order_book_lag_ms=1_000, trade_book_lag_ms=3_000, positions_lag_ms=5_000)
     bench.tick("25999.0")
     bench.place()
     seen = []

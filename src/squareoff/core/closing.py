@@ -27,6 +27,7 @@ from squareoff.core.tracker import BrokerOrder, PositionTracker, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import OrderRole, TradeReport
 from squareoff.domain.prices import round_average_half_even
+from squareoff.domain.states import IntentStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
 _CANCEL_RETRY_SECONDS = 1.0
@@ -66,9 +67,10 @@ def detect_over_exit(step: Step) -> None:
         return
     step.record(OverExitDetected(tracker.tracker_id, over))
     text = f"{over} units more were closed than were held; nothing is bought back by itself"
-    if tracker.intent is not None and tracker.intent.status.is_live:
+    intent = tracker.intent
+    if intent is not None and intent.status in (IntentStatus.OPEN, IntentStatus.BLOCKED):
         escalate_exit(step, "over_exit", text)
-    else:
+    else:  # a person may be in charge already, for another reason: this one is told too
         symbol = tracker.instrument.trading_symbol
         step.alarm(Severity.CRITICAL, "over_exit", f"{symbol} ({tracker.tracker_id}): {text}")
 

@@ -28,6 +28,7 @@ from squareoff.ports import (
     InstrumentSource,
     Journal,
     KillSwitchState,
+    RememberedAnswer,
     TrackerStore,
 )
 from squareoff.services.alarm_desk import AlarmDesk
@@ -37,6 +38,10 @@ from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.metrics import Metrics
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.views import OrderView, StatusView, TrackerView, order_views, tracker_view
+
+
+DeclarePosition = Callable[[Instrument, BrokerPosition], Awaitable[None]]
+"""Tells the paper broker to hold what a new tracker says is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class Desk:
         metrics: Metrics,
         reconcile: Callable[[str], Awaitable[tuple[str, ...]]],
         status: Callable[[], StatusView],
-        declare_position: Callable[[BrokerPosition], None] | None,
+        declare_position: DeclarePosition | None,
     ) -> None:
         self._account_id = account_id
         self._engine = engine
@@ -127,20 +132,29 @@ class Desk:
         self._status = status
         self._declare_position = declare_position
 
-    @property
-    def store(self) -> TrackerStore:
-        """The store, for idempotency keys of the API."""
-        return self._store
+    async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:
+        """Return the answer stored under an idempotency key of the API, if any."""
+        return await self._store.recall_answer(idempotency_key)
 
-    async def track(self, request: PositionRequest) -> TrackerView:
+    async def remember_answer(self, idempotency_key: str, answer: RememberedAnswer) -> None:
+        """Store the first answer under a key."""
+        await self._store.remember_answer(idempotency_key, answer, self._clock.now().wall_ns)
+
+    async def track(
+        self, request: PositionRequest, tracker_id: TrackerId | None = None
+    ) -> TrackerView:
         """Take a position under watch, durably.
+
+        Args:
+            tracker_id: an id that the caller derived, so that a repeat cannot make a second
+                tracker (the store refuses a known id by LostUpdate); None takes a new one.
 
         Raises:
             InvalidRequest: every fault by field; nothing was changed.
             StoreUnavailable: nothing was written.
         """
         position = NewPosition(
-            tracker_id=TrackerId(self._ids.new_id("trk")),
+            tracker_id=tracker_id or TrackerId(self._ids.new_id("trk")),
             account_id=self._account_id,
             instrument=self._instrument(request),
             product_type=request.product_type,
@@ -154,11 +168,15 @@ class Desk:
         )
         self._check(position)
         if self._declare_position is not None and position.entry_order_id is None:
-            self._declare_position(_as_broker_position(position))
+            await self._declare_position(position.instrument, _as_broker_position(position))
         return self._view(await self._engine.open(position))
 
-    async def enter(self, request: EntryRequest) -> TrackerView:
+    async def enter(
+        self, request: EntryRequest, tracker_id: TrackerId | None = None
+    ) -> TrackerView:
         """Place an entry order with its tracker; the order is sent after the durable commit.
+
+        `tracker_id` is as in `track`.
 
         Raises:
             InvalidRequest, StoreUnavailable: nothing was changed, nothing left.
@@ -179,7 +197,7 @@ class Desk:
             entry_price=request.limit_price or Decimal(0),
         )
         position = NewPosition(
-            tracker_id=TrackerId(self._ids.new_id("trk")),
+            tracker_id=tracker_id or TrackerId(self._ids.new_id("trk")),
             account_id=self._account_id,
             instrument=self._instrument(terms),
             product_type=request.product_type,

@@ -6,6 +6,8 @@ Invariants:
 1. Nothing is done before the decision that wants it is committed.
 2. A decision that cannot be committed is not taken: the state in memory stays the committed one.
 3. Every path of `execute_exit` returns an `ExitResult`.
+4. Memory that may differ from the database is replaced by it before the next decision, and no
+   caller's cancellation comes between a commit and what follows from it.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ import structlog
 from squareoff.core.change import Change
 from squareoff.core.exit_protocol import decide
 from squareoff.core.facts import Severity, fact_kind
-from squareoff.core.inputs import ExitAsked, Input, Woke
+from squareoff.core.inputs import ExitAsked, Input, SendAnswered, SendLost, Woke
 from squareoff.core.opening import NewPosition, open_position
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.step import Decision
@@ -26,18 +28,21 @@ from squareoff.domain.errors import (
     DomainError,
     InvariantBroken,
     LostUpdate,
+    StoreError,
     StoreUnavailable,
 )
 from squareoff.domain.ids import IntentId, TrackerId
 from squareoff.domain.results import ExitCode, ExitResult
 from squareoff.domain.rules import RuleName, Trigger
 from squareoff.domain.states import IntentStatus, PositionStatus
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
 from squareoff.ports import Checkpoints, Clock, IdSource, TrackerStore
 from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.certain_commit import commit_certainly
 from squareoff.services.exit_results import Wait, has_news, result_of
 from squareoff.services.metrics import Metrics
 from squareoff.services.position_book import PositionActor, PositionBook
+from squareoff.services.see_through import see_through
 
 _log = structlog.get_logger("squareoff.exit_engine")
 STORE_RETRY_SECONDS = 0.2
@@ -45,6 +50,9 @@ STORE_RETRY_SECONDS = 0.2
 
 EXIT_WAIT_SECONDS_MAX = 8.0
 """How long a caller of `execute_exit` waits by default: a whole gateway call (interface.md)."""
+
+LOST_UPDATES_MAX = 5
+"""Another writer is first once, at a takeover; a row that is lost this often is broken."""
 
 MANUAL = Trigger(RuleName.MANUAL)
 
@@ -75,7 +83,6 @@ class ExitEngine:
         self._carry_out: Callable[[PositionActor, Decision], None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._on_change: list[Callable[[PositionTracker], None]] = []
-        self.is_sending_blocked: Callable[[], bool] = lambda: False
 
     def connect(
         self, tasks: asyncio.TaskGroup, carry_out: Callable[[PositionActor, Decision], None]
@@ -88,18 +95,28 @@ class ExitEngine:
         """Call `listener` with each tracker right after a change of it was committed."""
         self._on_change.append(listener)
 
+    def disconnect(self) -> None:
+        """The task group ends: nothing wakes by itself any more and no exit is taken."""
+        self._tasks = self._carry_out = None
+        for actor in self.book:
+            self._schedule_wake(actor, None)
+
     async def open(self, position: NewPosition) -> PositionTracker:
         """Take a checked position under watch, durably.
 
         Raises:
             StoreUnavailable, LostUpdate: nothing was written.
+            CommitOutcomeUnknown: it may have been written, and is found at the next start.
         """
+        return await see_through(self._tasks, self._open(position))
+
+    async def _open(self, position: NewPosition) -> PositionTracker:
         now = self._clock.now()
         tracker, facts = open_position(position, now.wall_ns)
-        await self._store.commit(Change(None, tracker, facts), now.wall_ns)
+        await commit_certainly(self._store, Change(None, tracker, facts), now.wall_ns)
         actor = self.book.add(tracker)
         self._notify(tracker)
-        await self.tell(actor, Woke())
+        await self._tell(actor, Woke())
         return actor.tracker
 
     async def execute_exit(
@@ -139,11 +156,13 @@ class ExitEngine:
             return self._refusal(
                 tracker_id, ExitCode.INVALID_ROUTER, "the engine is not connected to a router"
             )
-        refusal = await self._claim(actor, reason.strip(), trigger)
+        refusal = await see_through(self._tasks, self._claim(actor, reason.strip(), trigger))
         if refusal is not None:
             return refusal
         if wait is not Wait.CLAIMED:
             await self._wait_for_news(actor, wait, seconds)
+        if actor.is_halted and actor.tracker.status is not PositionStatus.EXITED:
+            return self._halted(tracker_id)
         return result_of(actor.tracker, wait)
 
     async def _claim(
@@ -151,21 +170,33 @@ class ExitEngine:
     ) -> ExitResult | None:
         """Claim the exit; return the result of a refusal, None when this caller owns the exit."""
         asked = ExitAsked(IntentId(self._ids.new_id("exit")), reason, trigger)
-        async with actor.lock:
-            refusal = self._validate(actor)
-            if refusal is not None:
-                return refusal
+        tracker_id = actor.tracker.tracker_id
+        try:
+            async with actor.lock:
+                refusal = await self._claim_under_lock(actor, asked)
+        except StoreError as error:
+            if actor.is_in_doubt:  # the claim may be durable, and then somebody must drive it
+                self._wake_in(actor, STORE_RETRY_SECONDS)
+            return self._refusal(tracker_id, ExitCode.STORE_UNAVAILABLE, str(error))
+        except (DomainError, InvariantBroken) as error:
+            await self.halt(actor, error)
+            return self._halted(tracker_id)
+        if refusal is None:
+            self._note_claim_latency(trigger)
+        return refusal
+
+    async def _claim_under_lock(self, actor: PositionActor, asked: ExitAsked) -> ExitResult | None:
+        """Validate and claim; where another writer was first, do both again on its state."""
+        for _ in range(LOST_UPDATES_MAX):
             try:
-                decision = await self._decide_and_commit(actor, asked)
-            except (StoreUnavailable, CommitOutcomeUnknown) as error:
-                return self._refusal(
-                    actor.tracker.tracker_id, ExitCode.STORE_UNAVAILABLE, str(error)
-                )
+                await self._resolve_doubt(actor)
+                refusal = self._validate(actor)
+                if refusal is None:
+                    await self._decide_and_commit(actor, asked)
+                return refusal
             except LostUpdate:
-                return await self._lost_claim(actor)
-        self._note_claim_latency(trigger)
-        await self._follow_up(actor, decision)
-        return None
+                continue
+        raise self._never_written(actor)
 
     def _validate(self, actor: PositionActor) -> ExitResult | None:
         tracker = actor.tracker
@@ -173,6 +204,8 @@ class ExitEngine:
         match tracker.status:
             case PositionStatus.EXITED:
                 return result_of(tracker, Wait.FILLED, code=ExitCode.ALREADY_EXITED)
+            case _ if actor.is_halted:
+                return self._halted(tracker_id)
             case PositionStatus.EXITING if (
                 intent is not None and intent.status is not IntentStatus.NEEDS_HUMAN
             ):
@@ -180,20 +213,7 @@ class ExitEngine:
             case PositionStatus.PENDING | PositionStatus.CANCELLED:
                 text = f"tracker {tracker_id} is {tracker.status.value}: nothing is held"
                 return self._refusal(tracker_id, ExitCode.NOT_ACTIVE, text)
-        if actor.is_halted:
-            text = f"tracker {tracker_id} is halted after a defect; see its alarm"
-            return self._refusal(tracker_id, ExitCode.HALTED, text)
         return None
-
-    async def _lost_claim(self, actor: PositionActor) -> ExitResult:
-        """Another process claimed first: take over its state and say so."""
-        await self._reload(actor)
-        code = (
-            ExitCode.ALREADY_EXITED
-            if actor.tracker.status is PositionStatus.EXITED
-            else ExitCode.EXIT_IN_PROGRESS
-        )
-        return result_of(actor.tracker, Wait.FILLED, code=code)
 
     def _note_claim_latency(self, trigger: Trigger) -> None:
         if trigger.received_time_ns is not None:
@@ -204,10 +224,14 @@ class ExitEngine:
     def _refusal(tracker_id: TrackerId, code: ExitCode, text: str) -> ExitResult:
         return ExitResult(code.is_success, code, tracker_id, error=text)
 
+    def _halted(self, tracker_id: TrackerId) -> ExitResult:
+        text = f"tracker {tracker_id} is halted after a defect; see its alarm"
+        return self._refusal(tracker_id, ExitCode.HALTED, text)
+
     async def _wait_for_news(self, actor: PositionActor, wait: Wait, seconds: float) -> None:
         try:
-            async with asyncio.timeout(seconds), actor.changed:
-                await actor.changed.wait_for(lambda: has_news(actor.tracker, wait))
+            async with asyncio.timeout(seconds):
+                await actor.wait_until(lambda: actor.is_halted or has_news(actor.tracker, wait))
         except TimeoutError:
             return
 
@@ -215,67 +239,94 @@ class ExitEngine:
         """Feed one input to a position; return the committed decision, None if it is halted.
 
         A store that is away delays the decision, for an input must not be lost; commands wait too.
+        A caller who is cancelled meanwhile leaves the decision to be taken.
         """
-        is_first_try = True
-        while True:
-            if actor.is_halted:
-                return None
+        return await see_through(self._tasks, self._tell(actor, event))
+
+    async def _tell(self, actor: PositionActor, event: Input) -> Decision | None:
+        lost_updates, is_first_failure = 0, True
+        while not actor.is_halted:
             try:
                 async with actor.lock:
-                    decision = await self._decide_and_commit(actor, event)
-                break
+                    await self._resolve_doubt(actor)
+                    return await self._decide_and_commit(actor, event)
             except LostUpdate:
-                await self._reload(actor)
+                lost_updates += 1
+                if lost_updates == LOST_UPDATES_MAX:
+                    await self.halt(actor, self._never_written(actor))
             except (StoreUnavailable, CommitOutcomeUnknown) as error:
-                if is_first_try:
-                    _log.error(
-                        "commit_delayed",
-                        tracker_id=actor.tracker.tracker_id,
-                        input=type(event).__name__,
-                        error=str(error),
-                    )
-                is_first_try = False
+                if is_first_failure:
+                    self._note_delay(actor, event, error)
+                is_first_failure = False
                 await self._clock.sleep(STORE_RETRY_SECONDS)
             except (DomainError, InvariantBroken) as error:
                 await self.halt(actor, error)
-                return None
-        await self._follow_up(actor, decision)
-        return decision
+        return None
+
+    @staticmethod
+    def _note_delay(actor: PositionActor, event: Input, error: StoreError) -> None:
+        tracker_id, name = actor.tracker.tracker_id, type(event).__name__
+        _log.error("commit_delayed", tracker_id=tracker_id, input=name, error=str(error))
+
+    @staticmethod
+    def _never_written(actor: PositionActor) -> InvariantBroken:
+        return InvariantBroken(
+            f"tracker {actor.tracker.tracker_id} could not be written {LOST_UPDATES_MAX} times "
+            "in a row: its row is not what was read"
+        )
 
     async def _decide_and_commit(self, actor: PositionActor, event: Input) -> Decision:
-        """Decide and commit under the actor's lock; on failure the actor is unchanged."""
+        """Decide, commit and follow up under the actor's lock; on failure nothing has changed.
+
+        The follow-up is part of it, for the newest decision's wake-up and commands must stand.
+        """
         now = self._clock.now()
-        decision = decide(actor.tracker, actor.pacing, event, now, self._policy)
+        decision = self._decide(actor, event, now)
         if decision.facts or decision.alarms:
             change = Change(actor.tracker, decision.tracker, decision.facts, decision.alarms)
             last = (*decision.facts, *decision.alarms)[-1]
             self._checkpoints.reach(f"before_commit_{fact_kind(type(last))}")
-            with self._metrics.commit_seconds.time():
-                await self._commit(change, now.wall_ns)
+            try:
+                with self._metrics.commit_seconds.time():
+                    await commit_certainly(self._store, change, now.wall_ns)
+            except (LostUpdate, CommitOutcomeUnknown):
+                actor.is_in_doubt = True
+                raise
             self._checkpoints.reach(f"after_commit_{fact_kind(type(last))}")
         self.book.apply(actor, decision)
+        self._follow_up(actor, decision)
         return decision
 
-    async def _commit(self, change: Change, at_ns: int) -> None:
+    def _decide(self, actor: PositionActor, event: Input, now: Now) -> Decision:
+        """Decide by the core; whatever it raises is a defect, and one position's alone."""
         try:
-            await self._store.commit(change, at_ns)
-        except CommitOutcomeUnknown:
-            stored = await self._store.load(change.after.tracker_id)
-            if stored is None or stored.version != change.after.version:
-                raise
+            return decide(actor.tracker, actor.pacing, event, now, self._policy)
+        except Exception as error:
+            text = f"{type(event).__name__} could not be decided: {type(error).__name__}: {error}"
+            raise InvariantBroken(text) from error
 
-    async def _reload(self, actor: PositionActor) -> None:
+    async def _resolve_doubt(self, actor: PositionActor) -> None:
+        """Take over what the database holds; sends that nobody is making have been lost."""
+        if not actor.is_in_doubt:
+            return
         stored = await self._store.load(actor.tracker.tracker_id)
-        if stored is not None:
-            actor.tracker = stored
+        if stored is not None and stored != actor.tracker:
+            self.book.replace(actor, stored)
+        actor.is_in_doubt = False
+        for client_order_id, number in actor.orphaned_sends():
+            lost = SendLost("its commit was not known of, so nobody made the call")
+            await self._decide_and_commit(actor, SendAnswered(client_order_id, number, lost))
+        self._notify(actor.tracker)
+        actor.announce()
+        if self._tasks is not None:  # whatever the taken state wants, even if nothing else comes
+            self._wake_in(actor, 0.0)
 
-    async def _follow_up(self, actor: PositionActor, decision: Decision) -> None:
+    def _follow_up(self, actor: PositionActor, decision: Decision) -> None:
         for alarm in decision.alarms:
             self._alarms.publish(alarm)
         if decision.facts:
             self._notify(decision.tracker)
-            async with actor.changed:
-                actor.changed.notify_all()
+            actor.announce()
         self._schedule_wake(actor, decision.wake_at_ns)
         if self._carry_out is not None:
             self._carry_out(actor, decision)
@@ -283,6 +334,9 @@ class ExitEngine:
     def _notify(self, tracker: PositionTracker) -> None:
         for listener in self._on_change:
             listener(tracker)
+
+    def _wake_in(self, actor: PositionActor, seconds: float) -> None:
+        self._schedule_wake(actor, self._clock.now().monotonic_ns + seconds_to_ns(seconds))
 
     def _schedule_wake(self, actor: PositionActor, wake_at_ns: int | None) -> None:
         if actor.wake_handle is not None:
@@ -295,12 +349,15 @@ class ExitEngine:
         actor.wake_handle = loop.call_later(delay_ns / NANOSECONDS_PER_SECOND, self._wake, actor)
 
     def _wake(self, actor: PositionActor) -> None:
-        assert self._tasks is not None, "connected before any decision"
-        self._tasks.create_task(self.tell(actor, Woke()))
+        if self._tasks is not None:
+            self._tasks.create_task(self._tell(actor, Woke()))
 
     async def halt(self, actor: PositionActor, error: Exception) -> None:
         """A defect of ours within one position halts that position; others go on."""
+        if actor.is_halted:
+            return
         actor.is_halted = True
+        actor.announce()
         _log.error("position_halted", tracker_id=actor.tracker.tracker_id, error=str(error))
         symbol, tracker_id = actor.tracker.instrument.trading_symbol, actor.tracker.tracker_id
         await self._alarms.raise_alarm(

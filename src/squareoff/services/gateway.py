@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerSessionExpired
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
-from squareoff.domain.instruments import InstrumentId, PositionKey
+from squareoff.domain.instruments import Instrument, InstrumentId, PositionKey
 from squareoff.domain.orders import (
     BrokerOrderStatus,
     BrokerPosition,
@@ -161,8 +161,16 @@ class GatewayLive:
 class PaperHoldings(Protocol):
     """The paper broker's side door: positions that are declared, not traded."""
 
+    def list_instrument(self, instrument: Instrument) -> None:
+        """Let an instrument be traded that the master does not hold."""
+        ...
+
     def declare_position(self, position: BrokerPosition) -> None:
         """Add a position as if it had been traded before."""
+        ...
+
+    async def save(self) -> None:
+        """Make it durable."""
         ...
 
 
@@ -177,9 +185,11 @@ class GatewayPaper(GatewayLive):
         super().__init__(client, gateway_seconds=gateway_seconds)
         self._holdings = holdings
 
-    def declare_position(self, position: BrokerPosition) -> None:
-        """Let the paper broker hold what a new tracker says is held."""
+    async def declare_position(self, instrument: Instrument, position: BrokerPosition) -> None:
+        """Let the paper broker hold, durably, what a new tracker says is held."""
+        self._holdings.list_instrument(instrument)
         self._holdings.declare_position(position)
+        await self._holdings.save()
 
 
 _YES = frozenset({"true", "yes", "y", "1", "ok", "success", "accepted", "done"})

@@ -31,7 +31,7 @@ from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.ltp_resolver import LtpResolver
 from squareoff.services.order_router import OrderRouter, RouterOutcome, RouterResult
 from squareoff.services.order_update_handler import OrderUpdateHandler
-from squareoff.services.position_book import CommandKey, PositionActor
+from squareoff.services.position_book import CommandKey, PositionActor, transmit_key
 
 _log = structlog.get_logger("squareoff.placer")
 SIZING_READS_MAX = 5
@@ -84,7 +84,7 @@ class Placer:
             key = _key_of(command)
             if key in actor.in_flight:
                 continue
-            actor.in_flight.add(key)
+            actor.in_flight[key] = command
             self._tasks.create_task(self._run(actor, command, key))
 
     async def _run(self, actor: PositionActor, command: c.Command, key: CommandKey) -> None:
@@ -96,14 +96,14 @@ class Placer:
             return
         finally:
             # Before the input is told: its decision may want the same command again.
-            actor.in_flight.discard(key)
+            actor.end_command(key, command)
         if event is not None:
             await self._engine.tell(actor, event)
 
     async def _perform(self, actor: PositionActor, command: c.Command) -> i.Input | None:
         match command:
             case c.ReadPositions():
-                return await self._read_positions(actor)
+                return await self._read_positions(actor, command)
             case c.ReadBooks():
                 return await self._read_books(actor)
             case c.LookUpOrder(client_order_id):
@@ -119,14 +119,16 @@ class Placer:
             case c.TransmitCancel():
                 return await self._cancel(command)
 
-    async def _read_positions(self, actor: PositionActor) -> i.Input | None:
+    async def _read_positions(
+        self, actor: PositionActor, command: c.ReadPositions
+    ) -> i.Input | None:
         """Read, then decide under the key's lock, so that no two exits size on the same units."""
         key = actor.tracker.key
         for _ in range(SIZING_READS_MAX):
             reading = await self._reads.positions()
             async with self._engine.book.key_lock(key):
                 if reading is None or not self._is_overtaken(actor, reading):
-                    actor.in_flight.discard(_key_of(c.ReadPositions()))
+                    actor.end_command(_key_of(command), command)
                     await self._engine.tell(actor, self._positions_read(actor, reading))
                     return None
         return i.ExitHindered(
@@ -207,7 +209,7 @@ class Placer:
         if hindrance is not None:
             self._router.return_permit()
             return hindrance
-        actor.in_flight.discard(_key_of(command))
+        actor.end_command(_key_of(command), command)
         decision = await self._engine.tell(actor, i.PermitGranted(command.client_order_id, price))
         self._return_unused_permit(decision, c.TransmitOrder)
         return None
@@ -260,7 +262,7 @@ class Placer:
             return i.Woke()
         await self._router.permit(command.urgency)
         price = await self._prices.resolve(actor.tracker.instrument)
-        actor.in_flight.discard(_key_of(command))
+        actor.end_command(_key_of(command), command)
         ready = i.RepriceReady(command.client_order_id, command.broker_order_id, price)
         decision = await self._engine.tell(actor, ready)
         self._return_unused_permit(decision, c.TransmitModify)
@@ -292,7 +294,7 @@ def _key_of(command: c.Command) -> CommandKey:
     name = type(command).__name__
     match command:
         case c.TransmitOrder(send_number, request):
-            return name, request.client_order_id, str(send_number)
+            return transmit_key(request.client_order_id, send_number)
         case c.TransmitModify(modification):
             return name, modification.client_order_id, modification.broker_order_id
         case c.TransmitCancel(client_order_id, broker_order_id):

@@ -6,11 +6,12 @@ Invariant: what is here was committed; the database is the authority.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from squareoff.core.commands import Command, TransmitOrder
 from squareoff.core.pacing import Pacing
 from squareoff.core.step import Decision
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.tracker import PositionTracker, SendOutcome
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import InstrumentId, PositionKey
 from squareoff.domain.orders import Side
@@ -18,20 +19,53 @@ from squareoff.domain.orders import Side
 CommandKey = tuple[str, str, str]
 
 
+def transmit_key(client_order_id: ClientOrderId, send_number: int) -> CommandKey:
+    """Return the key of one numbered send while it is under way."""
+    return TransmitOrder.__name__, client_order_id, str(send_number)
+
+
 class PositionActor:
     """One position: its committed state, and the lock that orders its inputs.
 
     The lock is held for one decision and its commit, never across a call to the broker.
+    `in_flight` holds the command under way for each key, so that only its own task ends it.
+    `is_in_doubt`: the database may hold another state than `tracker`; it is read before deciding.
     """
 
     def __init__(self, tracker: PositionTracker) -> None:
         self.tracker = tracker
         self.pacing = Pacing()
         self.lock = asyncio.Lock()
-        self.changed = asyncio.Condition()
-        self.in_flight: set[CommandKey] = set()
+        self.in_flight: dict[CommandKey, Command] = {}
         self.wake_handle: asyncio.TimerHandle | None = None
         self.is_halted = False
+        self.is_in_doubt = False
+        self._changed = asyncio.Event()
+
+    def announce(self) -> None:
+        """Let everybody look again who waits for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait_until(self, claim: Callable[[], bool]) -> None:
+        """Wait until `claim` holds; it is looked at after every change."""
+        while not claim():
+            await self._changed.wait()
+
+    def end_command(self, key: CommandKey, command: Command) -> None:
+        """The command is done; one of the same kind that was started since stays under way."""
+        if self.in_flight.get(key) is command:
+            del self.in_flight[key]
+
+    def orphaned_sends(self) -> list[tuple[ClientOrderId, int]]:
+        """Return every send that is in flight by the record and that nobody here is making."""
+        return [
+            (order.client_order_id, send.number)
+            for order in self.tracker.orders
+            for send in order.sends
+            if send.outcome is SendOutcome.IN_FLIGHT
+            and transmit_key(order.client_order_id, send.number) not in self.in_flight
+        ]
 
 
 class PositionBook:
@@ -62,8 +96,13 @@ class PositionBook:
 
     def apply(self, actor: PositionActor, decision: Decision) -> None:
         """Take over a committed decision."""
-        before, after = actor.tracker, decision.tracker
-        actor.tracker, actor.pacing = after, decision.pacing
+        actor.pacing = decision.pacing
+        self.replace(actor, decision.tracker)
+
+    def replace(self, actor: PositionActor, after: PositionTracker) -> None:
+        """Take over a committed state, decided here or elsewhere."""
+        before = actor.tracker
+        actor.tracker = after
         if after is before:
             return
         if after.exited_quantity != before.exited_quantity or after.quantity != before.quantity:

@@ -6,7 +6,8 @@ down, and the restart recovers.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -14,7 +15,7 @@ from squareoff import __version__
 from squareoff.core.facts import EngineStarted
 from squareoff.core.inputs import Recovered
 from squareoff.core.tracker import PositionTracker
-from squareoff.domain.errors import FeedDisconnected
+from squareoff.domain.errors import AccountLocked, FeedDisconnected
 from squareoff.domain.ids import AccountId
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
@@ -26,6 +27,7 @@ from squareoff.ports import (
     FeedEvent,
     FeedGarbled,
     MarketFeed,
+    Ownership,
     TrackerStore,
 )
 from squareoff.services.exit_engine import ExitEngine
@@ -39,6 +41,8 @@ from squareoff.services.risk_manager import RiskManager
 from squareoff.services.views import StatusView
 
 _log = structlog.get_logger("squareoff.supervisor")
+OWNERSHIP_INTERVAL_SECONDS = 1.0
+"""How soon an engine notices that it lost its account."""
 
 
 class Supervisor:
@@ -62,7 +66,9 @@ class Supervisor:
         chance: Chance,
         metrics: Metrics,
         checkpoints: Checkpoints,
+        ownership: Ownership | None = None,
         on_tick: tuple[Callable[[Tick], None], ...] = (),
+        background: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (),
     ) -> None:
         self._account_id = account_id
         self._mode = mode
@@ -79,7 +85,9 @@ class Supervisor:
         self._feed_backoff = Backoff(chance)
         self._metrics = metrics
         self._checkpoints = checkpoints
+        self._ownership = ownership
         self._on_tick = on_tick
+        self._background = background
         self._started_at_ns = clock.now().wall_ns
         self._last_tick_ns: int | None = None
         self._feed_is_connected = False
@@ -101,11 +109,18 @@ class Supervisor:
             open_count = await self._load()
             fact = EngineStarted(__version__, self._mode, open_count)
             await self._store.record((fact,), self._clock.now().wall_ns)
+            for run in self._background:
+                tasks.create_task(run())
             tasks.create_task(self._run_feed())
             tasks.create_task(self._hub.run(tasks))
             tasks.create_task(self._recover())
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._risk.run_time_rules())
+            tasks.create_task(self._watch_ownership())
+            try:
+                await asyncio.Event().wait()  # ended by a cancel, or by a service that died
+            finally:
+                self._engine.disconnect()
 
     async def _load(self) -> int:
         open_count = 0
@@ -127,6 +142,13 @@ class Supervisor:
         self._placer.may_send.set()
         self.is_recovered = True
         _log.info("recovered", positions=len(self._engine.book))
+
+    async def _watch_ownership(self) -> None:
+        """Stop the engine the moment the account is not ours any more; returns if nobody asks."""
+        while self._ownership is not None:
+            await self._clock.sleep(OWNERSHIP_INTERVAL_SECONDS)
+            if not await self._ownership.is_held():
+                raise AccountLocked("the lock on this account was lost: another engine may own it")
 
     def _follow_feed(self, tracker: PositionTracker) -> None:
         if not tracker.status.is_final:

@@ -109,7 +109,7 @@ def _plain_value(name: str, value: Any) -> Any:
     if name == "listing":
         return str(value.instrument_id)
     if name == "history":
-        return [[time_ns, row] for time_ns, row in value]
+        return [[time_ns, row] for time_ns, row in value[-1:]]
     if isinstance(value, (Decimal, InstrumentId)):
         return str(value)
     return value.value if name in _ENUMS else value

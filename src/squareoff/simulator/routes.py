@@ -53,8 +53,9 @@ def answer(
 
 
 def _find(request: WireRequest) -> tuple[Handler | None, tuple[str, ...]]:
+    path = request.path.rstrip("/")  # the official package asks for `/trades/`
     for method, pattern, handler in _ROUTES:
-        found = pattern.fullmatch(request.path) if method == request.method else None
+        found = pattern.fullmatch(path) if method == request.method else None
         if found is not None:
             return handler, found.groups()
     return None, ()

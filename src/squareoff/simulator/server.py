@@ -6,33 +6,30 @@ at `/instruments.csv`, control under `/admin`.
 
 import asyncio
 import json
-import random
-from collections.abc import Callable, Mapping
+import signal
+import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
-from squareoff.domain.errors import ConfigError
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
-from squareoff.ports import Clock
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 from squareoff.simulator.admin import AdminRoutes
 from squareoff.simulator.broker import SimulatedBroker
-from squareoff.simulator.catalogue import banded, master_csv
-from squareoff.simulator.conduct import conduct_from_json
-from squareoff.simulator.faults import FaultPoint, SocketName, parse_rules
+from squareoff.simulator.catalogue import master_csv
+from squareoff.simulator.faults import FaultPoint, SocketName
 from squareoff.simulator.feed import FeedSession
 from squareoff.simulator.front import Ending, answer_delay_ns, perform
-from squareoff.simulator.memory import load_memory, save_memory
-from squareoff.simulator.replay import Replay, Series, parse_tick_source, read_series
+from squareoff.simulator.memory import save_memory
+from squareoff.simulator.setup import SimulatorOptions, build_broker
 from squareoff.simulator.sockets import SocketSink, read_frames, reset_connection
 from squareoff.simulator.wire import WireRequest, WireResponse
 
-# How often the state file is written at most, and the longest sleep of the pump, seconds.
-SAVE_INTERVAL_SECONDS = 0.2
+__all__ = ["SimulatorOptions", "SimulatorServer", "run_simulator"]
+
+# The state file is written at most this often, and so that writing takes at most 1/20 of the time.
+SAVE_INTERVAL_NS = seconds_to_ns(0.2)
+SAVE_PAUSE = 20
+# The longest sleep of the pump, seconds.
 PUMP_SLEEP_SECONDS_MAX = 1.0
 # An answer that is held back is given up after this time even if the client waits on, seconds.
 HOLD_SECONDS_MAX = 120.0
@@ -40,56 +37,22 @@ HOLD_CHECK_SECONDS = 0.05
 SHUTDOWN_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatorOptions:
-    """What `squareoff sim` can be told. `port` 0 takes a free port, told to `on_ready`."""
-
-    clock: Clock
-    host: str = "127.0.0.1"
-    port: int = 8800
-    state_file: Path | None = None
-    ticks: tuple[str, ...] = ()
-    speed: float = 1.0
-    is_paused: bool = False
-    seed: int = 0
-    credentials_file: Path | None = None
-    conduct: Mapping[str, Any] = field(default_factory=dict)
-    faults: tuple[Mapping[str, Any], ...] = ()
-    port_file: Path | None = None
-    on_ready: Callable[[int], None] | None = None
-
-
 async def run_simulator(options: SimulatorOptions) -> None:
-    """Serve until cancelled; the state file is written on the way out.
+    """Serve until cancelled or told to stop by a signal; the state file is written on the way out.
+
+    In the main thread SIGINT and SIGTERM end it cleanly: it returns.
 
     Raises:
         ConfigError: ticks, credentials, conduct, faults or the state file cannot be used.
         OSError: the port is taken.
     """
     server = SimulatorServer(options, build_broker(options))
+    if threading.current_thread() is threading.main_thread():
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # not on Windows, where cancelling still works
+                loop.add_signal_handler(number, server.stop)
     await server.run()
-
-
-def build_broker(options: SimulatorOptions) -> SimulatedBroker:
-    """Return the broker these options describe, with its memory and its replay."""
-    now_ns = options.clock.now().wall_ns
-    broker = SimulatedBroker(
-        random.Random(options.seed),
-        now_ns,
-        conduct=conduct_from_json(dict(options.conduct)),
-        credentials=_credentials(options.credentials_file),
-        speed=options.speed,
-    )
-    broker.replay = Replay([_series(broker, text) for text in options.ticks])
-    broker.clock.set_paused(options.is_paused, now_ns)
-    broker.faults.add(parse_rules([dict(rule) for rule in options.faults]), now_ns)
-    if options.state_file is not None and options.state_file.exists():
-        try:
-            load_memory(broker, json.loads(options.state_file.read_text()), now_ns)
-        except (ValueError, KeyError, TypeError) as error:
-            name = options.state_file.name
-            raise ConfigError(f"state: {name} cannot be used: {error!r}") from error
-    return broker
 
 
 class SimulatorServer:
@@ -107,15 +70,23 @@ class SimulatorServer:
         )
         self._site: web.TCPSite | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._side_tasks: list[asyncio.Task[None]] = []
         self._is_changed = False
+        self._is_stopping = False
+        self._save_interval_ns = SAVE_INTERVAL_NS
         self.port = options.port
 
     def now_ns(self) -> int:
         """Return UTC nanoseconds that never step back: the wall clock of the start, run on."""
         return self._options.clock.now().monotonic_ns + self._wall_less_monotonic_ns
 
+    def stop(self) -> None:
+        """End `run` cleanly, soon."""
+        self._is_stopping = True
+        self._kicked.set()
+
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled or stopped."""
         await self._runner.setup()
         try:
             await self._listen()
@@ -123,6 +94,8 @@ class SimulatorServer:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 await self._pump()
+                for task in self._side_tasks:
+                    task.cancel()
         finally:
             self._save()
             await self._runner.cleanup()
@@ -156,18 +129,19 @@ class SimulatorServer:
             self._options.on_ready(self.port)
 
     async def _pump(self) -> None:
-        """Let due things happen, and keep the state file fresh, until cancelled."""
+        """Let due things happen, and keep the state file fresh, until stopped."""
         saved_ns = 0
-        while True:
+        while not self._is_stopping:
             self._kicked.clear()
             now_ns = self.now_ns()
             due_ns = self._broker.next_due_ns()
             if due_ns is not None and due_ns <= now_ns:
                 self._broker.advance(now_ns)
                 self._is_changed = True
-            if self._is_changed and now_ns - saved_ns > SAVE_INTERVAL_SECONDS * 1e9:
+            if self._is_changed and now_ns - saved_ns > self._save_interval_ns:
                 self._save()
-                saved_ns = now_ns
+                saved_ns = self.now_ns()
+                self._save_interval_ns = max(SAVE_INTERVAL_NS, SAVE_PAUSE * (saved_ns - now_ns))
             await self._wait_for_next()
 
     async def _wait_for_next(self) -> None:
@@ -176,7 +150,7 @@ class SimulatorServer:
         if due_ns is not None:
             seconds = min(seconds, max(0.0, (due_ns - self.now_ns()) / NANOSECONDS_PER_SECOND))
         if self._is_changed and self._options.state_file is not None:
-            seconds = min(seconds, SAVE_INTERVAL_SECONDS)
+            seconds = min(seconds, self._save_interval_ns / NANOSECONDS_PER_SECOND)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._kicked.wait()
@@ -303,7 +277,7 @@ class SimulatorServer:
 
     def _close_listener_later(self, seconds: float) -> None:
         assert self._group is not None, "the admin answers only while the server runs"
-        self._group.create_task(self._close_listener(seconds))
+        self._side_tasks.append(self._group.create_task(self._close_listener(seconds)))
 
     async def _close_listener(self, seconds: float) -> None:
         """Refuse connections for a while: the only fault in which no byte of a request leaves."""
@@ -365,31 +339,3 @@ async def _hold(request: web.Request) -> None:
 
 def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
-
-
-def _series(broker: SimulatedBroker, text: str) -> Series:
-    """Read one recording; an instrument whose band does not hold it gets a band that does."""
-    source = parse_tick_source(text)
-    day = broker.days.get(source.instrument_id)
-    if day is None:
-        raise ConfigError(f"ticks: {source.instrument_id} is not listed")
-    series = read_series(source, day.listing.instrument.tick_size)
-    prices = series.price_range
-    instrument = day.listing.instrument
-    if prices is not None and source.instrument_id.exchange_segment.is_tradable:
-        lowest, highest = instrument.lower_circuit, instrument.upper_circuit
-        if prices[0] < (lowest or prices[0]) or prices[1] > (highest or prices[1]):
-            first = next(u.last_price for u in series.updates if u.last_price is not None)
-            broker.list_instrument(banded(day.listing, Decimal(first)))
-    return series
-
-
-def _credentials(path: Path | None) -> dict[str, str]:
-    """Return token -> client id of a file `[{"client_id": ..., "access_token": ...}, ...]`."""
-    if path is None:
-        return {}
-    try:
-        items = json.loads(path.read_text())
-        return {item["access_token"]: item["client_id"] for item in items}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"credentials: {path.name} cannot be used: {error!r}") from error

@@ -3,7 +3,6 @@
 No I/O here: a session's sink is whatever the owner of the connection provides.
 """
 
-import json
 import random
 import struct
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Protocol
 from squareoff.domain.time import seconds_to_ns
 from squareoff.simulator.agenda import Agenda
 from squareoff.simulator.faults import FaultDecision, FaultPlan, FaultPoint
+from squareoff.simulator.wire import encode_json
 
 Frame = str | bytes
 
@@ -138,4 +138,4 @@ class FrameGate:
 
 def json_frame(value: object) -> str:
     """Return a JSON text frame."""
-    return json.dumps(value, separators=(",", ":"))
+    return encode_json(value).decode()

@@ -68,10 +68,11 @@ class OrderUpdateHub:
         """Push one message to every session of the account."""
         self.pushed.append({"time_ns": now_ns, "message": message})
         del self.pushed[:-10_000]
-        frame = json_frame(message)
         point = FaultPoint(socket="order_update", fields=fields | message["Data"])
         for session in [s for s in self._sessions if s.client_id == client_id]:
-            self._gate.push(session, frame, point, now_ns)
+            decision = self._gate.decide(point, now_ns)
+            frame = json_frame(_changed(message, decision.what.fields))
+            self._gate.push_decided(session, frame, decision, now_ns)
 
     def session_count(self) -> int:
         """Return how many sessions are logged in."""
@@ -97,6 +98,16 @@ class OrderUpdateHub:
         seconds = self._conduct().order_socket_idle_seconds
         if seconds:
             self._agenda.add(now_ns + seconds_to_ns(seconds), lambda _: session.end("close"))
+
+
+def _changed(message: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the message with some of its data changed; names are matched in any case."""
+    if not fields:
+        return message
+    data = dict(message["Data"])
+    spelled = {name.lower(): name for name in data}
+    data |= {spelled.get(name.lower(), name): value for name, value in fields.items()}
+    return message | {"Data": data}
 
 
 def _login_of(frame: Frame) -> dict[str, Any] | None:

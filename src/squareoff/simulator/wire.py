@@ -7,14 +7,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from squareoff.domain.errors import SquareoffError
 from squareoff.domain.time import IST, IST_OFFSET_SECONDS, NANOSECONDS_PER_SECOND
 
 NEVER_TEXT = "0001-01-01 00:00:00"
 """The broker's sentinel for a time that has not come (dhanhq-v2.md 2.7)."""
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 ERROR_TYPES = {
     "DH-901": "Invalid_Authentication",
@@ -80,8 +84,8 @@ def gateway_not_found(path: str) -> WireResponse:
 
 
 def encode_json(value: Any) -> bytes:
-    """Return JSON bytes; decimals become numbers with their shortest float text."""
-    return json.dumps(value, default=_plain, separators=(",", ":")).encode()
+    """Return JSON bytes; decimals become numbers, digit by digit."""
+    return _ENCODER.encode(value)
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
@@ -112,24 +116,30 @@ def clock_text(time_ns: int | None, *, in_utc: bool = False) -> str:
     """Return `YYYY-MM-DD HH:MM:SS` in IST (or UTC, as the sandbox), or the sentinel for None."""
     if time_ns is None:
         return NEVER_TEXT
-    return _instant(time_ns, in_utc=in_utc).strftime("%Y-%m-%d %H:%M:%S")
+    return _clock_text(time_ns // NANOSECONDS_PER_SECOND, in_utc)
+
+
+@lru_cache(maxsize=4_096)
+def _clock_text(seconds: int, in_utc: bool) -> str:
+    """Return the text of one second; rows repeat the same few seconds very often."""
+    return datetime.fromtimestamp(seconds, UTC if in_utc else IST).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def day_first_text(time_ns: int | None) -> str:
     """Return `DD/MM/YYYY HH:MM:SS` in IST as market quotes use; 1980 for never."""
     if time_ns is None:
         return "01/01/1980 00:00:00"
-    return _instant(time_ns, in_utc=False).strftime("%d/%m/%Y %H:%M:%S")
+    return _instant(time_ns).strftime("%d/%m/%Y %H:%M:%S")
 
 
 def profile_text(time_ns: int) -> str:
     """Return `DD/MM/YYYY HH:MM` in IST as the profile uses."""
-    return _instant(time_ns, in_utc=False).strftime("%d/%m/%Y %H:%M")
+    return _instant(time_ns).strftime("%d/%m/%Y %H:%M")
 
 
 def date_text(time_ns: int) -> str:
     """Return the IST day as `YYYY-MM-DD`."""
-    return _instant(time_ns, in_utc=False).strftime("%Y-%m-%d")
+    return clock_text(time_ns)[:10]
 
 
 def ist_clock_as_epoch(time_ns: int) -> int:
@@ -137,12 +147,5 @@ def ist_clock_as_epoch(time_ns: int) -> int:
     return time_ns // NANOSECONDS_PER_SECOND + IST_OFFSET_SECONDS
 
 
-def _instant(time_ns: int, *, in_utc: bool) -> datetime:
-    seconds = time_ns // NANOSECONDS_PER_SECOND
-    return datetime.fromtimestamp(seconds, UTC if in_utc else IST)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form here")
+def _instant(time_ns: int) -> datetime:
+    return datetime.fromtimestamp(time_ns // NANOSECONDS_PER_SECOND, IST)

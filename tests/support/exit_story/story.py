@@ -103,8 +103,7 @@ class Story:
         """Decide on one input, check the laws, and take the decision over."""
         decision = self._decide(event)
         if self.restarts_always and not isinstance(event, Recovered):
-            self.pacing = Pacing()
-            self._decide(Recovered())
+            self.restart()
         return decision
 
     def _decide(self, event: Input) -> Decision:
@@ -146,6 +145,11 @@ class Story:
     @staticmethod
     def _check_not_more_than_held(tracker: PositionTracker) -> None:
         assert tracker.exit_leaves_quantity <= tracker.open_quantity, "more leaves than is held"
+
+    def restart(self) -> Decision:
+        """Let the process die and load the tracker again: all pacing is gone."""
+        self.pacing = Pacing()
+        return self._decide(Recovered())
 
     def later(self, seconds: float) -> "Story":
         """Let time pass without waking the tracker."""

@@ -20,6 +20,8 @@ FOREIGN_ERRORS = (
     sqlite3.Error,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    # Met where the server ends a session in the very moment in which a statement is sent.
+    asyncpg.InternalClientError,
     OSError,  # TimeoutError among them
 )
 

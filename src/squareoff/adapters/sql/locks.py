@@ -17,7 +17,7 @@ import asyncpg
 
 from squareoff.adapters.sql import postgres_engine
 from squareoff.adapters.sql.database import Database
-from squareoff.adapters.sql.failures import describe
+from squareoff.adapters.sql.failures import FOREIGN_ERRORS, describe
 from squareoff.domain.errors import AccountLocked, StoreUnavailable
 from squareoff.domain.ids import AccountId
 
@@ -140,12 +140,12 @@ class PostgresAccountLock:
         assert self._connection is None, "the account lock was taken twice"
         try:
             connection = await postgres_engine.connect(self._url)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FOREIGN_ERRORS as error:
             raise _away(error) from error
         try:
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._key):
                 raise _locked(await self._holder(connection))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FOREIGN_ERRORS as error:
             connection.terminate()
             raise _away(error) from error
         except BaseException:
@@ -160,7 +160,7 @@ class PostgresAccountLock:
             return False
         try:
             found = await connection.fetchval(_IS_OURS, self._key, timeout=LOCK_CHECK_SECONDS)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except FOREIGN_ERRORS:
             return False
         return bool(found)
 

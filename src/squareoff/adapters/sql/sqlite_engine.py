@@ -33,7 +33,7 @@ def file_engines(path: Path) -> tuple[Engine, Engine]:
     """
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, _DATABASE_FILE_MODE))
     writing = _engine(path, "BEGIN IMMEDIATE")
-    event.listen(writing, "connect", _set_up_writer)
+    event.listen(writing, "connect", _set_up_file)
     reading = _engine(path, "BEGIN")
     event.listen(reading, "connect", _set_up_reader)
     return writing, reading
@@ -71,7 +71,8 @@ def _begin_with(engine: Engine, statement: str) -> None:
     event.listen(engine, "begin", begin)
 
 
-def _set_up_writer(connection: sqlite3.Connection, _record: Any) -> None:
+def _set_up_file(connection: sqlite3.Connection, _record: Any) -> None:
+    """Whoever connects first turns a new file to WAL; for all others that changes nothing."""
     _set_up_common(connection, _record)
     mode = _pragma(connection, "journal_mode = WAL")
     if mode != "wal":
@@ -79,7 +80,7 @@ def _set_up_writer(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _set_up_reader(connection: sqlite3.Connection, _record: Any) -> None:
-    _set_up_common(connection, _record)
+    _set_up_file(connection, _record)
     _pragma(connection, "query_only = ON")
 
 

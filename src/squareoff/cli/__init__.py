@@ -1,0 +1,1 @@
+"""The command line: runs the engine, and asks a running one through its API."""

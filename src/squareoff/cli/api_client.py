@@ -1,0 +1,123 @@
+"""Call the API of a running engine, over loopback HTTP.
+
+Invariant: the token goes into one header and nowhere else.
+"""
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from squareoff.config import Settings
+from squareoff.domain.errors import ConfigError, SquareoffError
+from squareoff.web.api_token import known_api_token
+
+ANSWER_SECONDS_MAX = 15.0
+"""Longer than a whole gateway call; calls that wait for fills add their own wait."""
+
+_CONTROL = dict.fromkeys((*range(32), 127))
+
+
+class CommandRefused(SquareoffError):
+    """What was asked was not done; the message says why. `result` is the engine's answer."""
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message.translate(_CONTROL))
+        self.result = result
+
+
+class EngineClient:
+    """Speaks to the engine that the settings point to."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.api.port == 0:
+            raise ConfigError("api.port: is 0, so the engine's port is not known; set it")
+        self._host = settings.api.host
+        self._port = settings.api.port
+        self._token = known_api_token(settings)
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the JSON answer to a GET below /api/v1; None values are left out of the query."""
+        return json.loads(self._call("GET", _with_query(f"/api/v1{path}", query)))
+
+    def get_text(self, path: str) -> str:
+        """Return the answer to a GET as text."""
+        return self._call("GET", path)
+
+    def get_all(self, path: str, **query: Any) -> list[Any]:
+        """Return the items of all pages of a list."""
+        items: list[Any] = []
+        page: Any = {"next": query.pop("after", None)}
+        while True:
+            page = self.get(path, after=page["next"], **query)
+            items.extend(page["items"])
+            if page["next"] is None:
+                return items
+
+    def post(
+        self, path: str, body: Any = None, *, key: str | None = None, wait_seconds: float = 0.0
+    ) -> Any:
+        """Return the JSON answer to a POST below /api/v1.
+
+        Args:
+            key: the idempotency key, if any.
+            wait_seconds: how long the engine may wait before it answers.
+        """
+        headers = {} if key is None else {"Idempotency-Key": key}
+        seconds = ANSWER_SECONDS_MAX + wait_seconds
+        return json.loads(self._call("POST", f"/api/v1{path}", body or {}, headers, seconds))
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Return the JSON answer to a PATCH below /api/v1."""
+        return json.loads(self._call("PATCH", f"/api/v1{path}", body))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        seconds: float = ANSWER_SECONDS_MAX,
+    ) -> str:
+        sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
+        content = None
+        if body is not None:
+            content, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
+        try:
+            connection.request(method, path, content, sent)
+            answer = connection.getresponse()
+            text = answer.read().decode("utf-8")
+        except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
+            raise CommandRefused(self._unreachable_text(error, method)) from error
+        finally:
+            connection.close()
+        if answer.status >= http.HTTPStatus.BAD_REQUEST:
+            raise _refusal(answer.status, text)
+        return text
+
+    def _unreachable_text(self, error: Exception, method: str) -> str:
+        where = f"{self._host}:{self._port}"
+        if isinstance(error, ConnectionRefusedError):
+            return f"no engine answers at {where}: is `squareoff run` up?"
+        doubt = "" if method == "GET" else "; it may have been done, so look before repeating"
+        return f"the engine at {where} gave no answer ({type(error).__name__}){doubt}"
+
+
+def path_of(*parts: str) -> str:
+    """Return a path below /api/v1 with every part made safe: `path_of("trackers", id)`."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _with_query(path: str, query: dict[str, Any]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+
+def _refusal(status: int, text: str) -> CommandRefused:
+    try:
+        error = json.loads(text)["error"]
+        code, message, details = error["code"], error["message"], error["details"]
+    except (ValueError, KeyError, TypeError):
+        return CommandRefused(f"the engine answered HTTP {status} without saying why")
+    return CommandRefused(f"{message} ({code})", details.get("result"))

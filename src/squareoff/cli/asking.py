@@ -1,0 +1,140 @@
+"""Commands that only look: positions, orders, journal, metrics, alarms, status."""
+
+import json
+import threading
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from prometheus_client.parser import text_string_to_metric_families
+from rich.live import Live
+
+from squareoff.cli.api_client import EngineClient, path_of
+from squareoff.cli.options import ConfigOption, JsonOption, settings_of
+from squareoff.cli.output import (
+    ALARM_COLUMNS,
+    JOURNAL_COLUMNS,
+    ORDER_COLUMNS,
+    POSITION_COLUMNS,
+    Column,
+    print_json,
+    print_pairs,
+    print_table,
+    table_of,
+)
+
+WATCH_SECONDS = 1.0
+"""A person reads no faster; the engine answers from memory."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for name, command in (
+        ("positions", positions),
+        ("orders", orders),
+        ("journal", journal),
+        ("metrics", metrics),
+        ("alarms", alarms),
+        ("status", status),
+    ):
+        app.command(name)(command)
+
+
+def positions(
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only these: PENDING, ACTIVE, EXITING, ...")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show again every second.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the positions under watch."""
+    client = EngineClient(settings_of(config))
+    if watch:
+        _watch(client, status, as_json=as_json)
+        return
+    _show_list(client.get("/trackers", status=status), "positions", POSITION_COLUMNS, as_json)
+
+
+def _watch(client: EngineClient, status: list[str] | None, *, as_json: bool) -> None:
+    """Show until interrupted; with JSON, one line whenever something changed."""
+    never = threading.Event()
+    last: Any = None
+    with Live(auto_refresh=False) if not as_json else _NoScreen() as screen:
+        while True:
+            found = client.get("/trackers", status=status)
+            if as_json and found != last:
+                print(json.dumps(found), flush=True)
+            elif not as_json:
+                table = table_of("positions", POSITION_COLUMNS, found["items"])
+                screen.update(table, refresh=True)
+            last = found
+            never.wait(WATCH_SECONDS)
+
+
+class _NoScreen:
+    """Stands where the live screen is, for scripts."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def orders(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show every order of ours, oldest position first."""
+    _show_list(EngineClient(settings_of(config)).get("/orders"), "orders", ORDER_COLUMNS, as_json)
+
+
+def journal(
+    tracker_id: Annotated[str, typer.Argument(help="The position's id.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the whole story of one position."""
+    client = EngineClient(settings_of(config))
+    items = client.get_all(path_of("trackers", tracker_id, "journal"))
+    _show_list({"items": items, "next": None}, tracker_id, JOURNAL_COLUMNS, as_json)
+
+
+def alarms(
+    acknowledge: Annotated[
+        int | None, typer.Option(help="Say that you have seen the alarm of this id.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the alarms, or acknowledge one."""
+    client = EngineClient(settings_of(config))
+    if acknowledge is not None:
+        client.post(path_of("alarms", str(acknowledge), "acknowledge"))
+    _show_list(client.get("/alarms"), "alarms", ALARM_COLUMNS, as_json)
+
+
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show how the engine is doing."""
+    found = EngineClient(settings_of(config)).get("/status")
+    (print_json if as_json else print_pairs)(found)
+
+
+def metrics(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show the engine's metrics in Prometheus' text format."""
+    text = EngineClient(settings_of(config)).get_text("/metrics")
+    if not as_json:
+        print(text, end="")
+        return
+    print_json(
+        [
+            {"name": sample.name, "labels": sample.labels, "value": sample.value}
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        ]
+    )
+
+
+def _show_list(found: Any, title: str, columns: Sequence[Column], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        print_table(table_of(title, columns, found["items"]))

@@ -1,0 +1,163 @@
+"""`squareoff demo`: the main job end to end against the broker simulator, in about 90 seconds."""
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from squareoff.adapters.system import SystemClock
+from squareoff.cli.demo.audit import Audit
+from squareoff.cli.demo.board import WIDTH, Board, Screen
+from squareoff.cli.demo.clients import Away
+from squareoff.cli.demo.closing_report import print_report
+from squareoff.cli.demo.failure import DemoFailure
+from squareoff.cli.demo.picture import save_picture
+from squareoff.cli.demo.scenario import KILLED
+from squareoff.cli.demo.show import Show
+from squareoff.cli.demo.stage import TOKEN_FILE, Stage, open_stage
+from squareoff.cli.demo.timeline import Story
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
+
+DEFAULT_FOLDER = Path("demo-run")
+DEFAULT_SPEED = 4.0
+INTERRUPTED_STATUS = 130
+"""128 + SIGINT, as shells count."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command was told."""
+
+    folder: Path
+    speed: float
+    keep_running: bool
+    picture: Path | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `demo` to the program."""
+    app.command("demo")(demo)
+
+
+def demo(
+    keep_running: Annotated[
+        bool, typer.Option("--keep-running", help="Leave everything up until Ctrl-C.")
+    ] = False,
+    folder: Annotated[
+        Path, typer.Option(help="Where database, logs and settings go; made anew each time.")
+    ] = DEFAULT_FOLDER,
+    speed: Annotated[
+        float, typer.Option(min=1.0, max=20.0, help="Market seconds per second.")
+    ] = DEFAULT_SPEED,
+    picture: Annotated[
+        Path | None, typer.Option(help="Also save the closing report as an SVG picture.")
+    ] = None,
+) -> None:
+    """Rehearse the main job: simulator, live engine, recorded prices, faults, a kill -9.
+
+    Exit status 0: every position is EXITED at the price in the broker's books. 1: something
+    differs, and the last lines say what.
+    """
+    console = _console()
+    options = DemoOptions(folder.resolve(), speed, keep_running, picture)
+    try:
+        is_well = asyncio.run(_run(console, options))
+    except (DemoFailure, Away) as error:
+        console.print(Text(f"The demo failed: {error}", style="bold red"))
+        console.print(f"The logs are in {options.folder.name}/.", highlight=False)
+        raise typer.Exit(1) from error
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("Stopped; both processes are ended.")
+        raise typer.Exit(INTERRUPTED_STATUS) from None
+    if not is_well:
+        raise typer.Exit(1)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+async def _run(console: Console, options: DemoOptions) -> bool:
+    """Run the demo; return whether nothing differed."""
+    _let_terminate_cancel()
+    clock = SystemClock()
+    started_ns = clock.now().monotonic_ns
+    console.print(_TITLE)
+    async with open_stage(options.folder, options.speed) as stage:
+        console.print(
+            f"simulator process {stage.simulator_child.pid} at {stage.simulator.address}, "
+            f"engine process {stage.engine_child.pid} at {stage.engine.address}\n"
+        )
+        board = Board()
+        with Screen(console, board) as screen:
+            try:
+                result, story = await Show(stage, board, screen, started_ns).run()
+            except* (DemoFailure, Away) as group:
+                raise _first_of(group) from group
+        _print_end(console, options, result, story)
+        seconds = (clock.now().monotonic_ns - started_ns) / NANOSECONDS_PER_SECOND
+        console.print(f"\n{_verdict(result)} {seconds:.0f} s.")
+        if options.keep_running and not result.differences:
+            await _keep_running(console, stage)
+    return not result.differences
+
+
+_TITLE = Text.assemble(
+    ("squareoff demo", "bold"),
+    ": live engine, DhanHQ-compatible simulator, recorded market data, real sockets",
+)
+
+
+def _print_end(console: Console, options: DemoOptions, result: Audit, story: Story) -> None:
+    print_report(console, result, KILLED, story)
+    if options.picture is not None:
+        record = Console(record=True, file=StringIO(), width=WIDTH, highlight=False)
+        record.print(Text("$ make demo", style="bold"))
+        print_report(record, result, KILLED, story)
+        save_picture(record, options.picture)
+
+
+def _verdict(result: Audit) -> str:
+    if result.differences:
+        return f"{len(result.differences)} differences; the demo took"
+    return "Engine and broker agree on everything; the demo took"
+
+
+def _first_of(group: BaseExceptionGroup[DemoFailure | Away]) -> DemoFailure | Away:
+    """Return the first failure of a group, for one message that a person can read."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, DemoFailure | Away), "the group holds nothing else"
+    return error
+
+
+def _let_terminate_cancel() -> None:
+    """SIGTERM ends the demo as Ctrl-C does: the children are ended first."""
+    task = asyncio.current_task()
+    assert task is not None, "called from a task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+async def _keep_running(console: Console, stage: Stage) -> None:
+    """Leave everything up until Ctrl-C, or until one of the processes ends."""
+    console.print(f"""
+Everything stays up:
+  engine      {stage.engine.address}  (API under /api/v1)
+  simulator   {stage.simulator.address}  (admin under /admin)
+  token file  {stage.folder.name}/{TOKEN_FILE}
+  logs        {stage.folder.name}/engine.log, {stage.folder.name}/simulator.log
+Ask the engine from another shell:
+  cd {stage.folder.name} && ../.venv/bin/squareoff positions
+Ctrl-C here stops both.""")
+    while True:
+        stage.simulator_child.check()
+        stage.engine_child.check()
+        await stage.clock.sleep(1.0)

@@ -1,0 +1,69 @@
+"""The program `squareoff`: its commands, and what their ends mean.
+
+Exit status: 0 done, 1 refused (the reason is one line on standard error), 2 misused (a wrong
+option, or wrong settings: one line per fault).
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from squareoff import __version__
+from squareoff.cli import acting, asking, database, demo, running, simulating
+from squareoff.domain.errors import ConfigError, SquareoffError
+
+DONE, REFUSED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="squareoff",
+    help="Closes open positions at Dhan exactly once, confirmed by the broker.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"squareoff {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _squareoff(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
+for commands in (running, simulating, asking, acting, database, demo):
+    commands.register(app)
+
+
+def main() -> None:
+    """Run the command of this process's arguments, and end the process with its status."""
+    try:
+        app()
+    except ConfigError as error:
+        _complain(*error.faults)
+        sys.exit(MISUSED)
+    except SquareoffError as error:
+        _complain(str(error))
+        sys.exit(REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); nothing more can be said to it.
+        sys.stderr.close()
+        sys.exit(DONE)
+
+
+def _complain(*lines: str) -> None:
+    for line in lines:
+        print(f"squareoff: {line}", file=sys.stderr)

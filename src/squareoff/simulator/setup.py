@@ -1,0 +1,87 @@
+"""What `squareoff sim` can be told, and the broker that follows from it."""
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from squareoff.domain.errors import ConfigError
+from squareoff.ports import Clock
+from squareoff.simulator.broker import SimulatedBroker
+from squareoff.simulator.catalogue import banded
+from squareoff.simulator.conduct import conduct_from_json
+from squareoff.simulator.faults import parse_rules
+from squareoff.simulator.memory import load_memory
+from squareoff.simulator.replay import Replay, Series, parse_tick_source, read_series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorOptions:
+    """What `squareoff sim` can be told. `port` 0 takes a free port, told to `on_ready`."""
+
+    clock: Clock
+    host: str = "127.0.0.1"
+    port: int = 8800
+    state_file: Path | None = None
+    ticks: tuple[str, ...] = ()
+    speed: float = 1.0
+    is_paused: bool = False
+    seed: int = 0
+    credentials_file: Path | None = None
+    conduct: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[Mapping[str, Any], ...] = ()
+    port_file: Path | None = None
+    on_ready: Callable[[int], None] | None = None
+
+
+def build_broker(options: SimulatorOptions) -> SimulatedBroker:
+    """Return the broker these options describe, with its memory and its replay."""
+    now_ns = options.clock.now().wall_ns
+    broker = SimulatedBroker(
+        random.Random(options.seed),
+        now_ns,
+        conduct=conduct_from_json(dict(options.conduct)),
+        credentials=_credentials(options.credentials_file),
+        speed=options.speed,
+    )
+    broker.replay = Replay([_series(broker, text) for text in options.ticks])
+    broker.clock.set_paused(options.is_paused, now_ns)
+    broker.faults.add(parse_rules([dict(rule) for rule in options.faults]), now_ns)
+    if options.state_file is not None and options.state_file.exists():
+        try:
+            load_memory(broker, json.loads(options.state_file.read_text()), now_ns)
+        except (ValueError, KeyError, TypeError) as error:
+            name = options.state_file.name
+            raise ConfigError(f"state: {name} cannot be used: {error!r}") from error
+    return broker
+
+
+def _series(broker: SimulatedBroker, text: str) -> Series:
+    """Read one recording; an instrument whose band does not hold it gets a band that does."""
+    source = parse_tick_source(text)
+    day = broker.days.get(source.instrument_id)
+    if day is None:
+        raise ConfigError(f"ticks: {source.instrument_id} is not listed")
+    series = read_series(source, day.listing.instrument.tick_size)
+    prices = series.price_range
+    instrument = day.listing.instrument
+    if prices is not None and source.instrument_id.exchange_segment.is_tradable:
+        lowest, highest = instrument.lower_circuit, instrument.upper_circuit
+        if prices[0] < (lowest or prices[0]) or prices[1] > (highest or prices[1]):
+            first = next(u.last_price for u in series.updates if u.last_price is not None)
+            broker.list_instrument(banded(day.listing, Decimal(first)))
+    return series
+
+
+def _credentials(path: Path | None) -> dict[str, str]:
+    """Return token -> client id of a file `[{"client_id": ..., "access_token": ...}, ...]`."""
+    if path is None:
+        return {}
+    try:
+        items = json.loads(path.read_text())
+        return {item["access_token"]: item["client_id"] for item in items}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"credentials: {path.name} cannot be used: {error!r}") from error

@@ -1,0 +1,1 @@
+"""Deterministic simulation in virtual time: the real engine against the simulated broker."""

@@ -1,0 +1,300 @@
+"""The independent auditor: after every event at the broker, are the promises kept?
+
+Written from design.md 8 and reliability.md 2. It reads the broker's own orders and trades and the
+journal's raw rows by SQL and JSON, and shares no arithmetic and no code with the engine.
+
+Checked here, at every event: I1 at most one live intent, I2 exposure never exceeds what is held,
+I3 nothing arrives that is not in the journal, I7 nothing written ever disappears, I9 the kill
+switch, I10 gapless numbers, I11 no secret. `final_audit` checks what must hold at the end.
+"""
+
+import json
+import re
+import sqlite3
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from squareoff.domain.instruments import InstrumentId
+from squareoff.simulator.broker import SimulatedBroker
+from squareoff.simulator.orders import BrokerOrder
+from squareoff.simulator.wire import WireRequest
+
+OUR_TAG = re.compile(r"sq[xe]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}")
+RACE_NS = 8_000_000_000
+"""A close by hand may overtake an order that was sized before it could be seen: late arrival, lag
+and slow answers together stay below this."""
+
+LIVE_INTENTS = ("OPEN", "BLOCKED", "NEEDS_HUMAN")
+VIOLATIONS_MAX = 20
+
+Key = tuple[str, str, str]
+"""Exchange segment, security id, product."""
+
+
+@dataclass(slots=True)
+class Planned:
+    """One order as the journal planned it."""
+
+    tracker_id: str
+    role: str
+    side: str
+    quantity: int
+    sends: int = 0
+    modify_count: int = 0
+
+
+@dataclass(slots=True)
+class Opened:
+    """One tracker as the journal opened it."""
+
+    tracker_id: str
+    key: Key
+    side: str
+    quantity: int
+    awaits_entry: bool
+    rules: dict[str, Any]
+    opened_ns: int
+    claims: int = 0
+    live_claim: bool = False
+    trigger: dict[str, Any] | None = None
+    order_ids: list[str] = field(default_factory=list)
+
+    @property
+    def sign(self) -> int:
+        """+1 long, -1 short."""
+        return 1 if self.side == "LONG" else -1
+
+
+class Auditor:
+    """Watches one run. `violations` holds what was found, each with its invariant's name."""
+
+    def __init__(
+        self, broker: SimulatedBroker, database: sqlite3.Connection, account: str, canary: str
+    ) -> None:
+        self._broker = broker
+        self.database = database
+        self._account_id = account
+        self._canary = canary
+        self.violations: list[str] = []
+        self.planned: dict[str, Planned] = {}
+        self.trackers: dict[str, Opened] = {}
+        self.journal_hashes: list[str] = []
+        self.alarms: list[tuple[int, dict[str, Any]]] = []
+        self.prints: dict[InstrumentId, list[tuple[int, str]]] = {}
+        self.outside_closes: dict[Key, list[int]] = {}
+        self.cancel_sent: set[str] = set()
+        self.modify_sent: dict[str, int] = {}
+        self.kill_switch: tuple[int, str] | None = None
+        self.is_outlaw = False
+        self.is_healed = False
+        self.healed_prices: dict[str, list[Decimal]] = {}
+        self.heard: dict[str, int] = {}
+        self.unwatched: dict[Key, bool] = {}
+        self.claim_prices: list[tuple[str, dict[str, Any], int]] = []
+        self._seen_trades = 0
+        self._position_nets: dict[Key, int] = {}
+        self._order_sides: dict[str, str] = {}
+        self._tags: dict[str, int] = {}
+        self._seen_orders = 0
+
+    def violate(self, invariant: str, text: str) -> None:
+        """Record a violation."""
+        line = f"{invariant}: {text}"
+        if line not in self.violations and len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(line)
+
+    def hear_print(self, instrument_id: InstrumentId, price: Decimal, now_ns: int) -> None:
+        """Hear of a price that was really traded."""
+        self.prints.setdefault(instrument_id, []).append((now_ns, str(price)))
+        if self.is_healed:
+            self.healed_prices.setdefault(instrument_id.security_id, []).append(price)
+
+    def hear_outside_close(self, key: Key, now_ns: int) -> None:
+        """Hear that somebody else is closing a position by hand at this instant."""
+        self.outside_closes.setdefault(key, []).append(now_ns)
+
+    # --- requests, before the broker acts ---
+
+    def hear(self, request: WireRequest, now_ns: int) -> None:
+        """A request reached the broker: was it journalled before, with the same content?"""
+        if not request.path.startswith("/orders") or request.method == "GET":
+            return
+        self.read_journal()
+        name = request.path.rsplit("/", 1)[-1]
+        match request.method:
+            case "POST":
+                self._hear_placement(json.loads(request.body or b"{}"), now_ns)
+            case "PUT":
+                if name not in self.modify_sent:
+                    self.violate("I3", f"a modify of {name} arrived that no journal row holds")
+            case "DELETE":
+                if name not in self.cancel_sent:
+                    self.violate("I3", f"a cancel of {name} arrived that no journal row holds")
+
+    def _hear_placement(self, body: dict[str, Any], now_ns: int) -> None:
+        tag = str(body.get("correlationId", ""))
+        if not OUR_TAG.fullmatch(tag):
+            return
+        self.heard[tag] = self.heard.get(tag, 0) + 1
+        plan = self.planned.get(tag)
+        if plan is None or plan.sends == 0:
+            self.violate("I3", f"order {tag} arrived before its order_sent was committed")
+            return
+        said = (body.get("transactionType"), body.get("quantity"))
+        if said != (plan.side, plan.quantity):
+            self.violate("I3", f"order {tag} says {said}, the journal planned {plan}")
+        tracker = self.trackers[plan.tracker_id]
+        key = (body.get("exchangeSegment"), body.get("securityId"), body.get("productType"))
+        if key != tracker.key:
+            self.violate("I3", f"order {tag} is for {key}, its tracker holds {tracker.key}")
+        self._check_kill_switch(tag, plan, now_ns)
+
+    def _check_kill_switch(self, tag: str, plan: Planned, now_ns: int) -> None:
+        """I9: one second for what was on its way, and the bound for what is late on the wire."""
+        if self.kill_switch is None:
+            return
+        since_ns, level = self.kill_switch
+        if now_ns - since_ns < RACE_NS:
+            return
+        if level == "all" or plan.role == "ENTRY":
+            self.violate("I9", f"{plan.role} {tag} arrived under the kill switch, level {level}")
+
+    # --- the journal ---
+
+    def read_journal(self) -> None:
+        """Take in the rows that are new since the last look."""
+        rows = self.database.execute(
+            "SELECT seq, time_ns, kind, data, entry_hash FROM journal"
+            " WHERE account_id = ? AND seq > ? ORDER BY seq",
+            (self._account_id, len(self.journal_hashes)),
+        )
+        for seq, time_ns, kind, text, entry_hash in rows.fetchall():
+            if seq != len(self.journal_hashes) + 1:
+                self.violate("I10", f"the journal jumps to {seq}")
+            self.journal_hashes.append(entry_hash)
+            if self._canary in text:
+                self.violate("I11", f"journal entry {seq} holds the access token")
+            self._take(kind, json.loads(text), time_ns)
+
+    def _take(self, kind: str, row: dict[str, Any], time_ns: int) -> None:
+        match kind:
+            case "tracker_opened":
+                self._take_opened(row, time_ns)
+            case "order_planned":
+                self.planned[row["client_order_id"]] = Planned(
+                    row["tracker_id"], row["role"], row["side"], row["order_quantity"]
+                )
+                self.trackers[row["tracker_id"]].order_ids.append(row["client_order_id"])
+            case "order_sent":
+                self.planned[row["client_order_id"]].sends += 1
+            case "order_modify_sent":
+                name = row["broker_order_id"]
+                self.modify_sent[name] = self.modify_sent.get(name, 0) + 1
+                if self.modify_sent[name] > 25:
+                    self.violate("I13", f"{name} was modified {self.modify_sent[name]} times")
+            case "order_cancel_sent":
+                self.cancel_sent.add(row["broker_order_id"])
+            case "exit_claimed":
+                self._take_claim(row, time_ns)
+            case "exit_withdrawn" | "position_exited":
+                self.trackers[row["tracker_id"]].live_claim = False
+            case "alarm_raised":
+                self.alarms.append((time_ns, row))
+            case "kill_switch_set":
+                self.kill_switch = (time_ns, row["level"]) if row["active"] else None
+
+    def _take_opened(self, row: dict[str, Any], time_ns: int) -> None:
+        identity = row["instrument"]["instrument_id"]
+        self.trackers[row["tracker_id"]] = Opened(
+            tracker_id=row["tracker_id"],
+            key=(identity["exchange_segment"], identity["security_id"], row["product_type"]),
+            side=row["side"],
+            quantity=row["quantity"],
+            awaits_entry=row["awaits_entry"],
+            rules=row["rules"],
+            opened_ns=time_ns,
+        )
+
+    def _take_claim(self, row: dict[str, Any], time_ns: int) -> None:
+        tracker = self.trackers[row["tracker_id"]]
+        if tracker.live_claim:
+            self.violate("I1", f"{tracker.tracker_id} has a second live exit intent")
+        tracker.claims += 1
+        tracker.live_claim = True
+        tracker.trigger = row["trigger"]
+        self.claim_prices.append((row["tracker_id"], row["trigger"], time_ns))
+
+    # --- the broker's books ---
+
+    def look(self, now_ns: int) -> None:
+        """Look at the broker after something happened there."""
+        account = self._broker.account()
+        if len(account.trades) == self._seen_trades and len(account.orders) == self._seen_orders:
+            return
+        self.read_journal()
+        self._take_orders(list(account.orders.values())[self._seen_orders :])
+        for trade in account.trades[self._seen_trades :]:
+            identity = trade.instrument_id
+            key = (identity.exchange_segment.value, identity.security_id, trade.product_type.value)
+            signed = trade.quantity if trade.side.value == "BUY" else -trade.quantity
+            self._position_nets[key] = self._position_nets.get(key, 0) + signed
+        self._seen_trades = len(account.trades)
+        self._check_exposure(list(account.orders.values()), now_ns)
+
+    def _take_orders(self, orders: list[BrokerOrder]) -> None:
+        """I3 by number: no more orders under an id than sends of it."""
+        self._seen_orders += len(orders)
+        for order in orders:
+            tag = order.correlation_id or ""
+            if not OUR_TAG.fullmatch(tag):
+                continue
+            self._tags[tag] = self._tags.get(tag, 0) + 1
+            plan = self.planned.get(tag)
+            sends = 0 if plan is None else plan.sends
+            if self._tags[tag] > sends and not self.is_outlaw:
+                self.violate("I3", f"{self._tags[tag]} orders under {tag} after {sends} sends")
+
+    def _check_exposure(self, orders: list[BrokerOrder], now_ns: int) -> None:
+        open_by_key: dict[Key, int] = {}
+        closed_by_tracker: dict[str, int] = {}
+        entered: dict[str, int] = {}
+        newest: dict[Key, int] = {}
+        for order in orders:
+            plan = self.planned.get(order.correlation_id or "")
+            if plan is None:
+                continue
+            if plan.role == "ENTRY":
+                entered[plan.tracker_id] = entered.get(plan.tracker_id, 0) + order.filled_quantity
+                continue
+            rest = 0 if order.is_terminal else order.quantity - order.filled_quantity
+            key = self.trackers[plan.tracker_id].key
+            sign = 1 if plan.side == "BUY" else -1
+            open_by_key[key] = open_by_key.get(key, 0) + sign * rest
+            newest[key] = max(newest.get(key, 0), order.created_ns)
+            bound = closed_by_tracker.get(plan.tracker_id, 0)
+            closed_by_tracker[plan.tracker_id] = bound + order.filled_quantity + rest
+        for tracker_id, closed in closed_by_tracker.items():
+            self._check_tracker(tracker_id, closed, entered)
+        for key, could_trade in open_by_key.items():
+            self._check_key(key, could_trade, newest[key])
+
+    def _check_tracker(self, tracker_id: str, closed: int, entered: dict[str, int]) -> None:
+        tracker = self.trackers[tracker_id]
+        held = entered.get(tracker_id, 0) if tracker.awaits_entry else tracker.quantity
+        if closed > held and not self.is_outlaw:
+            self.violate("I2a", f"exits of {tracker_id} close {closed} of {held} held")
+
+    def _check_key(self, key: Key, could_trade: int, newest_ns: int) -> None:
+        """I2: filling everything that is open must not carry the net across zero."""
+        net = self._position_nets.get(key, 0)
+        crosses = (net + could_trade) * net < 0 or (net == 0 and could_trade != 0)
+        if not crosses or self.is_outlaw:
+            return
+        if any(newest_ns - at_ns < RACE_NS for at_ns in self.outside_closes.get(key, ())):
+            return  # a human's close and our order met on the way: beyond our reach (I2d)
+        self.violate("I2", f"{key}: net {net} and our open exits {could_trade} cross zero")
+
+    def net(self, key: Key) -> int:
+        """Return the broker's net position by its trades."""
+        return self._position_nets.get(key, 0)

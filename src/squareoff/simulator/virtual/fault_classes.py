@@ -1,0 +1,125 @@
+"""The classes of faults a seed can turn on, as rules of the broker's own fault plan.
+
+Each class is a name and the rules it stands for at a rate. Delays and lags are bounded so that an
+order that left takes effect and becomes visible within the quarantine (reliability.md A2): late
+arrival 4 s, plus lag 2 s, plus a slow answer 2 s is below the 10 s. Only the outlaw classes break
+that bound; they are kept in runs of their own.
+"""
+
+from collections.abc import Callable, Mapping
+
+from squareoff.simulator.faults import FaultRule, HowOften, What, Where
+
+LATE_SECONDS_MAX = 4.0
+LAG_SECONDS_MAX = 2.0
+OUTLAW_SECONDS = (16.0, 45.0)
+
+Maker = Callable[[float], list[FaultRule]]
+
+
+def _rule(name: str, where: Where, what: What, rate: float) -> FaultRule:
+    return FaultRule(what=what, id=name, where=where, how_often=HowOften(probability=rate))
+
+
+def _write(name: str, what: What, method: str = "*") -> Maker:
+    """Faults of order writes; `method` narrows them."""
+    methods = ("POST", "PUT", "DELETE") if method == "*" else (method,)
+    return lambda rate: [
+        _rule(f"{name}/{one}", Where(method=one, path="/orders*"), what, rate) for one in methods
+    ]
+
+
+def _read(name: str, what: What, path: str = "*") -> Maker:
+    return lambda rate: [_rule(name, Where(method="GET", path=path), what, rate)]
+
+
+def _socket(name: str, socket: str, what: What, on: str = "frame") -> Maker:
+    where = Where(socket=socket, on=on)  # type: ignore[arg-type]
+    return lambda rate: [_rule(name, where, what, rate)]
+
+
+_SERVER_ERROR = {"errorType": "Server", "errorCode": "DH-908", "errorMessage": "Internal error"}
+_LATE_MS = (0.0, LATE_SECONDS_MAX * 1_000)
+_LAG_MS = (0.0, LAG_SECONDS_MAX * 1_000)
+
+FAULT_CLASSES: Mapping[str, Maker] = {
+    # Order writes: did it leave, did it act, what came back.
+    "write_lost": _write("write_lost", What(drop_before="hold")),
+    "write_reset_before": _write("write_reset_before", What(drop_before="reset")),
+    "write_late": _write("write_late", What(delay_ms=_LATE_MS)),
+    "write_reply_lost": _write("write_reply_lost", What(drop_after="hold")),
+    "write_reply_reset": _write("write_reply_reset", What(drop_after="reset")),
+    "write_cut": _write("write_cut", What(reset_mid_answer=True)),
+    "write_refused_connect": _write("write_refused_connect", What(refuse=True)),
+    "write_5xx_before": _write("write_5xx_before", What(status=500, body=_SERVER_ERROR)),
+    "write_5xx_after": _write("write_5xx_after", What(status=502, act=True)),
+    "write_429": _write("write_429", What(error="DH-904")),
+    "write_429_bare": _write("write_429_bare", What(status=429, act=True)),
+    "write_html": _write("write_html", What(html=True)),
+    "write_html_after": _write("write_html_after", What(html=True, act=True)),
+    "write_truncated": _write("write_truncated", What(truncated_json=True)),
+    "write_empty": _write("write_empty", What(empty_body=True)),
+    "write_slow": _write("write_slow", What(answer_delay_ms=(500.0, 6_000.0))),
+    "write_refused_order": _write("write_refused_order", What(error="DH-906"), "POST"),
+    # Reads: failing, slow, of the past.
+    "read_lost": _read("read_lost", What(drop_before="hold")),
+    "read_refused_connect": _read("read_refused_connect", What(refuse=True)),
+    "read_5xx": _read("read_5xx", What(status=503)),
+    "read_429": _read("read_429", What(error="DH-904")),
+    "read_html": _read("read_html", What(html=True)),
+    "read_truncated": _read("read_truncated", What(truncated_json=True)),
+    "read_empty": _read("read_empty", What(empty_body=True)),
+    "read_slow": _read("read_slow", What(answer_delay_ms=(100.0, 2_000.0))),
+    "lag_orders": _read("lag_orders", What(lag_ms=_LAG_MS), "/orders"),
+    "lag_lookup": _read("lag_lookup", What(lag_ms=_LAG_MS), "/orders/external/*"),
+    "lag_trades": _read("lag_trades", What(lag_ms=_LAG_MS), "/trades"),
+    "lag_positions": _read("lag_positions", What(lag_ms=_LAG_MS), "/positions"),
+    # What the exchange and the risk system do.
+    "reject": _write("reject", What(reject="Order rejected, try again later"), "POST"),
+    "partial_fill": _write("partial_fill", What(partial_fill=1), "POST"),
+    # The order stream.
+    "stream_drop": _socket("stream_drop", "order_update", What(drop=True)),
+    "stream_duplicate": _socket("stream_duplicate", "order_update", What(duplicate=2)),
+    "stream_reorder": _socket("stream_reorder", "order_update", What(reorder=2)),
+    "stream_delay": _socket("stream_delay", "order_update", What(delay_ms=(0.0, 30_000.0))),
+    "stream_garbage": _socket("stream_garbage", "order_update", What(garbage="text")),
+    "stream_truncated": _socket("stream_truncated", "order_update", What(garbage="truncated")),
+    "stream_reset": _socket("stream_reset", "order_update", What(disconnect="reset")),
+    "stream_login_ends": _socket(
+        "stream_login_ends", "order_update", What(disconnect=True), "login"
+    ),
+    "stream_connect_refused": _socket(
+        "stream_connect_refused", "order_update", What(refuse=True), "connect"
+    ),
+    # The market feed.
+    "feed_drop": _socket("feed_drop", "feed", What(drop=True)),
+    "feed_delay": _socket("feed_delay", "feed", What(delay_ms=(0.0, 2_500.0))),
+    "feed_reset": _socket("feed_reset", "feed", What(disconnect="reset")),
+    "feed_ended_805": _socket("feed_ended_805", "feed", What(disconnect=805)),
+    "feed_garbage": _socket("feed_garbage", "feed", What(garbage="binary")),
+    "feed_truncated": _socket("feed_truncated", "feed", What(garbage="truncated")),
+    "feed_wrong_length": _socket("feed_wrong_length", "feed", What(garbage="wrong_length")),
+    "feed_unknown_code": _socket("feed_unknown_code", "feed", What(garbage="unknown_code")),
+    "feed_absurd_price": _socket("feed_absurd_price", "feed", What(price="0.05")),
+    "feed_stale_clock": _socket("feed_stale_clock", "feed", What(time_shift_seconds=-3_600.0)),
+    "feed_connect_refused": _socket("feed_connect_refused", "feed", What(refuse=True), "connect"),
+}
+"""Fault classes by name. Rates are probabilities per event."""
+
+STREAM_SILENCE = _socket("stream_silent", "order_update", What(silence=True))
+FEED_SILENCE = _socket("feed_silent", "feed", What(silence=True))
+
+OUTLAW_CLASSES: Mapping[str, Maker] = {
+    "outlaw_late": lambda rate: [
+        _rule(
+            "outlaw_late",
+            Where(method="POST", path="/orders*"),
+            What(delay_ms=(OUTLAW_SECONDS[0] * 1_000, OUTLAW_SECONDS[1] * 1_000)),
+            rate,
+        )
+    ],
+    "outlaw_twice": lambda rate: [
+        _rule("outlaw_twice", Where(method="POST", path="/orders"), What(repeat=2), rate)
+    ],
+}
+"""Beyond the bound B: a request that takes effect after the quarantine, or twice."""

@@ -1,0 +1,188 @@
+"""What must hold at the end of a run, when faults have stopped and the account has come to rest.
+
+Reads the broker's books and the database's rows by SQL; only the replay of the journal (I10) uses
+the engine's own fold, which is what it is about.
+"""
+
+import sqlite3
+from decimal import Decimal
+from typing import Any
+
+from squareoff.adapters.sql.store import SqlStore
+from squareoff.core.evolve import fold
+from squareoff.core.facts import JournalEntry
+from squareoff.simulator.broker import SimulatedBroker
+from squareoff.simulator.virtual.auditor import OUR_TAG, Auditor, Opened
+
+PRICE_STEP = Decimal("0.00000001")
+ATTEMPTS_BEFORE_A_PERSON = 10
+"""So many failed attempts justify calling a person (reliability.md I6)."""
+
+_ENDED = ("TRADED", "CANCELLED", "REJECTED", "EXPIRED")
+
+
+def is_at_rest(auditor: Auditor) -> bool:
+    """Say whether every claimed position is closed or in a person's hands, and nothing is open."""
+    auditor.read_journal()
+    rows = _trackers(auditor.database)
+    for tracker_id, opened in auditor.trackers.items():
+        row = rows[tracker_id]
+        is_done = row["status"] in ("EXITED", "CANCELLED") or row["intent"] == "NEEDS_HUMAN"
+        if opened.claims and not is_done:
+            return False
+    return True
+
+
+def audit_end(auditor: Auditor, broker: SimulatedBroker) -> None:
+    """Check liveness and agreement with the broker's books."""
+    auditor.read_journal()
+    rows = _trackers(auditor.database)
+    for tracker_id, opened in auditor.trackers.items():
+        row = rows.get(tracker_id)
+        if row is None:
+            auditor.violate("I10", f"{tracker_id} is in the journal, not in the table")
+            continue
+        _check_end(auditor, opened, row)
+        _check_exit_price(auditor, broker, opened, row)
+        _check_level(auditor, opened, row)
+    _check_orders(auditor, broker)
+    _check_nets(auditor, rows)
+    _check_journal_kept(auditor)
+
+
+def _trackers(database: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+    cursor = database.execute(
+        "SELECT t.tracker_id, t.status, t.quantity, t.exit_price, t.over_exited_quantity,"
+        " t.externally_closed_quantity, i.status AS intent, i.note"
+        " FROM trackers t LEFT JOIN exit_intents i ON i.intent_id = t.intent_id"
+    )
+    names = [column[0] for column in cursor.description]
+    return {row[0]: dict(zip(names, row, strict=True)) for row in cursor.fetchall()}
+
+
+def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
+    """I4 and I7: a latched exit ended at the broker, or a person was called for a good reason."""
+    if not opened.claims or row["status"] == "EXITED":
+        return
+    name = opened.tracker_id
+    if row["intent"] != "NEEDS_HUMAN":
+        detail = f"status {row['status']}, intent {row['intent']}, note {row['note']!r}"
+        auditor.violate("I4", f"the exit of {name} was claimed and did not end: {detail}")
+        return
+    if not any(a["tracker_id"] == name and a["severity"] == "critical" for _, a in auditor.alarms):
+        auditor.violate("I4", f"{name} needs a person and no critical alarm says so")
+    tried = sum(auditor.heard.get(order_id, 0) for order_id in opened.order_ids)
+    is_raced = bool(auditor.outside_closes.get(opened.key)) and row["over_exited_quantity"] > 0
+    if tried < ATTEMPTS_BEFORE_A_PERSON and not auditor.is_outlaw and not is_raced:
+        auditor.violate("I4", f"{name} needs a person after {tried} orders: {row['note']!r}")
+
+
+def _check_exit_price(
+    auditor: Auditor, broker: SimulatedBroker, opened: Opened, row: dict[str, Any]
+) -> None:
+    """The exit price is the quantity-weighted average of the closing trades at the broker."""
+    if row["status"] != "EXITED" or row["externally_closed_quantity"]:
+        return
+    names = set(opened.order_ids)
+    account = broker.account()
+    ours = {o.order_id for o in account.orders.values() if o.correlation_id in names}
+    closing = "SELL" if opened.side == "LONG" else "BUY"
+    trades = [t for t in account.trades if t.order_id in ours and t.side.value == closing]
+    quantity = sum(trade.quantity for trade in trades)
+    value = sum((trade.quantity * trade.price for trade in trades), Decimal(0))
+    if not quantity:
+        auditor.violate("I4", f"{opened.tracker_id} is EXITED without a trade of ours")
+        return
+    if quantity != row["quantity"] and not auditor.is_outlaw:
+        text = f"{opened.tracker_id} is EXITED with {quantity} of {row['quantity']} closed"
+        auditor.violate("I4", text)
+    stored = Decimal(str(row["exit_price"]))
+    if abs(stored * quantity - value) > PRICE_STEP * quantity:
+        text = f"{opened.tracker_id} says {stored}, its trades say {value} / {quantity}"
+        auditor.violate("I4", text)
+
+
+def _check_level(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
+    """A stop that the healed market stands beyond must have fired."""
+    rule = (opened.rules.get("stop_loss") or {}).get("price")
+    prints = auditor.healed_prices.get(opened.key[1])
+    if row["status"] != "ACTIVE" or rule is None or not prints:
+        return
+    stop = Decimal(rule)
+    if all((price - stop) * opened.sign < 0 for price in prints):
+        auditor.violate("I4", f"{opened.tracker_id}: the price stands beyond {stop}, no exit")
+
+
+def _check_orders(auditor: Auditor, broker: SimulatedBroker) -> None:
+    """I5 and I6: every order of ours is known by its id, with its fills and its end."""
+    known = {
+        name: (tag, quantity, status)
+        for tag, name, quantity, status in auditor.database.execute(
+            "SELECT client_order_id, broker_order_id, cumulative_quantity, status"
+            " FROM broker_orders"
+        )
+    }
+    for order in broker.account().orders.values():
+        tag = order.correlation_id or ""
+        if not OUR_TAG.fullmatch(tag):
+            continue
+        row = known.get(order.order_id)
+        if row is None:
+            auditor.violate("I5", f"{order.order_id} under {tag} is unknown to us")
+        elif (row[0], row[1]) != (tag, order.filled_quantity):
+            text = f"{order.order_id} filled {order.filled_quantity}, we hold {row}"
+            auditor.violate("I6", text)
+        elif (order.status in _ENDED) != (row[2] in _ENDED):
+            auditor.violate("I6", f"{order.order_id} is {order.status}, we hold {row}")
+
+
+def _check_nets(auditor: Auditor, rows: dict[str, dict[str, Any]]) -> None:
+    """I6: what our trackers still hold is what the broker shows, or a person was told."""
+    held: dict[tuple[str, str, str], int] = {}
+    for tracker_id, opened in auditor.trackers.items():
+        row = rows[tracker_id]
+        closed = auditor.database.execute(
+            "SELECT COALESCE(SUM(b.cumulative_quantity), 0) FROM broker_orders b"
+            " JOIN orders o ON o.client_order_id = b.client_order_id"
+            " WHERE o.tracker_id = ? AND o.role = 'EXIT'",
+            (tracker_id,),
+        ).fetchone()[0]
+        rest = row["quantity"] - closed - row["externally_closed_quantity"]
+        held[opened.key] = held.get(opened.key, 0) + opened.sign * rest
+    for key, quantity in held.items():
+        net = auditor.net(key)
+        if net == quantity or auditor.unwatched.get(key) or auditor.is_outlaw:
+            continue
+        told = {a["code"] for _, a in auditor.alarms}
+        if auditor.outside_closes.get(key) and told & {"position_mismatch", "over_exit"}:
+            continue
+        auditor.violate("I6", f"{key}: the broker shows {net}, our trackers hold {quantity}")
+
+
+def _check_journal_kept(auditor: Auditor) -> None:
+    """I7: nothing that was once written has changed or gone."""
+    hashes = [
+        row[0]
+        for row in auditor.database.execute("SELECT entry_hash FROM journal ORDER BY seq")
+    ]
+    if hashes != auditor.journal_hashes:
+        auditor.violate("I7", "journal entries changed or disappeared after they were written")
+
+
+async def audit_replay(auditor: Auditor, store: SqlStore) -> None:
+    """I10: folding the journal of each tracker gives the stored tracker; the chain holds."""
+    report = await store.verify_chain()
+    if not report.is_intact:
+        auditor.violate("I10", report.fault_text)
+    entries: list[JournalEntry] = []
+    while batch := await store.entries(after_seq=len(entries)):
+        entries.extend(batch)
+    for tracker in await store.load_all():
+        mine: list[Any] = [
+            (entry.time_ns, entry.fact)
+            for entry in entries
+            if entry.fact.tracker_id == tracker.tracker_id
+            and entry.kind not in ("alarm_raised", "alarm_acknowledged")
+        ]
+        if fold(mine) != tracker:
+            auditor.violate("I10", f"the journal does not rebuild {tracker.tracker_id}")

@@ -1,0 +1,154 @@
+"""The positions of one run and the prices that hit them, drawn from the seed before the start."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import time
+from decimal import Decimal
+
+from squareoff.domain.instruments import Instrument, InstrumentId, ProductType
+from squareoff.domain.orders import PositionSide
+from squareoff.domain.prices import round_to_tick_down
+from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
+
+FOREIGN_SECURITY = "1333"
+"""The instrument that only the other program trades."""
+
+NAME_MINUTES = 1_000
+"""A holding limit far beyond the run: `NAME_MINUTES + number` tells which plan a tracker is."""
+
+_STYLES = ("stop", "stop", "target", "trailing", "time", "manual", "manual", "none")
+_DOWN, _UP = Decimal("0.94"), Decimal("1.06")
+_STOP_SHARE, _TARGET_SHARE = Decimal("0.04"), Decimal("0.04")
+
+
+@dataclass(slots=True)
+class PositionPlan:
+    """One position of the run. Seconds count from the start."""
+
+    number: int
+    instrument: Instrument
+    product_type: ProductType
+    side: PositionSide
+    quantity: int
+    entry_price: Decimal
+    style: str
+    rules: RuleSet
+    by_entry: bool
+    opens_at: float
+    fires_at: float
+    callers: int
+    is_held: bool = False
+    is_abandoned: bool = False
+    is_exit_asked: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Exchange segment, security id and product in plain text."""
+        identity = self.instrument.instrument_id
+        return identity.exchange_segment.value, identity.security_id, self.product_type.value
+
+
+@dataclass(slots=True)
+class PricePath:
+    """The market of one instrument: small steps around `base` times the newest jump's factor."""
+
+    base: Decimal
+    jumps: list[tuple[float, Decimal]] = field(default_factory=list)
+
+
+def draw_plans(
+    chance: random.Random,
+    instruments: Sequence[Instrument],
+    paths: dict[InstrumentId, PricePath],
+    count: int,
+    chaos_seconds: float,
+) -> list[PositionPlan]:
+    """Return the positions; their jumps are added to `paths`."""
+    plans: list[PositionPlan] = []
+    free = [one for one in instruments if one.instrument_id.security_id != FOREIGN_SECURITY]
+    for number in range(count):
+        shares_key = plans and chance.random() < 0.5
+        instrument = plans[-1].instrument if shares_key else chance.choice(free)
+        twin = next((p for p in plans if p.instrument is instrument), None)
+        side = twin.side if twin else chance.choice(list(PositionSide))
+        path = paths[instrument.instrument_id]
+        plan = _draw_plan(chance, number, instrument, side, path.base, chaos_seconds)
+        _add_jumps(path, plan)
+        plans.append(plan)
+    return plans
+
+
+def _draw_plan(
+    chance: random.Random,
+    number: int,
+    instrument: Instrument,
+    side: PositionSide,
+    base: Decimal,
+    chaos_seconds: float,
+) -> PositionPlan:
+    is_cash = instrument.instrument_id.exchange_segment.is_cash
+    style = chance.choice(_STYLES)
+    fires_at = chance.uniform(6.0, max(7.0, chaos_seconds))
+    return PositionPlan(
+        number=number,
+        instrument=instrument,
+        product_type=ProductType.INTRADAY if is_cash else ProductType.MARGIN,
+        side=side,
+        quantity=instrument.lot_size * chance.choice((1, 2, 3, 10, 30, 55)),
+        entry_price=base,
+        style=style,
+        rules=_draw_rules(chance, style, side, base, instrument, number, fires_at),
+        by_entry=chance.random() < 0.25,
+        opens_at=chance.uniform(0.2, 4.0),
+        fires_at=fires_at,
+        callers=chance.choice((1, 1, 2, 5)),
+    )
+
+
+def _draw_rules(
+    chance: random.Random,
+    style: str,
+    side: PositionSide,
+    base: Decimal,
+    instrument: Instrument,
+    number: int,
+    fires_at: float,
+) -> RuleSet:
+    sign, tick = side.sign, instrument.tick_size
+    stop = round_to_tick_down(base * (1 - sign * _STOP_SHARE), tick)
+    target = round_to_tick_down(base * (1 + sign * _TARGET_SHARE), tick)
+    by_price = chance.random() < 0.7
+    name = NAME_MINUTES + number
+    match style:
+        case "stop":
+            rule = PriceRule(price=stop) if by_price else PriceRule(percent=Decimal(4))
+            return RuleSet(stop_loss=rule, max_holding_minutes=name)
+        case "target":
+            rule = PriceRule(price=target) if by_price else PriceRule(percent=Decimal(4))
+            return RuleSet(target=rule, max_holding_minutes=name)
+        case "trailing":
+            rule_percent = TrailingRule(percent=Decimal(3))
+            return RuleSet(trailing=rule_percent, max_holding_minutes=name)
+        case "time":
+            # Virtual time begins at 10:45:00 IST.
+            due = time(10, 45 + int(fires_at) // 60, int(fires_at) % 60)
+            return RuleSet(square_off_at=due, max_holding_minutes=name)
+        case _:
+            return RuleSet(max_holding_minutes=name)
+
+
+def _add_jumps(path: PricePath, plan: PositionPlan) -> None:
+    is_long = plan.side is PositionSide.LONG
+    loss, gain = (_DOWN, _UP) if is_long else (_UP, _DOWN)
+    match plan.style:
+        case "stop":
+            path.jumps.append((plan.fires_at, loss))
+        case "target":
+            path.jumps.append((plan.fires_at, gain))
+        case "trailing":
+            path.jumps.append((plan.fires_at - 2.0, gain))
+            path.jumps.append((plan.fires_at, Decimal(1)))
+        case _:
+            return
+    path.jumps.sort()

@@ -1,0 +1,249 @@
+"""Everything outside the engine's process: the broker, its market, the database, time and chance.
+
+The world's own actions run without an owner, so that they outlive every process. After each thing
+the broker does, the auditor looks.
+"""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable
+from contextvars import Context
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from squareoff.adapters.sql.runners import InlineRunner
+from squareoff.adapters.sql.sqlite_engine import memory_engine
+from squareoff.adapters.sql.store import SqlStore
+from squareoff.adapters.sql.tables import metadata
+from squareoff.domain.ids import AccountId
+from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.exchange.book import Depth, DepthLevel
+from squareoff.simulator.admin_desk import AdminDesk
+from squareoff.simulator.broker import SimulatedBroker
+from squareoff.simulator.catalogue import Listing, default_listings
+from squareoff.simulator.conduct import BrokerConduct, conduct_from_json
+from squareoff.simulator.market import MarketUpdate
+from squareoff.simulator.virtual.auditor import Auditor
+from squareoff.simulator.virtual.fault_classes import FAULT_CLASSES, OUTLAW_CLASSES
+from squareoff.simulator.virtual.incarnation import AlertLog, StoreFaults
+from squareoff.simulator.virtual.knobs import Knobs
+from squareoff.simulator.virtual.network import NetworkFaults
+from squareoff.simulator.virtual.trace import Trace
+from squareoff.simulator.virtual.virtual_loop import VirtualLoop
+from squareoff.simulator.wire import WireRequest
+
+T = TypeVar("T")
+
+ACCOUNT = AccountId("1100003626")
+TOKEN = "canary-token-7b1d93c2e5f84a60"
+"""The access token of every run; it must show up nowhere but in requests to the broker (I11)."""
+
+WALL_BASE_NS = 1_765_343_700_000_000_000
+"""Where virtual time begins: 2025-12-10 10:45 IST, a Wednesday in the session."""
+
+_LISTED = ("49081", "49082", "2885", "1333")
+
+
+@lru_cache(maxsize=1)
+def _listings() -> tuple[Listing, ...]:
+    return tuple(each for each in default_listings() if each.instrument_id.security_id in _LISTED)
+
+
+@lru_cache(maxsize=1)
+def _engine() -> Engine:
+    """One database in memory per process of ours: compiled statements are kept between runs."""
+    engine = memory_engine()
+    metadata.create_all(engine)
+    return engine
+
+
+def raw_connection() -> sqlite3.Connection:
+    """Return the database's own connection, for readers that share no code with the store."""
+    connection = _engine().raw_connection().driver_connection
+    assert isinstance(connection, sqlite3.Connection), "the database is SQLite in memory"
+    return connection
+
+
+def _emptied_store() -> SqlStore:
+    with _engine().begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    return SqlStore(InlineRunner(_engine()), ACCOUNT)
+
+
+class World:
+    """One run's outside. `chance(name)` gives each part a generator of its own."""
+
+    def __init__(self, seed: int, knobs: Knobs, loop: VirtualLoop, trace: Trace) -> None:
+        self.seed = seed
+        self.knobs = knobs
+        self.loop = loop
+        self.trace = trace
+        self.network_chance = self.chance("network")
+        self.market_chance = self.chance("market")
+        self.network_faults = NetworkFaults(knobs.early_reset, knobs.dark_socket)
+        self.store_faults = StoreFaults(knobs.store_unavailable, knobs.store_commit_unknown)
+        self.broker = SimulatedBroker(
+            self.chance("broker"),
+            WALL_BASE_NS,
+            conduct=conduct_from_json(dict(knobs.conduct)),
+            listings=_listings(),
+            credentials={TOKEN: ACCOUNT},
+        )
+        self.admin = AdminDesk(self.broker)
+        self.store = _emptied_store()
+        self.alerts = AlertLog(self.broker_ns)
+        self.auditor = Auditor(self.broker, raw_connection(), ACCOUNT, TOKEN)
+        self.wall_step_ns = 0
+        self.is_healed = False
+        self.context = Context()
+        self._pump_timer: asyncio.TimerHandle | None = None
+        self._prices: dict[InstrumentId, Decimal] = {}
+        self.fault_counts: dict[str, int] = {}
+        self._add_faults()
+
+    def chance(self, name: str) -> random.Random:
+        """Return a generator of this seed for one purpose."""
+        return random.Random(f"{name} {self.seed}")
+
+    def broker_ns(self) -> int:
+        """Return the broker's clock, UTC nanoseconds; it never steps."""
+        return WALL_BASE_NS + self.loop.now_ns()
+
+    def wall_ns(self) -> int:
+        """Return the machine's wall clock, which a time server may have stepped."""
+        return self.broker_ns() + self.wall_step_ns
+
+    def note(self, kind: str, text: str = "") -> None:
+        """Add a line to the trace."""
+        self.trace.add(self.loop.now_ns(), kind, text)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something of the world's own later."""
+        self.loop.call_later(max(0.0, seconds), action, context=self.context)
+
+    def act(self, name: str, action: Callable[[int], T]) -> T:
+        """Let the broker do something now; then let the auditor look."""
+        now_ns = self.broker_ns()
+        self.broker.advance(now_ns)
+        result = action(now_ns)
+        outcome = getattr(result, "ending", None)
+        status = getattr(getattr(result, "response", None), "status", "")
+        self.note("broker", f"{name} {outcome.value if outcome else ''} {status}".rstrip())
+        self.auditor.look(now_ns)
+        self._arm()
+        return result
+
+    def note_request(self, request: WireRequest) -> None:
+        """Hear of a request that reached the broker, before it acts."""
+        self.auditor.hear(request, self.broker_ns())
+
+    def _arm(self) -> None:
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+            self._pump_timer = None
+        due_ns = self.broker.next_due_ns()
+        if due_ns is None:
+            return
+        # One nanosecond more: a float of seconds must not land before the due instant.
+        seconds = max(0, due_ns - self.broker_ns() + 1) / 1e9
+        self._pump_timer = self.loop.call_later(seconds, self._pump, context=self.context)
+
+    def _pump(self) -> None:
+        self._pump_timer = None
+        now_ns = self.broker_ns()
+        self.broker.advance(now_ns)
+        self.auditor.look(now_ns)
+        self._arm()
+
+    def instruments(self) -> list[Instrument]:
+        """Return what is traded in this world."""
+        return [listing.instrument for listing in self.broker.listings().values()]
+
+    def get(self, instrument_id: InstrumentId) -> Instrument | None:
+        """Return an instrument: fulfils `ports.InstrumentSource`."""
+        day = self.broker.days.get(instrument_id)
+        return None if day is None else day.listing.instrument
+
+    def is_open(self, _segment: object, _wall_ns: int) -> bool:
+        """It is always market time: fulfils `ports.SessionCalendar`."""
+        return True
+
+    def seconds_to_open(self, _segment: object, _wall_ns: int) -> float:
+        """Never closed."""
+        return 0.0
+
+    def price(self, instrument_id: InstrumentId) -> Decimal:
+        """Return the market's last price, rupees."""
+        return self._prices[instrument_id]
+
+    def print_price(self, instrument: Instrument, price: Decimal) -> None:
+        """Let the market trade at a price, with depth around it."""
+        tick = instrument.tick_size
+        self._prices[instrument.instrument_id] = price
+        thin = self.knobs.thin_market and not self.is_healed
+        size = instrument.lot_size * self.market_chance.randint(1, 4) if thin else 10**7
+        levels = range(1, 3)
+        bids = tuple(DepthLevel(max(price - tick * k, tick), size) for k in levels)
+        asks = tuple(DepthLevel(price + tick * k, size) for k in levels)
+        depth = Depth(bids, asks)
+        update = MarketUpdate(instrument.instrument_id, price, instrument.lot_size, depth=depth)
+        self.auditor.hear_print(instrument.instrument_id, price, self.broker_ns())
+        self.act(
+            f"print {instrument.instrument_id.security_id} {price}",
+            lambda now_ns: self.broker.push_market(update, now_ns),
+        )
+
+    def change_conduct(self, **changes: Any) -> None:
+        """Change knobs of the broker."""
+        value = dict(self.knobs.conduct) | changes
+        self.broker.conduct = conduct_from_json(value)
+
+    def _add_faults(self) -> None:
+        rules = []
+        makers = FAULT_CLASSES | dict(OUTLAW_CLASSES)  # type: ignore[operator]
+        for name, rate in {**self.knobs.rates, **self.knobs.outlaws}.items():
+            rules += makers[name](rate)
+        self.broker.faults.add(rules, WALL_BASE_NS)
+
+    def count_faults(self) -> dict[str, int]:
+        """Return how often each class hit so far."""
+        counts = dict(self.fault_counts)
+        for entry in self.broker.faults.describe():
+            name = str(entry["rule"]["id"]).partition("/")[0]
+            if entry["fired"]:
+                counts[name] = counts.get(name, 0) + int(entry["fired"])
+        counts |= self.network_faults.counts
+        if self.store_faults.count:
+            counts["store"] = self.store_faults.count
+        return counts
+
+    def heal(self) -> None:
+        """End every fault: the network, the broker, the database and the market work again."""
+        self.fault_counts = self.count_faults()
+        self.is_healed = True
+        self.broker.faults.clear()
+        self.network_faults.early_reset = self.network_faults.dark_socket = 0.0
+        self.store_faults.unavailable = self.store_faults.commit_unknown = 0.0
+        harmless = ("alert_", "delete_answer", "external_shape", "numbers_", "market_orders")
+        kept = {n: v for n, v in self.knobs.conduct.items() if n.startswith(harmless)}
+        self.broker.conduct = conduct_from_json(kept, BrokerConduct())
+        for instrument in self.instruments():
+            self.broker.engine.set_halted(instrument.instrument_id, is_halted=False)
+        self.act("heal", self._free_orders)
+        self.auditor.is_healed = True
+        for instrument in self.instruments():
+            self.print_price(instrument, self.price(instrument.instrument_id))
+        self.note("healed")
+
+    def _free_orders(self, now_ns: int) -> None:
+        """Lift the caps of rehearsed partial fills."""
+        for order in self.broker.account().open_orders():
+            order.fill_cap = None
+            if self.broker.engine.working_order(order.order_id) is not None:
+                events = self.broker.engine.set_fill_cap(order.order_id, None, now_ns)
+                self.broker.desk.take_events(events)

@@ -1,0 +1,78 @@
+"""Routes of the whole account: exit all, kill switch, orders, alarms, reconciliation, status."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from squareoff.domain.results import ExitCode
+from squareoff.web.answers import (
+    AlarmOut,
+    ExitResultOut,
+    ItemList,
+    KillSwitchOut,
+    OrderOut,
+    ReconcileOut,
+    StatusOut,
+)
+from squareoff.web.context import TheDesk
+from squareoff.web.errors import ApiError
+from squareoff.web.requests import ExitAllIn, KillSwitchIn
+
+router = APIRouter(prefix="/api/v1")
+
+
+@router.post("/exit-all")
+async def exit_all(body: ExitAllIn, desk: TheDesk) -> ItemList[ExitResultOut]:
+    """Close every held position; each result is as of right after its durable claim."""
+    reason = (body.reason or "").strip()
+    if not reason:
+        raise ApiError(
+            422, ExitCode.INVALID_REASON.value, "the reason is blank", {"field": "reason"}
+        )
+    results = await desk.exit_all(reason)
+    return ItemList(items=[ExitResultOut.model_validate(result) for result in results])
+
+
+@router.get("/kill-switch")
+async def get_kill_switch(desk: TheDesk) -> KillSwitchOut:
+    """Show the kill switch."""
+    return KillSwitchOut.model_validate(await desk.kill_switch())
+
+
+@router.post("/kill-switch")
+async def set_kill_switch(body: KillSwitchIn, desk: TheDesk) -> KillSwitchOut:
+    """Set the kill switch, durably: `new` lets only exits through, `all` nothing."""
+    state = await desk.set_kill_switch(active=body.active, level=body.level, reason=body.reason)
+    return KillSwitchOut.model_validate(state)
+
+
+@router.get("/orders")
+async def list_orders(desk: TheDesk) -> ItemList[OrderOut]:
+    """List every order of ours, oldest position first."""
+    return ItemList(items=[OrderOut.model_validate(view) for view in desk.orders()])
+
+
+@router.get("/alarms")
+async def list_alarms(desk: TheDesk) -> ItemList[AlarmOut]:
+    """List all alarms, oldest first."""
+    return ItemList(items=[AlarmOut.model_validate(alarm) for alarm in await desk.alarms()])
+
+
+@router.post("/alarms/{alarm_id}/acknowledge")
+async def acknowledge_alarm(
+    alarm_id: Annotated[int, Path(ge=0, le=2**53)], desk: TheDesk
+) -> AlarmOut:
+    """Say that a person has seen the alarm."""
+    return AlarmOut.model_validate(await desk.acknowledge_alarm(alarm_id))
+
+
+@router.post("/reconcile")
+async def reconcile(desk: TheDesk) -> ReconcileOut:
+    """Compare with the broker's books now."""
+    return ReconcileOut(differences=list(await desk.reconcile()))
+
+
+@router.get("/status")
+async def status(desk: TheDesk) -> StatusOut:
+    """Show how the engine is doing."""
+    return StatusOut.model_validate(desk.status())

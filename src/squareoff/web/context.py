@@ -1,0 +1,33 @@
+"""What the routes of one app share."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from squareoff.services.desk import Desk
+from squareoff.web.idempotency import IdempotencyDesk
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """The desk, the idempotency keys, and the event that ends open streams at shutdown."""
+
+    desk: Desk
+    idempotency: IdempotencyDesk
+    is_closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def _context(request: Request) -> ApiContext:
+    context = request.app.state.context
+    assert isinstance(context, ApiContext), "create_app put it there"
+    return context
+
+
+def _desk(request: Request) -> Desk:
+    return _context(request).desk
+
+
+TheContext = Annotated[ApiContext, Depends(_context)]
+TheDesk = Annotated[Desk, Depends(_desk)]

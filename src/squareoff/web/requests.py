@@ -1,0 +1,158 @@
+"""Request bodies and queries of the API, and how they become what the desk takes."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
+
+from squareoff.domain.instruments import ExchangeSegment, ProductType
+from squareoff.domain.orders import OrderType, PositionSide
+from squareoff.domain.rule_parsing import parse_rules
+from squareoff.domain.states import PositionStatus
+from squareoff.services.desk import EntryRequest, PositionRequest
+from squareoff.services.exit_engine import EXIT_WAIT_SECONDS_MAX
+from squareoff.services.exit_results import Wait
+from squareoff.web.wire_types import Incoming, Price, RulesIn, Whole
+
+REASON_LENGTH_MAX = 200
+EXIT_WAIT_SECONDS_LIMIT = 60.0
+"""Longer waits belong to GET /trackers/{id} or the event stream."""
+
+JOURNAL_PAGE = 1_000
+
+Name = Annotated[str, Field(max_length=64)]
+Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX)]
+
+_POSITION_EXAMPLE: JsonDict = {
+    "exchange_segment": "NSE_FNO",
+    "security_id": "49543",
+    "product_type": "INTRADAY",
+    "side": "LONG",
+    "quantity": 75,
+    "entry_price": "25974.90",
+    "rules": {"stop_loss": {"points": "40"}, "square_off_at": "15:15"},
+}
+
+
+class PositionIn(Incoming):
+    """A position to take under watch."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_POSITION_EXAMPLE]})
+
+    exchange_segment: ExchangeSegment
+    security_id: Name
+    """The exchange's number of the instrument, as text."""
+    product_type: ProductType
+    side: PositionSide
+    quantity: Whole
+    """Whole units (not lots), above zero."""
+    entry_price: Price
+    trading_symbol: Name | None = None
+    lot_size: Whole | None = None
+    """Needed only where the instrument master does not hold the instrument; so are the next two."""
+    tick_size: Price | None = None
+    freeze_quantity: Whole | None = None
+    entry_order_id: Name | None = None
+    """The broker's id of an entry order; the position waits for its fills."""
+    rules: RulesIn = None
+
+    def as_asked(self) -> PositionRequest:
+        """Return what the desk takes; raises InvalidRules."""
+        return PositionRequest(
+            exchange_segment=self.exchange_segment,
+            security_id=self.security_id,
+            product_type=self.product_type,
+            side=self.side,
+            quantity=self.quantity,
+            entry_price=self.entry_price,
+            rules=parse_rules(self.rules),
+            trading_symbol=self.trading_symbol,
+            lot_size=self.lot_size,
+            tick_size=self.tick_size,
+            freeze_quantity=self.freeze_quantity,
+            entry_order_id=self.entry_order_id,
+        )
+
+
+class EntryIn(Incoming):
+    """An entry order to place together with its tracker."""
+
+    exchange_segment: ExchangeSegment
+    security_id: Name
+    product_type: ProductType
+    side: PositionSide
+    quantity: Whole
+    order_type: OrderType
+    """LIMIT or MARKET."""
+    limit_price: Price | None = None
+    """Needed for LIMIT and only for LIMIT."""
+    rules: RulesIn = None
+
+    def as_asked(self) -> EntryRequest:
+        """Return what the desk takes; raises InvalidRules."""
+        return EntryRequest(
+            exchange_segment=self.exchange_segment,
+            security_id=self.security_id,
+            product_type=self.product_type,
+            side=self.side,
+            quantity=self.quantity,
+            order_type=self.order_type,
+            limit_price=self.limit_price,
+            rules=parse_rules(self.rules),
+        )
+
+
+class RulesPatch(Incoming):
+    """New rules of a position; they replace all of the old ones."""
+
+    rules: RulesIn = Field(...)
+
+
+class ExitIn(Incoming):
+    """The wish to close one position."""
+
+    reason: Reason | None = None
+    """Why, in your words; it must be given and not blank."""
+    wait: Wait = Wait.ACCEPTED
+    """Answer once the exit is durably claimed, accepted by the broker, or filled and confirmed."""
+    wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = EXIT_WAIT_SECONDS_MAX
+    """How long to wait at the most; the exit goes on by itself."""
+
+
+class ExitAllIn(Incoming):
+    """The wish to close every position."""
+
+    reason: Reason | None = None
+    """Why, in your words; it must be given and not blank."""
+
+
+class KillSwitchIn(Incoming):
+    """The kill switch to set."""
+
+    active: Annotated[bool, Field(strict=True)]
+    level: Name = "new"
+    """`new` lets only exits through, `all` lets nothing through."""
+    reason: Reason
+
+
+class TrackersQuery(Incoming):
+    """Which trackers to list."""
+
+    status: list[PositionStatus] = Field(default_factory=list)
+    """May be repeated; none means all."""
+
+
+class JournalQuery(Incoming):
+    """Which part of the journal to read."""
+
+    after: Annotated[int, Field(ge=0, le=2**53)] = 0
+    """Entries with a higher sequence number."""
+    limit: Annotated[int, Field(ge=1, le=JOURNAL_PAGE)] = JOURNAL_PAGE
+    """Entries on one page; `next` of the answer is the `after` of the next page."""
+
+
+class EventsQuery(Incoming):
+    """Where the stream begins."""
+
+    after: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    """Entries with a higher sequence number; without it and Last-Event-ID only new ones."""

@@ -1,0 +1,110 @@
+"""Serve the API inside the engine's own event loop.
+
+The engine owns signals and the end of the process; this server takes neither.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from squareoff.domain.errors import ConfigError
+from squareoff.web.context import ApiContext
+
+CONNECTIONS_MAX = 100
+"""A person, a dashboard and a few scripts; more is a leak or an attack, and gets 503."""
+
+KEEP_ALIVE_SECONDS = 15
+GOODBYE_SECONDS = 2
+"""How long calls under way may still take when the server ends."""
+
+
+class ApiServer:
+    """One listening socket with the API behind it.
+
+    Raises:
+        ConfigError: at construction, where the address cannot be listened on.
+    """
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        self._socket = _listening_socket(host, port)
+        self._host = host
+        context = app.state.context
+        assert isinstance(context, ApiContext), "create_app put it there"
+        self._is_closing = context.is_closing
+        self._server = _QuietServer(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=CONNECTIONS_MAX,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=GOODBYE_SECONDS,
+            )
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is really listened on, also where 0 was asked for."""
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """The address to call: `http://127.0.0.1:8700`."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    async def run(self) -> None:
+        """Serve until cancelled or `stop`ped; calls under way end first, open streams are cut."""
+        port_holder = self._socket
+        try:
+            await self._server.serve(sockets=[port_holder])
+        except asyncio.CancelledError:
+            self._is_closing.set()
+            if self._server.started:
+                await self._server.shutdown(sockets=[port_holder])
+            raise
+        finally:
+            port_holder.close()
+
+    def stop(self) -> None:
+        """Ask `run` to come to its end."""
+        self._is_closing.set()
+        self._server.should_exit = True
+
+
+class _QuietServer(uvicorn.Server):
+    """A uvicorn server that leaves signal handlers alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise ConfigError(
+            f"api.host, api.port: cannot listen on {host}:{port}: {error.strerror or error}"
+        ) from error
+
+
+async def serve_api(app: FastAPI, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve until cancelled; `on_ready` is told the address once the socket listens.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+    """
+    server = ApiServer(app, host, port)
+    on_ready(server.url)
+    await server.run()

@@ -1,0 +1,166 @@
+"""Routes of single positions: take under watch, enter, look, set rules, exit."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.results import ExitCode, ExitResult
+from squareoff.domain.rule_parsing import parse_rules
+from squareoff.services.desk import Desk, UnknownTracker
+from squareoff.services.views import TrackerView
+from squareoff.web.answers import EntryOut, ExitResultOut, ItemList, TrackerOut
+from squareoff.web.context import ApiContext, TheContext, TheDesk
+from squareoff.web.errors import ApiError
+from squareoff.web.facts_as_json import entry_out
+from squareoff.web.requests import (
+    EntryIn,
+    ExitIn,
+    JournalQuery,
+    PositionIn,
+    RulesPatch,
+    TrackersQuery,
+)
+
+router = APIRouter(prefix="/api/v1")
+Id = Annotated[str, Path(max_length=64)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description="Repeating a call with the same key and body gets the first answer."),
+]
+
+_STATUS_OF_RESULT = {
+    ExitCode.BEING_SETTLED: 202,
+    ExitCode.BLOCKED: 202,
+    ExitCode.NEEDS_HUMAN: 202,
+    ExitCode.INVALID_TRACKER: 404,
+    ExitCode.INVALID_REASON: 422,
+    ExitCode.NOT_ACTIVE: 409,
+    ExitCode.HALTED: 409,
+    ExitCode.INVALID_ROUTER: 503,
+    ExitCode.STORE_UNAVAILABLE: 503,
+}
+"""202: latched, and going on by itself or in a person's hands. 4xx and 5xx: nothing was done."""
+
+_FIELD_OF_RESULT = {ExitCode.INVALID_TRACKER: "tracker_id", ExitCode.INVALID_REASON: "reason"}
+
+
+@router.post("/trackers", status_code=201, response_model=TrackerOut)
+async def track(
+    body: PositionIn, request: Request, context: TheContext, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Take a position under watch. With `entry_order_id` it waits for that order's fills."""
+    asked = body.as_asked()
+
+    async def act(tracker_id: TrackerId | None) -> TrackerView:
+        return await context.desk.track(asked, tracker_id)
+
+    return await _create_once(context, request, idempotency_key, act)
+
+
+@router.post("/entries", status_code=201, response_model=TrackerOut)
+async def enter(
+    body: EntryIn, request: Request, context: TheContext, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Place an entry order together with its tracker."""
+    asked = body.as_asked()
+
+    async def act(tracker_id: TrackerId | None) -> TrackerView:
+        return await context.desk.enter(asked, tracker_id)
+
+    return await _create_once(context, request, idempotency_key, act)
+
+
+async def _create_once(
+    context: ApiContext,
+    request: Request,
+    key: str | None,
+    act: Callable[[TrackerId | None], Awaitable[TrackerView]],
+) -> Response:
+    async def answer(fixed: str | None) -> tuple[int, str]:
+        tracker_id = None if fixed is None else TrackerId(f"trk-{fixed}")
+        view = _known(context.desk, tracker_id) or await act(tracker_id)
+        return 201, TrackerOut.model_validate(view).model_dump_json()
+
+    call = f"{request.method} {request.url.path}"
+    return await context.idempotency.answer_once(key, call, await request.json(), answer)
+
+
+def _known(desk: Desk, tracker_id: TrackerId | None) -> TrackerView | None:
+    """Return what an earlier call with this key made before its answer could be stored."""
+    if tracker_id is None:
+        return None
+    try:
+        return desk.tracker(tracker_id)
+    except UnknownTracker:
+        return None
+
+
+@router.get("/trackers")
+async def list_trackers(
+    desk: TheDesk, query: Annotated[TrackersQuery, Query()]
+) -> ItemList[TrackerOut]:
+    """List positions, oldest first."""
+    views = desk.trackers(query.status or None)
+    return ItemList(items=[TrackerOut.model_validate(view) for view in views])
+
+
+@router.get("/trackers/{tracker_id}")
+async def get_tracker(tracker_id: Id, desk: TheDesk) -> TrackerOut:
+    """Show one position."""
+    return TrackerOut.model_validate(desk.tracker(TrackerId(tracker_id)))
+
+
+@router.patch("/trackers/{tracker_id}")
+async def set_rules(tracker_id: Id, body: RulesPatch, desk: TheDesk) -> TrackerOut:
+    """Replace the rules of a position."""
+    view = await desk.set_rules(TrackerId(tracker_id), parse_rules(body.rules))
+    return TrackerOut.model_validate(view)
+
+
+@router.post(
+    "/trackers/{tracker_id}/exit",
+    response_model=ExitResultOut,
+    responses={202: {"model": ExitResultOut, "description": "Latched, not yet done"}},
+)
+async def exit_tracker(tracker_id: Id, body: ExitIn, desk: TheDesk) -> Response:
+    """Close one position; repeating the call closes it no second time."""
+    reason = body.reason or ""
+    result = await desk.exit(TrackerId(tracker_id), reason, body.wait, body.wait_seconds)
+    return exit_answer(result)
+
+
+@router.get("/trackers/{tracker_id}/journal")
+async def tracker_journal(
+    tracker_id: Id, desk: TheDesk, query: Annotated[JournalQuery, Query()]
+) -> ItemList[EntryOut]:
+    """Read the journal of one position, oldest first."""
+    entries = await desk.journal(
+        after_seq=query.after, tracker_id=TrackerId(tracker_id), limit=query.limit
+    )
+    is_full = len(entries) == query.limit
+    items = [entry_out(entry) for entry in entries]
+    return ItemList(items=items, next=entries[-1].seq if is_full else None)
+
+
+def exit_answer(result: ExitResult) -> Response:
+    """Return an exit's result, as an error in the one shape where nothing was done.
+
+    Raises:
+        ApiError: the exit was refused; `details` holds the whole result.
+    """
+    status = _STATUS_OF_RESULT.get(result.code, 200)
+    shown = exit_result_json(result)
+    if status < 400:
+        return JSONResponse(shown, status_code=status)
+    details: dict[str, Any] = {"result": shown}
+    if result.code in _FIELD_OF_RESULT:
+        details["field"] = _FIELD_OF_RESULT[result.code]
+    raise ApiError(status, result.code.value, result.error or result.code.value, details)
+
+
+def exit_result_json(result: ExitResult) -> dict[str, Any]:
+    """Return an exit's result as JSON values."""
+    return ExitResultOut.model_validate(result).model_dump(mode="json")

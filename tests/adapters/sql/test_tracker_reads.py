@@ -1,0 +1,62 @@
+"""Loading takes the same few statements however much there is to load."""
+
+import pytest
+from sqlalchemy import Connection, event
+
+from async_body import run_async
+from sql_samples.histories import ACCOUNT, legal_history
+from squareoff.adapters.sql.store import SqlStore
+from squareoff.adapters.sql.tracker_reads import load_tracker, load_trackers
+from squareoff.domain.ids import TrackerId
+
+STATEMENTS = 5
+"""Trackers, intents, orders, sends, broker orders."""
+
+
+def _statements(connection: Connection, load) -> int:
+    count = 0
+
+    def note(*_arguments: object) -> None:
+        nonlocal count
+        count += 1
+
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        load(connection)
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
+    return count
+
+
+@pytest.mark.parametrize("trackers", [1, 20])
+def test_loading_takes_as_many_statements_for_one_as_for_many(opened, trackers: int) -> None:
+    """All trackers come in five statements, as one tracker does."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            for seed in range(trackers):
+                for at_ns, change in legal_history(seed, f"trk-{seed}", 20):
+                    await store.commit(change, at_ns)
+
+            def load_all(connection: Connection) -> None:
+                assert len(load_trackers(connection, ACCOUNT, None)) == trackers
+
+            def load_one(connection: Connection) -> None:
+                assert load_tracker(connection, ACCOUNT, TrackerId("trk-0")) is not None
+
+            for load in (load_all, load_one):
+                taken = await database.runner.read(lambda c, load=load: _statements(c, load))
+                assert taken == STATEMENTS
+
+    run_async(body())
+
+
+def test_an_unknown_tracker_is_none(opened) -> None:
+    """An id that nobody opened loads as None."""
+
+    async def body() -> None:
+        async with opened() as database:
+            assert await SqlStore(database.runner, ACCOUNT).load(TrackerId("trk-no")) is None
+
+    run_async(body())

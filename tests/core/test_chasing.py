@@ -1,0 +1,264 @@
+"""Tests of core.chasing: resting exits move toward the market, boundedly and only forward."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from exit_story.story import Story, with_policy
+from exit_story.values import INSTRUMENT, held, net, trade
+from squareoff.core.commands import (
+    ReadPositions,
+    RequestReprice,
+    TransmitCancel,
+    TransmitModify,
+)
+from squareoff.core.inputs import ExitHindered, PriceView, RepriceReady, SendRefused
+from squareoff.core.policy import MODIFICATIONS_MAX
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
+from squareoff.domain.states import BlockReason, IntentStatus, OrderState
+
+D = Decimal
+FUTURE = replace(INSTRUMENT, instrument_type="FUTIDX")
+
+
+def price(rupees: str) -> PriceView:
+    """Return a usable price without depth."""
+    return PriceView(D(rupees), None, None, "memory", 0.0)
+
+
+def resting(side: PositionSide = PositionSide.LONG) -> Story:
+    """Return a story whose one order rests at the exchange, sold from 1000.00 at 995.00."""
+    story = Story(held(instrument=FUTURE, side=side, entry_price=D(1000)))
+    story.claim(net(side.sign * 100))
+    story.permit(price=price("1000"))
+    story.accept()
+    story.see(BrokerOrderStatus.PENDING)
+    return story
+
+
+def chase(story: Story, rupees: str) -> TransmitModify | None:
+    """Wait for the chase interval, give a price, and return the modify."""
+    story.wait(2.0)
+    if not story.wants(RequestReprice):
+        return None
+    story.reprice(price(rupees))
+    modifies = [c for c in story.commands if isinstance(c, TransmitModify)]
+    return modifies[0] if modifies else None
+
+
+def test_an_exit_rests_for_the_chase_interval_first() -> None:
+    """A new price is asked for only after the interval, and then paced by it."""
+    story = resting()
+    assert story.last is not None
+    assert story.last.wake_at_ns == story.monotonic_ns + 2_000_000_000
+    story.wait(1.9)
+    assert not story.wants(RequestReprice)
+
+    story.wait(0.1)
+    assert story.wants(RequestReprice)
+    story.reprice(None)
+    assert not story.wants(RequestReprice)
+
+
+def test_a_chase_names_the_whole_target() -> None:
+    """A modify states type, total quantity and price of the order as it shall be."""
+    story = resting()
+    modify = chase(story, "990")
+
+    assert modify is not None
+    target = modify.modification
+    assert (target.order_type, target.order_quantity) == (OrderType.LIMIT, 100)
+    assert target.limit_price == D("980.10")
+    assert target.broker_order_id == "B1"
+    assert story.order().modifications == 1
+
+
+@pytest.mark.parametrize("side", PositionSide)
+def test_every_modify_is_more_aggressive(side: PositionSide) -> None:
+    """Whatever the market does, a chase never moves away from it."""
+    story = resting(side)
+    prices = ["990", "1010", "1000", "985", "1020", "1000", "960", "1045"]
+    limits = [story.order().limit_price or D(0)]
+    for rupees in prices * 3:
+        chase(story, rupees)
+        limits.append(story.order().limit_price or D(0))
+
+    ordered = sorted(limits, reverse=side is PositionSide.LONG)
+    assert limits == ordered
+    assert len(set(limits)) > 3
+
+
+def test_the_distance_widens_up_to_the_slippage() -> None:
+    """At a standing market each step goes half a percent further, to five percent at most."""
+    story = resting()
+    limits = []
+    for _ in range(12):
+        chase(story, "1000")
+        limits.append(str(story.order().limit_price))
+
+    assert limits[:3] == ["990.00", "985.00", "980.00"]
+    assert limits[-3:] == ["950.00", "950.00", "950.00"]
+    assert story.order().modifications == 9
+
+
+def falling_to_the_last_modification() -> tuple[Story, int]:
+    """Chase a falling market until the modifications are used up; return the next price."""
+    story, rupees = resting(), 995
+    while story.order().modifications < MODIFICATIONS_MAX:
+        chase(story, str(rupees))
+        rupees -= 10
+        assert rupees > 0
+    return story, rupees
+
+
+def test_an_order_out_of_modifications_is_replaced() -> None:
+    """After 25 modifications the order is cancelled and its rest is sized and sent anew."""
+    story, rupees = falling_to_the_last_modification()
+    assert story.order().modifications == MODIFICATIONS_MAX == 25
+
+    assert chase(story, str(rupees)) is None
+    assert story.wants(TransmitCancel)
+    story.see(BrokerOrderStatus.CANCELLED)
+    story.wake()
+    assert story.wants(ReadPositions)
+    story.feed(net(100))
+    story.permit(price=price(str(rupees)))
+    assert story.states == [OrderState.CANCELLED, OrderState.SENT]
+    assert story.order().modifications == 0
+
+
+def test_an_order_at_the_end_of_its_road_is_left_alone() -> None:
+    """With modifications used up and no better price to offer it keeps its place."""
+    story, _ = falling_to_the_last_modification()
+    for _ in range(5):
+        assert chase(story, "1100") is None
+        assert not story.wants(TransmitCancel)
+
+
+def test_the_last_step_may_be_market() -> None:
+    """Configured so, the twenty-fifth modification is MARKET."""
+    story = with_policy(resting(), market_on_last_step=True)
+    types, rupees = [], 995
+    while story.order().modifications < MODIFICATIONS_MAX:
+        modify = chase(story, str(rupees))
+        assert modify is not None
+        types.append(modify.modification.order_type)
+        rupees -= 10
+
+    assert types == [OrderType.LIMIT] * 24 + [OrderType.MARKET]
+
+
+def test_a_lost_modify_is_made_again() -> None:
+    """A record that still shows the old price proves that the modify did not arrive."""
+    story = resting()
+    for _ in range(12):
+        chase(story, "1000")
+    assert story.order().limit_price == D("950.00")
+    assert chase(story, "1000") is None
+
+    story.see(BrokerOrderStatus.PENDING, limit_price="955.00")
+    modify = chase(story, "1000")
+    assert modify is not None
+    assert modify.modification.limit_price == D("950.00")
+
+    story.see(BrokerOrderStatus.PENDING, limit_price="950.00")
+    assert chase(story, "1000") is None
+
+
+def test_only_the_order_that_lives_is_modified() -> None:
+    """A new price for an order at the broker that ended meanwhile is not sent."""
+    story = resting()
+    story.wait(2.0)
+    order_id = story.order().client_order_id
+    story.feed(RepriceReady(order_id, BrokerOrderId("B0"), price("990")))
+
+    assert not story.wants(TransmitModify)
+
+
+def test_an_ended_order_is_not_modified() -> None:
+    """A price that comes after the fill does nothing."""
+    story = resting()
+    story.wait(2.0)
+    order_id = story.order().client_order_id
+    story.see(BrokerOrderStatus.TRADED, 100)
+    story.feed(RepriceReady(order_id, BrokerOrderId("B1"), price("990")))
+
+    assert not story.wants(TransmitModify)
+
+
+def test_an_order_that_must_end_is_not_moved_toward_the_market() -> None:
+    """While an excess order is being cancelled no chase may fill it."""
+    story = resting()
+    story.wait(2.0)
+    order_id = story.order().client_order_id
+    # A second order of ours turns up under the same id.
+    story.see(BrokerOrderStatus.PENDING, broker_order_id="B0")
+    assert story.wants(TransmitCancel)
+    story.see(BrokerOrderStatus.CANCELLED, broker_order_id="B0")
+    story.see(BrokerOrderStatus.PART_TRADED, 40)
+    story.feed(RepriceReady(order_id, BrokerOrderId("B0"), price("990")))
+
+    assert not story.wants(TransmitModify)
+
+
+def test_nothing_is_chased_for_a_person_in_charge() -> None:
+    """Once a person must decide, resting orders keep their price."""
+    story = with_policy(Story(held(quantity=3600)), attempts_max=1)
+    story.claim()
+    story.permit(0)
+    story.permit(1)
+    story.accept("B1", 0)
+    story.answer(SendRefused("DH-910", "no"), 1)
+    assert story.tracker.intent is not None
+    assert story.tracker.intent.status is IntentStatus.NEEDS_HUMAN
+
+    story.wait(60.0)
+    assert not story.wants(RequestReprice)
+
+
+@pytest.mark.parametrize(
+    ("reason", "chased"),
+    [
+        (BlockReason.REJECTED_PERMANENT, True),
+        (BlockReason.RESERVED, True),
+        (BlockReason.POSITIONS_UNREADABLE, True),
+        (BlockReason.MARKET_CLOSED, False),
+        (BlockReason.KILL_SWITCH, False),
+        (BlockReason.TOKEN_DEAD, False),
+        (BlockReason.BROKER_UNREACHABLE, False),
+    ],
+)
+def test_a_block_of_one_slice_does_not_stop_the_chase_of_another(
+    reason: BlockReason, chased: bool
+) -> None:
+    """What already rests is chased on, unless the reason is that nothing can go out."""
+    story = resting()
+    story.feed(ExitHindered(reason, "so it is", 30.0))
+    story.wait(5.0)
+
+    assert story.wants(RequestReprice) is chased
+    if chased:
+        story.reprice(price("990"))
+        assert story.wants(TransmitModify)
+
+
+def test_an_order_loaded_after_a_restart_rests_an_interval_first() -> None:
+    """The chase clock of a working order starts anew with the process."""
+    story = resting()
+    story.restart()
+    assert not story.wants(RequestReprice)
+
+    story.wait(2.0)
+    assert story.wants(RequestReprice)
+
+
+def test_a_chased_order_is_confirmed_like_any_other() -> None:
+    """Modifies change nothing about how fills count."""
+    story = resting()
+    chase(story, "990")
+    story.see(BrokerOrderStatus.TRADED, 100)
+    story.books(trade(100, "989.05"))
+
+    assert str(story.tracker.exit_price) == "989.05000000"

@@ -1,0 +1,250 @@
+"""Tests of core.sending: from plan to answer, and what each answer proves."""
+
+from decimal import Decimal
+
+import pytest
+
+from exit_story.story import Story, with_policy
+from exit_story.values import PRICE, asked, held, net
+from squareoff.core.commands import ReadPositions, RequestPermit, TransmitOrder
+from squareoff.core.facts import OrderSent
+from squareoff.core.inputs import (
+    ExitHindered,
+    PermitGranted,
+    SendAccepted,
+    SendAnswered,
+    SendNotMade,
+    SendRefused,
+    Woke,
+)
+from squareoff.core.policy import PLAN_AGE_SECONDS_MAX
+from squareoff.core.tracker import SendOutcome
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide, Side
+from squareoff.domain.rules import RuleName, Urgency
+from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
+
+
+def test_a_permit_sends_once_with_its_fact() -> None:
+    """The granted order leaves as a protected limit, in one decision with its OrderSent."""
+    story = Story().claim()
+    decision = story.permit()
+    (sent,) = [fact for fact in decision.facts if isinstance(fact, OrderSent)]
+    (command,) = [c for c in decision.commands if isinstance(c, TransmitOrder)]
+
+    assert (sent.send_number, sent.price_source) == (1, "memory")
+    assert command.request.order_type is OrderType.LIMIT
+    assert command.request.limit_price == sent.limit_price == Decimal("144.35")
+    assert (command.request.side, command.request.order_quantity) == (Side.SELL, 100)
+    assert command.request.key == story.tracker.key
+
+
+def test_a_second_permit_for_the_same_order_does_nothing() -> None:
+    """A permit that comes twice, or late, never sends again."""
+    story = Story().claim()
+    story.permit()
+    story.permit()
+    assert len(story.sent) == 1
+
+    story.accept()
+    story.permit()
+    story.fill_and_confirm()
+    story.permit()
+    assert len(story.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "urgency"),
+    [(RuleName.STOP_LOSS, Urgency.STOP), (RuleName.SQUARE_OFF, Urgency.TIME)],
+)
+def test_a_permit_is_asked_for_with_urgency_and_risk(rule: RuleName, urgency: Urgency) -> None:
+    """The queue learns how urgent the exit is and how much is at stake."""
+    story = Story()
+    story.feed(asked(rule=rule))
+    story.feed(net(100))
+    (request,) = [c for c in story.commands if isinstance(c, RequestPermit)]
+
+    assert (request.urgency, request.risk) == (urgency, Decimal(15_000))
+
+
+def test_without_any_price_an_exit_goes_as_market() -> None:
+    """An exit that is not sent is the greater harm: the broker protects a MARKET order itself."""
+    story = Story().claim()
+    story.permit(price=None)
+
+    assert story.sent[0].request.order_type is OrderType.MARKET
+    assert story.sent[0].request.limit_price is None
+
+
+def test_an_exit_configured_as_market_goes_as_market() -> None:
+    """`exit.order_type = market` sends MARKET though a price is known."""
+    story = with_policy(Story(), order_type=OrderType.MARKET).claim()
+    story.permit()
+
+    assert story.sent[0].request.order_type is OrderType.MARKET
+
+
+def test_an_entry_goes_at_its_owners_price_and_last() -> None:
+    """An entry is sent with its own limit under the lowest urgency."""
+    story = Story(held(entry_order_type=OrderType.LIMIT))
+    story.feed(Woke())
+    (request,) = [c for c in story.commands if isinstance(c, RequestPermit)]
+    story.feed(PermitGranted(request.client_order_id, PRICE))
+
+    assert request.urgency is Urgency.ENTRY
+    assert story.sent[0].request.limit_price == Decimal("150.00")
+    assert story.sent[0].request.side is Side.BUY
+
+
+def test_an_entry_that_is_refused_cancels_its_position() -> None:
+    """An entry without a fill ends as CANCELLED, with the refusal as reason; never as an exit."""
+    story = Story(held(entry_order_type=OrderType.MARKET, side=PositionSide.SHORT))
+    story.feed(Woke())
+    entry = story.tracker.entry_orders[0].client_order_id
+    story.feed(PermitGranted(entry, None))
+    story.feed(SendAnswered(entry, 1, SendRefused("DH-906", "insufficient funds")))
+
+    assert story.tracker.status is PositionStatus.CANCELLED
+    assert "insufficient funds" in (story.tracker.exit_reason or "")
+
+
+def test_a_plan_that_waited_too_long_is_sized_again() -> None:
+    """While the queue stood still a person may have closed: positions are read again first."""
+    story = Story().claim()
+    story.later(PLAN_AGE_SECONDS_MAX + 1)
+    story.permit()
+    assert not story.sent
+    assert story.wants(ReadPositions)
+
+    story.feed(net(100))
+    story.permit()
+    assert [c.send_number for c in story.sent] == [1]
+    assert len(story.orders) == 1
+
+
+def test_a_permit_while_blocked_sends_nothing() -> None:
+    """A hindrance that came while waiting for the permit holds the order back."""
+    story = Story().claim()
+    story.feed(ExitHindered(BlockReason.KILL_SWITCH, "kill switch at level all", 5.0))
+    story.permit()
+
+    assert not story.sent
+    assert story.tracker.intent is not None
+    assert story.tracker.intent.status is IntentStatus.BLOCKED
+    story.wake()
+    assert story.wants(ReadPositions)
+
+
+def test_not_made_blocks_and_goes_again_under_the_same_id() -> None:
+    """Proved unsent: blocked with alarm, sized again, same id, next send number."""
+    story = Story().claim()
+    story.permit()
+    story.answer(SendNotMade(BlockReason.BROKER_UNREACHABLE, "connection refused"))
+    assert story.states == [OrderState.ABSENT]
+    assert story.alarm_codes() == ["exit_blocked_broker_unreachable"]
+
+    story.wake()
+    story.feed(net(100))
+    story.permit()
+    assert [c.send_number for c in story.sent] == [1, 2]
+    assert len({c.request.client_order_id for c in story.sent}) == 1
+
+
+def test_an_unreachable_broker_is_tried_often_and_told_once() -> None:
+    """The pause grows to five seconds at most; a person is told once, not at every try."""
+    story = Story().claim()
+    pauses = []
+    for _ in range(12):
+        story.permit()
+        story.answer(SendNotMade(BlockReason.BROKER_UNREACHABLE, "connection refused"))
+        before = story.monotonic_ns
+        story.wake()
+        pauses.append((story.monotonic_ns - before) / 1e9)
+        story.feed(net(100))
+
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 5.0
+    assert story.alarm_codes() == ["exit_blocked_broker_unreachable"]
+
+
+def test_a_late_answer_after_the_stream_changes_nothing() -> None:
+    """The HTTP answer that comes after the update finds the order further on."""
+    story = Story().claim()
+    story.permit()
+    story.see(BrokerOrderStatus.PART_TRADED, 40)
+    assert story.states == [OrderState.PART_FILLED]
+    story.accept()
+
+    assert story.states == [OrderState.PART_FILLED]
+    assert len(story.order().broker_orders) == 1
+    assert story.order().sends[0].outcome is SendOutcome.ACCEPTED
+
+
+def test_a_rejection_before_the_answer_still_counts_as_a_failure() -> None:
+    """A REJECTED that outruns its HTTP answer ends the attempt with a pause, no hot loop."""
+    story = Story().claim()
+    for attempt in range(1, 4):
+        story.permit()
+        broker_id = f"B{attempt}"
+        story.see(BrokerOrderStatus.REJECTED, broker_order_id=broker_id, reason="RMS says no")
+        assert story.states[-1] is OrderState.SENT
+        story.accept(broker_id)
+        assert story.states[-1] is OrderState.REJECTED
+        assert not story.wants(ReadPositions), "sized again without a pause"
+        assert story.tracker.intent is not None
+        assert story.tracker.intent.failures == attempt
+        story.wake()
+        story.feed(net(100))
+
+
+def test_an_answer_counts_for_its_own_send_only() -> None:
+    """An answer to an unknown order or send number, or a second answer, changes nothing."""
+    story = Story().claim()
+    story.permit()
+    order_id = story.order().client_order_id
+    story.accept()
+    count = len(story.facts)
+    for number in (0, 1, 2):
+        story.feed(SendAnswered(order_id, number, SendRefused("DH-905", "no")))
+
+    assert len(story.facts) == count
+    assert story.states == [OrderState.ACCEPTED]
+
+
+def test_an_accepted_answer_after_the_settlement_is_not_thrown_away() -> None:
+    """An order that was declared absent and is then named by its own answer is ours and live."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.prove_absent()
+    story.feed(net(100))
+    assert story.states == [OrderState.PLANNED]
+    story.answer(SendAccepted(BrokerOrderId("B1")), send=1)
+
+    assert story.states == [OrderState.ACCEPTED]
+    story.permit()
+    assert len(story.sent) == 1
+
+
+def test_a_refusal_after_the_settlement_changes_nothing() -> None:
+    """A late refusal of a send that was declared absent tells nothing new."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.prove_absent()
+    count = len(story.facts)
+    story.answer(SendRefused("DH-906", "no"), send=1)
+
+    assert len(story.facts) == count
+
+
+def test_a_refusal_ends_the_order_and_a_new_attempt_follows() -> None:
+    """Refused for what may pass: after a pause the rest goes under a new attempt and id."""
+    story = Story().claim()
+    story.permit()
+    story.answer(SendRefused("DH-910", "transaction failed"))
+    assert story.states == [OrderState.REFUSED]
+
+    story.wake()
+    story.feed(net(100))
+    assert [order.attempt for order in story.orders] == [1, 2]

@@ -1,0 +1,98 @@
+"""What the admin can do to the broker."""
+
+from typing import Any
+
+import pytest
+
+from squareoff.domain.errors import ConfigError
+
+FUTURE = {"exchange_segment": "NSE_FNO", "security_id": "49543"}
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "status", "filled"),
+    [
+        ("fill", {"quantity": 75, "price": "25998.5"}, "PART_TRADED", 75),
+        ("fill", {}, "TRADED", 150),
+        ("cancel", {}, "CANCELLED", 0),
+        ("reject", {"text": "by hand"}, "REJECTED", 0),
+        ("expire", {}, "EXPIRED", 0),
+    ],
+    ids=str,
+)
+def test_orders_can_be_driven_by_hand(
+    bench: Any, action: str, body: dict[str, Any], status: str, filled: int
+) -> None:
+    """A live order fills, ends or is rejected as told, and the books follow."""
+    order_id = bench.place(quantity=150)
+    bench.run()
+
+    state = bench.admin.act_on_order(order_id, action, body, bench.now)
+
+    assert (state["status"], state["filled_quantity"]) == (status, filled)
+    assert sum(t["tradedQuantity"] for t in bench.call("GET", "/trades")[1]) == filled
+
+
+def test_unknown_actions_and_orders_are_refused(bench: Any) -> None:
+    """Only known actions on known orders are done."""
+    order_id = bench.place()
+
+    for name, action in ((order_id, "explode"), ("1", "fill")):
+        with pytest.raises(ConfigError):
+            bench.admin.act_on_order(name, action, {}, bench.now)
+
+
+def test_app_trades_need_a_price(bench: Any) -> None:
+    """A trade in the app takes the given price, or the last one, or is refused."""
+    with pytest.raises(ConfigError):
+        bench.admin.trade_in_app(FUTURE | {"net_quantity": 75}, bench.now)
+    bench.tick("26000.0")
+
+    row = bench.admin.trade_in_app(FUTURE | {"net_quantity": -75}, bench.now)
+
+    assert (row["netQty"], row["sellAvg"]) == (-75, 26000.0)
+
+
+def test_carried_positions_have_no_order(bench: Any) -> None:
+    """A position of an earlier day stands in the carried columns, without order or trade."""
+    row = bench.admin.trade_in_app(
+        FUTURE | {"net_quantity": 75, "price": "25000", "product_type": "MARGIN", "carried": True},
+        bench.now,
+    )
+
+    assert (row["carryForwardBuyQty"], row["dayBuyQty"], row["productType"]) == (75, 0, "MARGIN")
+    assert bench.call("GET", "/orders") == (200, [])
+    assert bench.call("GET", "/trades") == (200, [])
+
+
+def test_instruments_are_added_changed_and_halted(bench: Any) -> None:
+    """New instruments can be traded at once, terms change, and a halt refuses orders."""
+    terms = {
+        "exchangeSegment": "NSE_FNO", "securityId": "55", "lotSize": 30, "tickSize": "0.05",
+        "freezeQuantity": 900, "instrumentType": "OPTIDX", "tradingSymbol": "BANK-CE",
+    }  # fmt: skip
+    described = bench.admin.add_instrument(terms)
+    assert (described["lot_size"], described["freeze_quantity"]) == (30, 900)
+    assert bench.place(securityId="55", quantity=30, price=100.0)
+
+    bench.admin.add_instrument({"exchangeSegment": "NSE_FNO", "securityId": "55", "halted": True})
+    order_id = bench.place(securityId="55", quantity=30, price=100.0)
+    bench.run()
+
+    assert bench.row(order_id)["orderStatus"] == "REJECTED"
+
+
+def test_state_tells_everything(bench: Any) -> None:
+    """The state holds orders, trades, positions, the log, sockets, faults and knobs."""
+    bench.tick("25999.0")
+    bench.listen()
+    bench.subscribe(21, ("NSE_FNO", "49543"))
+    bench.place()
+    bench.run()
+
+    state = bench.admin.state(bench.now)
+
+    assert [len(state[name]) for name in ("orders", "trades", "positions", "received")] == [1] * 4
+    assert len(state["updates_pushed"]) == 3
+    assert state["sockets"]["feed_subscriptions"][0]["subscriptions"] == ["NSE_FNO:49543@21"]
+    assert state["conduct"]["alert_keys"] == "camel"

@@ -1,0 +1,6 @@
+"""A whole engine behind its real API on a loopback port, for tests of the API and command line."""
+
+from api_rig.engine import INSTRUMENT
+from api_rig.rig import TOKEN, Answer, ApiRig, position_body
+
+__all__ = ["INSTRUMENT", "TOKEN", "Answer", "ApiRig", "position_body"]

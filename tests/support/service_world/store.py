@@ -1,0 +1,72 @@
+"""The real SQL store with failures on request."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from squareoff.adapters.sql.database import open_inline_database
+from squareoff.adapters.sql.schema import prepare
+from squareoff.adapters.sql.store import SqlStore
+from squareoff.core.change import Change
+from squareoff.core.facts import AccountFact, JournalEntry
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.errors import CommitOutcomeUnknown
+from squareoff.domain.ids import AccountId, TrackerId
+
+
+class LostAfterCommit(CommitOutcomeUnknown):
+    """Scripted: the commit took place, its answer was lost."""
+
+
+class FaultyStore:
+    """Delegates to a store; `failures` holds what the next commits raise.
+
+    An exception is raised before anything is written; `LostAfterCommit` after it was. `load_errors`
+    does the same for reads. `gate` delays every commit, after it was written.
+    """
+
+    def __init__(self, inner: SqlStore) -> None:
+        self._inner = inner
+        self.failures: deque[Exception] = deque()
+        self.load_errors: deque[Exception] = deque()
+        self.down: Exception | None = None
+        self.gate: asyncio.Event | None = None
+        self.commits: list[Change] = []
+
+    async def commit(self, change: Change, at_ns: int) -> tuple[JournalEntry, ...]:
+        """Commit, or fail as told."""
+        if self.down is not None:
+            raise self.down
+        failure = self.failures.popleft() if self.failures else None
+        if failure is not None and not isinstance(failure, LostAfterCommit):
+            raise failure
+        entries = await self._inner.commit(change, at_ns)
+        self.commits.append(change)
+        if self.gate is not None:
+            await self.gate.wait()
+        if failure is not None:
+            raise failure
+        return entries
+
+    async def record(self, facts: Sequence[AccountFact], at_ns: int) -> tuple[JournalEntry, ...]:
+        """Record, or fail while down."""
+        if self.down is not None:
+            raise self.down
+        return await self._inner.record(facts, at_ns)
+
+    async def load(self, tracker_id: TrackerId) -> PositionTracker | None:
+        """Load, or fail as told."""
+        if self.load_errors:
+            raise self.load_errors.popleft()
+        return await self._inner.load(tracker_id)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+async def memory_store(account_id: AccountId) -> FaultyStore:
+    """Return a store on a fresh database in memory."""
+    database = open_inline_database()
+    await prepare(database)
+    return FaultyStore(SqlStore(database.runner, account_id))
