@@ -31,6 +31,7 @@ from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.desk import DeclarePosition, Desk
 from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.flip_watch import FlipWatch
 from squareoff.services.gateway import Gateway
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.ltp_resolver import LtpResolver, SharedTicks
@@ -116,7 +117,12 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
     reads = BrokerReads(ports.gateway, book)
     handler = OrderUpdateHandler(engine, alarms, metrics)
     router = OrderRouter(
-        ports.gateway, limits=settings.limits, clock=clock, chance=ports.chance, metrics=metrics
+        ports.gateway,
+        limits=settings.limits,
+        clock=clock,
+        chance=ports.chance,
+        metrics=metrics,
+        is_stopped=kill_switch.stops,
     )
     reconciler = Reconciler(
         engine,
@@ -161,6 +167,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         metrics=metrics,
         request_backfill=reconciler.request,
     )
+    flip_watch = FlipWatch(engine, reads, alarms, clock)
     supervisor = Supervisor(
         account_id=settings.account_id,
         mode=settings.mode,
@@ -179,7 +186,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         checkpoints=ports.checkpoints,
         ownership=ports.ownership,
         on_tick=ports.on_tick,
-        background=ports.background,
+        background=(*ports.background, flip_watch.run),
     )
     desk = Desk(
         account_id=settings.account_id,

@@ -5,7 +5,7 @@ whatever happens in between.
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +20,7 @@ from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.calendar import AlwaysOpen, Exchange, ExchangeCalendar, SpecialSession
 from squareoff.adapters.paper.broker import PaperBroker
+from squareoff.adapters.paper.feed import PaperFeed
 from squareoff.adapters.redis.tick_cache import RedisTickCache
 from squareoff.adapters.replay import Recording, ReplayFeed, read_recording
 from squareoff.adapters.sql.database import Database, open_database
@@ -42,17 +43,15 @@ from squareoff.domain.errors import ConfigError
 from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import OrderType
-from squareoff.domain.ticks import Tick
 from squareoff.ports import (
     Clock,
-    FeedEvent,
     InstrumentSource,
     MarketFeed,
     OrderUpdates,
     SessionCalendar,
 )
 from squareoff.services.desk import DeclarePosition
-from squareoff.services.gateway import GatewayLive, GatewayPaper, PaperHoldings
+from squareoff.services.gateway import GatewayLive, GatewayPaper
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace
 
@@ -145,7 +144,6 @@ class _Broker:
     gateway: GatewayLive
     order_updates: OrderUpdates
     market_feed: MarketFeed
-    on_tick: Callable[[Tick], None] | None = None
     declare_position: DeclarePosition | None = None
 
 
@@ -164,7 +162,6 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Engine:
         broker = _live_broker(settings, stack, clock)
     else:
         broker = await _paper_broker(settings, stack, clock, database, instruments)
-    listeners = [broker.on_tick, None if shared_ticks is None else shared_ticks.put]
     ports = Ports(
         store=store,
         journal=store,
@@ -178,7 +175,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Engine:
         chance=SystemChance(),
         checkpoints=checkpoints_from_environment(os.environ.get(REHEARSAL_KILL_VARIABLE)),
         shared_ticks=shared_ticks,
-        on_tick=tuple(listener for listener in listeners if listener is not None),
+        on_tick=() if shared_ticks is None else (shared_ticks.put,),
         declare_position=broker.declare_position,
         ownership=lock,
         background=() if shared_ticks is None else (shared_ticks.run,),
@@ -274,8 +271,7 @@ async def _paper_broker(
     return _Broker(
         gateway=gateway,
         order_updates=broker,
-        market_feed=_ListingFeed(feed, broker),
-        on_tick=broker.on_tick,
+        market_feed=PaperFeed(feed, broker),
         declare_position=gateway.declare_position,
     )
 
@@ -308,26 +304,3 @@ def _recording(source: str, instruments: InstrumentSource) -> Recording:
     return read_recording(
         Path(path), instrument_id, FINEST_TICK if known is None else known.tick_size
     )
-
-
-class _ListingFeed:
-    """A feed that also lets the paper broker trade what is watched."""
-
-    def __init__(self, feed: MarketFeed, holdings: PaperHoldings) -> None:
-        self._feed = feed
-        self._holdings = holdings
-
-    def watch(self, instruments: Iterable[Instrument]) -> None:
-        """List and watch."""
-        listed = tuple(instruments)
-        for instrument in listed:
-            self._holdings.list_instrument(instrument)
-        self._feed.watch(listed)
-
-    def unwatch(self, instrument_ids: Iterable[InstrumentId]) -> None:
-        """Stop watching; what is listed stays listed."""
-        self._feed.unwatch(instrument_ids)
-
-    async def run_once(self, publish: Callable[[FeedEvent], None]) -> None:
-        """Publish until the feed ends; raises FeedDisconnected."""
-        await self._feed.run_once(publish)

@@ -167,6 +167,18 @@ def test_a_lost_modify_is_made_again() -> None:
     assert chase(story, "1000") is None
 
 
+def test_an_exit_that_rests_long_is_told_once() -> None:
+    """An exit that cannot fill for half a minute raises one warning, whatever prices do."""
+    story = resting()
+    for _ in range(14):
+        chase(story, "1100")
+    assert not story.alarms
+
+    for _ in range(30):
+        chase(story, "1100")
+    assert story.alarm_codes() == ["exit_resting"]
+
+
 def test_only_the_order_that_lives_is_modified() -> None:
     """A new price for an order at the broker that ended meanwhile is not sent."""
     story = resting()

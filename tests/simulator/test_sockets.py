@@ -17,9 +17,6 @@ class SocketDouble:
     async def send_bytes(self, raw: bytes) -> None:
         self.written.append(raw)
 
-    async def close(self) -> None:
-        self.written.append("closed")
-
 
 def test_frames_are_written_in_order_and_then_the_end() -> None:
     """Text and bytes go out in order; the end comes after everything queued before it."""
@@ -31,9 +28,9 @@ def test_frames_are_written_in_order_and_then_the_end() -> None:
         sink.end("close")
         await sink.write_to(socket, None)  # type: ignore[arg-type]
         await sink.drained()
-        return socket.written
+        return [*socket.written, sink.is_closing]
 
-    assert asyncio.run(story()) == ["a", b"b", "closed"]
+    assert asyncio.run(story()) == ["a", b"b", True]
 
 
 def test_a_client_that_never_reads_is_cut_off() -> None:

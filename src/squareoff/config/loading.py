@@ -89,12 +89,12 @@ class _Reading:
         """Take the file's values; secrets and rules are seen to here."""
         for path in list(_paths(values)):
             variable = secret_variable(path[-1])
-            if variable is not None and path not in self._names:
+            is_known_elsewhere = path in self._names and path[0] not in SECRET_PATHS
+            if variable is not None and not is_known_elsewhere:
                 self._fault(path, f"is not read from this file; use {variable}")
                 _remove(values, path)
-            elif path[0] in SECRET_PATHS:
-                self._fault(path, "is not read from this file; use the environment")
-                _remove(values, path)
+        if values.pop(SECRET_PATHS[0], None):
+            self._faults.append(f"{self._file_name}: {SECRET_PATHS[0]}: unknown setting")
         self._take_rules(values)
         self._values = values
 
@@ -207,10 +207,12 @@ class _Reading:
 
 
 def _paths(table: Values, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of all values that are no tables."""
     for key, value in table.items():
-        yield (*above, key)
         if isinstance(value, dict):
             yield from _paths(value, (*above, key))
+        else:
+            yield (*above, key)
 
 
 def _remove(values: Values, path: tuple[str, ...]) -> None:

@@ -23,7 +23,6 @@ _SECRET_WORDS = {
     "totp_secret": "DHAN_TOTP_SECRET or DHAN_TOTP_SECRET_FILE",
     "token": "SQUAREOFF_API_TOKEN or SQUAREOFF_API_TOKEN_FILE",
     "api_token": "SQUAREOFF_API_TOKEN or SQUAREOFF_API_TOKEN_FILE",
-    "credentials": "the DHAN_... variables",
 }
 
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from squareoff.core.closing import cancel_order
 from squareoff.core.commands import RequestReprice, TransmitModify
-from squareoff.core.facts import OrderModifySent
+from squareoff.core.facts import OrderModifySent, Severity
 from squareoff.core.inputs import PriceView, RepriceReady
-from squareoff.core.policy import MODIFICATIONS_MAX
+from squareoff.core.policy import CHASES_BEFORE_ALARM, MODIFICATIONS_MAX
 from squareoff.core.pricing import is_more_aggressive, protected_limit
 from squareoff.core.sending import urgency_of
 from squareoff.core.step import Step
@@ -76,6 +76,7 @@ def on_reprice_ready(step: Step, event: RepriceReady) -> None:
     if not is_current or not _may_chase(step):
         return
     step.pace_order(order.client_order_id, priced_at_ns=step.now.monotonic_ns)
+    _complain_if_long(step, order)
     target = _next_target(step, order, event.price)
     if target is None:
         return
@@ -83,6 +84,19 @@ def on_reprice_ready(step: Step, event: RepriceReady) -> None:
         cancel_order(step, order)
         return
     _modify(step, order, event.broker_order_id, target)
+
+
+def _complain_if_long(step: Step, order: TrackedOrder) -> None:
+    chases = step.pacing.of(order.client_order_id).chases + 1
+    step.pace_order(order.client_order_id, chases=chases)
+    if chases == CHASES_BEFORE_ALARM:
+        step.alarm(
+            Severity.WARNING,
+            "exit_resting",
+            f"Exit order {order.client_order_id} of {step.tracker.instrument.trading_symbol} rests "
+            f"with {order.leaves_quantity} units open at {order.limit_price or 'market'}; it is "
+            "moved toward the market as far as the settings allow.",
+        )
 
 
 def _modify(
@@ -139,6 +153,6 @@ def _next_target(
 def _standing_limit(step: Step, order: TrackedOrder) -> Decimal | None:
     """Return the price the order rests at: a record that lags our last modify shows it was lost."""
     seen = step.pacing.of(order.client_order_id).limit_price_seen
-    if seen is None or order.limit_price is None:
+    if seen is None or order.limit_price is None or order.modifications >= MODIFICATIONS_MAX:
         return order.limit_price
     return seen if is_more_aggressive(order.side, order.limit_price, seen) else order.limit_price

@@ -26,6 +26,7 @@ class OrderPacing:
     priced_at_ns: int = 0
     limit_price_seen: Decimal | None = None
     """Limit price in the newest record since the last modify was decided."""
+    chases: int = 0
     next_cancel_ns: int = 0
     cancels: int = 0
 

@@ -14,6 +14,9 @@ LOOK_UP_DELAYS_SECONDS = (0.3, 0.7, 1.5, 3.0, 5.0)
 MODIFICATIONS_MAX = 25
 """The broker's own limit per order (dhanhq-v2.md 9.1)."""
 
+CHASES_BEFORE_ALARM = 15
+"""An exit that rests for half a minute at the default interval is told to a person once."""
+
 RETRY_DELAYS_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses after failed attempts and blocks, by number of failures; the last one repeats."""
 

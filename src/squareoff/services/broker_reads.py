@@ -17,6 +17,8 @@ from squareoff.services.position_book import PositionBook
 
 _log = structlog.get_logger("squareoff.broker_reads")
 _Book = TypeVar("_Book")
+_ABANDONED = object()
+"""What the one who read leaves to those who share, when cancelled: one of them reads anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +66,21 @@ class BrokerReads:
     async def _share(
         self, shared: _Shared, read: Callable[[], Awaitable[_Book]], name: str
     ) -> _Book | None:
-        if shared.pending is not None:
-            return cast("_Book | None", await asyncio.shield(shared.pending))
+        while shared.pending is not None:
+            answer = await asyncio.shield(shared.pending)
+            if answer is not _ABANDONED:
+                return cast("_Book | None", answer)
         pending: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         shared.pending = pending
-        answer: _Book | None = None
+        to_share: object = _ABANDONED
         try:
-            answer = await read()
+            book = await read()
+            to_share = book
         except BrokerError as error:
             _log.warning("broker_read_failed", book=name, error=str(error))
+            to_share = None
+            return None
         finally:
             shared.pending = None
-            if not pending.done():
-                pending.set_result(answer)
-        return answer
+            pending.set_result(to_share)
+        return book

@@ -1,6 +1,7 @@
 """The durable kill switch: `new` lets only exits through, `all` lets nothing through (I9)."""
 
 from squareoff.core.facts import KillSwitchSet
+from squareoff.domain.rules import Urgency
 from squareoff.ports import Clock, KillSwitchState, TrackerStore
 
 
@@ -11,6 +12,7 @@ class KillSwitch:
         self._store = store
         self._clock = clock
         self._state = KillSwitchState(active=False, level="new", reason="")
+        self._settings = 0
 
     async def load(self) -> None:
         """Read the switch as stored; done before anything can be sent."""
@@ -19,11 +21,14 @@ class KillSwitch:
     async def set(self, *, active: bool, level: str, reason: str) -> KillSwitchState:
         """Commit the switch, then apply it; throwing it takes effect before the commit."""
         wanted = KillSwitchState(active=active, level=level, reason=reason)
+        self._settings += 1
+        setting = self._settings
         if active:
             self._state = wanted
         fact = KillSwitchSet(active, level, reason)
         await self._store.record((fact,), self._clock.now().wall_ns)
-        self._state = wanted
+        if setting == self._settings:  # else it was set again meanwhile, and that stands
+            self._state = wanted
         return wanted
 
     @property
@@ -35,6 +40,10 @@ class KillSwitch:
     def blocks_entries(self) -> bool:
         """Say whether entries are held back."""
         return self._state.active
+
+    def stops(self, urgency: Urgency) -> bool:
+        """Say whether a write of this urgency is held back."""
+        return self.blocks_entries if urgency is Urgency.ENTRY else self.blocks_exits
 
     @property
     def blocks_exits(self) -> bool:

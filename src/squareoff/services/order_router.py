@@ -6,6 +6,7 @@ Invariants:
 1. Never more writes in any window than the limits.
 2. A write whose outcome is unknown is made once.
 3. An open breaker delays exits; it never refuses them.
+4. While writes are stopped (kill switch) no try begins, not even a retry; cancels still go.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import structlog
 
 from squareoff.domain.errors import (
     BrokerError,
+    BrokerOutcomeUnknown,
     BrokerRateLimited,
     BrokerRejected,
     BrokerSessionExpired,
@@ -43,6 +45,10 @@ ATTEMPTS_MAX = 3
 RETRY_BASE_SECONDS = 0.2
 RATE_LIMITED_PAUSE_SECONDS = 1.0
 """The broker gives no Retry-After; its shortest window is a second (dhanhq-v2.md 9.1)."""
+
+RETRY_PERMIT_SECONDS_MAX = 5.0
+"""A retry that waits longer for its turn is given up: nothing has left, and what was sized by then
+may have been closed by hand. The position sizes it anew."""
 
 
 class RouterOutcome(str, Enum):
@@ -78,8 +84,10 @@ class OrderRouter:
         clock: Clock,
         chance: Chance,
         metrics: Metrics,
+        is_stopped: Callable[[Urgency], bool] = lambda urgency: False,
     ) -> None:
         self._gateway = gateway
+        self._is_stopped = is_stopped
         self._budget = RateBudget(limits)
         self._breaker = CircuitBreaker()
         self._clock = clock
@@ -187,16 +195,22 @@ class OrderRouter:
         *,
         has_permit: bool,
     ) -> RouterResult:
-        attempt = 0
+        if not has_permit:
+            await self.permit(urgency)
+        attempt = 1
         while True:
-            attempt += 1
-            if attempt > 1 or not has_permit:
-                await self.permit(urgency)
+            if operation != "cancel" and self._is_stopped(urgency):
+                self.return_permit()
+                result = _stopped_result(attempt - 1)
+                break
             result, pause = await self._attempt(write, attempt)
             if result.outcome is not RouterOutcome.NOT_SENT or attempt == ATTEMPTS_MAX:
                 break
-            self._metrics.router_retries.labels(operation).inc()
             await self._clock.sleep(pause)
+            if not await self._has_permit_to_retry(urgency):
+                break
+            attempt += 1
+            self._metrics.router_retries.labels(operation).inc()
         self._metrics.router_calls.labels(operation, result.outcome.value).inc()
         _log.info(
             "order_write",
@@ -208,13 +222,21 @@ class OrderRouter:
         )
         return result
 
+    async def _has_permit_to_retry(self, urgency: Urgency) -> bool:
+        try:
+            async with asyncio.timeout(RETRY_PERMIT_SECONDS_MAX):
+                await self.permit(urgency)
+        except TimeoutError:
+            return False
+        return True
+
     async def _attempt(
         self, write: Callable[[], Awaitable[object]], attempt: int
     ) -> tuple[RouterResult, float]:
         """Make one try; return its result and the pause before another, should there be one."""
         pause = self._chance.uniform(0.0, RETRY_BASE_SECONDS * 2 ** (attempt - 1))
         try:
-            result = _result_of_answer(read_gateway_answer(await write()), attempt)
+            result = _result_of_answer(read_gateway_answer(await _made(write)), attempt)
         except BrokerRateLimited as error:
             result = _result_of_error(error, attempt)
             pause += RATE_LIMITED_PAUSE_SECONDS
@@ -232,6 +254,23 @@ class OrderRouter:
         is_open = self.breaker_state is not BreakerState.CLOSED
         self._metrics.breaker_open.set(1 if is_open else 0)
         self._pump()
+
+
+async def _made(write: Callable[[], Awaitable[object]]) -> object:
+    """Make one try; an exception that nobody foresaw proves nothing, so the write may have left."""
+    try:
+        return await write()
+    except BrokerError:
+        raise
+    except Exception as error:
+        text = f"the gateway failed with {type(error).__name__}: {error}"
+        raise BrokerOutcomeUnknown(text) from error
+
+
+def _stopped_result(attempts: int) -> RouterResult:
+    text = "the kill switch was thrown before it left"
+    reason = BlockReason.KILL_SWITCH
+    return RouterResult(RouterOutcome.NOT_SENT, None, "", text, attempts, reason)
 
 
 def _result_of_answer(answer: PlacementAnswer | bool | None, attempt: int) -> RouterResult:

@@ -23,6 +23,7 @@ from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import OrderReport, OrderRole
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
+from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Checkpoints, Clock, SessionCalendar
 from squareoff.services.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.exit_engine import ExitEngine
@@ -37,6 +38,10 @@ _log = structlog.get_logger("squareoff.placer")
 SIZING_READS_MAX = 5
 """Readings overtaken by our own fills before the sizing is put off."""
 
+POSITIONS_DEADLINE_SECONDS = 2.0
+"""How long failed readings of the positions are repeated before the tracker's own word must do."""
+
+POSITIONS_RETRY_SECONDS = 0.25
 CLOSED_RETRY_SECONDS_MAX = 30.0
 KILL_SWITCH_RETRY_SECONDS = 1.0
 
@@ -82,10 +87,18 @@ class Placer:
         assert self._tasks is not None, "connected before any decision"
         for command in decision.commands:
             key = _key_of(command)
-            if key in actor.in_flight:
+            if key in actor.in_flight or self._must_wait(actor, command):
                 continue
             actor.in_flight[key] = command
             self._tasks.create_task(self._run(actor, command, key))
+
+    @staticmethod
+    def _must_wait(actor: PositionActor, command: c.Command) -> bool:
+        """An order's next price waits for the answer to its last modify, whose end asks again."""
+        if not isinstance(command, c.RequestReprice):
+            return False
+        modify = c.TransmitModify.__name__, command.client_order_id, command.broker_order_id
+        return modify in actor.in_flight
 
     async def _run(self, actor: PositionActor, command: c.Command, key: CommandKey) -> None:
         try:
@@ -125,7 +138,7 @@ class Placer:
         """Read, then decide under the key's lock, so that no two exits size on the same units."""
         key = actor.tracker.key
         for _ in range(SIZING_READS_MAX):
-            reading = await self._reads.positions()
+            reading = await self._positions_within_deadline()
             async with self._engine.book.key_lock(key):
                 if reading is None or not self._is_overtaken(actor, reading):
                     actor.end_command(_key_of(command), command)
@@ -134,6 +147,15 @@ class Placer:
         return i.ExitHindered(
             BlockReason.POSITIONS_UNREADABLE, "fills keep overtaking the readings", 1.0
         )
+
+    async def _positions_within_deadline(self) -> PositionsReading | None:
+        """Read again where a reading failed at once: sizing without one is the last resort."""
+        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(POSITIONS_DEADLINE_SECONDS)
+        while True:
+            reading = await self._reads.positions()
+            if reading is not None or self._clock.now().monotonic_ns >= deadline_ns:
+                return reading
+            await self._clock.sleep(POSITIONS_RETRY_SECONDS)
 
     def _is_overtaken(self, actor: PositionActor, reading: PositionsReading) -> bool:
         return self._engine.book.has_filled_since(actor.tracker.key, reading.fill_count)
@@ -203,15 +225,18 @@ class Placer:
         if hindrance is not None:
             return hindrance
         await self._router.permit(command.urgency, command.risk)
-        price = await self._prices.resolve(actor.tracker.instrument)
-        # Asked again: the switch may have been thrown while this waited.
-        hindrance = self._hindrance(actor, command.urgency)
-        if hindrance is not None:
-            self._router.return_permit()
-            return hindrance
-        actor.end_command(_key_of(command), command)
-        decision = await self._engine.tell(actor, i.PermitGranted(command.client_order_id, price))
-        self._return_unused_permit(decision, c.TransmitOrder)
+        decision: Decision | None = None
+        try:
+            price = await self._prices.resolve(actor.tracker.instrument)
+            # Asked again: the switch may have been thrown while this waited.
+            hindrance = self._hindrance(actor, command.urgency)
+            if hindrance is not None:
+                return hindrance
+            actor.end_command(_key_of(command), command)
+            granted = i.PermitGranted(command.client_order_id, price)
+            decision = await self._engine.tell(actor, granted)
+        finally:
+            self._return_unused_permit(decision, c.TransmitOrder)
         return None
 
     def _return_unused_permit(self, decision: Decision | None, wanted: type[c.Command]) -> None:
@@ -257,15 +282,21 @@ class Placer:
         self, actor: PositionActor, command: c.RequestReprice
     ) -> i.Input | None:
         await self.may_send.wait()
-        if self._kill_switch.blocks_exits:
-            await self._clock.sleep(KILL_SWITCH_RETRY_SECONDS)
+        hindrance = self._hindrance(actor, command.urgency)
+        if hindrance is not None:
+            await self._clock.sleep(hindrance.retry_after_seconds)
             return i.Woke()
         await self._router.permit(command.urgency)
-        price = await self._prices.resolve(actor.tracker.instrument)
-        actor.end_command(_key_of(command), command)
-        ready = i.RepriceReady(command.client_order_id, command.broker_order_id, price)
-        decision = await self._engine.tell(actor, ready)
-        self._return_unused_permit(decision, c.TransmitModify)
+        decision: Decision | None = None
+        try:
+            price = await self._prices.resolve(actor.tracker.instrument)
+            if self._hindrance(actor, command.urgency) is not None:
+                return i.Woke()
+            actor.end_command(_key_of(command), command)
+            ready = i.RepriceReady(command.client_order_id, command.broker_order_id, price)
+            decision = await self._engine.tell(actor, ready)
+        finally:
+            self._return_unused_permit(decision, c.TransmitModify)
         return None
 
     async def _modify(self, actor: PositionActor, command: c.TransmitModify) -> i.Input:

@@ -65,6 +65,7 @@ class Reconciler:
         self._complained: set[str] = set()
         self._asked: list[str] = []
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     def age_seconds(self) -> float | None:
         """Return how long ago the books were last compared in full, None for never."""
@@ -84,7 +85,15 @@ class Reconciler:
             await self._clock.sleep(START_RETRY_SECONDS)
 
     async def reconcile(self, cause: str) -> tuple[str, ...]:
-        """Compare once; return the differences in words, none where the books agree."""
+        """Compare once; return the differences in words, none where the books agree.
+
+        Comparisons that are asked for at the same time follow each other: two at once would both
+        take the same foreign position under watch.
+        """
+        async with self._turn:
+            return await self._compare(cause)
+
+    async def _compare(self, cause: str) -> tuple[str, ...]:
         orders = await self._reads.order_book()
         positions = await self._reads.positions()
         if orders is None or positions is None:
@@ -93,12 +102,19 @@ class Reconciler:
         ours = await self._feed(orders)
         if self._engine.book.fill_count == positions.fill_count:
             self._reconciled_at_ns = self._clock.now().monotonic_ns
-        if self._adopt is not None:
-            for row in self._unknown_positions(positions.rows):
-                await self._adopt(row)
+            # An older reading may show what our own exit has closed since.
+            await self._adopt_all(self._unknown_positions(positions.rows))
         differences = self._differences(positions.rows)
         await self._note(cause, ours, differences)
         return differences
+
+    async def _adopt_all(self, rows: list[BrokerPosition]) -> None:
+        for row in rows if self._adopt is not None else ():
+            assert self._adopt is not None, "checked above"
+            try:
+                await self._adopt(row)
+            except StoreError as error:  # the next comparison finds the position again
+                _log.error("position_not_adopted", position=str(row), error=str(error))
 
     async def _feed(self, orders: tuple[OrderReport, ...]) -> int:
         ours = 0
@@ -146,6 +162,7 @@ class Reconciler:
         self._last_differences = frozenset(differences)
         if cause != "timer" or (differences and is_news):
             await self._journal(BooksReconciled(cause, ours, differences))
+        self._complained &= standing
         for difference in sorted(standing - self._complained):
             self._complained.add(difference)
             await self._complain(difference)

@@ -18,7 +18,7 @@ from squareoff.core.tracker import PositionTracker
 from squareoff.core.trigger_book import TriggerBook
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
-from squareoff.domain.prices import decimal_from_units
+from squareoff.domain.prices import PriceUnits, decimal_from_units
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger
 from squareoff.domain.states import PositionStatus
@@ -180,13 +180,18 @@ class RiskManager:
 
     async def _commit_peak(self, tracker_id: TrackerId) -> None:
         actor = self._engine.book.get(tracker_id)
-        followed = self._watched.get(tracker_id)
-        self._saving_peak.discard(tracker_id)
-        if actor is None or followed is None:
-            return
-        best = self._trailing.follow(followed)
-        if best.peak_price is not None:
-            await self._engine.tell(actor, PeakReached(best.peak_price))
+        assert actor is not None, "what is followed is in the book"
+        told: int | None = None
+        try:
+            while (peak := self._peak_of(tracker_id)) is not None and peak != told:
+                told = peak
+                await self._engine.tell(actor, PeakReached(peak))
+        finally:
+            self._saving_peak.discard(tracker_id)
+
+    def _peak_of(self, tracker_id: TrackerId) -> PriceUnits | None:
+        watched = self._watched.get(tracker_id)
+        return None if watched is None else self._trailing.follow(watched).peak_price
 
     async def run_time_rules(self) -> None:
         """Check rules about time every second; never returns."""

@@ -24,7 +24,14 @@ async def see_through(
     if tasks is None:
         return await work
     outcome: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-    tasks.create_task(_finish(work, outcome))
+
+    def release(_task: asyncio.Task[None]) -> None:
+        """The group may end the task before its first step: nobody must wait for it then."""
+        work.close()
+        if not outcome.done():
+            outcome.cancel()
+
+    tasks.create_task(_finish(work, outcome)).add_done_callback(release)
     return await asyncio.shield(outcome)
 
 
@@ -34,6 +41,3 @@ async def _finish(work: Coroutine[Any, Any, _Result], outcome: "asyncio.Future[_
         outcome.set_result(await work)
     except SquareoffError as error:
         outcome.set_exception(error)
-    finally:
-        if not outcome.done():
-            outcome.cancel()

@@ -166,7 +166,7 @@ class Supervisor:
             except FeedDisconnected as error:
                 self._feed_is_connected = False
                 self._metrics.socket_up.labels("market_feed").set(0)
-                pause = self._feed_backoff.next_seconds(error.code)
+                pause = self._feed_backoff.next_seconds(error.code, self._clock.now())
                 _log.warning(
                     "market_feed_disconnected",
                     error=str(error),
@@ -184,7 +184,7 @@ class Supervisor:
                 self._risk.on_tick(event)
             case FeedConnected():
                 self._feed_is_connected = True
-                self._feed_backoff.reset()
+                self._feed_backoff.note_connected(self._clock.now())
                 self._metrics.socket_up.labels("market_feed").set(1)
                 self._risk.on_feed_connected()
                 _log.info("market_feed_connected")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
+from squareoff.domain.errors import SquareoffError
 from squareoff.simulator.server import SimulatorOptions, run_simulator
 
 START_SECONDS_MAX = 20.0
@@ -50,6 +51,7 @@ class EmbeddedSimulator:
         assert self._ready.wait(START_SECONDS_MAX), "the simulator did not start in time"
         if self._failure is not None:
             raise self._failure
+        assert self.port, "the simulator failed at its start; its thread told why"
         return self
 
     def __exit__(
@@ -96,10 +98,8 @@ class EmbeddedSimulator:
             asyncio.run(self._serve())
         except asyncio.CancelledError:
             pass
-        except BaseException as error:  # handed to the thread that waits in __enter__
+        except (OSError, SquareoffError) as error:  # for the thread that waits in __enter__
             self._failure = error
-            if self._ready.is_set():
-                raise
         finally:
             self._ready.set()
 

@@ -1,14 +1,12 @@
 """REST under `/v2`: recognise the caller, keep the rates, find the handler, read the books."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
 from squareoff.simulator import order_routes, views
-from squareoff.simulator.calls import Call
+from squareoff.simulator.calls import BrokerParts, Call
 from squareoff.simulator.catalogue import master_csv
 from squareoff.simulator.conduct import QUOTE_CLASS
 from squareoff.simulator.faults import FaultDecision
@@ -28,9 +26,6 @@ from squareoff.simulator.wire import (
     refusal,
 )
 
-if TYPE_CHECKING:
-    from squareoff.simulator.broker import SimulatedBroker
-
 QUOTED_INSTRUMENTS_MAX = 1_000
 RATE_TEXT = "Too many requests on server from single user breaching rate limits. Try throttling"
 UNKNOWN_TAG = "Incorrect request for order and cannot be processed"
@@ -38,7 +33,7 @@ Handler = Callable[..., WireResponse]
 
 
 def answer(
-    broker: SimulatedBroker, request: WireRequest, now_ns: int, decision: FaultDecision
+    broker: BrokerParts, request: WireRequest, now_ns: int, decision: FaultDecision
 ) -> WireResponse:
     """Return the true answer to one request."""
     handler, arguments = _find(request)
@@ -61,7 +56,7 @@ def _find(request: WireRequest) -> tuple[Handler | None, tuple[str, ...]]:
     return None, ()
 
 
-def _authenticated(broker: SimulatedBroker, request: WireRequest, now_ns: int) -> Account:
+def _authenticated(broker: BrokerParts, request: WireRequest, now_ns: int) -> Account:
     token = request.headers.get("access-token", "")
     conduct = broker.conduct
     client_id = broker.identity.client_of_request(request)
@@ -78,9 +73,7 @@ def _authenticated(broker: SimulatedBroker, request: WireRequest, now_ns: int) -
     raise refusal(401, "DH-901", "Client ID or user generated access token is invalid or expired.")
 
 
-def _check_rate(
-    broker: SimulatedBroker, account: Account, request: WireRequest, now_ns: int
-) -> None:
+def _check_rate(broker: BrokerParts, account: Account, request: WireRequest, now_ns: int) -> None:
     name = rate_class(request.method, request.path)
     if account.limiter.take(name, broker.conduct.rate_limits, now_ns) is None:
         return

@@ -21,7 +21,7 @@ from squareoff.simulator.feed import FeedSession
 from squareoff.simulator.front import Ending, answer_delay_ns, perform
 from squareoff.simulator.memory import save_memory
 from squareoff.simulator.setup import SimulatorOptions, build_broker
-from squareoff.simulator.sockets import SocketSink, read_frames, reset_connection
+from squareoff.simulator.sockets import SocketSink, converse, reset_connection
 from squareoff.simulator.wire import WireRequest, WireResponse
 
 __all__ = ["SimulatorOptions", "SimulatorServer", "run_simulator"]
@@ -35,6 +35,8 @@ PUMP_SLEEP_SECONDS_MAX = 1.0
 HOLD_SECONDS_MAX = 120.0
 HOLD_CHECK_SECONDS = 0.05
 SHUTDOWN_SECONDS = 0.5
+# How long a polite close waits for the client's own close frame, seconds.
+CLOSE_SECONDS_MAX = 1.0
 
 
 async def run_simulator(options: SimulatorOptions) -> None:
@@ -201,19 +203,19 @@ class SimulatorServer:
         refused = self._refused_upgrade(request, "order_update")
         if refused is not None:
             return refused
-        web_socket = web.WebSocketResponse(autoping=False)
+        web_socket = web.WebSocketResponse(autoping=False, timeout=CLOSE_SECONDS_MAX)
         await web_socket.prepare(request)
         sink = SocketSink()
         hub = self._broker.updates
         session = hub.connect(sink, self.now_ns())
         self._sinks.add(sink)
         try:
-            async with asyncio.TaskGroup() as group:
-                writer = group.create_task(sink.write_to(web_socket, request))
-                await read_frames(
-                    web_socket, lambda frame: hub.receive(session, frame, self.now_ns())
-                )
-                writer.cancel()
+            await converse(
+                web_socket,
+                request,
+                sink,
+                lambda frame: hub.receive(session, frame, self.now_ns()),
+            )
         finally:
             self._sinks.discard(sink)
             hub.disconnect(session)
@@ -223,7 +225,7 @@ class SimulatorServer:
         refused = self._refused_upgrade(request, "feed")
         if refused is not None:
             return refused
-        web_socket = web.WebSocketResponse(autoping=False)
+        web_socket = web.WebSocketResponse(autoping=False, timeout=CLOSE_SECONDS_MAX)
         await web_socket.prepare(request)
         sink = SocketSink()
         hub = self._broker.feed
@@ -231,17 +233,15 @@ class SimulatorServer:
         pong = _Pong(self.now_ns())
         try:
             async with asyncio.TaskGroup() as group:
-                helpers = [
-                    group.create_task(sink.write_to(web_socket, request)),
-                    group.create_task(self._ping(web_socket, session, pong)),
-                ]
-                await read_frames(
+                pinger = group.create_task(self._ping(web_socket, session, pong))
+                await converse(
                     web_socket,
+                    request,
+                    sink,
                     lambda frame: hub.receive(session, frame, self.now_ns()),
                     lambda: pong.note(self.now_ns()),
                 )
-                for helper in helpers:
-                    helper.cancel()
+                pinger.cancel()
         finally:
             hub.disconnect(session)
         return web_socket

@@ -31,6 +31,8 @@ class SocketSink:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[tuple[str, Frame]] = asyncio.Queue()
+        self.is_closing = False
+        """A polite close was asked for and everything before it is written."""
 
     def deliver(self, frame: Frame) -> None:
         """Queue one frame."""
@@ -57,13 +59,32 @@ class SocketSink:
                 elif kind == "reset":
                     reset_connection(request)
                 else:
-                    await web_socket.close()
+                    self.is_closing = True
             except ConnectionError:
                 return
             finally:
                 self._queue.task_done()
             if kind != "frame":
                 return
+
+
+async def converse(
+    web_socket: web.WebSocketResponse,
+    request: web.Request,
+    sink: SocketSink,
+    take: Callable[[Frame], None],
+    note_pong: Callable[[], None] | None = None,
+) -> None:
+    """Read and write until the client is gone or the broker ends the connection."""
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read_frames(web_socket, take, note_pong))
+        writing = group.create_task(sink.write_to(web_socket, request))
+        await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
+        reading.cancel()
+        writing.cancel()
+    if sink.is_closing:
+        # Only when nobody reads does aiohttp wait for the client's own close frame.
+        await web_socket.close()
 
 
 async def read_frames(

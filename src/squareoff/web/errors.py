@@ -155,6 +155,6 @@ async def _on_own(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_defect(request: Request, error: Exception) -> JSONResponse:
-    """Answer for a defect of ours without a word about it; the log has the rest."""
-    _log.error("api_defect", path=request.url.path, exc_info=error)
+    """Answer for a defect of ours without a word about it; the server logs its traceback."""
+    _log.error("api_defect", path=request.url.path, kind=type(error).__name__)
     return _answer(500, "internal_error", "a defect of the engine's API; see its log")

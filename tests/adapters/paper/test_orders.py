@@ -77,7 +77,7 @@ def test_the_average_is_over_all_fills(world: Any) -> None:
 
 
 def test_an_ended_order_takes_no_event(world: Any) -> None:
-    """After its end an order takes nothing but a late refusal of a change, which changes nothing."""
+    """After its end an order takes only a late refusal of a change, which changes nothing."""
     order = an_order(world)
     order.take(ACKNOWLEDGED)
     order.take(Cancelled("o", 2))

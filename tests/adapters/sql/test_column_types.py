@@ -10,6 +10,7 @@ from sql_samples.histories import ACCOUNT, START_NS, change_of
 from sql_samples.histories import opened as opening
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import trackers
+from squareoff.core.facts import AlarmRaised, Severity
 
 DECIMALS = ["0", "0.00", "12.50", "-0.05", "1E+3", "1E-9", "33.333333333333333333333333333333"]
 
@@ -45,5 +46,23 @@ def test_a_64_bit_number_fits(opened) -> None:
             assert await database.runner.read(lambda c: c.execute(from_head).scalar_one()) == (
                 2**63 - 1
             )
+
+    run_async(body())
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "\x00", "a\x00b", "\x1b", "\x1b0", "\x1bE\x00", "\x00E", "ü₹\n"]
+)
+def test_any_text_comes_back_as_it_was(opened, odd: str) -> None:
+    """NUL and escape characters in text from outside survive on every database."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            fact = AlarmRaised(Severity.WARNING, "code", odd)
+            await store.record([fact], START_NS)
+
+            assert [alarm.message for alarm in await store.alarms()] == [odd]
+            assert [entry.fact for entry in await store.entries()] == [fact]
 
     run_async(body())

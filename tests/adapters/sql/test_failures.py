@@ -34,6 +34,7 @@ FSYNC = _sqlite_error(sqlite3.SQLITE_IOERR | (4 << 8), "SQLITE_IOERR_FSYNC")
 CORRUPT = _sqlite_error(sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT")
 NO_TABLE = _sqlite_error(sqlite3.SQLITE_ERROR, "SQLITE_ERROR")
 DEADLOCK = _postgres_error(asyncpg.DeadlockDetectedError("deadlock detected"))
+NUL_BYTE = _postgres_error(asyncpg.CharacterNotInRepertoireError("invalid byte sequence"))
 SHUTDOWN = _postgres_error(asyncpg.AdminShutdownError("terminating connection"))
 
 BEFORE_COMMIT = {
@@ -47,6 +48,7 @@ BEFORE_COMMIT = {
     "wrong password": (asyncpg.InvalidPasswordError("no"), StoreUnavailable),
     "constraint": (exc.IntegrityError("INSERT", {}, Exception("UNIQUE")), LostUpdate),
     "corrupt file": (CORRUPT, StoreError),
+    "byte that PostgreSQL refuses": (NUL_BYTE, StoreError),
     "missing table": (NO_TABLE, StoreError),
     "wrong statement": (exc.ProgrammingError("SELEKT", {}, Exception("syntax")), StoreError),
     "value that does not fit": (exc.DataError("INSERT", {}, Exception("range")), StoreError),

@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from async_body import run_async
 from sql_samples.histories import ACCOUNT, START_NS, change_of, claimed, legal_history
 from sql_samples.histories import opened as opening
 from squareoff.adapters.sql.runners import Runner
 from squareoff.adapters.sql.store import SqlStore
+from squareoff.adapters.sql.tables import exit_intents
 from squareoff.core import facts as f
 from squareoff.core.change import Change
 from squareoff.core.evolve import fold
@@ -18,7 +20,7 @@ from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.ports import Journal, KillSwitchState, RememberedAnswer, TrackerStore
 
 ALARM = f.AlarmRaised(f.Severity.CRITICAL, "over_exit", "more was closed than held", None)
-HISTORIES = 25
+HISTORIES = 12
 CHANGES_PER_HISTORY = 30
 
 
@@ -201,6 +203,9 @@ def test_an_intent_that_ends_and_is_followed_in_one_change_is_kept(opened) -> No
             assert stored == second.after
             assert stored is not None and stored.intent is not None
             assert stored.intent.status is IntentStatus.OPEN
+            query = select(exit_intents.c.status).order_by(exit_intents.c.intent_id)
+            statuses = await database.runner.read(lambda c: c.execute(query).scalars().all())
+            assert statuses == ["WITHDRAWN", "OPEN"]
 
     run_async(body())
 

@@ -26,7 +26,7 @@ from squareoff.adapters.paper.refusals import (
     check_placement,
 )
 from squareoff.adapters.paper.rows import position_row, quote_of, trade_row
-from squareoff.adapters.paper.state import PaperLedgerStore, decode_state, encode_state
+from squareoff.adapters.paper.state import PaperLedgerStore, StateEncoder, decode_state
 from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
     BrokerUnreachable,
@@ -108,6 +108,7 @@ class PaperBroker:
         self._calendar = calendar
         delay_ns = seconds_to_ns(self._settings.exchange_delay_seconds)
         self._desk = PaperDesk(self._settings.matching, delay_ns, self._announce)
+        self._encoder = StateEncoder()
         self._saved_version = 0
         self._saving = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -352,7 +353,7 @@ class PaperBroker:
             if self._saved_version >= version:
                 return  # a caller at the same time saved this too
             saved_version = self._desk.version
-            await self._store.save(encode_state(self._desk.dump()))
+            await self._store.save(self._encoder.encode(self._desk.dump()))
             self._saved_version = saved_version
 
     def _announce(self, order: PaperOrder) -> None:

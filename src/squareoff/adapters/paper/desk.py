@@ -56,7 +56,7 @@ class PaperDesk:
         self._instruments: dict[InstrumentId, Instrument] = {}
         self._ticks: dict[InstrumentId, Tick] = {}
         self._in_book: dict[InstrumentId, Tick] = {}
-        self._live_counts: dict[InstrumentId, int] = {}
+        self._live: dict[InstrumentId, dict[BrokerOrderId, PaperOrder]] = {}
         self._in_flight: deque[InFlight] = deque()
         self._day = ""
         self._order_count = 0
@@ -89,7 +89,7 @@ class PaperDesk:
         name = BrokerOrderId(f"PAPER-{day}-{self._order_count:06d}")
         order = PaperOrder.accepted(name, request, now.wall_ns)
         self.orders[name] = order
-        self._count_live(order, 1)
+        self._add_live(order)
         self._send(RequestKind.SUBMIT, name, now)
         self._note(order)
         return order
@@ -120,7 +120,7 @@ class PaperDesk:
     def on_tick(self, tick: Tick) -> None:
         """Take the newest tick; orders on its instrument may fill."""
         self._ticks[tick.instrument_id] = tick
-        if self._live_counts.get(tick.instrument_id):
+        if self._live.get(tick.instrument_id):
             self._take(self._feed_book(tick.instrument_id))
 
     def declare(self, position: BrokerPosition, now_ns: int) -> None:
@@ -148,7 +148,7 @@ class PaperDesk:
 
     def dump(self) -> PaperState:
         """Return what must outlive a kill; encode it before the desk changes again."""
-        live = [order for order in self.orders.values() if not order.is_terminal]
+        live = [order for orders in self._live.values() for order in orders.values()]
         working = [self._engine.working_order(order.broker_order_id) for order in live]
         names = dict.fromkeys(order.instrument_id for order in live)
         return PaperState(
@@ -174,7 +174,7 @@ class PaperDesk:
         self.orders = {order.broker_order_id: order for order in state.orders}
         for order in state.orders:
             if not order.is_terminal:
-                self._count_live(order, 1)
+                self._add_live(order)
         for working in state.working:
             self._engine.restore(working)
         # Monotonic time of another process means nothing here.
@@ -235,16 +235,18 @@ class PaperDesk:
             if isinstance(event, Filled):
                 self.ledger.apply(_trade(order, event))
             if order.is_terminal and not was_terminal:
-                self._count_live(order, -1)
+                self._drop_live(order)
             self._note(order)
 
     def _note(self, order: PaperOrder) -> None:
         self.version += 1
         self._announce(order)
 
-    def _count_live(self, order: PaperOrder, change: int) -> None:
-        count = self._live_counts.get(order.instrument_id, 0) + change
-        self._live_counts[order.instrument_id] = count
+    def _add_live(self, order: PaperOrder) -> None:
+        self._live.setdefault(order.instrument_id, {})[order.broker_order_id] = order
+
+    def _drop_live(self, order: PaperOrder) -> None:
+        del self._live[order.instrument_id][order.broker_order_id]
 
     def _turn_day(self, now: Now) -> None:
         """On a new trading day: end what still works, forget what ended before, carry the rest."""
@@ -263,7 +265,7 @@ class PaperDesk:
     def _retire(self, order: PaperOrder, day: str, now_ns: int) -> None:
         if not order.is_terminal:  # was still on its way
             order.status, order.update_time_ns = BrokerOrderStatus.EXPIRED, now_ns
-            self._count_live(order, -1)
+            self._drop_live(order)
             self._note(order)
         elif trading_day(order.update_time_ns) < day:
             del self.orders[order.broker_order_id]

@@ -4,7 +4,7 @@ The bytes are JSON with decimals as text. Newest prices are left out on purpose:
 nothing fills until the market has spoken again.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Protocol
 
@@ -13,7 +13,7 @@ import msgspec
 from squareoff.adapters.paper.orders import PaperOrder
 from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import BrokerOrderId
-from squareoff.domain.instruments import Instrument
+from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.exchange.ledger import Trade
 from squareoff.exchange.orders import OrderChange, WorkingOrder
 
@@ -80,13 +80,46 @@ class PaperState:
     instruments: list[Instrument] = field(default_factory=list)
 
 
-def encode_state(state: PaperState) -> bytes:
-    """Return the state as bytes for the store."""
-    return msgspec.json.encode(state)
+class StateEncoder:
+    """Writes states of one desk as bytes; remembers the bytes of what can never change again.
+
+    A busy day ends with thousands of finished orders and trades, and each save writes all of them.
+    """
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.json.Encoder()
+        self._day = ""
+        self._ended_orders: dict[BrokerOrderId, msgspec.Raw] = {}
+        self._trades: dict[tuple[InstrumentId, str], msgspec.Raw] = {}
+
+    def encode(self, state: PaperState) -> bytes:
+        """Return the state as bytes for the store."""
+        if state.day != self._day:  # yesterday's orders are gone from the books
+            self._ended_orders.clear()
+            self._trades.clear()
+            self._day = state.day
+        value = {each.name: getattr(state, each.name) for each in fields(state)}
+        value["orders"] = [self._order(order) for order in state.orders]
+        value["trades"] = [self._trade(trade) for trade in state.trades]
+        return self._encoder.encode(value)
+
+    def _order(self, order: PaperOrder) -> PaperOrder | msgspec.Raw:
+        if not order.is_terminal:
+            return order
+        name = order.broker_order_id
+        if name not in self._ended_orders:
+            self._ended_orders[name] = msgspec.Raw(self._encoder.encode(order))
+        return self._ended_orders[name]
+
+    def _trade(self, trade: Trade) -> msgspec.Raw:
+        name = (trade.instrument_id, trade.trade_id)
+        if name not in self._trades:
+            self._trades[name] = msgspec.Raw(self._encoder.encode(trade))
+        return self._trades[name]
 
 
 def decode_state(ledger: bytes) -> PaperState:
-    """Return the state that `encode_state` wrote.
+    """Return the state that a `StateEncoder` wrote.
 
     Raises:
         StoreError: the bytes are damaged or of another version; nothing is guessed.

@@ -34,6 +34,8 @@ _SQLITE_COMMIT_REFUSED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL})
 _SQLITE_HOPELESS = frozenset(
     {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH}
 )
+# PostgreSQL's classes of the same: a value that does not fit, a wrong statement or missing table.
+_POSTGRES_HOPELESS_CLASSES = ("22", "42")
 # serialization_failure, deadlock_detected: PostgreSQL rolled back.
 _POSTGRES_COMMIT_REFUSED = frozenset({"40001", "40P01"})
 _MAPPED_OWN_FAULTS = (exc.ProgrammingError, exc.DataError, exc.NotSupportedError)
@@ -97,13 +99,19 @@ def _is_hopeless(error: BaseException) -> bool:
         return True
     if isinstance(error, exc.StatementError) and not isinstance(error, exc.DBAPIError):
         return True
+    if _sqlstate(error).startswith(_POSTGRES_HOPELESS_CLASSES):
+        return True
     return _sqlite_code(error) in _SQLITE_HOPELESS
 
 
 def _took_nothing(error: BaseException) -> bool:
     if _sqlite_code(error) in _SQLITE_COMMIT_REFUSED:
         return True
-    return getattr(_root(error), "sqlstate", None) in _POSTGRES_COMMIT_REFUSED
+    return _sqlstate(error) in _POSTGRES_COMMIT_REFUSED
+
+
+def _sqlstate(error: BaseException) -> str:
+    return getattr(_root(error), "sqlstate", None) or ""
 
 
 def _sqlite_code(error: BaseException) -> int | None:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from squareoff.adapters.sql.column_types import ExactDecimal, whole_number
+from squareoff.adapters.sql.column_types import AnyText, ExactDecimal, whole_number
 from squareoff.domain.states import IntentStatus
 
 metadata = MetaData(
@@ -45,7 +45,7 @@ trackers = Table(
     Column("opened_seq", whole_number(), nullable=False),
     Column("exchange_segment", Text, nullable=False),
     Column("security_id", Text, nullable=False),
-    Column("trading_symbol", Text, nullable=False),
+    Column("trading_symbol", AnyText, nullable=False),
     Column("instrument_type", Text, nullable=False),
     Column("lot_size", whole_number(), nullable=False),
     Column("tick_size", ExactDecimal, nullable=False),
@@ -66,7 +66,7 @@ trackers = Table(
     Column("externally_closed_notional", ExactDecimal, nullable=False),
     Column("exit_price", ExactDecimal),
     Column("realized_pnl", ExactDecimal),
-    Column("exit_reason", Text),
+    Column("exit_reason", AnyText),
     Column("exited_at_ns", whole_number()),
     Column("over_exited_quantity", whole_number(), nullable=False),
     # The newest intent, live or not. No foreign key: the two tables would refer to each other.
@@ -81,7 +81,7 @@ exit_intents = Table(
     Column("intent_id", Text, primary_key=True),
     Column("tracker_id", Text, ForeignKey("trackers.tracker_id"), nullable=False),
     Column("status", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", AnyText, nullable=False),
     Column("trigger_rule", Text, nullable=False),
     Column("trigger_level", whole_number()),
     Column("trigger_price", whole_number()),
@@ -91,7 +91,7 @@ exit_intents = Table(
     Column("attempt", whole_number(), nullable=False),
     Column("failures", whole_number(), nullable=False),
     Column("block_reason", Text),
-    Column("note", Text, nullable=False),
+    Column("note", AnyText, nullable=False),
     Index(
         "one_live_intent_per_tracker",
         "tracker_id",
@@ -117,7 +117,7 @@ orders = Table(
     Column("order_type", Text, nullable=False),
     Column("limit_price", ExactDecimal),
     Column("modifications", whole_number(), nullable=False),
-    Column("failure_text", Text, nullable=False),
+    Column("failure_text", AnyText, nullable=False),
     Index(None, "tracker_id"),
 )
 
@@ -141,7 +141,7 @@ broker_orders = Table(
     Column("status", Text, nullable=False),
     Column("cumulative_quantity", whole_number(), nullable=False),
     Column("average_price", ExactDecimal),
-    Column("reason", Text, nullable=False),
+    Column("reason", AnyText, nullable=False),
     Index(None, "broker_order_id"),
     sqlite_with_rowid=False,
 )
@@ -176,7 +176,7 @@ alarms = Table(
     Column("seq", whole_number(), primary_key=True, autoincrement=False),
     Column("severity", Text, nullable=False),
     Column("code", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("message", AnyText, nullable=False),
     Column("tracker_id", Text),
     Column("raised_at_ns", whole_number(), nullable=False),
     Column("acknowledged_at_ns", whole_number()),
@@ -188,7 +188,7 @@ kill_switch = Table(
     Column("account_id", Text, primary_key=True),
     Column("active", Boolean, nullable=False),
     Column("level", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", AnyText, nullable=False),
     Column("changed_at_ns", whole_number(), nullable=False),
 )
 
@@ -199,7 +199,7 @@ idempotency_keys = Table(
     Column("idempotency_key", Text, primary_key=True),
     Column("body_hash", Text, nullable=False),
     Column("status", whole_number(), nullable=False),
-    Column("answer", Text, nullable=False),
+    Column("answer", AnyText, nullable=False),
     Column("stored_at_ns", whole_number(), nullable=False),
 )
 

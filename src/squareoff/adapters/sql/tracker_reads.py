@@ -1,6 +1,6 @@
 """Read trackers with all their parts, inside the caller's read transaction.
 
-Four statements whatever the number of trackers; the transaction must give them one snapshot.
+Five statements whatever the number of trackers; the transaction must give them one snapshot.
 """
 
 from collections.abc import Sequence

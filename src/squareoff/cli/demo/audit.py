@@ -70,7 +70,7 @@ def _value(trades: list[BrokerTrade]) -> Decimal:
 def _audit_position(evidence: Evidence, position: DemoPosition) -> PositionAudit:
     tracker, trades = evidence.tracker(position), evidence.exits_of(position)
     quantity = sum(trade.quantity for trade in trades)
-    held = position.quantity * position.holding.entry_price
+    held = position.quantity * position.entry_price
     profit = (_value(trades) - held) * position.sign
     intent = tracker["intent"] or {}
     audited = PositionAudit(
@@ -114,10 +114,10 @@ def _rule_differences(audited: PositionAudit, rule: str | None) -> Iterator[str]
 
 def _account_differences(evidence: Evidence) -> Iterator[str]:
     nets: Counter[tuple[str, str, str]] = Counter()
+    opened_by = {trade.key: trade.side for trade in reversed(evidence.trades)}
     for trade in evidence.trades:
-        before = nets[trade.key]
-        nets[trade.key] += trade.quantity if trade.side == "BUY" else -trade.quantity
-        if before * nets[trade.key] < 0:
+        nets[trade.key] += trade.quantity if trade.side == opened_by[trade.key] else -trade.quantity
+        if nets[trade.key] < 0:
             yield f"{' '.join(trade.key)}: the net position crossed zero (over-exit)"
     for key, net in nets.items():
         if net:
@@ -142,6 +142,8 @@ def _story_differences(evidence: Evidence) -> Iterator[str]:
             yield f"{name_of(position)}: the fault {fault} did not happen"
         if "order_outcome_lost" not in kinds:
             yield f"{name_of(position)}: its order's outcome was never in doubt"
+        if not _was_asked_for(evidence, position):
+            yield f"{name_of(position)}: the broker was not asked what became of its order"
         if len(evidence.orders_of(position)) != 1:
             yield f"{name_of(position)}: {len(evidence.orders_of(position))} orders, must be 1"
     sizes = [order["quantity"] for order in evidence.orders_of(SLICED)]
@@ -149,6 +151,12 @@ def _story_differences(evidence: Evidence) -> Iterator[str]:
         yield f"{name_of(SLICED)}: not sliced by {FREEZE_QUANTITY}: {sizes}"
     if len(evidence.exits_of(PARTIAL)) < 2:
         yield f"{name_of(PARTIAL)}: was not filled in parts"
+
+
+def _was_asked_for(evidence: Evidence, position: DemoPosition) -> bool:
+    facts = evidence.facts(position)
+    sources = {fact["data"]["source"] for fact in facts if fact["kind"] == "order_reported"}
+    return bool(sources & {"LOOKUP", "ORDER_BOOK"})
 
 
 def _claims(evidence: Evidence, engine_away_seconds: float) -> Iterator[str]:
@@ -161,7 +169,7 @@ def _claims(evidence: Evidence, engine_away_seconds: float) -> Iterator[str]:
     yield f"{name_of(SLICED)}, freeze quantity {FREEZE_QUANTITY}: sent as {sizes}"
     fills = ", ".join(f"{t.quantity} at {t.price}" for t in evidence.exits_of(PARTIAL))
     yield f"{name_of(PARTIAL)}, filled in parts: {fills}"
-    yield f"{name_of(LOST_ANSWER)}, answer and updates lost: asked for by its id, not sent again"
+    yield f"{name_of(LOST_ANSWER)}, answer and updates lost: found by asking, not sent again"
     yield (
         f"{name_of(KILLED)}, engine killed in mid-exit and back after {engine_away_seconds:.1f} s: "
         "not sent again"

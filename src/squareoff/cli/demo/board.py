@@ -63,16 +63,17 @@ class Screen:
         self._printed_news = len(self._board.news)
         if seconds - self._printed_seconds >= PLAIN_INTERVAL_SECONDS and self._board.trackers:
             self._printed_seconds = seconds
-            self._console.print(f"{seconds:6.1f} s  {_summary(self._board)}", highlight=False)
+            self._console.print(Text(f"{seconds:6.1f} s  {_summary(self._board)}"))
 
 
 def _summary(board: Board) -> str:
-    last = {each["trading_symbol"]: each["last_traded_price"] for each in board.trackers.values()}
-    prices = ", ".join(f"{symbol} {price or '-'}" for symbol, price in sorted(last.items()))
-    return (
-        f"market {board.market}, engine {board.engine}, "
-        f"{board.exited_count}/{len(POSITIONS)} exited; {prices}"
-    )
+    last = {
+        position.holding.label: board.trackers[position.name]["last_traded_price"] or "-"
+        for position in POSITIONS
+        if position.name in board.trackers
+    }
+    prices = ", ".join(f"{label} {price}" for label, price in last.items())
+    return f"[market {board.market}: {prices}; {board.exited_count} of {len(POSITIONS)} exited]"
 
 
 def _picture(board: Board) -> Group:

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from squareoff.cli.demo.audit import Audit, PositionAudit, name_of
-from squareoff.cli.demo.board import WIDTH
 from squareoff.cli.demo.scenario import DemoPosition
 from squareoff.cli.demo.timeline import Story
 
@@ -37,10 +36,10 @@ def print_report(console: Console, audit: Audit, position: DemoPosition, story: 
 
 
 def _table(audit: Audit) -> Table:
-    table = Table(box=None, padding=(0, 1), width=WIDTH, pad_edge=False, header_style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for name in ("position", "rule"):
         table.add_column(name, no_wrap=True)
-    for name in ("fired at", "engine: exited at", "broker's books say", "P&L", ""):
+    for name in ("fired at", "engine: exited", "broker's books", "P&L", ""):
         table.add_column(name, no_wrap=True, justify="right")
     for each in audit.positions:
         table.add_row(*_cells(each))

@@ -1,7 +1,9 @@
 """`squareoff demo`: the main job end to end against the broker simulator, in about 90 seconds."""
 
 import asyncio
+import os
 import signal
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -18,6 +20,7 @@ from squareoff.cli.demo.clients import Away
 from squareoff.cli.demo.closing_report import print_report
 from squareoff.cli.demo.failure import DemoFailure
 from squareoff.cli.demo.picture import save_picture
+from squareoff.cli.demo.processes import Children, program
 from squareoff.cli.demo.scenario import KILLED
 from squareoff.cli.demo.show import Show
 from squareoff.cli.demo.stage import TOKEN_FILE, Stage, open_stage
@@ -66,8 +69,9 @@ def demo(
     """
     console = _console()
     options = DemoOptions(folder.resolve(), speed, keep_running, picture)
+    children = Children()
     try:
-        is_well = asyncio.run(_run(console, options))
+        is_well = asyncio.run(_run(console, options, children))
     except (DemoFailure, Away) as error:
         console.print(Text(f"The demo failed: {error}", style="bold red"))
         console.print(f"The logs are in {options.folder.name}/.", highlight=False)
@@ -75,6 +79,8 @@ def demo(
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped; both processes are ended.")
         raise typer.Exit(INTERRUPTED_STATUS) from None
+    finally:
+        children.kill_all()
     if not is_well:
         raise typer.Exit(1)
 
@@ -84,13 +90,16 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=WIDTH)
 
 
-async def _run(console: Console, options: DemoOptions) -> bool:
+async def _run(console: Console, options: DemoOptions, children: Children) -> bool:
     """Run the demo; return whether nothing differed."""
     _let_terminate_cancel()
     clock = SystemClock()
     started_ns = clock.now().monotonic_ns
     console.print(_TITLE)
-    async with open_stage(options.folder, options.speed) as stage:
+    async with AsyncExitStack() as stack:
+        with console.status("starting the simulator and the engine"):
+            opening = open_stage(children, options.folder, options.speed)
+            stage = await stack.enter_async_context(opening)
         console.print(
             f"simulator process {stage.simulator_child.pid} at {stage.simulator.address}, "
             f"engine process {stage.engine_child.pid} at {stage.engine.address}\n"
@@ -99,7 +108,7 @@ async def _run(console: Console, options: DemoOptions) -> bool:
         with Screen(console, board) as screen:
             try:
                 result, story = await Show(stage, board, screen, started_ns).run()
-            except* (DemoFailure, Away) as group:
+            except ExceptionGroup as group:
                 raise _first_of(group) from group
         _print_end(console, options, result, story)
         seconds = (clock.now().monotonic_ns - started_ns) / NANOSECONDS_PER_SECOND
@@ -108,6 +117,16 @@ async def _run(console: Console, options: DemoOptions) -> bool:
             await _keep_running(console, stage)
     return not result.differences
 
+
+_STAYS_UP = """
+Everything stays up:
+  engine      {engine}  (API under /api/v1)
+  simulator   {simulator}  (admin under /admin)
+  token file  {folder}/{token}
+  logs        {folder}/engine.log, {folder}/simulator.log
+Ask the engine from another shell:
+  cd {folder} && {squareoff} positions
+Ctrl-C here stops both."""
 
 _TITLE = Text.assemble(
     ("squareoff demo", "bold"),
@@ -130,34 +149,36 @@ def _verdict(result: Audit) -> str:
     return "Engine and broker agree on everything; the demo took"
 
 
-def _first_of(group: BaseExceptionGroup[DemoFailure | Away]) -> DemoFailure | Away:
+def _first_of(group: ExceptionGroup[Exception]) -> Exception:
     """Return the first failure of a group, for one message that a person can read."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, DemoFailure | Away), "the group holds nothing else"
     return error
 
 
 def _let_terminate_cancel() -> None:
-    """SIGTERM ends the demo as Ctrl-C does: the children are ended first."""
+    """SIGTERM and a closed terminal end the demo as Ctrl-C does: the children are ended first."""
     task = asyncio.current_task()
     assert task is not None, "called from a task"
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 async def _keep_running(console: Console, stage: Stage) -> None:
     """Leave everything up until Ctrl-C, or until one of the processes ends."""
-    console.print(f"""
-Everything stays up:
-  engine      {stage.engine.address}  (API under /api/v1)
-  simulator   {stage.simulator.address}  (admin under /admin)
-  token file  {stage.folder.name}/{TOKEN_FILE}
-  logs        {stage.folder.name}/engine.log, {stage.folder.name}/simulator.log
-Ask the engine from another shell:
-  cd {stage.folder.name} && ../.venv/bin/squareoff positions
-Ctrl-C here stops both.""")
+    console.print(_where_to_look(stage), soft_wrap=True)
     while True:
         stage.simulator_child.check()
         stage.engine_child.check()
         await stage.clock.sleep(1.0)
+
+
+def _where_to_look(stage: Stage) -> str:
+    return _STAYS_UP.format(
+        engine=stage.engine.address,
+        simulator=stage.simulator.address,
+        folder=os.path.relpath(stage.folder),
+        token=TOKEN_FILE,
+        squareoff=os.path.relpath(program()[0], stage.folder),
+    )

@@ -1,8 +1,9 @@
 """What the demo holds: eleven positions on recorded prices, and the one rule that ends each.
 
-Every position was opened at the first recorded price. Levels are chosen from the recordings so that
-each fires at one known print: `fires_at` is that print's price and `market_seconds` its place,
-counted from the start of the replay. docs/demo.md tells the price paths; tests walk them again.
+Entry prices were really traded that day: the first recorded price, the day's low so far, or a price
+of the morning. Levels are chosen from the recordings so that each fires at one known print:
+`fires_at` is that print's price and `market_seconds` its place, counted from the start of the
+replay. docs/demo.md tells the price paths; tests walk them again.
 """
 
 from collections.abc import Mapping
@@ -16,13 +17,12 @@ FUTURE_RECORDING = "nifty-fut-2025-12-29-1247-depth5.csv"
 EQUITY_RECORDING = "reliance-eq-2025-12-09-0915-1min.csv"
 
 FUTURE_FIRST_PRICE = Decimal("25977.80")
+FUTURE_DAY_LOW = Decimal("25972.40")
+FUTURE_MORNING_PRICE = Decimal("26045.00")
 EQUITY_FIRST_PRICE = Decimal("1540.30")
 
 EQUITY_QUANTITY_PER_PRINT = 400
 """What one print of the equity offers on each side: 900 shares need three prints."""
-
-FEED_GAP_SECONDS = 15.0
-"""Market seconds between two equity prints; at the default speed well below the stale age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,12 @@ class Holding:
     exchange_segment: str
     security_id: str
     product_type: str
-    entry_price: Decimal
 
 
-FUTURE_INTRADAY = Holding("NIFTY Dec FUT", "NSE_FNO", "49543", "INTRADAY", FUTURE_FIRST_PRICE)
-FUTURE_MARGIN = Holding("NIFTY Dec FUT", "NSE_FNO", "49543", "MARGIN", FUTURE_FIRST_PRICE)
-EQUITY_INTRADAY = Holding("RELIANCE", "NSE_EQ", "2885", "INTRADAY", EQUITY_FIRST_PRICE)
-EQUITY_DELIVERY = Holding("RELIANCE", "NSE_EQ", "2885", "CNC", EQUITY_FIRST_PRICE)
+FUTURE_INTRADAY = Holding("NIFTY Dec FUT", "NSE_FNO", "49543", "INTRADAY")
+FUTURE_MARGIN = Holding("NIFTY Dec FUT", "NSE_FNO", "49543", "MARGIN")
+EQUITY_INTRADAY = Holding("RELIANCE", "NSE_EQ", "2885", "INTRADAY")
+EQUITY_DELIVERY = Holding("RELIANCE", "NSE_EQ", "2885", "CNC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,11 @@ class DemoPosition:
     holding: Holding
     side: str
     quantity: int
+    entry_price: Decimal
     rule: str
     market_seconds: float
     fires_at: Decimal | None = None
     rules: Mapping[str, Any] = field(default_factory=dict)
-    remark: str = ""
 
     @property
     def sign(self) -> int:
@@ -72,51 +71,58 @@ class DemoPosition:
 
 
 SLICED = DemoPosition(
-    "sliced", FUTURE_INTRADAY, "LONG", 3675, "target", 14.3, Decimal("25980.00"),
+    "sliced", FUTURE_INTRADAY, "LONG", 3675, FUTURE_DAY_LOW,
+    "target", 14.3, Decimal("25980.00"),
     {"target": {"price": "25980.00"}, "stop_loss": {"points": "40"}},
-    "over the freeze quantity of 1800: three slices",
 )  # fmt: skip
 SHORT_STOP = DemoPosition(
-    "short-stop", EQUITY_INTRADAY, "SHORT", 250, "stop_loss", 30.0, Decimal("1542.50"),
+    "short-stop", EQUITY_INTRADAY, "SHORT", 250, EQUITY_FIRST_PRICE,
+    "stop_loss", 30.0, Decimal("1542.50"),
     {"stop_loss": {"price": "1542.00"}, "target": {"points": "20"}},
 )  # fmt: skip
 PARTIAL = DemoPosition(
-    "partial", EQUITY_DELIVERY, "LONG", 900, "target", 30.0, Decimal("1542.50"),
+    "partial", EQUITY_DELIVERY, "LONG", 900, EQUITY_FIRST_PRICE,
+    "target", 30.0, Decimal("1542.50"),
     {"target": {"price": "1542.00"}, "stop_loss": {"percent": "2"}},
-    "filled in parts: a print offers 400",
 )  # fmt: skip
 LONG_STOP = DemoPosition(
-    "long-stop", FUTURE_INTRADAY, "LONG", 225, "stop_loss", 87.2, Decimal("25974.20"),
+    "long-stop", FUTURE_INTRADAY, "LONG", 225, FUTURE_FIRST_PRICE,
+    "stop_loss", 87.2, Decimal("25974.20"),
     {"stop_loss": {"price": "25974.40"}},
 )  # fmt: skip
 LOST_ANSWER = DemoPosition(
-    "lost-answer", EQUITY_INTRADAY, "SHORT", 400, "target", 90.0, Decimal("1537.10"),
+    "lost-answer", EQUITY_INTRADAY, "SHORT", 400, EQUITY_FIRST_PRICE,
+    "target", 90.0, Decimal("1537.10"),
     {"target": {"price": "1537.50"}},
-    "the broker's answer and its updates are lost",
 )  # fmt: skip
 SHORT_TRAIL = DemoPosition(
-    "short-trail", FUTURE_MARGIN, "SHORT", 300, "trailing", 102.0, Decimal("25979.70"),
+    "short-trail", FUTURE_MARGIN, "SHORT", 300, FUTURE_MORNING_PRICE,
+    "trailing", 102.0, Decimal("25979.70"),
     {"trailing": {"points": "5.5"}},
 )  # fmt: skip
 KILLED = DemoPosition(
-    "killed", FUTURE_INTRADAY, "LONG", 150, "trailing", 140.6, Decimal("25974.00"),
+    "killed", FUTURE_INTRADAY, "LONG", 150, FUTURE_DAY_LOW,
+    "trailing", 140.6, Decimal("25974.00"),
     {"trailing": {"points": "6"}},
-    "the engine is killed in the middle",
 )  # fmt: skip
 BY_CLOCK = DemoPosition(
-    "by-clock", FUTURE_MARGIN, "SHORT", 375, "square_off_at", 176.0,
+    "by-clock", FUTURE_MARGIN, "SHORT", 375, FUTURE_MORNING_PRICE,
+    "square_off_at", 176.0,
 )  # fmt: skip
 BY_HAND = DemoPosition(
-    "by-hand", EQUITY_INTRADAY, "SHORT", 350, "manual", 190.0,
+    "by-hand", EQUITY_INTRADAY, "SHORT", 350, EQUITY_FIRST_PRICE,
+    "manual", 190.0,
     rules={"stop_loss": {"percent": "3"}},
 )  # fmt: skip
 LATE_STOP = DemoPosition(
-    "late-stop", EQUITY_DELIVERY, "LONG", 300, "stop_loss", 210.0, Decimal("1533.00"),
+    "late-stop", EQUITY_DELIVERY, "LONG", 300, EQUITY_FIRST_PRICE,
+    "stop_loss", 210.0, Decimal("1533.00"),
     {"stop_loss": {"price": "1533.50"}},
 )  # fmt: skip
 SHORT_TARGET = DemoPosition(
-    "short-target", FUTURE_MARGIN, "SHORT", 450, "target", 232.0, Decimal("25972.00"),
-    {"target": {"price": "25972.00"}, "stop_loss": {"points": "40"}},
+    "short-target", FUTURE_MARGIN, "SHORT", 450, FUTURE_MORNING_PRICE,
+    "target", 232.0, Decimal("25972.00"),
+    {"target": {"price": "25972.00"}, "stop_loss": {"price": "26100.00"}},
 )  # fmt: skip
 
 POSITIONS = (

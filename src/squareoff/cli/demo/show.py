@@ -25,8 +25,9 @@ REFRESH_SECONDS = 0.25
 WATCH_SECONDS = 0.02
 """How often the deed's condition is looked at: the held answer leaves 2.5 s for the kill."""
 
-HOLD_MARKET_AFTER_SECONDS = 6.0
-"""A restart that takes longer would miss recorded prices: the replay then waits for it."""
+HOLD_AFTER_MARKET_SECONDS = 48.0
+"""A restart that takes longer would miss recorded prices (the next rule fires 69 market seconds
+after the kill): the replay then waits for it."""
 
 RECORDING_STARTS = datetime(2025, 12, 29, 12, 47, 7)  # noqa: DTZ001
 """IST wall clock of the future's first recorded packet."""
@@ -143,12 +144,12 @@ class Show:
     async def _kill_and_start_again(self) -> None:
         engine = self._stage.engine_child
         self._is_engine_up = False
-        await engine.kill_hard()
+        engine.kill_hard()
         self._board.engine = "killed"
         self._deed(f"kill -9 {engine.pid}: the broker has the order, its answer is under way")
         self.note(f"kill -9 of the engine while it waits for the answer to {name_of(KILLED)}")
         killed_ns = self._stage.clock.now().monotonic_ns
-        await self._stage.start_engine_again()
+        self._stage.start_engine_again()
         self._deed("starts the engine again")
         await self._wait_for_engine(killed_ns)
         self._away_seconds = self._seconds_since(killed_ns)
@@ -157,10 +158,11 @@ class Show:
 
     async def _wait_for_engine(self, killed_ns: int) -> None:
         is_held = False
+        hold_after_seconds = HOLD_AFTER_MARKET_SECONDS / self._stage.speed
         while not await self._stage.engine_is_ready():
             if self._seconds_since(killed_ns) > START_SECONDS_MAX:
                 raise DemoFailure("the engine did not come back; see engine.log")
-            if not is_held and self._seconds_since(killed_ns) > HOLD_MARKET_AFTER_SECONDS:
+            if not is_held and self._seconds_since(killed_ns) > hold_after_seconds:
                 is_held = True
                 await self._stage.simulator.steer(paused=True)
                 self.note("a slow machine: the replay waits for the engine")

@@ -11,7 +11,7 @@ from typing import Any
 from squareoff.adapters.system import SystemClock
 from squareoff.cli.demo.clients import EngineClient, SimulatorClient
 from squareoff.cli.demo.failure import DemoFailure
-from squareoff.cli.demo.processes import Child, free_port, start_child
+from squareoff.cli.demo.processes import Child, Children, free_port
 from squareoff.cli.demo.scenario import (
     BY_CLOCK,
     EQUITY_QUANTITY_PER_PRINT,
@@ -26,7 +26,10 @@ from squareoff.cli.demo.scenario import (
 MARKER_FILE = ".squareoff-demo"
 """Stands in every folder the demo made: only such a folder is ever emptied."""
 
-CONFIG_FILE = "squareoff.toml"
+ENGINE_CONFIG_FILE = "engine.toml"
+CLIENT_CONFIG_FILE = "squareoff.toml"
+"""The one that commands find by themselves: all that they need is the API's address and token."""
+
 TOKEN_FILE = "squareoff-api-token"
 START_SECONDS_MAX = 45.0
 """A cold start takes 2 to 4 s on two cores; a machine ten times slower still gets there."""
@@ -36,8 +39,8 @@ _START_POLLS = round(START_SECONDS_MAX / POLL_SECONDS)
 CREDENTIALS = {"DHAN_CLIENT_ID": "1100000001", "DHAN_ACCESS_TOKEN": "demo-token-without-any-worth"}
 """Made up; the simulator lets anybody in."""
 
-_CONFIG = """\
-# Written by `squareoff demo`; the engine of the demo runs with it.
+_ENGINE_CONFIG = """\
+# Written by `squareoff demo`; its engine runs with this.
 mode = "live"
 session = "always"
 database_url = "sqlite:///squareoff.db"
@@ -48,6 +51,9 @@ rest_url = "{simulator}/v2"
 order_update_url = "{socket}/order-update"
 market_feed_url = "{socket}/feed"
 
+"""
+_CLIENT_CONFIG = """\
+# Written by `squareoff demo`; commands in this folder ask its engine.
 [api]
 port = {api_port}
 token_path = "{token_file}"
@@ -60,6 +66,7 @@ class Stage:
 
     folder: Path
     speed: float
+    children: Children
     simulator: SimulatorClient
     engine: EngineClient
     simulator_child: Child
@@ -67,9 +74,9 @@ class Stage:
     clock: SystemClock = field(default_factory=SystemClock)
     tracker_ids: dict[str, str] = field(default_factory=dict)
 
-    async def start_engine_again(self) -> None:
+    def start_engine_again(self) -> None:
         """Start the engine anew on the same folder; it is ready once `engine_is_ready`."""
-        self.engine_child = await _start_engine(self.folder)
+        self.engine_child = _start_engine(self.children, self.folder)
 
     async def engine_is_ready(self) -> bool:
         """Say whether the engine would let exits out now."""
@@ -94,7 +101,7 @@ class Stage:
             "product_type": position.holding.product_type,
             "side": position.side,
             "quantity": position.quantity,
-            "entry_price": str(position.holding.entry_price),
+            "entry_price": str(position.entry_price),
             "rules": rules,
         }
 
@@ -106,29 +113,31 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(folder: Path, speed: float) -> AsyncIterator[Stage]:
+async def open_stage(children: Children, folder: Path, speed: float) -> AsyncIterator[Stage]:
     """Start both processes in a fresh folder; whatever happens, both are ended."""
     make_fresh(folder)
     simulator_port, api_port = free_port(8800), free_port(8700)
     simulator_url, api_url = f"http://127.0.0.1:{simulator_port}", f"http://127.0.0.1:{api_port}"
-    config = _CONFIG.format(
-        simulator=simulator_url,
-        socket=f"ws://127.0.0.1:{simulator_port}",
-        api_port=api_port,
-        token_file=TOKEN_FILE,
-    )
-    (folder / CONFIG_FILE).write_text(config)
+    _write_settings(folder, simulator_port, api_port)
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(SimulatorClient(simulator_url))
         engine = await stack.enter_async_context(EngineClient(api_url))
-        simulator_child = await _start_simulator(folder, simulator_port, speed)
-        stack.push_async_callback(simulator_child.stop)
+        stack.push_async_callback(children.stop_all, SystemClock())
+        simulator_child = _start_simulator(children, folder, simulator_port, speed)
         await _prepare_simulator(simulator, simulator_child)
-        engine_child = await _start_engine(folder)
-        stage = Stage(folder, speed, simulator, engine, simulator_child, engine_child)
-        stack.push_async_callback(_stop_engine, stage)
+        engine_child = _start_engine(children, folder)
+        stage = Stage(folder, speed, children, simulator, engine, simulator_child, engine_child)
         await _wait_for_engine(stage)
         yield stage
+
+
+def _write_settings(folder: Path, simulator_port: int, api_port: int) -> None:
+    engine = _ENGINE_CONFIG.format(
+        simulator=f"http://127.0.0.1:{simulator_port}", socket=f"ws://127.0.0.1:{simulator_port}"
+    )
+    client = _CLIENT_CONFIG.format(api_port=api_port, token_file=TOKEN_FILE)
+    (folder / ENGINE_CONFIG_FILE).write_text(engine + client.partition("\n")[2])
+    (folder / CLIENT_CONFIG_FILE).write_text(client)
 
 
 def make_fresh(folder: Path) -> None:
@@ -153,21 +162,21 @@ def _opening(position: DemoPosition) -> dict[str, Any]:
         "security_id": position.holding.security_id,
         "product_type": position.holding.product_type,
         "net_quantity": position.sign * position.quantity,
-        "price": str(position.holding.entry_price),
+        "price": str(position.entry_price),
     }
 
 
-async def _start_simulator(folder: Path, port: int, speed: float) -> Child:
+def _start_simulator(children: Children, folder: Path, port: int, speed: float) -> Child:
     ticks = [str(RECORDINGS_FOLDER / name) for name in (FUTURE_RECORDING, EQUITY_RECORDING)]
     arguments = ["sim", "--paused", "--port", str(port), "--speed", str(speed), "--seed", "1"]
     for path in ticks:
         arguments += ["--ticks", f"{path}#loop"]
-    return await start_child("simulator", arguments, folder=folder, secrets={})
+    return children.start("simulator", arguments, folder=folder, secrets={})
 
 
-async def _start_engine(folder: Path) -> Child:
-    arguments = ["run", "--config", CONFIG_FILE]
-    return await start_child("engine", arguments, folder=folder, secrets=CREDENTIALS)
+def _start_engine(children: Children, folder: Path) -> Child:
+    arguments = ["run", "--config", ENGINE_CONFIG_FILE]
+    return children.start("engine", arguments, folder=folder, secrets=CREDENTIALS)
 
 
 async def _prepare_simulator(simulator: SimulatorClient, child: Child) -> None:
@@ -189,7 +198,3 @@ async def _wait_for_engine(stage: Stage) -> None:
             return
         await stage.clock.sleep(POLL_SECONDS)
     raise DemoFailure(f"the engine was not ready within {START_SECONDS_MAX:.0f} s; see engine.log")
-
-
-async def _stop_engine(stage: Stage) -> None:
-    await stage.engine_child.stop()

@@ -16,7 +16,7 @@ from squareoff.domain.time import NANOSECONDS_PER_SECOND, ns_from_iso
 Data = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Moment:
     """One line: UTC nanoseconds, who tells it, what."""
 
@@ -46,12 +46,13 @@ def tell_story(evidence: Evidence, position: DemoPosition, deeds: list[Moment]) 
     trigger_ns = claimed_ns if received is None else ns_from_iso(received)
     end_ns = ns_from_iso(facts[-1]["time"])
     moments = [
-        Moment(trigger_ns, "market", f"the price is {claim['data']['trigger']['price']}"),
+        Moment(trigger_ns, "market", f"trades at {claim['data']['trigger']['price']}"),
         *_engine_moments(evidence, position),
         *_broker_moments(evidence, position),
         *deeds,
     ]
-    told = sorted(m for m in moments if trigger_ns <= m.time_ns <= end_ns)
+    told = [moment for moment in moments if trigger_ns <= moment.time_ns <= end_ns]
+    told.sort(key=lambda moment: moment.time_ns)  # stable: facts of one commit keep their order
     return Story(trigger_ns, tuple(told))
 
 

@@ -4,7 +4,7 @@ Written from design.md 8 and reliability.md 2. It reads the broker's own orders 
 journal's raw rows by SQL and JSON, and shares no arithmetic and no code with the engine.
 
 Checked here, at every event: I1 at most one live intent, I2 exposure never exceeds what is held,
-I3 nothing arrives that is not in the journal, I7 nothing written ever disappears, I9 the kill
+I3 nothing arrives that is not in the journal, I8 no price rule on an invalid price, I9 the kill
 switch, I10 gapless numbers, I11 no secret. `final_audit` checks what must hold at the end.
 """
 
@@ -25,7 +25,14 @@ RACE_NS = 8_000_000_000
 """A close by hand may overtake an order that was sized before it could be seen: late arrival, lag
 and slow answers together stay below this."""
 
-LIVE_INTENTS = ("OPEN", "BLOCKED", "NEEDS_HUMAN")
+BLIND_NS = 80_000_000_000
+"""Where positions could not be read, the engine may go by a comparison up to 60 s old (design.md
+4.3): a close by hand since then is not one that was seen."""
+
+FRESH_NS = 9_000_000_000
+"""A price may be this old when it fires: the engine's limit, the grain of the broker's seconds, and
+the bounded delay of a frame."""
+
 VIOLATIONS_MAX = 20
 
 Key = tuple[str, str, str]
@@ -58,6 +65,8 @@ class Opened:
     claims: int = 0
     live_claim: bool = False
     trigger: dict[str, Any] | None = None
+    is_blind: bool = False
+    """Whether any sizing had no reading of the positions."""
     order_ids: list[str] = field(default_factory=list)
 
     @property
@@ -81,7 +90,7 @@ class Auditor:
         self.trackers: dict[str, Opened] = {}
         self.journal_hashes: list[str] = []
         self.alarms: list[tuple[int, dict[str, Any]]] = []
-        self.prints: dict[InstrumentId, list[tuple[int, str]]] = {}
+        self.prints: dict[str, list[tuple[int, int]]] = {}
         self.outside_closes: dict[Key, list[int]] = {}
         self.cancel_sent: set[str] = set()
         self.modify_sent: dict[str, int] = {}
@@ -91,7 +100,8 @@ class Auditor:
         self.healed_prices: dict[str, list[Decimal]] = {}
         self.heard: dict[str, int] = {}
         self.unwatched: dict[Key, bool] = {}
-        self.claim_prices: list[tuple[str, dict[str, Any], int]] = []
+        self.claim_times_ns: list[int] = []
+        self.clock_error_ns = 0
         self._seen_trades = 0
         self._position_nets: dict[Key, int] = {}
         self._order_sides: dict[str, str] = {}
@@ -106,7 +116,8 @@ class Auditor:
 
     def hear_print(self, instrument_id: InstrumentId, price: Decimal, now_ns: int) -> None:
         """Hear of a price that was really traded."""
-        self.prints.setdefault(instrument_id, []).append((now_ns, str(price)))
+        units = int(price * 10_000)
+        self.prints.setdefault(instrument_id.security_id, []).append((now_ns, units))
         if self.is_healed:
             self.healed_prices.setdefault(instrument_id.security_id, []).append(price)
 
@@ -197,6 +208,9 @@ class Auditor:
                 self.cancel_sent.add(row["broker_order_id"])
             case "exit_claimed":
                 self._take_claim(row, time_ns)
+            case "exit_sized":
+                opened = self.trackers[row["tracker_id"]]
+                opened.is_blind = opened.is_blind or row["broker_net_quantity"] is None
             case "exit_withdrawn" | "position_exited":
                 self.trackers[row["tracker_id"]].live_claim = False
             case "alarm_raised":
@@ -223,7 +237,26 @@ class Auditor:
         tracker.claims += 1
         tracker.live_claim = True
         tracker.trigger = row["trigger"]
-        self.claim_prices.append((row["tracker_id"], row["trigger"], time_ns))
+        self.claim_times_ns.append(time_ns)
+        if row["trigger"]["price"] is not None:
+            self._check_trigger(tracker, row["trigger"])
+
+    def _check_trigger(self, tracker: Opened, trigger: dict[str, Any]) -> None:
+        """I8: the price that fired was really traded just before, and lies beyond its level."""
+        price, level = trigger["price"], trigger["level"]
+        received_ns, traded_ns = trigger["received_time_ns"], trigger["exchange_time_ns"]
+        slack_ns = self.clock_error_ns + FRESH_NS
+        name = f"{tracker.tracker_id} fired {trigger['rule']} at {price}"
+        prints = self.prints.get(tracker.key[1], [])
+        if not any(
+            at == price and abs(received_ns - at_ns) <= slack_ns for at_ns, at in reversed(prints)
+        ):
+            self.violate("I8", f"{name}, which was not traded then")
+        if received_ns - traded_ns > slack_ns:
+            self.violate("I8", f"{name}, traded {(received_ns - traded_ns) / 1e9:.0f} s before")
+        toward_profit = (price - level) * tracker.sign
+        if (toward_profit < 0) if trigger["rule"] == "target" else (toward_profit > 0):
+            self.violate("I8", f"{name}, which is not beyond its level {level}")
 
     # --- the broker's books ---
 
@@ -291,10 +324,16 @@ class Auditor:
         crosses = (net + could_trade) * net < 0 or (net == 0 and could_trade != 0)
         if not crosses or self.is_outlaw:
             return
-        if any(newest_ns - at_ns < RACE_NS for at_ns in self.outside_closes.get(key, ())):
+        is_blind = any(t.is_blind for t in self.trackers.values() if t.key == key)
+        window_ns = BLIND_NS if is_blind else RACE_NS
+        if any(newest_ns - at_ns < window_ns for at_ns in self.outside_closes.get(key, ())):
             return  # a human's close and our order met on the way: beyond our reach (I2d)
         self.violate("I2", f"{key}: net {net} and our open exits {could_trade} cross zero")
 
     def net(self, key: Key) -> int:
         """Return the broker's net position by its trades."""
         return self._position_nets.get(key, 0)
+
+    def newest_claim_age_ns(self, now_ns: int) -> int:
+        """Return how long ago the newest exit was claimed, by the engine's own stamp."""
+        return min((now_ns - at_ns for at_ns in self.claim_times_ns), default=now_ns)

@@ -39,6 +39,10 @@ def _socket(name: str, socket: str, what: What, on: str = "frame") -> Maker:
 
 
 _SERVER_ERROR = {"errorType": "Server", "errorCode": "DH-908", "errorMessage": "Internal error"}
+_REFUSAL = {"errorType": "Order_Error", "errorCode": "DH-906", "errorMessage": "Try later"}
+SPIKE_PRICE = "900.00"
+"""Inside the circuit limits of the options here, and four times their price."""
+
 _LATE_MS = (0.0, LATE_SECONDS_MAX * 1_000)
 _LAG_MS = (0.0, LAG_SECONDS_MAX * 1_000)
 
@@ -60,7 +64,7 @@ FAULT_CLASSES: Mapping[str, Maker] = {
     "write_truncated": _write("write_truncated", What(truncated_json=True)),
     "write_empty": _write("write_empty", What(empty_body=True)),
     "write_slow": _write("write_slow", What(answer_delay_ms=(500.0, 6_000.0))),
-    "write_refused_order": _write("write_refused_order", What(error="DH-906"), "POST"),
+    "write_refused_order": _write("write_refused_order", What(status=400, body=_REFUSAL), "POST"),
     # Reads: failing, slow, of the past.
     "read_lost": _read("read_lost", What(drop_before="hold")),
     "read_refused_connect": _read("read_refused_connect", What(refuse=True)),
@@ -76,7 +80,15 @@ FAULT_CLASSES: Mapping[str, Maker] = {
     "lag_positions": _read("lag_positions", What(lag_ms=_LAG_MS), "/positions"),
     # What the exchange and the risk system do.
     "reject": _write("reject", What(reject="Order rejected, try again later"), "POST"),
-    "partial_fill": _write("partial_fill", What(partial_fill=1), "POST"),
+    "partial_fill": lambda rate: [
+        _rule(
+            f"partial_fill/{segment}",
+            Where(method="POST", path="/orders", match={"exchangeSegment": segment}),
+            What(partial_fill=one_lot),
+            rate,
+        )
+        for segment, one_lot in (("NSE_FNO", 75), ("NSE_EQ", 1))
+    ],
     # The order stream.
     "stream_drop": _socket("stream_drop", "order_update", What(drop=True)),
     "stream_duplicate": _socket("stream_duplicate", "order_update", What(duplicate=2)),
@@ -101,10 +113,27 @@ FAULT_CLASSES: Mapping[str, Maker] = {
     "feed_wrong_length": _socket("feed_wrong_length", "feed", What(garbage="wrong_length")),
     "feed_unknown_code": _socket("feed_unknown_code", "feed", What(garbage="unknown_code")),
     "feed_absurd_price": _socket("feed_absurd_price", "feed", What(price="0.05")),
+    "feed_spike": lambda rate: [
+        FaultRule(
+            what=What(price=SPIKE_PRICE),
+            id="feed_spike",
+            where=Where(socket="feed"),
+            # Never two in a row: the engine takes a second print far away for the truth.
+            how_often=HowOften(probability=rate, every=3),
+        )
+    ],
     "feed_stale_clock": _socket("feed_stale_clock", "feed", What(time_shift_seconds=-3_600.0)),
     "feed_connect_refused": _socket("feed_connect_refused", "feed", What(refuse=True), "connect"),
 }
 """Fault classes by name. Rates are probabilities per event."""
+
+SPIKE_COMPANY = "feed_"
+"""Where frames between two spikes can be lost, two spikes can come in a row: spikes are alone."""
+
+TRULY_REFUSING = frozenset({"write_429", "write_refused_order", "write_5xx_before", "write_html"})
+ACTING_BEHIND_AN_ERROR = frozenset({"write_429_bare", "write_5xx_after", "write_html_after"})
+"""Never both kinds in one run: merged on one call they would make a broker that says in its own
+words that it took nothing and took the order."""
 
 STREAM_SILENCE = _socket("stream_silent", "order_update", What(silence=True))
 FEED_SILENCE = _socket("feed_silent", "feed", What(silence=True))

@@ -33,6 +33,12 @@ def is_at_rest(auditor: Auditor) -> bool:
     return True
 
 
+def is_overdue(auditor: Auditor) -> bool:
+    """Say whether a stop stands beyond the healed market and has not fired yet."""
+    rows = _trackers(auditor.database)
+    return any(_is_beyond(auditor, opened, rows[name]) for name, opened in auditor.trackers.items())
+
+
 def audit_end(auditor: Auditor, broker: SimulatedBroker) -> None:
     """Check liveness and agreement with the broker's books."""
     auditor.read_journal()
@@ -65,6 +71,12 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     if not opened.claims or row["status"] == "EXITED":
         return
     name = opened.tracker_id
+    never_held = any(at <= opened.opened_ns for at in auditor.outside_closes.get(opened.key, ()))
+    if never_held and any(
+        alarm["tracker_id"] == name and alarm["code"] == "exit_blocked_position_missing"
+        for _, alarm in auditor.alarms
+    ):
+        return  # closed by hand before it came under watch: nobody can say at what price
     if row["intent"] != "NEEDS_HUMAN":
         detail = f"status {row['status']}, intent {row['intent']}, note {row['note']!r}"
         auditor.violate("I4", f"the exit of {name} was claimed and did not end: {detail}")
@@ -104,13 +116,18 @@ def _check_exit_price(
 
 def _check_level(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     """A stop that the healed market stands beyond must have fired."""
+    if _is_beyond(auditor, opened, row):
+        text = f"{opened.tracker_id}: the price stands beyond its stop and no exit was claimed"
+        auditor.violate("I4", text)
+
+
+def _is_beyond(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> bool:
     rule = (opened.rules.get("stop_loss") or {}).get("price")
-    prints = auditor.healed_prices.get(opened.key[1])
-    if row["status"] != "ACTIVE" or rule is None or not prints:
-        return
+    prices = auditor.healed_prices.get(opened.key[1])
+    if row["status"] != "ACTIVE" or rule is None or not prices:
+        return False
     stop = Decimal(rule)
-    if all((price - stop) * opened.sign < 0 for price in prints):
-        auditor.violate("I4", f"{opened.tracker_id}: the price stands beyond {stop}, no exit")
+    return all((price - stop) * opened.sign < 0 for price in prices)
 
 
 def _check_orders(auditor: Auditor, broker: SimulatedBroker) -> None:
@@ -162,8 +179,7 @@ def _check_nets(auditor: Auditor, rows: dict[str, dict[str, Any]]) -> None:
 def _check_journal_kept(auditor: Auditor) -> None:
     """I7: nothing that was once written has changed or gone."""
     hashes = [
-        row[0]
-        for row in auditor.database.execute("SELECT entry_hash FROM journal ORDER BY seq")
+        row[0] for row in auditor.database.execute("SELECT entry_hash FROM journal ORDER BY seq")
     ]
     if hashes != auditor.journal_hashes:
         auditor.violate("I7", "journal entries changed or disappeared after they were written")

@@ -5,6 +5,7 @@ A killed process is dead at once, as by kill -9: its callbacks never run again, 
 """
 
 import asyncio
+import inspect
 import random
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -96,6 +97,11 @@ class Incarnation:
 
 
 def _close(coroutine: Any) -> None:
+    # A task that never took its first step may hold coroutines that would have run in it.
+    frame = coroutine.cr_frame
+    held = [] if frame is None else [v for v in frame.f_locals.values() if inspect.iscoroutine(v)]
+    for inner in held:
+        inner.close()
     for _ in range(_CLOSE_TRIES_MAX):
         try:
             coroutine.close()

@@ -7,10 +7,16 @@ differ in kind and not only in detail.
 import random
 from dataclasses import dataclass, field
 
-from squareoff.simulator.virtual.fault_classes import FAULT_CLASSES, OUTLAW_CLASSES
+from squareoff.simulator.virtual.fault_classes import (
+    ACTING_BEHIND_AN_ERROR,
+    FAULT_CLASSES,
+    OUTLAW_CLASSES,
+    SPIKE_COMPANY,
+    TRULY_REFUSING,
+)
 
 _RATES = (0.02, 0.08, 0.2, 0.5)
-_CHAOS_SECONDS = (12.0, 40.0)
+_CHAOS_SECONDS = (10.0, 30.0)
 _CONDUCT_CHOICES = {
     "alert_timing": ("after_answer", "before_answer"),
     "alert_keys": ("camel", "pascal", "mixed"),
@@ -86,10 +92,11 @@ def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
     if chance.random() < 0.1 and not outlaw:
         return Knobs(chaos_seconds=chaos, position_count=positions)
     breadth = chance.choice((0.05, 0.15, 0.3))
+    rates = _draw_rates(chance, breadth)
     return Knobs(
         chaos_seconds=chaos,
         position_count=positions,
-        rates={n: chance.choice(_RATES) for n in FAULT_CLASSES if chance.random() < breadth},
+        rates=rates,
         crashes=_draw_crashes(chance),
         outlaws={n: chance.uniform(0.1, 0.4) for n in OUTLAW_CLASSES} if outlaw else {},
         conduct={
@@ -102,7 +109,7 @@ def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
         early_reset=_sometimes(chance, 0.15),
         dark_socket=_sometimes(chance, 0.5),
         stream_silences=_few(chance),
-        feed_silences=_few(chance),
+        feed_silences=0 if "feed_spike" in rates else _few(chance),
         thin_market=chance.random() < 0.3,
         closes_by_hand=_few(chance),
         cancels_by_broker=_few(chance),
@@ -112,6 +119,16 @@ def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
         clock_steps=_few(chance),
         order_type=chance.choice(("limit", "limit", "limit", "market")),
     )
+
+
+def _draw_rates(chance: random.Random, breadth: float) -> dict[str, float]:
+    rates = {n: chance.choice(_RATES) for n in FAULT_CLASSES if chance.random() < breadth}
+    if TRULY_REFUSING & rates.keys():
+        rates = {n: rate for n, rate in rates.items() if n not in ACTING_BEHIND_AN_ERROR}
+    company = [name for name in rates if name.startswith(SPIKE_COMPANY)]
+    if "feed_spike" in rates and len(company) > 1:
+        del rates["feed_spike"]
+    return rates
 
 
 def _sometimes(chance: random.Random, rate_max: float) -> float:

@@ -5,7 +5,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from squareoff.core.policy import ExitPolicy
 from squareoff.domain.errors import StoreError
 from squareoff.domain.orders import OrderType
 from squareoff.services.gateway import GatewayLive
-from squareoff.simulator.virtual.final_audit import audit_end, audit_replay, is_at_rest
+from squareoff.simulator.virtual.final_audit import audit_end, audit_replay, is_at_rest, is_overdue
 from squareoff.simulator.virtual.incarnation import (
     Incarnation,
     ProcessClock,
@@ -55,6 +55,9 @@ REST_SECONDS = 12.0
 """No shorter than any request can still be on the wire after the healing."""
 
 OUTLAW_REST_SECONDS = 50.0
+FEED_SECONDS_MAX = 80.0
+"""A feed that went dark is given up after 35 s of silence, then come the pauses of reconnecting."""
+
 RETRY_SECONDS = 1.0
 _VIRTUAL_SECONDS_MAX = 600.0
 
@@ -120,7 +123,7 @@ def _captured_logs() -> Iterator[list[str]]:
     """Keep every log line of the run instead of printing it, to search it for secrets."""
     lines: list[str] = []
 
-    def keep(_logger: Any, _method: str, event: dict[str, Any]) -> Any:
+    def keep(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
         lines.append(str(event))
         raise structlog.DropEvent
 
@@ -155,17 +158,38 @@ class _Run:
         self._boot()
         await asyncio.sleep(self.knobs.chaos_seconds)
         self.world.heal()
-        healed_at = self.loop.time()
         rest = OUTLAW_REST_SECONDS if self.knobs.outlaws else REST_SECONDS
         bound = HEAL_SECONDS_MAX + (OUTLAW_REST_SECONDS if self.knobs.outlaws else 0.0)
-        while self.loop.time() - healed_at < bound:
-            await asyncio.sleep(1.0)
-            is_old = self.loop.time() - healed_at >= rest
-            if is_old and not self._waiting and is_at_rest(self.world.auditor):
-                break
+        await self._rest(rest, bound)
         await self._reconcile()
+        await self._rest(0.0, bound)
+        self._note_unwatched()
         audit_end(self.world.auditor, self.world.broker)
         await audit_replay(self.world.auditor, self.world.store)
+
+    def _note_unwatched(self) -> None:
+        """What a person bought and could not bring under watch is theirs to close."""
+        tracked = {
+            one.rules.get("max_holding_minutes") for one in self.world.auditor.trackers.values()
+        }
+        for plan in self.workload.plans:
+            if plan.is_held and plan.rules.max_holding_minutes not in tracked:
+                self.world.auditor.unwatched[plan.key] = True
+
+    async def _rest(self, seconds: float, bound: float) -> None:
+        """Wait until nothing is under way, at most `bound` after the newest claim."""
+        begun = self.loop.time()
+        while True:
+            age = self.world.auditor.newest_claim_age_ns(self.world.wall_ns()) / 1e9
+            elapsed = self.loop.time() - begun
+            is_old = elapsed >= seconds
+            if is_overdue(self.world.auditor) and elapsed < FEED_SECONDS_MAX:
+                is_old, age = False, 0.0
+            if is_old and not self._waiting and is_at_rest(self.world.auditor):
+                return
+            if min(age, elapsed) >= bound:
+                return
+            await asyncio.sleep(1.0)
 
     async def _reconcile(self) -> None:
         """Let the engine compare once more, then give what follows from it two seconds."""

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from squareoff.domain.errors import DomainError, StoreError
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument
@@ -18,6 +20,8 @@ from squareoff.domain.results import ExitCode
 from squareoff.services.desk import Desk, EntryRequest, InvalidRequest, PositionRequest
 from squareoff.services.exit_results import Wait
 from squareoff.services.views import TrackerView
+from squareoff.simulator.faults import Until
+from squareoff.simulator.virtual.fault_classes import FEED_SILENCE, STREAM_SILENCE, Maker
 from squareoff.simulator.virtual.plans import (
     FOREIGN_SECURITY,
     NAME_MINUTES,
@@ -28,7 +32,7 @@ from squareoff.simulator.virtual.plans import (
 from squareoff.simulator.virtual.world import ACCOUNT, TOKEN, World
 from squareoff.simulator.wire import WireRequest
 
-PRINT_SECONDS = (0.3, 0.8)
+PRINT_SECONDS = (0.4, 1.2)
 _LATCHED = (ExitCode.BLOCKED, ExitCode.BEING_SETTLED, ExitCode.NEEDS_HUMAN)
 
 Attempt = Callable[[Desk], Awaitable[bool]]
@@ -53,7 +57,9 @@ class Workload:
         self._run_wish = run_wish
         self.wishes: list[Wish] = []
         self._paths = {
-            one.instrument_id: PricePath(world.broker.days[one.instrument_id].listing.previous_close)
+            one.instrument_id: PricePath(
+                world.broker.days[one.instrument_id].listing.previous_close
+            )
             for one in world.instruments()
         }
         knobs = world.knobs
@@ -65,6 +71,8 @@ class Workload:
     def start(self) -> None:
         """Put everything on the world's clock."""
         for instrument in self._world.instruments():
+            self._world.print_price(instrument, self._paths[instrument.instrument_id].base)
+        for instrument in dict.fromkeys(plan.instrument for plan in self.plans):
             self._walk(instrument)
         for plan in self.plans:
             self._start_position(plan)
@@ -163,6 +171,12 @@ class Workload:
             self._hold_for(chance.uniform(3.0, end), "token")
         for _ in range(knobs.clock_steps):
             self._at(chance.uniform(3.0, end), self._step_clock)
+        for maker, count in (
+            (STREAM_SILENCE, knobs.stream_silences),
+            (FEED_SILENCE, knobs.feed_silences),
+        ):
+            for _ in range(count):
+                self._silence(maker, chance.uniform(1.0, end))
         for _ in range(3):
             self._at(chance.uniform(1.0, end), self._trade_foreign)
         if knobs.kill_switch:
@@ -205,8 +219,23 @@ class Workload:
         for instrument in self._world.instruments():
             self._world.broker.engine.set_halted(instrument.instrument_id, is_halted=begins)
 
+    def _silence(self, maker: Maker, at: float) -> None:
+        """Say nothing on a socket for some seconds, while its pings are answered."""
+        until = Until(seconds=self._chance.uniform(2.0, 15.0))
+        rules = [msgspec.structs.replace(rule, until=until) for rule in maker(1.0)]
+        faults = self._world.broker.faults
+
+        def begin() -> None:
+            if not self._world.is_healed:
+                faults.add(rules, self._world.broker_ns())
+
+        self._at(at, begin)
+
     def _step_clock(self) -> None:
         self._world.wall_step_ns += round(self._chance.uniform(-3e9, 3e9))
+        error_ns = abs(self._world.wall_step_ns)
+        auditor = self._world.auditor
+        auditor.clock_error_ns = max(auditor.clock_error_ns, error_ns)
         self._world.note("clock stepped", f"{self._world.wall_step_ns}")
 
     def _trade_foreign(self) -> None:
@@ -229,7 +258,12 @@ class Workload:
     def _plan_kill_switch(self, at: float, level: str) -> None:
         until = min(at + self._chance.uniform(2.0, 15.0), self._world.knobs.chaos_seconds)
         self._wish("kill", at, _switcher(active=True, level=level))
-        self._wish("resume", max(until, at + 1.0), _switcher(active=False, level=level))
+        kill, resume = self.wishes[-1], _switcher(active=False, level=level)
+
+        async def resume_after_kill(desk: Desk) -> bool:
+            return kill.is_done and await resume(desk)
+
+        self._wish("resume", max(until, at + 1.0), resume_after_kill)
 
 
 def _switcher(*, active: bool, level: str) -> Attempt:

@@ -1,0 +1,96 @@
+"""Watch the broker's net after a close of ours: has somebody else closed the same units too?
+
+A person, another program or the broker's own square-off can close a position while our exit is on
+its way (reliability.md, finding 4). Our order then carries the net across zero, and the tracker,
+whose own fills are all in order, cannot know. For some seconds after a close the broker's positions
+are read for it; a net on the other side of zero is an over-exit and critical (I2d).
+Never sends anything.
+"""
+
+from squareoff.core.facts import Severity
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import BrokerPosition
+from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import Clock
+from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.exit_engine import ExitEngine
+
+WATCH_SECONDS = 6.0
+"""Longer than the broker's positions were seen to lag behind its fills."""
+
+RESTART_WATCH_SECONDS = 60.0
+"""After a restart, closes this old are watched again: the last process may have died over them."""
+
+CHECK_INTERVAL_SECONDS = 1.0
+
+
+class FlipWatch:
+    """Watches keys on which a position of ours has just ended."""
+
+    def __init__(
+        self, engine: ExitEngine, reads: BrokerReads, alarms: AlarmDesk, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._reads = reads
+        self._alarms = alarms
+        self._clock = clock
+        self._watched: dict[PositionKey, int] = {}
+        engine.on_change(self._note_change)
+
+    async def run(self) -> None:
+        """Check every second while something is watched; never returns."""
+        self._note_loaded()
+        while True:
+            await self._clock.sleep(CHECK_INTERVAL_SECONDS)
+            if self._watched:
+                await self._check()
+
+    def _note_loaded(self) -> None:
+        oldest_ns = self._clock.now().wall_ns - seconds_to_ns(RESTART_WATCH_SECONDS)
+        for actor in self._engine.book:
+            if (actor.tracker.exited_at_ns or 0) >= oldest_ns:
+                self._note_change(actor.tracker)
+
+    def _note_change(self, tracker: PositionTracker) -> None:
+        filled = any(order.cumulative_quantity for order in tracker.exit_orders)
+        if tracker.status is PositionStatus.EXITED and filled:
+            until_ns = self._clock.now().monotonic_ns + seconds_to_ns(WATCH_SECONDS)
+            self._watched[tracker.key] = until_ns
+
+    async def _check(self) -> None:
+        """Compare one reading; a key is let go only after a reading at the end of its time."""
+        asked_ns = self._clock.now().monotonic_ns
+        reading = await self._reads.positions()
+        if reading is None:
+            return
+        for key, until_ns in tuple(self._watched.items()):
+            net = _net(reading.rows, key)
+            if self._is_flipped(key, net):
+                del self._watched[key]
+                await self._complain(key, net)
+            elif asked_ns >= until_ns and self._watched[key] == until_ns:
+                del self._watched[key]
+
+    def _is_flipped(self, key: PositionKey, net: int) -> bool:
+        signs = {tracker.side.sign for tracker in self._engine.book.on_key(key)}
+        return len(signs) == 1 and net * signs.pop() < 0
+
+    async def _complain(self, key: PositionKey, net: int) -> None:
+        await self._alarms.raise_alarm(
+            Severity.CRITICAL,
+            "over_exit",
+            f"The broker shows {net} of {key} right after our exit there closed what its tracker "
+            "held: somebody else closed it too, and the account now stands on the other side. "
+            "Nothing is bought back by itself; look at the position now.",
+        )
+
+
+def _net(rows: tuple[BrokerPosition, ...], key: PositionKey) -> int:
+    return sum(
+        row.net_quantity
+        for row in rows
+        if row.instrument_id == key.instrument_id and row.product_type is key.product_type
+    )

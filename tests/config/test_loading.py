@@ -1,0 +1,355 @@
+"""Settings come from the file and the environment, and every fault is one line with its name."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from squareoff.config import Settings, load_settings
+from squareoff.domain.account_rules import AccountRules
+from squareoff.domain.errors import ConfigError
+from squareoff.domain.rules import PriceRule, RuleSet
+
+SECRET = "correct-horse-battery-staple"
+LIVE = {"SQUAREOFF_MODE": "live", "DHAN_CLIENT_ID": "1100000001", "DHAN_ACCESS_TOKEN": SECRET}
+
+
+def load(tmp_path: Path, toml: str = "", environment: Mapping[str, str] | None = None) -> Settings:
+    """Load settings from this TOML text and environment."""
+    path = tmp_path / "squareoff.toml"
+    path.write_text(toml, encoding="utf-8")
+    return load_settings(path, environment or {})
+
+
+def faults_of(
+    tmp_path: Path, toml: str = "", environment: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return the lines that the settings are refused with."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, toml, environment)
+    return caught.value.faults
+
+
+def test_without_anything_the_defaults_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file and no variable: paper mode with the defaults of interface.md."""
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(None, {})
+
+    assert (settings.mode, settings.api.host, settings.api.port) == ("paper", "127.0.0.1", 8700)
+    assert settings.database_url.get_secret_value() == "sqlite:///squareoff.db"
+    assert (settings.timeouts.gateway_seconds, settings.timeouts.order_seconds) == (8, 3)
+    assert settings.exit.max_slippage_percent == Decimal(5)
+    assert settings.limits.orders_per_day == 6_800
+    assert settings.instrument_master is None
+
+
+def test_the_default_file_is_read_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`squareoff.toml` in the working folder counts without being named."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "squareoff.toml").write_text("[api]\nport = 9000\n")
+
+    assert load_settings(None, {}).api.port == 9000
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    """A variable wins over the file; what it does not name stays the file's."""
+    settings = load(
+        tmp_path,
+        'adopt = "all"\n[api]\nport = 9000\nmetrics_public = true\n',
+        {"SQUAREOFF_API_PORT": "9001"},
+    )
+
+    assert (settings.api.port, settings.api.metrics_public, settings.adopt) == (9001, True, "all")
+
+
+def test_every_table_of_the_file_is_read(tmp_path: Path) -> None:
+    """Each table of interface.md reaches its settings, rules and calendar included."""
+    settings = load(
+        tmp_path,
+        """
+over_exit_action = "flatten"
+[dhan]
+rest_url = "http://127.0.0.1:8800/v2"
+[timeouts]
+order_seconds = 2.5
+[settle]
+readings = 4
+[exit]
+order_type = "market"
+max_slippage_percent = 2.5
+attempts_max = 7
+[prices]
+spike_percent = "12.5"
+[reconcile]
+in_flight_seconds = 0.5
+[limits]
+orders_per_second = 5
+[calendar]
+holidays = [2026-10-20, "2026-11-05"]
+special_sessions = [{date = "2026-11-08", exchange = "NSE", open = "18:00", close = 19:00:00}]
+[paper]
+ticks = ["a.csv", "NSE_FNO:49543=b.csv"]
+speed = 60
+[rules.default]
+stop_loss = {percent = 12.5}
+[account_rules]
+max_loss = "5000"
+""",
+    )
+
+    assert settings.dhan.rest_url == "http://127.0.0.1:8800/v2"
+    assert (settings.exit.order_type, settings.exit.attempts_max) == ("market", 7)
+    assert settings.exit.max_slippage_percent == Decimal("2.5")
+    assert [day.isoformat() for day in settings.calendar.holidays] == ["2026-10-20", "2026-11-05"]
+    assert settings.calendar.special_sessions[0].close.hour == 19
+    assert settings.paper.ticks == ("a.csv", "NSE_FNO:49543=b.csv")
+    assert settings.default_rules == RuleSet(stop_loss=PriceRule(percent=Decimal("12.5")))
+    assert settings.account_rules == AccountRules(max_loss=Decimal(5000))
+    assert settings.over_exit_action == "flatten"
+
+
+FILE_FAULTS = {
+    "unknown setting": ("bogus = 1", "squareoff.toml: bogus: unknown setting"),
+    "unknown nested": (
+        "[api]\nprot = 1",
+        "squareoff.toml: api.prot: unknown setting; did you mean api.port?",
+    ),
+    "unknown table": ("[apis]\nport = 1", "squareoff.toml: apis: unknown setting"),
+    "wrong word": (
+        'mode = "real"',
+        "squareoff.toml: mode: must be 'paper' or 'live', was 'real'",
+    ),
+    "no number": (
+        '[api]\nport = "x"',
+        "squareoff.toml: api.port: must be a whole number, was 'x'",
+    ),
+    "true for a number": ("[api]\nport = true", "squareoff.toml: api.port: must be a number"),
+    "too large": (
+        "[limits]\norders_per_second = 11",
+        "squareoff.toml: limits.orders_per_second: must be at most 10, was 11",
+    ),
+    "zero seconds": (
+        "[timeouts]\norder_seconds = 0",
+        "squareoff.toml: timeouts.order_seconds: must be above 0",
+    ),
+    "open to the network": (
+        '[api]\nhost = "0.0.0.0"',
+        "squareoff.toml: api.host: must be a loopback address",
+    ),
+    "a plain address elsewhere": (
+        '[dhan]\nrest_url = "http://example.com/v2"',
+        "squareoff.toml: dhan.rest_url: must begin with https://",
+    ),
+    "an address with a query": (
+        '[dhan]\nmarket_feed_url = "wss://example.com/?token=x"',
+        "squareoff.toml: dhan.market_feed_url: must be an address without",
+    ),
+    "unknown rule": (
+        "[rules.default]\nstop_los = {percent = 1}",
+        "squareoff.toml: rules.default.stop_los: unknown rule",
+    ),
+    "unknown rule set": ("[rules.other]\n", "squareoff.toml: rules.other: unknown setting"),
+    "a rule in two forms": (
+        "[rules.default]\ntrailing = {points = 1, percent = 2}",
+        "squareoff.toml: rules.default.trailing: takes exactly one of points and percent",
+    ),
+    "one price for all": (
+        "[rules.default]\nstop_loss = {price = 100}",
+        "squareoff.toml: rules.default.stop_loss.price: one price cannot fit every position",
+    ),
+    "unknown account rule": (
+        "[account_rules]\nmin_loss = 1",
+        "squareoff.toml: account_rules.min_loss: unknown rule",
+    ),
+    "a date that is none": (
+        '[calendar]\nholidays = ["2026-13-01"]',
+        "squareoff.toml: calendar.holidays[0]: must be a date",
+    ),
+    "a session that closes first": (
+        "[calendar]\nspecial_sessions = "
+        '[{date = 2026-11-08, exchange = "NSE", open = "19:00", close = "18:00"}]',
+        "squareoff.toml: calendar.special_sessions[0]: must close after it opens",
+    ),
+    "ticks of nothing": (
+        '[paper]\nticks = ["NSE:1=a.csv"]',
+        "squareoff.toml: paper.ticks[0]: must be FILE.csv or SEGMENT:SECURITY_ID=FILE.csv",
+    ),
+    "a value where a table belongs": ("api = 1", "squareoff.toml: api: must be a table"),
+    "no TOML": ("mode paper", "squareoff.toml: is no TOML"),
+    "order above gateway": (
+        "[timeouts]\norder_seconds = 9",
+        "timeouts.order_seconds: must be at most timeouts.gateway_seconds (8), was 9",
+    ),
+    "a quarantine shorter than an order": (
+        "[settle]\nquarantine_seconds = 2",
+        "settle.quarantine_seconds: must be 0 or above timeouts.order_seconds (3), was 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILE_FAULTS)
+def test_a_fault_of_the_file_is_one_line_that_names_file_and_setting(
+    name: str, tmp_path: Path
+) -> None:
+    """What the file says wrongly stops the start with the path of the setting in it."""
+    toml, start = FILE_FAULTS[name]
+    (line,) = faults_of(tmp_path, toml)
+
+    assert start in line
+    assert "\n" not in line
+
+
+ENVIRONMENT_FAULTS = {
+    "unknown, near": (
+        {"SQUAREOFF_API_PROT": "1"},
+        "SQUAREOFF_API_PROT: unknown setting; did you mean SQUAREOFF_API_PORT?",
+    ),
+    "unknown, of the broker": ({"DHAN_TOKEN": "x"}, "DHAN_TOKEN: unknown setting"),
+    "wrong word": (
+        {"SQUAREOFF_SESSION": "never"},
+        "SQUAREOFF_SESSION: must be 'exchange' or 'always', was 'never'",
+    ),
+    "no number": ({"SQUAREOFF_API_PORT": "x"}, "SQUAREOFF_API_PORT: must be a whole number"),
+    "open to the network": ({"SQUAREOFF_API_HOST": "10.0.0.5"}, "SQUAREOFF_API_HOST: must be a"),
+    "pin without secret": (
+        {"DHAN_PIN": "1234"},
+        "DHAN_PIN and DHAN_TOTP_SECRET: the token is renewed with both or not at all",
+    ),
+    "live without a client": (
+        {"SQUAREOFF_MODE": "live", "DHAN_ACCESS_TOKEN": SECRET},
+        "DHAN_CLIENT_ID: is needed in live mode",
+    ),
+    "live without a token": (
+        {"SQUAREOFF_MODE": "live", "DHAN_CLIENT_ID": "1100000001"},
+        "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE)",
+    ),
+    "token twice": (
+        {**LIVE, "DHAN_ACCESS_TOKEN_FILE": "token"},
+        "DHAN_ACCESS_TOKEN and DHAN_ACCESS_TOKEN_FILE: only one of them may be set",
+    ),
+    "secret file missing": (
+        {"SQUAREOFF_API_TOKEN_FILE": "no-such-file"},
+        "SQUAREOFF_API_TOKEN_FILE: no-such-file could not be read",
+    ),
+    "secret twice": (
+        {"SQUAREOFF_API_TOKEN": SECRET, "SQUAREOFF_API_TOKEN_FILE": __file__},
+        "SQUAREOFF_API_TOKEN and SQUAREOFF_API_TOKEN_FILE: only one of them may be set",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT_FAULTS)
+def test_a_fault_of_the_environment_names_the_variable(name: str, tmp_path: Path) -> None:
+    """What a variable says wrongly stops the start with the variable's name, secrets unseen."""
+    environment, start = ENVIRONMENT_FAULTS[name]
+    lines = faults_of(tmp_path, "", environment)
+
+    assert [line for line in lines if line.startswith(start)], lines
+    assert SECRET not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("toml", "variable"),
+    [
+        ('[dhan]\naccess_token = "{secret}"', "DHAN_ACCESS_TOKEN_FILE"),
+        ('[dhan]\nclient_id = "{secret}"', "DHAN_CLIENT_ID"),
+        ('pin = "{secret}"', "DHAN_PIN"),
+        ('[api]\ntoken = "{secret}"', "SQUAREOFF_API_TOKEN"),
+        ('api_token = "{secret}"', "SQUAREOFF_API_TOKEN"),
+        ('[credentials]\ntotp_secret = "{secret}"', "DHAN_TOTP_SECRET"),
+    ],
+)
+def test_a_secret_in_the_file_is_refused_unseen(toml: str, variable: str, tmp_path: Path) -> None:
+    """Secrets have no place in the file; the line says where they belong and not what they are."""
+    lines = faults_of(tmp_path, toml.replace("{secret}", SECRET))
+
+    assert any("is not read from this file" in line and variable in line for line in lines), lines
+    assert SECRET not in "\n".join(lines)
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    """A file with faults and an environment with faults are refused together."""
+    lines = faults_of(tmp_path, 'mode = "x"\nbogus = 1\n', {"SQUAREOFF_API_PORT": "-1"})
+
+    assert len(lines) == 3
+
+
+def test_an_address_that_may_hold_a_password_is_never_shown(tmp_path: Path) -> None:
+    """A wrong database or Redis address is refused without showing it."""
+    environment = {
+        "SQUAREOFF_DATABASE_URL": f"mysql://user:{SECRET}@host/name",
+        "SQUAREOFF_REDIS_URL": f"http://:{SECRET}@host",
+    }
+
+    lines = faults_of(tmp_path, "", environment)
+
+    assert len(lines) == 2
+    assert SECRET not in "\n".join(lines)
+
+
+def test_secrets_come_from_files(tmp_path: Path) -> None:
+    """A `_FILE` variable names a file whose content, stripped, is the secret."""
+    path = tmp_path / "secret"
+    path.write_text(f"{SECRET}\n")
+    settings = load(tmp_path, "", {"SQUAREOFF_API_TOKEN_FILE": str(path)})
+
+    assert settings.api_token is not None
+    assert settings.api_token.get_secret_value() == SECRET
+
+
+def test_the_broker_token_file_stays_a_path(tmp_path: Path) -> None:
+    """The access token's file is read again later, so the settings keep its path."""
+    environment = {**LIVE, "DHAN_ACCESS_TOKEN_FILE": "token.txt"}
+    del environment["DHAN_ACCESS_TOKEN"]
+
+    settings = load(tmp_path, "", environment)
+
+    assert settings.credentials.access_token_file == Path("token.txt")
+    assert settings.credentials.access_token is None
+
+
+def test_empty_secrets_count_as_unset(tmp_path: Path) -> None:
+    """`DHAN_PIN=` in an environment file means no PIN."""
+    settings = load(tmp_path, "", {"DHAN_PIN": "", "DHAN_TOTP_SECRET": ""})
+
+    assert settings.credentials.pin is None
+
+
+def test_variables_of_the_test_suite_are_not_settings(tmp_path: Path) -> None:
+    """What tests and rehearsals set does not stop an engine."""
+    environment = {
+        "SQUAREOFF_TEST_REDIS_URL": "x",
+        "SQUAREOFF_REQUIRE_SERVICES": "1",
+        "SQUAREOFF_REHEARSAL_KILL_AT": "a:1",
+        "SQUAREOFF_CONFIG": "x",
+        "PATH": "/bin",
+    }
+
+    assert load(tmp_path, "", environment).mode == "paper"
+
+
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    """`--config` with a file that is not there is a fault, not the defaults."""
+    with pytest.raises(ConfigError, match=r"missing\.toml: could not be read"):
+        load_settings(tmp_path / "missing.toml", {})
+
+
+def test_no_secret_shows_in_the_settings_text(tmp_path: Path) -> None:
+    """Neither repr nor str of the settings holds a secret or the account's number."""
+    environment = {
+        **LIVE,
+        "DHAN_PIN": SECRET,
+        "DHAN_TOTP_SECRET": SECRET,
+        "SQUAREOFF_API_TOKEN": SECRET,
+        "SQUAREOFF_DATABASE_URL": f"postgresql://user:{SECRET}@host/name",
+    }
+    settings = load(tmp_path, "", environment)
+
+    assert SECRET not in repr(settings) + str(settings)
+    assert "1100000001" not in repr(settings)
+    assert set(settings.secret_values()) == {SECRET}

@@ -1,0 +1,69 @@
+"""The names of settings are those of interface.md."""
+
+from squareoff.config.names import secret_variable, setting_names
+
+VARIABLES = {
+    "DHAN_CLIENT_ID": "credentials.client_id",
+    "DHAN_ACCESS_TOKEN": "credentials.access_token",
+    "DHAN_ACCESS_TOKEN_FILE": "credentials.access_token_file",
+    "DHAN_PIN": "credentials.pin",
+    "DHAN_TOTP_SECRET": "credentials.totp_secret",
+    "DHAN_REST_URL": "dhan.rest_url",
+    "DHAN_ORDER_UPDATE_URL": "dhan.order_update_url",
+    "DHAN_MARKET_FEED_URL": "dhan.market_feed_url",
+    "SQUAREOFF_MODE": "mode",
+    "SQUAREOFF_DATABASE_URL": "database_url",
+    "SQUAREOFF_REDIS_URL": "redis_url",
+    "SQUAREOFF_INSTRUMENTS": "instruments",
+    "SQUAREOFF_API_HOST": "api.host",
+    "SQUAREOFF_API_PORT": "api.port",
+    "SQUAREOFF_API_TOKEN": "api_token",
+    "SQUAREOFF_ADOPT": "adopt",
+    "SQUAREOFF_SESSION": "session",
+}
+TOML_ONLY = {
+    "timeouts.gateway_seconds", "timeouts.order_seconds",
+    "settle.quarantine_seconds", "settle.readings",
+    "exit.order_type", "exit.chase_interval_seconds", "exit.max_slippage_percent",
+    "exit.on_last_step", "exit.attempts_max",
+    "prices.stale_after_seconds", "prices.spike_percent",
+    "reconcile.interval_seconds", "reconcile.in_flight_seconds",
+    "limits.orders_per_second", "limits.orders_per_minute", "limits.orders_per_hour",
+    "limits.orders_per_day", "calendar.holidays", "calendar.special_sessions",
+    "over_exit_action", "rules.default", "account_rules", "paper.ticks", "paper.speed",
+    "api.metrics_public",
+}  # fmt: skip
+
+
+def test_every_variable_of_the_interface_sets_its_setting() -> None:
+    """Each environment variable of interface.md leads to the setting beside it."""
+    found = {
+        name.environment.name: ".".join(name.path)
+        for name in setting_names()
+        if name.environment is not None
+    }
+
+    assert found == VARIABLES
+
+
+def test_every_setting_of_the_file_is_there() -> None:
+    """Each TOML path of interface.md exists."""
+    paths = {".".join(name.path) for name in setting_names() if name.is_in_toml}
+
+    assert paths >= TOML_ONLY
+
+
+def test_secrets_are_marked() -> None:
+    """Whatever may hold a secret is known not to be shown."""
+    sensitive = {".".join(name.path) for name in setting_names() if name.is_sensitive}
+
+    assert sensitive == {
+        "database_url", "redis_url", "api_token", "credentials.access_token",
+        "credentials.pin", "credentials.totp_secret",
+    }  # fmt: skip
+
+
+def test_a_secret_word_leads_to_its_variable() -> None:
+    """A secret written into the file is told where it belongs; other words are not secrets."""
+    assert secret_variable("pin") == "DHAN_PIN or DHAN_PIN_FILE"
+    assert secret_variable("port") is None

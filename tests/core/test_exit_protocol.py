@@ -1,0 +1,465 @@
+"""Stories of core.exit_protocol: whole exits, one fault each, told input by input."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from exit_story.story import Story, with_policy
+from exit_story.values import PRICE, asked, held, net, report, trade
+from squareoff.core.commands import (
+    ReadBooks,
+    ReadPositions,
+    RequestPermit,
+    TransmitCancel,
+    TransmitOrder,
+)
+from squareoff.core.facts import (
+    ExitClaimed,
+    ExitSized,
+    FillsConfirmed,
+    OrderAccepted,
+    OrderPlanned,
+    OrderReported,
+    OrderSent,
+    PositionExited,
+)
+from squareoff.core.inputs import (
+    BooksRead,
+    OrderSeen,
+    PeakReached,
+    PermitGranted,
+    RulesSet,
+    SendRefused,
+    Woke,
+)
+from squareoff.domain.errors import DomainError
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide, Side
+from squareoff.domain.prices import PriceUnits
+from squareoff.domain.rules import RuleSet, TrailingRule
+from squareoff.domain.states import IntentStatus, OrderState, PositionStatus
+
+B = BrokerOrderStatus
+EXITED, EXITING = PositionStatus.EXITED, PositionStatus.EXITING
+
+
+def happy(story: Story) -> None:
+    """Claim, size, send, accept, fill, confirm."""
+    story.claim()
+    _permit_if_planned(story)
+    story.accept()
+    story.see(B.PENDING)
+    story.see(B.PART_TRADED, 40)
+    story.see(B.TRADED, 100)
+    story.books(trade(100))
+
+
+def _permit_if_planned(story: Story, number: int = -1) -> None:
+    """Size again where a restart gave the plan up, then grant the permit."""
+    if story.order(number).state is OrderState.ABSENT:
+        story.feed(net(100))
+    story.permit(number)
+
+
+def test_the_happy_path_journals_every_step() -> None:
+    """Claimed, sized, planned, sent, accepted, filled, confirmed, exited: in that order, once."""
+    story = Story()
+    happy(story)
+
+    assert [type(fact) for fact in story.facts] == [
+        ExitClaimed,
+        ExitSized,
+        OrderPlanned,
+        OrderSent,
+        OrderAccepted,
+        OrderReported,
+        OrderReported,
+        OrderReported,
+        FillsConfirmed,
+        PositionExited,
+    ]
+    assert story.tracker.status is EXITED
+    assert story.tracker.exit_price == Decimal("151.50")
+    assert story.tracker.realized_pnl == Decimal("150.00")
+    assert story.tracker.exit_reason == "stop_loss fired"
+    assert not story.alarms
+    assert not story.commands
+    assert story.last is not None
+    assert story.last.wake_at_ns is None
+
+
+def test_a_short_gains_when_it_is_bought_back_lower() -> None:
+    """A short of 100 from 150 bought back at 148 gains 200."""
+    story = Story(held(side=PositionSide.SHORT)).claim(net(-100))
+    story.permit()
+    story.accept()
+    bought = report(B.TRADED, 100, side=Side.BUY, average_price="148")
+    story.feed(OrderSeen(story.order().client_order_id, bought))
+    story.books(trade(100, "148.00", side=Side.BUY))
+
+    assert story.tracker.status is EXITED
+    assert story.tracker.realized_pnl == Decimal("200.00")
+
+
+def test_slices_fill_in_any_order() -> None:
+    """Several slices end the position once all of them are filled and confirmed together."""
+    story = Story(held(quantity=4000)).claim(net(4000))
+    story.permit_all()
+    for number in (2, 0, 1):
+        story.accept(f"B{number}", number)
+    for number in (1, 2, 0):
+        quantity = story.order(number).order_quantity
+        assert story.tracker.status is EXITING
+        story.see(B.TRADED, quantity, number=number, broker_order_id=f"B{number}")
+    trades = [
+        trade(1800, "151.00", broker_order_id="B0"),
+        trade(1800, "152.00", broker_order_id="B1"),
+        trade(400, "150.00", broker_order_id="B2"),
+    ]
+    story.books(*trades[:2])
+    assert story.tracker.status is EXITING
+    story.wake()
+    story.books(*trades)
+
+    assert story.tracker.status is EXITED
+    assert story.tracker.exit_price == Decimal("151.35")
+
+
+def test_a_lost_answer_found_later_is_driven_on() -> None:
+    """Timeout, found by the look-up, filled: one send, one exit."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.wake()
+    story.see(B.PENDING)
+    story.settle_reading(lacking=False)
+    story.fill_and_confirm()
+
+    assert story.tracker.status is EXITED
+    assert len(story.sent) == 1
+
+
+def resent() -> Story:
+    """Return a story whose first send was proved absent and whose second is accepted as B2."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.prove_absent()
+    story.feed(net(100))
+    story.permit()
+    story.accept("B2")
+    story.see(B.PENDING, broker_order_id="B2")
+    return story
+
+
+def test_a_lost_answer_proved_absent_is_resent_under_the_same_id() -> None:
+    """Absent after quarantine: sized, sent again under the same id, exited once."""
+    story = resent()
+    story.see(B.TRADED, 100, broker_order_id="B2")
+    story.books(trade(100, broker_order_id="B2"))
+
+    assert story.tracker.status is EXITED
+    assert [c.send_number for c in story.sent] == [1, 2]
+    assert len(story.orders) == 1
+
+
+def test_the_first_send_appears_after_all_and_one_of_the_two_is_cancelled() -> None:
+    """Two live orders of one id could close twice: both are cancelled at once, the rest resized."""
+    story = resent()
+    story.see(B.PENDING, broker_order_id="B1")
+    cancels = {c.broker_order_id for c in story.commands if isinstance(c, TransmitCancel)}
+    assert cancels == {"B1", "B2"}
+
+    story.see(B.CANCELLED, broker_order_id="B1")
+    story.see(B.CANCELLED, 30, broker_order_id="B2")
+    assert story.tracker.open_quantity == 70
+    story.wake()
+    story.feed(net(70))
+    story.permit()
+    story.accept("B3")
+    story.see(B.TRADED, 70, broker_order_id="B3")
+    story.books(trade(30, broker_order_id="B2"), trade(70, broker_order_id="B3"))
+    assert story.tracker.status is EXITED
+    assert not story.alarms
+
+
+def test_the_first_send_fills_after_all_and_the_second_is_cancelled() -> None:
+    """The lost order filled: the resend is cancelled before it can over-exit."""
+    story = resent()
+    story.see(B.TRADED, 100, broker_order_id="B1")
+    (cancel,) = [c for c in story.commands if isinstance(c, TransmitCancel)]
+    assert cancel.broker_order_id == "B2"
+    assert not story.wants(ReadBooks)
+
+    story.see(B.CANCELLED, broker_order_id="B2")
+    story.books(trade(100))
+    assert story.tracker.status is EXITED
+    assert not story.alarms
+
+
+def test_both_sends_fill_and_the_over_exit_is_told_at_once() -> None:
+    """Beyond our reach, but never silent: critical alarm, frozen, nothing bought back."""
+    story = resent()
+    story.see(B.TRADED, 100, broker_order_id="B1")
+    story.see(B.TRADED, 100, broker_order_id="B2")
+
+    assert story.tracker.over_exited_quantity == 100
+    assert story.alarm_codes() == ["over_exit"]
+    assert story.tracker.intent is not None
+    assert story.tracker.intent.status is IntentStatus.NEEDS_HUMAN
+    assert not story.commands
+
+
+def test_a_late_rejection_of_the_first_send_says_nothing_of_the_second() -> None:
+    """A REJECTED record of another order under the id leaves the live one alone."""
+    story = resent()
+    story.see(B.REJECTED, broker_order_id="B1", reason="RMS")
+
+    assert story.states == [OrderState.WORKING]
+    assert story.order().leaves_quantity == 100
+    assert not story.wants(ReadPositions)
+
+
+def test_a_late_order_of_an_older_attempt_is_not_added_to_the_new_one() -> None:
+    """An absent order that turns up beside a new attempt makes an excess, which is cancelled."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.prove_absent()
+    story.feed(net(75))  # a changed plan: attempt 2
+    story.permit()
+    story.accept("B2")
+    story.see(B.PENDING, number=1, broker_order_id="B2")
+    story.see(B.PENDING, number=0, broker_order_id="B1")
+
+    cancels = {c.broker_order_id for c in story.commands if isinstance(c, TransmitCancel)}
+    assert cancels == {"B1", "B2"}
+
+
+@pytest.mark.parametrize("status", [IntentStatus.BLOCKED, IntentStatus.NEEDS_HUMAN])
+def test_an_excess_is_ended_however_the_intent_stands(status: IntentStatus) -> None:
+    """A late order is cancelled also while the exit is blocked or in a person's hands."""
+    story = resent()
+    if status is IntentStatus.BLOCKED:
+        story.see(B.REJECTED, broker_order_id="B2", reason="Market is closed")
+    else:
+        with_policy(story, attempts_max=1)
+        story.see(B.REJECTED, broker_order_id="B2", reason="no")
+    assert story.tracker.intent is not None
+    assert story.tracker.intent.status is status
+    story.see(B.PENDING, broker_order_id="B1")
+    story.see(B.PENDING, broker_order_id="B0")
+
+    cancels = {c.broker_order_id for c in story.commands if isinstance(c, TransmitCancel)}
+    assert cancels == {"B0", "B1"}
+
+
+def test_a_refusal_is_no_end_of_the_position() -> None:
+    """A refused or rejected exit order never cancels or closes the position."""
+    story = Story().claim()
+    story.permit()
+    story.answer(SendRefused("DH-910", "transaction failed"))
+    assert story.tracker.status is EXITING
+    story.wake()
+    story.feed(net(100))
+    story.permit()
+    story.accept("B2")
+    story.see(B.REJECTED, broker_order_id="B2", reason="RMS")
+
+    assert story.tracker.status is EXITING
+    assert story.tracker.open_quantity == 100
+
+
+def test_a_part_fill_then_a_cancel_is_resized() -> None:
+    """What was filled counts, the rest goes in a new attempt, and both make the average."""
+    story = Story().work()
+    story.see(B.PART_TRADED, 40)
+    story.see(B.CANCELLED, 40)
+    story.wake()
+    story.feed(net(60))
+    story.permit()
+    story.accept("B2")
+    story.see(B.TRADED, 60, broker_order_id="B2")
+    story.books(trade(40, "151.00"), trade(60, "152.00", broker_order_id="B2"))
+
+    assert story.tracker.status is EXITED
+    assert story.tracker.exit_price == Decimal("151.60")
+
+
+def test_a_fill_after_the_cancel_shrinks_what_is_planned() -> None:
+    """A real fill after CANCELLED counts: the new attempt's excess is dropped or cancelled."""
+    planned = Story().work()
+    planned.see(B.CANCELLED, 40)
+    planned.wake()
+    planned.feed(net(60))
+    working = planned.copy()
+    planned.see(B.CANCELLED, 65, number=0)
+    assert planned.states[1] is OrderState.ABSENT
+    assert planned.tracker.open_quantity == 35
+
+    working.permit()
+    working.accept("B2")
+    working.see(B.CANCELLED, 65, number=0)
+    assert [c.broker_order_id for c in working.commands if isinstance(c, TransmitCancel)] == ["B2"]
+
+
+def test_the_update_may_come_before_the_answer() -> None:
+    """Filled by the stream before the HTTP answer: the answer changes nothing any more."""
+    story = Story().claim()
+    story.permit()
+    story.see(B.TRADED, 100)
+    assert story.wants(ReadBooks)
+    story.books(trade(100))
+    assert story.tracker.status is EXITED
+    story.accept()
+
+    assert story.tracker.status is EXITED
+    assert not story.alarms
+
+
+def test_simultaneous_claims_are_one_exit() -> None:
+    """A second claim of a live exit starts nothing (I1)."""
+    story = Story().claim()
+    story.feed(asked("exit-2"))
+    story.feed(asked("exit-3"))
+
+    assert len([f for f in story.facts if isinstance(f, ExitClaimed)]) == 1
+    assert story.tracker.intent is not None
+    assert story.tracker.intent.intent_id == "exit-1"
+
+
+def test_only_an_active_position_can_be_claimed() -> None:
+    """An exit of a pending or an ended position is refused with its code."""
+    pending = Story(held(entry_order_id=BrokerOrderId("E1")))
+    ended = Story()
+    happy(ended)
+    for story in (pending, ended):
+        with pytest.raises(DomainError) as raised:
+            story.feed(asked("exit-9"))
+        assert raised.value.code == "not_active"
+
+
+def test_a_latched_exit_ignores_prices() -> None:
+    """No later price or rule unfires or moves anything of a claimed exit (I4s)."""
+    story = Story(held(rules=RuleSet(trailing=TrailingRule(points=Decimal(8)))))
+    story.feed(PeakReached(PriceUnits(1_600_000)))
+    assert story.tracker.stop_level == 1_520_000
+    story.claim()
+    story.feed(PeakReached(PriceUnits(1_700_000)))
+    story.feed(RulesSet(RuleSet()))
+
+    assert story.tracker.status is EXITING
+    assert story.tracker.stop_level == 1_520_000
+    assert story.states == [OrderState.PLANNED]
+
+
+def test_waking_without_need_does_nothing() -> None:
+    """Time alone leaves no fact and wants nothing in a position without an exit."""
+    story = Story()
+    for _ in range(3):
+        decision = story.wait(60.0)
+        assert not decision.facts
+        assert not decision.commands
+        assert decision.wake_at_ns is None
+
+
+def test_an_entry_of_ours_fills_and_is_watched() -> None:
+    """PENDING becomes ACTIVE by the first fill; more fills follow it; its end ends nothing."""
+    story = Story(held(entry_order_type=OrderType.LIMIT))
+    story.feed(Woke())
+    entry = story.tracker.entry_orders[0].client_order_id
+    story.feed(PermitGranted(entry, PRICE))
+    for cumulative in (25, 100):
+        status = B.TRADED if cumulative == 100 else B.PART_TRADED
+        bought = report(status, cumulative, broker_order_id="E1", side=Side.BUY)
+        story.feed(OrderSeen(entry, bought))
+        assert story.tracker.quantity == cumulative
+        assert story.tracker.status is PositionStatus.ACTIVE
+    story.feed(BooksRead((), frozenset()))
+
+    assert story.tracker.status is PositionStatus.ACTIVE
+
+
+def test_a_restart_drops_plans_and_doubts_sends() -> None:
+    """After a restart plans are sized anew and whatever was in flight is unknown."""
+    story = Story(held(quantity=3600)).claim()
+    story.permit(0)
+    story.restart()
+
+    assert story.states == [OrderState.OUTCOME_UNKNOWN, OrderState.ABSENT]
+    assert not story.wants(RequestPermit)
+    assert not story.wants(TransmitOrder)
+
+
+def test_a_restart_during_an_entry_ends_its_plan() -> None:
+    """An entry that was only planned is not sent by the next process."""
+    story = Story(held(entry_order_type=OrderType.LIMIT))
+    story.restart()
+
+    assert story.tracker.status is PositionStatus.CANCELLED
+
+
+STORIES: dict[str, Callable[[Story], None]] = {"happy": happy}
+
+
+def _lost_and_found(story: Story) -> None:
+    story.claim()
+    _permit_if_planned(story)
+    story.lose()
+    story.see(B.PENDING)
+    story.fill_and_confirm()
+
+
+def _part_then_rest(story: Story) -> None:
+    story.claim()
+    _permit_if_planned(story)
+    story.accept()
+    story.see(B.CANCELLED, 40)
+    story.wait(60.0)
+    story.feed(net(60))
+    if story.order().state is OrderState.ABSENT:
+        story.feed(net(60))
+    story.permit()
+    story.accept("B2")
+    story.see(B.TRADED, 60, broker_order_id="B2")
+    story.books(trade(40), trade(60, broker_order_id="B2"))
+
+
+def _external(story: Story) -> None:
+    story.claim(net(0))
+    for _ in range(2):
+        story.wait(1.0)
+        story.feed(net(0))
+    story.books(trade(100, "155.00", broker_order_id="APP1"), own=())
+
+
+STORIES |= {"lost and found": _lost_and_found, "part, then rest": _part_then_rest}
+
+
+@pytest.mark.parametrize("tell", STORIES.values(), ids=STORIES.keys())
+def test_a_restart_after_every_step_still_ends_exited_once(tell: Callable[[Story], None]) -> None:
+    """With the process killed after each and every input the story still ends EXITED once (I7)."""
+    story = Story()
+    story.restarts_always = True
+    tell(story)
+
+    assert story.tracker.status is EXITED
+    assert len([f for f in story.facts if isinstance(f, PositionExited)]) == 1
+    assert story.tracker.exited_quantity == 100
+    assert story.tracker.over_exited_quantity == 0
+
+
+def test_a_restart_between_flat_readings_counts_them_anew() -> None:
+    """Flat readings do not survive a restart: the position is not given up for closed too early."""
+    story = Story()
+    story.restarts_always = True
+    _external(story)
+    assert story.tracker.status is EXITING
+
+    story.restarts_always = False
+    for _ in range(3):
+        story.wait(1.0)
+        story.feed(net(0))
+    story.books(trade(100, "155.00", broker_order_id="APP1"), own=())
+    assert story.tracker.status is EXITED

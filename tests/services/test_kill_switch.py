@@ -1,0 +1,102 @@
+"""The durable switch: thrown at once, released only when the release is committed."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from exit_story.values import ACCOUNT
+from service_world.store import memory_store
+from service_world.virtual import VirtualClock, run_virtual, settle
+from squareoff.domain.errors import StoreUnavailable
+from squareoff.domain.rules import Urgency
+from squareoff.ports import KillSwitchState, TrackerStore
+from squareoff.services.kill_switch import KillSwitch
+
+
+class SlowRecords:
+    """A store that holds every record until it is let go."""
+
+    def __init__(self) -> None:
+        self.gates: list[asyncio.Event] = []
+
+    async def record(self, facts: Any, at_ns: int) -> tuple[()]:
+        """Wait for this record's gate."""
+        gate = asyncio.Event()
+        self.gates.append(gate)
+        await gate.wait()
+        return ()
+
+
+def test_the_switch_survives_a_restart() -> None:
+    """What was set is read back by the next process."""
+
+    async def body() -> None:
+        store = cast("TrackerStore", await memory_store(ACCOUNT))
+        await KillSwitch(store, VirtualClock()).set(active=True, level="all", reason="storm")
+        fresh = KillSwitch(store, VirtualClock())
+        await fresh.load()
+
+        assert fresh.state == KillSwitchState(active=True, level="all", reason="storm")
+        assert fresh.blocks_exits
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(
+    ("active", "level", "stops_entries", "stops_exits"),
+    [(False, "all", False, False), (True, "new", True, False), (True, "all", True, True)],
+)
+def test_each_level_stops_what_it_names(
+    active: bool, level: str, stops_entries: bool, stops_exits: bool
+) -> None:
+    """`new` lets only exits through, `all` nothing."""
+
+    async def body() -> None:
+        switch = KillSwitch(cast("TrackerStore", await memory_store(ACCOUNT)), VirtualClock())
+        await switch.set(active=active, level=level, reason="x")
+
+        assert switch.stops(Urgency.ENTRY) is switch.blocks_entries is stops_entries
+        assert switch.stops(Urgency.STOP) is switch.blocks_exits is stops_exits
+
+    run_virtual(body())
+
+
+def test_throwing_takes_effect_before_its_commit_and_even_without_it() -> None:
+    """A store that is away keeps nobody from stopping the engine."""
+
+    async def body() -> None:
+        store = await memory_store(ACCOUNT)
+        store.down = StoreUnavailable("away")
+        switch = KillSwitch(cast("TrackerStore", store), VirtualClock())
+
+        with pytest.raises(StoreUnavailable):
+            await switch.set(active=True, level="all", reason="storm")
+        assert switch.blocks_exits
+        with pytest.raises(StoreUnavailable):
+            await switch.set(active=False, level="new", reason="calm")
+        assert switch.blocks_exits
+
+    run_virtual(body())
+
+
+def test_a_release_that_is_overtaken_does_not_release() -> None:
+    """A switch thrown while its release is being committed stays thrown, without a gap."""
+
+    async def body() -> None:
+        store = SlowRecords()
+        switch = KillSwitch(cast("TrackerStore", store), VirtualClock())
+        loop = asyncio.get_running_loop()
+        release = loop.create_task(switch.set(active=False, level="new", reason="calm"))
+        await settle()
+        throw = loop.create_task(switch.set(active=True, level="all", reason="storm"))
+        await settle()
+        store.gates[0].set()
+        await release
+
+        assert switch.blocks_exits
+        store.gates[1].set()
+        await throw
+        assert switch.blocks_exits
+
+    run_virtual(body())

@@ -1,0 +1,165 @@
+"""A price for an exit from memory, Redis or the broker's quote, each only if fresh and named."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from exit_story.values import INSTRUMENT
+from service_world.broker import ScriptedGateway
+from service_world.virtual import VirtualClock, run_virtual
+from squareoff.core.inputs import PriceView
+from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerRateLimited
+from squareoff.domain.instruments import InstrumentId
+from squareoff.domain.prices import PriceUnits
+from squareoff.domain.ticks import Tick
+from squareoff.services.ltp_resolver import LtpResolver
+from squareoff.services.tick_cache import TickCache
+
+
+class Shared:
+    """Shared ticks that hold one tick or none."""
+
+    def __init__(self) -> None:
+        self.tick: Tick | None = None
+        self.reads = 0
+
+    async def get(self, instrument_id: InstrumentId) -> Tick | None:
+        """Return the tick."""
+        self.reads += 1
+        return self.tick
+
+
+class Sources:
+    """A resolver with all three sources."""
+
+    def __init__(self) -> None:
+        self.cache, self.shared, self.gateway = TickCache(5.0), Shared(), ScriptedGateway()
+        self.resolver = LtpResolver(
+            self.cache, self.shared, self.gateway, VirtualClock(), stale_after_seconds=5.0
+        )
+
+    async def resolve(self) -> PriceView | None:
+        """Ask for a price."""
+        return await self.resolver.resolve(INSTRUMENT)
+
+
+def tick(age_seconds: float, price: str = "150.00", *, bid: str | None = None) -> Tick:
+    """Return a tick that was received this long ago."""
+    now, age = VirtualClock().now(), round(age_seconds * 1e9)
+    units = PriceUnits(int(Decimal(price) * 10_000))
+    return Tick(
+        instrument_id=INSTRUMENT.instrument_id,
+        last_traded_price=units,
+        exchange_time_ns=now.wall_ns - age,
+        received_time_ns=now.wall_ns - age,
+        received_monotonic_ns=now.monotonic_ns - age,
+        best_bid=None if bid is None else PriceUnits(int(Decimal(bid) * 10_000)),
+    )
+
+
+def test_memory_answers_first_with_its_age() -> None:
+    """A fresh tick in memory is enough; nobody else is asked."""
+
+    async def body() -> None:
+        sources = Sources()
+        sources.cache.put(tick(1.5, bid="149.95"))
+
+        view = await sources.resolve()
+
+        assert view == PriceView(Decimal("150.00"), Decimal("149.95"), None, "memory", 1.5)
+        assert (sources.shared.reads, sources.gateway.calls) == (0, [])
+
+    run_virtual(body())
+
+
+def test_redis_answers_where_memory_is_stale() -> None:
+    """A stale memory asks the shared ticks, whose age is by wall clock."""
+
+    async def body() -> None:
+        sources = Sources()
+        sources.cache.put(tick(5.1))
+        sources.shared.tick = tick(2.0, "151.00")
+
+        view = await sources.resolve()
+
+        assert view == PriceView(Decimal("151.00"), None, None, "redis", 2.0)
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("age", [5.1, -1.0])
+def test_the_quote_answers_where_redis_is_stale_or_of_the_future(age: float) -> None:
+    """A shared tick that is too old, or of a clock that runs ahead, is not used."""
+
+    async def body() -> None:
+        sources = Sources()
+        sources.shared.tick = tick(age)
+
+        view = await sources.resolve()
+
+        assert view is not None
+        assert (view.source, view.last_traded_price) == ("quote", Decimal("152.00"))
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("price", [None, Decimal(0), Decimal(-1)])
+def test_no_source_is_no_price(price: Decimal | None) -> None:
+    """Without a usable price anywhere the answer is None, never an old or a zero price."""
+
+    async def body() -> None:
+        sources = Sources()
+        sources.cache.put(tick(60.0))
+        sources.gateway.quote_price = price
+
+        assert await sources.resolve() is None
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("error", [BrokerRateLimited("429"), BrokerOutcomeUnknown("8 s")])
+def test_it_never_raises(error: Exception) -> None:
+    """A broker that fails is a missing price."""
+
+    async def body() -> None:
+        sources = Sources()
+        sources.gateway.failures["quotes"] = error
+
+        assert await sources.resolve() is None
+
+    run_virtual(body())
+
+
+def test_an_old_value_read_again_stays_old() -> None:
+    """However often a tick is resolved, its age counts from its receipt."""
+
+    async def body() -> None:
+        sources = Sources()
+        sources.cache.put(tick(0.0))
+        ages = []
+        for _ in range(4):
+            view = await sources.resolve()
+            assert view is not None
+            ages.append((view.source, view.age_seconds))
+            await VirtualClock().sleep(2.0)
+
+        assert ages == [("memory", 0.0), ("memory", 2.0), ("memory", 4.0), ("quote", 0.0)]
+
+    run_virtual(body())
+
+
+def test_without_redis_the_quote_is_next() -> None:
+    """No shared ticks: memory, then the broker."""
+
+    async def body() -> None:
+        sources = Sources()
+        resolver = LtpResolver(
+            sources.cache, None, sources.gateway, VirtualClock(), stale_after_seconds=5.0
+        )
+        view = await resolver.resolve(replace(INSTRUMENT, trading_symbol="X"))
+
+        assert view is not None
+        assert view.source == "quote"
+
+    run_virtual(body())

@@ -1,0 +1,93 @@
+"""Every broker record finds its owner by our own order row; strangers are told apart."""
+
+from exit_story.values import TRACKER, report
+from service_world.virtual import run_virtual, settle
+from service_world.world import running_world
+from squareoff.core.client_order_ids import is_ours
+from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
+from squareoff.domain.states import PositionStatus
+from squareoff.services.exit_results import Wait
+
+
+def test_foreign_orders_are_ignored() -> None:
+    """An order of another program neither changes a position nor raises an alarm."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            before = await world.hold()
+            world.stream.push(report(BrokerOrderStatus.TRADED, 100, broker_order_id="X1"))
+            await settle()
+
+            assert world.tracker(TRACKER) == before
+            assert world.alarms.heard == []
+
+    run_virtual(body())
+
+
+def test_an_unknown_order_under_our_id_is_alarmed_once() -> None:
+    """An order of our shape that the database does not know calls a person, once (I5)."""
+
+    async def body() -> None:
+        async with running_world() as world, running_world() as elsewhere:
+            await elsewhere.hold()
+            await elsewhere.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.FILLED)
+            stranger = elsewhere.gateway.orders[next(iter(elsewhere.gateway.orders))]
+            assert is_ours(stranger.client_order_id)
+            for _ in range(3):
+                world.stream.push(stranger)
+                await settle()
+
+            assert world.alarms.codes == ["unknown_own_order"]
+
+    run_virtual(body())
+
+
+def test_an_entry_that_sells_opens_a_short_and_its_fill_is_no_exit() -> None:
+    """SELL means nothing by itself: the watched entry of a short activates it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(side=PositionSide.SHORT, entry_order_id="B77")
+            fill = report(BrokerOrderStatus.TRADED, 100, broker_order_id="B77", side=Side.SELL)
+            world.stream.push(fill)
+            await settle()
+
+            tracker = world.tracker(TRACKER)
+            assert (tracker.status, tracker.quantity) == (PositionStatus.ACTIVE, 100)
+            assert tracker.exited_quantity == 0
+
+    run_virtual(body())
+
+
+def test_an_entry_that_ends_unfilled_cancels_the_position() -> None:
+    """A watched entry that was cancelled without a fill ends its position as cancelled."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(entry_order_id="B77")
+            world.stream.push(report(BrokerOrderStatus.CANCELLED, broker_order_id="B77"))
+            await settle()
+
+            assert world.tracker(TRACKER).status is PositionStatus.CANCELLED
+
+    run_virtual(body())
+
+
+def test_repeated_and_late_reports_add_nothing() -> None:
+    """A repeated fill counts once, and a stale reading takes nothing back."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            await world.hold()
+            await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.ACCEPTED)
+            world.gateway.fill(next(iter(world.gateway.orders)), 40)
+            newest = world.gateway.orders[next(iter(world.gateway.orders))]
+            late = report(BrokerOrderStatus.PENDING, broker_order_id="B1", order_quantity=100)
+            for each in (newest, newest, late, newest):
+                world.stream.push(each)
+            await settle()
+
+            assert world.tracker(TRACKER).exited_quantity == 40
+
+    run_virtual(body())

@@ -1,0 +1,50 @@
+"""The newest tick per instrument, which grows old however often it is read."""
+
+from exit_story.values import INSTRUMENT
+from squareoff.domain.prices import PriceUnits
+from squareoff.domain.ticks import Tick
+from squareoff.services.tick_cache import TickCache
+
+SECOND = 1_000_000_000
+
+
+def tick(traded: int, received: int, price: int = 1_500_000) -> Tick:
+    """Return a tick traded and received at these seconds."""
+    return Tick(
+        instrument_id=INSTRUMENT.instrument_id,
+        last_traded_price=PriceUnits(price),
+        exchange_time_ns=traded * SECOND,
+        received_time_ns=received * SECOND,
+        received_monotonic_ns=received * SECOND,
+    )
+
+
+def test_an_older_trade_never_replaces_a_newer_one() -> None:
+    """Invariant 1: a late packet of an earlier trade is refused, one of the same second taken."""
+    cache = TickCache(5.0)
+
+    assert cache.put(tick(10, 10))
+    assert not cache.put(tick(9, 11, 1))
+    assert cache.put(tick(10, 11, 2))
+    newest = cache.newest(INSTRUMENT.instrument_id)
+    assert newest is not None
+    assert newest.last_traded_price == 2
+
+
+def test_reading_makes_no_tick_younger() -> None:
+    """Invariant 2: a tick that was read again and again is stale all the same."""
+    cache = TickCache(5.0)
+    cache.put(tick(10, 10))
+
+    for second in range(10, 16):
+        assert cache.fresh(INSTRUMENT.instrument_id, second * SECOND) is not None
+    assert cache.fresh(INSTRUMENT.instrument_id, 15 * SECOND + 1) is None
+    assert cache.newest(INSTRUMENT.instrument_id) is not None
+
+
+def test_an_unknown_instrument_has_no_tick() -> None:
+    """Nothing was seen, nothing is told."""
+    cache = TickCache(5.0)
+
+    assert cache.newest(INSTRUMENT.instrument_id) is None
+    assert cache.fresh(INSTRUMENT.instrument_id, 0) is None

@@ -1,0 +1,120 @@
+"""`squareoff run` as a process of its own, in live mode against the simulator."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from engine_process.broker import BrokerProcess
+from engine_process.http import Refused, call
+from engine_process.waiting import wait_until
+
+START_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 20.0
+API_TOKEN = "token-of-the-engine-under-test"
+
+_SETTINGS = """
+session = "always"
+[timeouts]
+order_seconds = 1.0
+[settle]
+quarantine_seconds = 2.5
+[exit]
+chase_interval_seconds = 0.7
+[reconcile]
+in_flight_seconds = 0.3
+[api]
+port = 0
+"""
+
+
+class EngineProcess:
+    """One engine's folder (settings, database, logs) and its present process, if any."""
+
+    def __init__(self, folder: Path, broker: BrokerProcess, client_id: str) -> None:
+        self.folder = folder
+        self.client_id = client_id
+        self.database_url = f"sqlite:///{folder / 'engine.db'}"
+        self._broker = broker
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
+        self._url = ""
+        (folder / "settings.toml").write_text(_SETTINGS)
+
+    def start(self, kill_at: str | None = None) -> None:
+        """Start the process; with `kill_at` it kills itself at that point (`name:n`)."""
+        self._starts += 1
+        announced = self.folder / f"announced-{self._starts}.json"
+        log = self.folder / f"engine-{self._starts}.log"
+        command = [str(Path(sys.executable).with_name("squareoff")), "run", "--json"]
+        command += ["--config", "settings.toml"]
+        with announced.open("wb") as out, log.open("wb") as err:
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, env=self._environment(kill_at), stdout=out, stderr=err
+            )
+        self._announced, self._log = announced, log
+
+    def _environment(self, kill_at: str | None) -> dict[str, str]:
+        port = self._broker.port
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SQUAREOFF_", "DHAN_"))}
+        ours = {
+            "SQUAREOFF_MODE": "live",
+            "SQUAREOFF_DATABASE_URL": self.database_url,
+            "SQUAREOFF_INSTRUMENTS": f"http://127.0.0.1:{port}/instruments.csv",
+            "SQUAREOFF_API_TOKEN": API_TOKEN,
+            "DHAN_CLIENT_ID": self.client_id,
+            "DHAN_ACCESS_TOKEN": f"token-of-{self.client_id}",
+            "DHAN_REST_URL": f"http://127.0.0.1:{port}/v2",
+            "DHAN_ORDER_UPDATE_URL": f"ws://127.0.0.1:{port}/order-update",
+            "DHAN_MARKET_FEED_URL": f"ws://127.0.0.1:{port}/feed",
+        }
+        if kill_at is not None:
+            ours["SQUAREOFF_REHEARSAL_KILL_AT"] = kill_at
+        return {**kept, **ours}
+
+    def wait_ready(self) -> None:
+        """Wait until the engine says that it is ready."""
+        wait_until(self._is_ready, f"{self.client_id} ready; {self.log_tail()}", START_SECONDS_MAX)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None, "started before"
+        assert self._process.poll() is None, f"the engine ended: {self.log_tail()}"
+        text = self._announced.read_text().strip()
+        if not text:
+            return False
+        self._url = json.loads(text.splitlines()[0])["api"]
+        try:
+            call("GET", f"{self._url}/readyz")
+        except (Refused, OSError):
+            return False
+        return True
+
+    def log_tail(self) -> str:
+        """Return the end of the newest log, for messages."""
+        return self._log.read_text(errors="replace")[-2000:]
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the engine's API."""
+        return call(method, f"{self._url}/api/v1{path}", body, API_TOKEN)
+
+    def wait_killed(self, within_seconds: float = START_SECONDS_MAX) -> None:
+        """Wait until the process was ended by SIGKILL: the point was reached."""
+        assert self._process is not None, "started before"
+        try:
+            status = self._process.wait(within_seconds)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"the kill point was not reached; {self.log_tail()}") from error
+        assert status == -9, f"ended with {status}: {self.log_tail()}"
+
+    def kill(self) -> None:
+        """Kill the process with SIGKILL now."""
+        assert self._process is not None, "started before"
+        self._process.kill()
+        self._process.wait(STOP_SECONDS_MAX)
+
+    def stop(self) -> None:
+        """End the process in whatever state it is."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()

@@ -1,0 +1,166 @@
+"""The account over HTTP: exit all, kill switch, orders, alarms, reconciliation, status."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api_rig import ApiRig, position_body
+from squareoff.core.facts import Severity
+
+
+@pytest.fixture
+def calm(rig: ApiRig) -> Iterator[ApiRig]:
+    """Give the engine, and lift the kill switch afterwards."""
+    yield rig
+    rig.post("/kill-switch", {"active": False, "reason": "test over"})
+
+
+def test_exit_all_closes_every_held_position(rig: ApiRig) -> None:
+    """Each held position gets a result, shorts first, and all end closed."""
+    long, short = rig.track(), rig.track(side="SHORT", product_type="MARGIN")
+    answer = rig.post("/exit-all", {"reason": "end of day"})
+    order = [row["tracker_id"] for row in answer.json["items"]]
+
+    assert answer.status == 200
+    assert {long, short} <= set(order)
+    assert order.index(short) < order.index(long)
+    for mine in (long, short):
+        ended = rig.post(f"/trackers/{mine}/exit", {"reason": "wait", "wait": "filled"})
+        assert ended.json["success"] is True
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": " "}, {"reason": None}], ids=str)
+def test_exit_all_needs_a_reason(body: dict[str, Any], rig: ApiRig) -> None:
+    """Without a reason nothing is claimed, also where nothing is held."""
+    mine = rig.track()
+    answer = rig.post("/exit-all", body)
+
+    assert (answer.status, answer.error["code"]) == (422, "invalid_reason")
+    assert answer.error["details"]["field"] == "reason"
+    assert rig.get(f"/trackers/{mine}").json["status"] == "ACTIVE"
+
+
+def test_the_kill_switch_stops_entries_and_lets_exits_through(calm: ApiRig) -> None:
+    """At level `new` an entry is refused as halted, and an exit goes."""
+    mine = calm.track()
+    thrown = calm.post("/kill-switch", {"active": True, "reason": "stop"})
+    entry = calm.post("/entries", _entry())
+    exited = calm.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+
+    assert thrown.json == {"active": True, "level": "new", "reason": "stop"}
+    assert calm.get("/kill-switch").json == thrown.json
+    assert calm.get("/status").json["kill_switch_active"] is True
+    assert (entry.status, entry.error["code"]) == (409, "halted")
+    assert exited.json["code"] == "exited"
+
+
+def test_the_kill_switch_at_level_all_stops_exits(calm: ApiRig) -> None:
+    """At level `all` an exit is refused as halted and claims nothing; lifting it lets it go."""
+    mine = calm.track()
+    calm.post("/kill-switch", {"active": True, "level": "all", "reason": "stop"})
+    refused = calm.post(f"/trackers/{mine}/exit", {"reason": "x"})
+    status = calm.get(f"/trackers/{mine}").json["status"]
+    calm.post("/kill-switch", {"active": False, "reason": "go on"})
+    exited = calm.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+
+    assert (refused.status, refused.error["code"]) == (409, "halted")
+    assert status == "ACTIVE"
+    assert exited.json["code"] == "exited"
+
+
+BAD_SWITCHES: dict[str, tuple[dict[str, Any], str]] = {
+    "no word": ({"reason": "x"}, "active"),
+    "a word for active": ({"active": "yes", "reason": "x"}, "active"),
+    "unknown level": ({"active": True, "level": "most", "reason": "x"}, "level"),
+    "blank reason": ({"active": True, "reason": " "}, "reason"),
+    "no reason": ({"active": True}, "reason"),
+    "unknown field": ({"active": True, "reason": "x", "until": 1}, "until"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SWITCHES)
+def test_a_bad_kill_switch_changes_nothing(name: str, rig: ApiRig) -> None:
+    """A fault names its field, and the switch stays as it was."""
+    body, field = BAD_SWITCHES[name]
+    before = rig.get("/kill-switch").json
+
+    answer = rig.post("/kill-switch", body)
+
+    assert (answer.status, answer.error["details"]["field"]) == (422, field)
+    assert rig.get("/kill-switch").json == before
+
+
+def test_orders_show_what_the_broker_said(rig: ApiRig) -> None:
+    """An exit's order carries our id, the broker's, what it filled and at which price."""
+    mine = rig.track()
+    result = rig.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"}).json
+    (order,) = [row for row in rig.get("/orders").json["items"] if row["tracker_id"] == mine]
+
+    assert [order["client_order_id"]] == result["orders"]
+    assert (order["role"], order["side"], order["status"]) == ("EXIT", "SELL", "FILLED")
+    assert (order["cumulative_quantity"], order["average_price"]) == (75, result["exit_price"])
+    assert len(order["broker_order_ids"]) == 1
+
+
+def test_an_alarm_is_shown_until_acknowledged_and_after(rig: ApiRig) -> None:
+    """An alarm's id is its journal number; acknowledging sets the time once."""
+    desk = rig.engine.desk
+    rig.run(desk._alarms.raise_alarm(Severity.CRITICAL, "rehearsal", "look here"))
+    alarm = rig.get("/alarms").json["items"][-1]
+    seen = rig.post(f"/alarms/{alarm['id']}/acknowledge")
+    again = rig.post(f"/alarms/{alarm['id']}/acknowledge")
+
+    assert set(alarm) == {
+        "id", "severity", "code", "message", "tracker_id", "raised_at", "acknowledged_at",
+    }  # fmt: skip
+    assert (alarm["severity"], alarm["code"], alarm["acknowledged_at"]) == (
+        "critical", "rehearsal", None,
+    )  # fmt: skip
+    assert seen.status == 200
+    assert seen.json["acknowledged_at"] is not None
+    assert again.status == 200
+    assert rig.get("/alarms").json["items"][-1]["acknowledged_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("alarm_id", "status", "code"),
+    [("999999", 404, "alarm_not_found"), ("x", 422, "invalid_request")],
+)
+def test_an_unknown_alarm_is_refused(alarm_id: str, status: int, code: str, rig: ApiRig) -> None:
+    """An id that no alarm has is not found; a word is no id."""
+    answer = rig.post(f"/alarms/{alarm_id}/acknowledge")
+
+    assert (answer.status, answer.error["code"]) == (status, code)
+
+
+def test_reconcile_tells_differences_in_words(rig: ApiRig) -> None:
+    """A comparison that finds nothing answers with an empty list."""
+    answer = rig.post("/reconcile")
+
+    assert (answer.status, answer.json) == (200, {"differences": []})
+
+
+def test_status_says_how_the_engine_is_doing(rig: ApiRig) -> None:
+    """Mode, sockets, ages and counts, with times in ISO."""
+    status = rig.get("/status").json
+
+    assert (status["mode"], status["is_ready"], status["market_feed"]) == (
+        "paper", True, "connected",
+    )  # fmt: skip
+    assert status["started_at"].endswith("+05:30")
+    assert status["last_tick_age_seconds"] >= 0
+
+
+def test_a_position_taken_under_watch_at_level_all_is_still_watched(calm: ApiRig) -> None:
+    """The kill switch stops orders, not watching."""
+    calm.post("/kill-switch", {"active": True, "level": "all", "reason": "stop"})
+
+    assert calm.post("/trackers", position_body()).status == 201
+
+
+def _entry() -> dict[str, Any]:
+    return {
+        "exchange_segment": "NSE_FNO", "security_id": "49081", "product_type": "INTRADAY",
+        "side": "LONG", "quantity": 25, "order_type": "LIMIT", "limit_price": "150.00",
+    }  # fmt: skip

@@ -1,0 +1,41 @@
+"""Liveness, readiness and metrics."""
+
+import pytest
+
+from api_rig import ApiRig
+
+NO_TOKEN = {"Authorization": ""}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_needs_no_token(path: str, rig: ApiRig) -> None:
+    """Watching machines get their answer without credentials."""
+    assert rig.call("GET", path, headers=NO_TOKEN).status == 200
+
+
+def test_readiness_says_why_not(rig: ApiRig) -> None:
+    """An engine that could not send exits answers 503 with the reasons."""
+    supervisor = rig.engine.supervisor
+    supervisor.is_recovered = False
+    answer = rig.call("GET", "/readyz", headers=NO_TOKEN)
+    supervisor.is_recovered = True
+
+    assert answer.status == 503
+    assert answer.json["ready"] is False
+    assert "comparison" in answer.json["because"][0]
+
+
+def test_metrics_are_prometheus_text_behind_the_token(rig: ApiRig) -> None:
+    """/metrics needs the token and speaks Prometheus."""
+    answer = rig.call("GET", "/metrics")
+
+    assert rig.call("GET", "/metrics", headers=NO_TOKEN).status == 401
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "squareoff_ticks_total" in answer.text
+
+
+def test_metrics_may_be_public() -> None:
+    """With `api.metrics_public` they need no token, and everything else still does."""
+    with ApiRig(metrics_public=True) as rig:
+        assert rig.call("GET", "/metrics", headers=NO_TOKEN).status == 200
+        assert rig.get("/status", headers=NO_TOKEN).status == 401
