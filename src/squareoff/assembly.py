@@ -96,33 +96,85 @@ class Engine:
     reconciler: Reconciler
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What nearly every service of one engine holds."""
+
+    metrics: Metrics
+    alarms: AlarmDesk
+    kill_switch: KillSwitch
+    ticks: TickCache
+    engine: ExitEngine
+
+
+@dataclass(frozen=True, slots=True)
+class _OrderSide:
+    """The services between the exit engine and the broker."""
+
+    reads: BrokerReads
+    handler: OrderUpdateHandler
+    router: OrderRouter
+    reconciler: Reconciler
+    placer: Placer
+
+
 def assemble(settings: EngineSettings, ports: Ports) -> Engine:
     """Wire the services of one account."""
-    clock, metrics = ports.clock, Metrics()
-    stale_after = settings.hygiene.stale_after_seconds
-    alarms = AlarmDesk(ports.store, ports.alerts, clock, metrics)
-    kill_switch = KillSwitch(ports.store, clock)
-    book = PositionBook()
-    ticks = TickCache(stale_after)
+    shared = _shared(settings, ports)
+    orders = _order_side(settings, ports, shared)
+    supervisor = _supervisor(settings, ports, shared, orders)
+    desk = Desk(
+        account_id=settings.account_id,
+        engine=shared.engine,
+        store=ports.store,
+        journal=ports.journal,
+        instruments=ports.instruments,
+        ticks=shared.ticks,
+        clock=ports.clock,
+        ids=ports.ids,
+        alarms=shared.alarms,
+        kill_switch=shared.kill_switch,
+        metrics=shared.metrics,
+        reconcile=orders.reconciler.reconcile,
+        status=supervisor.status,
+        declare_position=ports.declare_position,
+    )
+    return Engine(supervisor, desk, shared.metrics, shared.engine, orders.reconciler)
+
+
+def _shared(settings: EngineSettings, ports: Ports) -> _Shared:
+    metrics = Metrics()
+    alarms = AlarmDesk(ports.store, ports.alerts, ports.clock, metrics)
     engine = ExitEngine(
-        book,
+        PositionBook(),
         ports.store,
-        clock=clock,
+        clock=ports.clock,
         ids=ports.ids,
         policy=settings.policy,
         alarms=alarms,
         metrics=metrics,
         checkpoints=ports.checkpoints,
     )
-    reads = BrokerReads(ports.gateway, book)
-    handler = OrderUpdateHandler(engine, alarms, metrics)
+    return _Shared(
+        metrics,
+        alarms,
+        KillSwitch(ports.store, ports.clock),
+        TickCache(settings.hygiene.stale_after_seconds),
+        engine,
+    )
+
+
+def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _OrderSide:
+    engine, clock, metrics = shared.engine, ports.clock, shared.metrics
+    reads = BrokerReads(ports.gateway, engine.book)
+    handler = OrderUpdateHandler(engine, shared.alarms, metrics)
     router = OrderRouter(
         ports.gateway,
         limits=settings.limits,
         clock=clock,
         chance=ports.chance,
         metrics=metrics,
-        is_stopped=kill_switch.stops,
+        is_stopped=shared.kill_switch.stops,
     )
     reconciler = Reconciler(
         engine,
@@ -130,81 +182,75 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         handler,
         store=ports.store,
         clock=clock,
-        alarms=alarms,
+        alarms=shared.alarms,
         metrics=metrics,
         pace=settings.pace,
         adopt=_adopter(settings, ports, engine),
+    )
+    prices = LtpResolver(
+        shared.ticks,
+        ports.shared_ticks,
+        ports.gateway,
+        clock,
+        stale_after_seconds=settings.hygiene.stale_after_seconds,
     )
     placer = Placer(
         engine,
         router=router,
         gateway=ports.gateway,
         reads=reads,
-        prices=LtpResolver(
-            ticks, ports.shared_ticks, ports.gateway, clock, stale_after_seconds=stale_after
-        ),
+        prices=prices,
         handler=handler,
         calendar=ports.calendar,
-        kill_switch=kill_switch,
+        kill_switch=shared.kill_switch,
         clock=clock,
         checkpoints=ports.checkpoints,
         reconciled_age_seconds=reconciler.age_seconds,
     )
+    return _OrderSide(reads, handler, router, reconciler, placer)
+
+
+def _supervisor(
+    settings: EngineSettings, ports: Ports, shared: _Shared, orders: _OrderSide
+) -> Supervisor:
     risk = RiskManager(
-        engine,
-        ticks=ticks,
+        shared.engine,
+        ticks=shared.ticks,
         trailing=TrailingEngine(),
         limits=settings.hygiene,
-        clock=clock,
-        alarms=alarms,
-        metrics=metrics,
+        clock=ports.clock,
+        alarms=shared.alarms,
+        metrics=shared.metrics,
     )
     hub = OrderUpdateHub(
         ports.order_updates,
-        handler,
-        clock=clock,
+        orders.handler,
+        clock=ports.clock,
         chance=ports.chance,
-        metrics=metrics,
-        request_backfill=reconciler.request,
+        metrics=shared.metrics,
+        request_backfill=orders.reconciler.request,
     )
-    flip_watch = FlipWatch(engine, reads, alarms, clock)
-    supervisor = Supervisor(
+    flip_watch = FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock)
+    return Supervisor(
         account_id=settings.account_id,
         mode=settings.mode,
         store=ports.store,
-        engine=engine,
-        router=router,
-        placer=placer,
+        engine=shared.engine,
+        router=orders.router,
+        placer=orders.placer,
         risk=risk,
         hub=hub,
-        reconciler=reconciler,
+        reconciler=orders.reconciler,
         feed=ports.market_feed,
-        kill_switch=kill_switch,
-        clock=clock,
+        kill_switch=shared.kill_switch,
+        clock=ports.clock,
         chance=ports.chance,
-        metrics=metrics,
+        metrics=shared.metrics,
         checkpoints=ports.checkpoints,
         ownership=ports.ownership,
         on_tick=ports.on_tick,
         background=(*ports.background, flip_watch.run),
     )
-    desk = Desk(
-        account_id=settings.account_id,
-        engine=engine,
-        store=ports.store,
-        journal=ports.journal,
-        instruments=ports.instruments,
-        ticks=ticks,
-        clock=clock,
-        ids=ports.ids,
-        alarms=alarms,
-        kill_switch=kill_switch,
-        metrics=metrics,
-        reconcile=reconciler.reconcile,
-        status=supervisor.status,
-        declare_position=ports.declare_position,
-    )
-    return Engine(supervisor, desk, metrics, engine, reconciler)
 
 
 def _adopter(

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
+from typer.testing import CliRunner
 
+from squareoff.cli.demo import register
 from squareoff.cli.demo.audit import audit, average_of
 from squareoff.cli.demo.evidence import BrokerTrade, Evidence
 from squareoff.cli.demo.failure import DemoFailure
@@ -202,6 +205,20 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 
     assert not (own / "old.log").exists()
     assert (foreign / "precious").exists()
+
+
+def test_a_failure_is_told_and_ends_with_status_one(tmp_path: Path) -> None:
+    """What stops the demo is said in words, without a traceback, and the status is 1."""
+    app = typer.Typer()
+    register(app)
+    (tmp_path / "precious").touch()
+
+    done = CliRunner().invoke(app, ["--folder", str(tmp_path)])
+
+    assert done.exit_code == 1
+    assert "The demo failed" in done.output
+    assert "was not made by the demo" in " ".join(done.output.split())
+    assert (tmp_path / "precious").exists()
 
 
 def test_the_picture_loads_nothing(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def simulator(tmp_path: Path) -> Iterator[Simulator]:
         yield Simulator(int(port_file.read_text()))
     finally:
         process.terminate()
-        process.wait(SECONDS_MAX)
+        assert process.wait(SECONDS_MAX) == 0, "a terminated simulator ends cleanly"
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from squareoff.cli.output import (
     print_table,
     table_of,
 )
-from squareoff.services.exit_engine import EXIT_WAIT_SECONDS_MAX
 
 TrackerArgument = Annotated[str, typer.Argument(help="The position's id.")]
 RulesOption = Annotated[
@@ -108,7 +107,7 @@ def exit_position(
     ] = "accepted",
     wait_seconds: Annotated[
         float, typer.Option(help="How long at the most; the exit goes on by itself.")
-    ] = EXIT_WAIT_SECONDS_MAX,
+    ] = 8.0,
     yes: YesOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,

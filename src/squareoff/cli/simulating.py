@@ -1,17 +1,12 @@
-"""`squareoff sim`: the broker simulator as a program of its own."""
+"""`squareoff sim`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from squareoff.adapters.system import SystemClock
-from squareoff.cli.api_client import CommandRefused
-from squareoff.cli.logs import configure_logs
-from squareoff.cli.loops import run_until_told
+from squareoff.cli.late import load_late
 from squareoff.cli.options import JsonOption
-from squareoff.simulator.server import SimulatorOptions, run_simulator
 
 
 def register(app: typer.Typer) -> None:
@@ -45,24 +40,8 @@ def sim(
 ) -> None:
     """Serve the DhanHQ-compatible broker simulator, until interrupted."""
 
-    def say(bound_port: int) -> None:
-        root = f"http://127.0.0.1:{bound_port}"
-        if as_json:
-            print(json.dumps({"port": bound_port, "rest_url": f"{root}/v2"}), flush=True)
-            return
-        socket_root = root.replace("http", "ws", 1)
-        print(
-            f"SIMULATED broker, no real market (seed {seed})\n"
-            f"DHAN_REST_URL={root}/v2\n"
-            f"DHAN_ORDER_UPDATE_URL={socket_root}/order-update\n"
-            f"DHAN_MARKET_FEED_URL={socket_root}/feed\n"
-            f"SQUAREOFF_INSTRUMENTS={root}/instruments.csv",
-            flush=True,
-        )
-
-    configure_logs()
-    options = SimulatorOptions(
-        clock=SystemClock(),
+    load_late("simulator_program").run(
+        as_json=as_json,
         port=port,
         state_file=state,
         ticks=tuple(ticks or ()),
@@ -71,14 +50,4 @@ def sim(
         seed=seed,
         credentials_file=credentials,
         port_file=port_file,
-        on_ready=say,
     )
-    run_until_told(_serve(options))
-
-
-async def _serve(options: SimulatorOptions) -> None:
-    try:
-        await run_simulator(options)
-    except OSError as error:
-        text = f"the simulator cannot serve on port {options.port}: {error.strerror or error}"
-        raise CommandRefused(text) from error

@@ -37,7 +37,7 @@ class ExitCode(str, Enum):
     NOT_ACTIVE = "not_active"
     """The position is not held (its entry has not filled, or was cancelled); nothing was sent."""
     HALTED = "halted"
-    """The kill switch stands at level `all`; nothing was sent."""
+    """The kill switch stands at level `all`, or a defect halted this position; nothing was sent."""
     STORE_UNAVAILABLE = "store_unavailable"
     """The journal cannot be written, so nothing may be sent; try again."""
 

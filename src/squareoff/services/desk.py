@@ -39,7 +39,6 @@ from squareoff.services.metrics import Metrics
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.views import OrderView, StatusView, TrackerView, order_views, tracker_view
 
-
 DeclarePosition = Callable[[Instrument, BrokerPosition], Awaitable[None]]
 """Tells the paper broker to hold what a new tracker says is held."""
 
@@ -253,6 +252,7 @@ class Desk:
 
         Raises:
             UnknownTracker, InvalidRequest: nothing was changed.
+            DomainError("not_active"), DomainError("halted"): nothing was changed.
         """
         actor = self._engine.book.get(tracker_id)
         if actor is None:
@@ -272,7 +272,8 @@ class Desk:
             raise DomainError(
                 "not_active", f"tracker {tracker_id} is {tracker.status.value}: rules are settled"
             )
-        await self._engine.tell(actor, RulesSet(rules))
+        if await self._engine.tell(actor, RulesSet(rules)) is None:
+            raise DomainError("halted", f"tracker {tracker_id} is halted after a defect")
         return self._view(actor.tracker)
 
     async def exit(

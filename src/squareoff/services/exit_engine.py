@@ -312,10 +312,10 @@ class ExitEngine:
         stored = await self._store.load(actor.tracker.tracker_id)
         if stored is not None and stored != actor.tracker:
             self.book.replace(actor, stored)
-        actor.is_in_doubt = False
         for client_order_id, number in actor.orphaned_sends():
             lost = SendLost("its commit was not known of, so nobody made the call")
             await self._decide_and_commit(actor, SendAnswered(client_order_id, number, lost))
+        actor.is_in_doubt = False
         self._notify(actor.tracker)
         actor.announce()
         if self._tasks is not None:  # whatever the taken state wants, even if nothing else comes

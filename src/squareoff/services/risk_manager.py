@@ -18,7 +18,7 @@ from squareoff.core.tracker import PositionTracker
 from squareoff.core.trigger_book import TriggerBook
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
-from squareoff.domain.prices import PriceUnits, decimal_from_units
+from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE, PriceUnits, decimal_from_units
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger
 from squareoff.domain.states import PositionStatus
@@ -95,7 +95,17 @@ class RiskManager:
 
     def on_feed_connected(self) -> None:
         """Prices seen before a reconnect confirm nothing after it."""
-        self._memory.clear()
+        self._memory = {
+            instrument_id: PriceMemory(last_good=memory.last_good)
+            for instrument_id, memory in self._memory.items()
+        }
+
+    def _first_memory(self, instrument_id: InstrumentId) -> PriceMemory:
+        """Measure the first print by an entry price: a print far from it needs a second one."""
+        for tracker in self._watched.values():
+            if tracker.instrument.instrument_id == instrument_id and tracker.entry_price > 0:
+                return PriceMemory(last_good=int(tracker.entry_price * PRICE_UNITS_PER_RUPEE))
+        return PriceMemory()
 
     def on_tick(self, tick: Tick) -> None:
         """Judge a tick, move stops by it, and signal every exit that it fires."""
@@ -104,7 +114,7 @@ class RiskManager:
         if instrument is None:
             self._ticks.put(tick)
             return
-        memory = self._memory.get(tick.instrument_id, PriceMemory())
+        memory = self._memory.get(tick.instrument_id) or self._first_memory(tick.instrument_id)
         verdict, self._memory[tick.instrument_id] = judge_tick(
             tick, instrument, memory, self._limits
         )

@@ -4,10 +4,10 @@ It shares no arithmetic with the engine: what was really filled is in `orders`, 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 
+from exit_story.model_order import PRODUCT, ModelOrder
 from exit_story.story import Story
 from exit_story.values import INSTRUMENT
 from squareoff.core.commands import (
@@ -57,56 +57,7 @@ ARRIVAL_SECONDS_MAX = 4.0
 VISIBLE_SECONDS_MAX = 2.0
 """How long the books of the broker lag behind its order system."""
 
-_B = BrokerOrderStatus
-
-
-@dataclass
-class ModelOrder:
-    """One order as it really stands at the broker."""
-
-    broker_order_id: BrokerOrderId
-    client_order_id: ClientOrderId
-    side: Side
-    quantity: int
-    limit_price: Decimal | None
-    visible_at_ns: int
-    status: BrokerOrderStatus = _B.TRANSIT
-    reason: str = ""
-    fills: list[tuple[int, Decimal, int]] = field(default_factory=list)
-
-    @property
-    def filled(self) -> int:
-        """All that was filled."""
-        return sum(quantity for quantity, _, _ in self.fills)
-
-    @property
-    def notional(self) -> Decimal:
-        """The value of all fills."""
-        return sum((quantity * price for quantity, price, _ in self.fills), Decimal(0))
-
-    @property
-    def leaves(self) -> int:
-        """What can still fill."""
-        return 0 if self.status.is_terminal else self.quantity - self.filled
-
-    def report(self, source: ReportSource, *, with_average: bool) -> OrderReport:
-        """Return the order as the broker would tell of it now."""
-        known = with_average and self.filled > 0
-        return OrderReport(
-            broker_order_id=self.broker_order_id,
-            client_order_id=self.client_order_id,
-            status=self.status,
-            instrument_id=INSTRUMENT.instrument_id,
-            product_type=_PRODUCT,
-            side=self.side,
-            order_quantity=self.quantity,
-            cumulative_quantity=self.filled,
-            average_price=self.notional / self.filled if known else None,
-            limit_price=self.limit_price,
-            reason=self.reason,
-            update_time_ns=None,
-            source=source,
-        )
+B = BrokerOrderStatus
 
 
 class ModelBroker:
@@ -192,11 +143,11 @@ class ModelBroker:
             take = order.leaves if self.is_healed else self.rng.randint(1, order.leaves)
             self._fill(order, take)
         elif what == "work":
-            order.status = _B.PART_TRADED if order.filled else _B.PENDING
+            order.status = B.PART_TRADED if order.filled else B.PENDING
         elif what == "reject" and order.filled == 0:
-            order.status, order.reason = _B.REJECTED, "RMS: price out of range"
+            order.status, order.reason = B.REJECTED, "RMS: price out of range"
         elif what in ("cancel", "expire"):
-            order.status = _B.CANCELLED if what == "cancel" else _B.EXPIRED
+            order.status = B.CANCELLED if what == "cancel" else B.EXPIRED
         self._remember(order)
 
     def close_by_hand(self) -> None:
@@ -248,7 +199,7 @@ class ModelBroker:
         if not self.is_healed and self._chance(0.2):
             return PositionsRead(None, 0, self.rng.choice([None, 5.0]))
         row = BrokerPosition(
-            INSTRUMENT.instrument_id, _PRODUCT, self.net, 0, 0, Decimal(0), Decimal(0)
+            INSTRUMENT.instrument_id, PRODUCT, self.net, 0, 0, Decimal(0), Decimal(0)
         )
         return PositionsRead((row,), 0, 5.0)
 
@@ -337,11 +288,11 @@ class ModelBroker:
     def _fill(self, order: ModelOrder, quantity: int) -> None:
         price = Decimal(self.rng.randint(2_900, 3_100)) * INSTRUMENT.tick_size
         order.fills.append((quantity, price, len(order.fills) + 1))
-        order.status = _B.TRADED if order.leaves == 0 else _B.PART_TRADED
+        order.status = B.TRADED if order.leaves == 0 else B.PART_TRADED
 
     def _cancel(self, order: ModelOrder) -> None:
         if not order.status.is_terminal:
-            order.status = _B.CANCELLED
+            order.status = B.CANCELLED
             self._remember(order)
 
     def _remember(self, order: ModelOrder) -> None:
@@ -365,7 +316,7 @@ class ModelBroker:
             BrokerOrderId(broker_order_id),
             exec_id,
             INSTRUMENT.instrument_id,
-            _PRODUCT,
+            PRODUCT,
             side if side is not None else self.story.tracker.side.exit_order_side,
             quantity,
             price,
@@ -395,7 +346,6 @@ def _key(command: Command) -> tuple[str, str, str]:
             return (type(command).__name__, getattr(command, "client_order_id", ""), "")
 
 
-_PRODUCT = Story().tracker.product_type
 _HAPPENINGS = ("fill", "fill", "work", "work", "reject", "cancel", "expire")
 _OUTCOMES = (
     "accepted",

@@ -16,7 +16,7 @@ from squareoff.cli.demo.failure import DemoFailure
 from squareoff.cli.demo.scenario import BY_HAND, HELD_ANSWER, KILLED, POSITIONS
 from squareoff.cli.demo.stage import START_SECONDS_MAX, Stage
 from squareoff.cli.demo.timeline import Moment, Story, tell_story
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.domain.time import IST, NANOSECONDS_PER_SECOND
 
 SHOW_SECONDS_MAX = 150.0
 """From the first print to the last exit; at the default speed it takes about 60 s."""
@@ -29,8 +29,8 @@ HOLD_AFTER_MARKET_SECONDS = 48.0
 """A restart that takes longer would miss recorded prices (the next rule fires 69 market seconds
 after the kill): the replay then waits for it."""
 
-RECORDING_STARTS = datetime(2025, 12, 29, 12, 47, 7)  # noqa: DTZ001
-"""IST wall clock of the future's first recorded packet."""
+RECORDING_STARTS = datetime(2025, 12, 29, 12, 47, 7, 890_000, IST)
+"""When the future's first recorded packet came."""
 
 
 class Show:

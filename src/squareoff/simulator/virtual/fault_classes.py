@@ -112,7 +112,7 @@ FAULT_CLASSES: Mapping[str, Maker] = {
     "feed_truncated": _socket("feed_truncated", "feed", What(garbage="truncated")),
     "feed_wrong_length": _socket("feed_wrong_length", "feed", What(garbage="wrong_length")),
     "feed_unknown_code": _socket("feed_unknown_code", "feed", What(garbage="unknown_code")),
-    "feed_absurd_price": _socket("feed_absurd_price", "feed", What(price="0.05")),
+    "feed_absurd_price": _socket("feed_absurd_price", "feed", What(price="5000.00")),
     "feed_spike": lambda rate: [
         FaultRule(
             what=What(price=SPIKE_PRICE),

@@ -52,7 +52,7 @@ def audit_end(auditor: Auditor, broker: SimulatedBroker) -> None:
         _check_exit_price(auditor, broker, opened, row)
         _check_level(auditor, opened, row)
     _check_orders(auditor, broker)
-    _check_nets(auditor, rows)
+    _check_nets(auditor, broker, rows)
     _check_journal_kept(auditor)
 
 
@@ -153,7 +153,9 @@ def _check_orders(auditor: Auditor, broker: SimulatedBroker) -> None:
             auditor.violate("I6", f"{order.order_id} is {order.status}, we hold {row}")
 
 
-def _check_nets(auditor: Auditor, rows: dict[str, dict[str, Any]]) -> None:
+def _check_nets(
+    auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[str, Any]]
+) -> None:
     """I6: what our trackers still hold is what the broker shows, or a person was told."""
     held: dict[tuple[str, str, str], int] = {}
     for tracker_id, opened in auditor.trackers.items():
@@ -166,7 +168,14 @@ def _check_nets(auditor: Auditor, rows: dict[str, dict[str, Any]]) -> None:
         ).fetchone()[0]
         rest = row["quantity"] - closed - row["externally_closed_quantity"]
         held[opened.key] = held.get(opened.key, 0) + opened.sign * rest
+    moving = {
+        auditor.trackers[plan.tracker_id].key
+        for order in broker.account().open_orders()
+        if (plan := auditor.planned.get(order.correlation_id or "")) is not None
+    }
     for key, quantity in held.items():
+        if key in moving:
+            continue
         net = auditor.net(key)
         if net == quantity or auditor.unwatched.get(key) or auditor.is_outlaw:
             continue

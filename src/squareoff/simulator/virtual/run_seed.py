@@ -189,6 +189,7 @@ class _Run:
                 return
             if min(age, elapsed) >= bound:
                 return
+            self.world.free_late_orders()
             await asyncio.sleep(1.0)
 
     async def _reconcile(self) -> None:

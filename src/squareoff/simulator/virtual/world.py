@@ -240,6 +240,11 @@ class World:
             self.print_price(instrument, self.price(instrument.instrument_id))
         self.note("healed")
 
+    def free_late_orders(self) -> None:
+        """Lift the caps of orders that were on the wire when the world was healed."""
+        if any(order.fill_cap is not None for order in self.broker.account().open_orders()):
+            self.act("free", self._free_orders)
+
     def _free_orders(self, now_ns: int) -> None:
         """Lift the caps of rehearsed partial fills."""
         for order in self.broker.account().open_orders():

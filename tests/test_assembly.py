@@ -1,0 +1,183 @@
+"""The assembled engine against the broker simulator, over real HTTP and sockets on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from async_body import run_async
+from exit_story.values import ACCOUNT
+from service_world.store import memory_store
+from service_world.world import Calendar, Master, RecordedAlarms
+from squareoff.adapters.broker.dhan.aiohttp_transport import AiohttpTransport
+from squareoff.adapters.broker.dhan.credentials import FixedToken
+from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
+from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
+from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
+from squareoff.adapters.broker.dhan.socket_session import SocketSettings
+from squareoff.adapters.system import NoCheckpoints, RandomIds, SystemChance, SystemClock
+from squareoff.assembly import Engine, EngineSettings, Ports, assemble
+from squareoff.core.policy import ExitPolicy
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import ExchangeSegment, ProductType
+from squareoff.domain.orders import PositionSide
+from squareoff.domain.results import ExitCode
+from squareoff.domain.rules import PriceRule, RuleSet
+from squareoff.domain.states import PositionStatus
+from squareoff.services.desk import PositionRequest
+from squareoff.services.exit_results import Wait
+from squareoff.services.gateway import GatewayLive
+from squareoff.simulator.embedded import EmbeddedSimulator
+from squareoff.simulator.server import SimulatorOptions
+
+SECURITY = {"exchange_segment": "NSE_FNO", "security_id": "49543"}
+POSITION = PositionRequest(
+    exchange_segment=ExchangeSegment.NSE_FNO,
+    security_id="49543",
+    product_type=ProductType.INTRADAY,
+    side=PositionSide.LONG,
+    quantity=150,
+    entry_price=Decimal(26000),
+    rules=RuleSet(stop_loss=PriceRule(points=Decimal(50))),
+    lot_size=75,
+    tick_size=Decimal("0.1"),
+)
+DEADLINE_SECONDS = 20.0
+
+
+@dataclass
+class Rehearsal:
+    """A running engine and its simulator."""
+
+    simulator: EmbeddedSimulator
+    engine: Engine
+    alarms: RecordedAlarms
+
+    async def admin(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the simulator's admin without holding up the engine."""
+        return await asyncio.to_thread(self.simulator.admin, method, path, body)
+
+    async def price(self, rupees: float) -> None:
+        """Push a price into the market."""
+        await self.admin("POST", "ticks", [{**SECURITY, "last_price": rupees}])
+
+    async def hold(self) -> TrackerId:
+        """Hold 150 units at the broker and track them."""
+        await self.price(26000.0)
+        row = {**SECURITY, "product_type": "INTRADAY", "net_quantity": 150, "price": 26000.0}
+        await self.admin("POST", "positions", row)
+        return TrackerId((await self.engine.desk.track(POSITION)).id)
+
+    async def until(self, claim: Callable[[], bool]) -> None:
+        """Wait until the claim holds."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not claim():
+                await asyncio.sleep(0.01)
+
+    def status(self, tracker_id: TrackerId) -> PositionStatus:
+        """Return where a position stands."""
+        return self.engine.desk.tracker(tracker_id).status
+
+    async def orders(self) -> list[Any]:
+        """Return the engine's orders at the simulator; those made by hand carry no tag."""
+        state = await self.admin("GET", "state")
+        return [order for order in state["orders"] if order["correlation_id"]]
+
+
+@asynccontextmanager
+async def rehearsal(simulator: EmbeddedSimulator) -> AsyncIterator[Rehearsal]:
+    """Run an engine against a simulator around the body."""
+    clock, token, alarms = SystemClock(), FixedToken("token"), RecordedAlarms()
+    transport = AiohttpTransport(simulator.rest_url)
+    settings = RestSettings(account_id=ACCOUNT, order_timeout_seconds=3, read_timeout_seconds=5)
+    rest = DhanRestClient(settings, transport, token)
+    updates = SocketSettings(simulator.order_update_url, ACCOUNT)
+    feed = SocketSettings(simulator.feed_url, ACCOUNT)
+    store = await memory_store(ACCOUNT)
+    ports = Ports(
+        store=store,  # type: ignore[arg-type]
+        journal=store,  # type: ignore[arg-type]
+        gateway=GatewayLive(rest, gateway_seconds=8),
+        order_updates=DhanOrderUpdates(updates, transport, token, clock),
+        market_feed=DhanMarketFeed(feed, transport, token, clock),
+        instruments=Master(),
+        calendar=Calendar(),
+        clock=clock,
+        ids=RandomIds(),
+        chance=SystemChance(),
+        checkpoints=NoCheckpoints(),
+        alerts=(alarms,),
+    )
+    policy = ExitPolicy(quarantine_seconds=2.0)
+    engine = assemble(EngineSettings(ACCOUNT, "live", policy=policy), ports)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            run = tasks.create_task(engine.supervisor.run())
+            run_of = Rehearsal(simulator, engine, alarms)
+            await run_of.until(lambda: engine.supervisor.status().is_ready)
+            try:
+                yield run_of
+            finally:
+                run.cancel()
+    finally:
+        await rest.close()
+
+
+def play(story: Callable[[Rehearsal], Any]) -> None:
+    """Play one story on a fresh simulator."""
+
+    async def body(simulator: EmbeddedSimulator) -> None:
+        async with rehearsal(simulator) as run:
+            await story(run)
+
+    with EmbeddedSimulator(SimulatorOptions(clock=SystemClock(), port=0)) as simulator:
+        run_async(body(simulator))
+
+
+def test_a_stop_is_carried_out_at_the_broker() -> None:
+    """A tick through the stop closes the position once, at the broker's own average price."""
+
+    async def story(run: Rehearsal) -> None:
+        tracker_id = await run.hold()
+        await run.price(25949.0)
+        await run.until(lambda: run.status(tracker_id) is PositionStatus.EXITED)
+
+        view, orders = run.engine.desk.tracker(tracker_id), await run.orders()
+        assert view.exited_quantity == 150
+        assert view.exit_price is not None
+        assert len(orders) == 1
+        assert run.alarms.codes == []
+
+    play(story)
+
+
+def test_an_answer_that_is_lost_makes_no_second_order() -> None:
+    """The broker acts and its answer is lost: the order is found and the position closes once."""
+
+    async def story(run: Rehearsal) -> None:
+        tracker_id = await run.hold()
+        lost = {"where": {"method": "POST", "path": "/orders"}, "what": {"drop_after": True}}
+        await run.admin("POST", "faults", [{**lost, "how_often": {"nth": 1}}])
+        result = await run.engine.desk.exit(tracker_id, "by hand", Wait.FILLED, 15.0)
+
+        assert result.code is ExitCode.EXITED
+        assert len(await run.orders()) == 1
+
+    play(story)
+
+
+def test_a_position_closed_in_the_app_is_closed_externally() -> None:
+    """What a person closed in the broker's app is never sold a second time."""
+
+    async def story(run: Rehearsal) -> None:
+        tracker_id = await run.hold()
+        by_hand = {**SECURITY, "product_type": "INTRADAY", "net_quantity": -150, "price": 26001.0}
+        await run.admin("POST", "positions", by_hand)
+        result = await run.engine.desk.exit(tracker_id, "by hand", Wait.FILLED, 15.0)
+
+        assert result.code is ExitCode.CLOSED_EXTERNALLY
+        assert await run.orders() == []
+
+    play(story)
