@@ -6,6 +6,8 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 # Hash order is pinned so that a run can be repeated; set PYTHONHASHSEED to vary it.
 export PYTHONHASHSEED ?= 0
+# Each command is a process of its own: without bytecode every start would compile the tree anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.set-up-from-lock

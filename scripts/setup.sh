@@ -67,8 +67,8 @@ uv=.tools/uv/bin/uv
 
 say "making .venv from uv.lock with $("$python" --version)"
 # uv brings its own list of authorities; behind an inspecting proxy only the system's list will do.
-"$uv" sync --frozen --quiet --python "$python" ||
-    UV_SYSTEM_CERTS=1 "$uv" sync --frozen --quiet --python "$python" ||
+"$uv" sync --frozen --quiet --compile-bytecode --python "$python" ||
+    UV_SYSTEM_CERTS=1 "$uv" sync --frozen --quiet --compile-bytecode --python "$python" ||
     die "the packages of uv.lock could not be installed (above); check the network and run again"
 touch "$stamp"
 say "done"

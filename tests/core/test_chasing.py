@@ -189,6 +189,18 @@ def test_only_the_order_that_lives_is_modified() -> None:
     assert not story.wants(TransmitModify)
 
 
+def test_an_order_is_not_chased_before_its_send_is_answered() -> None:
+    """While a send is unresolved the order seen may not be the only one: it keeps its price."""
+    story = Story().claim()
+    story.permit()
+    story.see(BrokerOrderStatus.PENDING)
+    story.wait(10.0)
+    assert not story.wants(RequestReprice)
+
+    story.accept()
+    assert story.wants(RequestReprice)
+
+
 def test_an_ended_order_is_not_modified() -> None:
     """A price that comes after the fill does nothing."""
     story = resting()

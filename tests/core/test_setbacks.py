@@ -135,6 +135,17 @@ def test_refusals_that_do_not_pass_block_with_an_alarm(
     assert story.wants(ReadPositions)
 
 
+def test_a_block_takes_back_what_was_not_sent_yet() -> None:
+    """When one slice is refused for good, the slices still in the queue are given up with it."""
+    story = Story(held(quantity=3600)).claim()
+    story.permit(0)
+    story.answer(SendRefused("DH-905", "Invalid IP"), 0)
+
+    assert story.states == [OrderState.REFUSED, OrderState.ABSENT]
+    story.permit(1)
+    assert len(story.sent) == 1
+
+
 def test_a_closed_market_uses_up_no_attempt() -> None:
     """An exit waits out any closed hours by itself and is told of once."""
     story = Story().claim()

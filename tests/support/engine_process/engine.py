@@ -72,6 +72,7 @@ class EngineProcess:
         }
         if kill_at is not None:
             ours["SQUAREOFF_REHEARSAL_KILL_AT"] = kill_at
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # dozens of starts: compile once
         return {**kept, **ours}
 
     def wait_ready(self) -> None:

@@ -72,11 +72,11 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
         return
     name = opened.tracker_id
     never_held = any(at <= opened.opened_ns for at in auditor.outside_closes.get(opened.key, ()))
-    if never_held and any(
-        alarm["tracker_id"] == name and alarm["code"] == "exit_blocked_position_missing"
-        for _, alarm in auditor.alarms
-    ):
+    if never_held and _has_alarm(auditor, name, "exit_blocked_position_missing"):
         return  # closed by hand before it came under watch: nobody can say at what price
+    is_taken = auditor.is_outlaw and _has_alarm(auditor, None, "over_exit")
+    if is_taken and _has_alarm(auditor, name, "exit_blocked_position_missing"):
+        return  # an outlaw order closed this position in the name of another; a person was called
     if row["intent"] != "NEEDS_HUMAN":
         detail = f"status {row['status']}, intent {row['intent']}, note {row['note']!r}"
         auditor.violate("I4", f"the exit of {name} was claimed and did not end: {detail}")
@@ -87,6 +87,12 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     is_raced = bool(auditor.outside_closes.get(opened.key)) and row["over_exited_quantity"] > 0
     if tried < ATTEMPTS_BEFORE_A_PERSON and not auditor.is_outlaw and not is_raced:
         auditor.violate("I4", f"{name} needs a person after {tried} orders: {row['note']!r}")
+
+
+def _has_alarm(auditor: Auditor, tracker_id: str | None, code: str) -> bool:
+    return any(
+        row["code"] == code and tracker_id in (None, row["tracker_id"]) for _, row in auditor.alarms
+    )
 
 
 def _check_exit_price(
@@ -105,7 +111,11 @@ def _check_exit_price(
     if not quantity:
         auditor.violate("I4", f"{opened.tracker_id} is EXITED without a trade of ours")
         return
-    if quantity != row["quantity"] and not auditor.is_outlaw:
+    if quantity > row["quantity"] and auditor.is_outlaw:
+        if not _has_alarm(auditor, opened.tracker_id, "over_exit"):
+            auditor.violate("I2d", f"{opened.tracker_id} was closed twice and nobody was told")
+        return
+    if quantity != row["quantity"]:
         text = f"{opened.tracker_id} is EXITED with {quantity} of {row['quantity']} closed"
         auditor.violate("I4", text)
     stored = Decimal(str(row["exit_price"]))
@@ -153,9 +163,7 @@ def _check_orders(auditor: Auditor, broker: SimulatedBroker) -> None:
             auditor.violate("I6", f"{order.order_id} is {order.status}, we hold {row}")
 
 
-def _check_nets(
-    auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[str, Any]]
-) -> None:
+def _check_nets(auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[str, Any]]) -> None:
     """I6: what our trackers still hold is what the broker shows, or a person was told."""
     held: dict[tuple[str, str, str], int] = {}
     for tracker_id, opened in auditor.trackers.items():

@@ -209,14 +209,11 @@ class _Run:
         self.process = process
         self.world.note("boot", f"process {process.number}")
         self.engine = process.context.run(self._assemble, process)
-        task = self.loop.create_task(self.engine.supervisor.run(), context=process.context)
-        task.add_done_callback(lambda done: self._on_end(process, done), context=self._outside())
+        task = self.loop.launch(self.engine.supervisor.run(), process.context)
+        task.add_done_callback(lambda done: self._on_end(process, done), context=self.world.context)
         for wish in self._waiting:
             self._start_wish(wish)
         self._waiting = []
-
-    def _outside(self) -> Any:
-        return self.world.context
 
     def _assemble(self, process: Incarnation) -> Engine:
         world = self.world
@@ -295,7 +292,7 @@ class _Run:
         async def attempt() -> None:
             wish.is_done = await wish.attempt(engine.desk)
 
-        task = self.loop.create_task(attempt(), context=process.context)
+        task = self.loop.launch(attempt(), process.context)
         self._watch(wish, process, task)
 
     def _watch(self, wish: Wish, process: Incarnation, task: "asyncio.Task[None]") -> None:

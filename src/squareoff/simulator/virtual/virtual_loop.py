@@ -69,6 +69,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Return virtual nanoseconds since the start."""
         return round(self._now * NANOSECONDS_PER_SECOND)
 
+    def launch(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> "asyncio.Task[Any]":
+        """Start a coroutine of the process that owns `context`; that process buries it."""
+        return _make_task(self, coroutine, context)
+
     def _run_once(self) -> None:
         """Run everything that is ready now, in an order drawn from the seed."""
         inner: Any = self
