@@ -3,7 +3,6 @@
 Real processes over loopback: `squareoff sim`, and `squareoff run` in live mode on a SQLite file.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from async_body import run_async
-from engine_process import BrokerProcess, EngineProcess, wait_until
 
+from async_body import run_async
+from engine_process import CLIENT_IDS, BrokerProcess, EngineProcess, wait_until
 from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.core.evolve import fold
@@ -27,7 +26,7 @@ EXITED_SECONDS_MAX = 60.0
 ONE_ORDER, SLICED = 150, 3_600
 HOLD_AFTER = {"drop_after": "hold"}
 HOLD_BEFORE = {"drop_before": "hold"}
-_clients = itertools.count(1)
+_clients = iter(CLIENT_IDS)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def _stories() -> Iterator[Story]:
         yield Story((point,), quantity=SLICED, name="sliced")
     for point in ("before_commit_order_outcome_lost:1", "after_commit_order_outcome_lost:1"):
         yield Story((point,), fault=HOLD_AFTER, name="answer-lost")
-    for point in ("after_commit_order_outcome_lost:1", "before_commit_order_planned:2"):
+    for point in ("after_commit_order_outcome_lost:1", "before_commit_order_replanned:1"):
         yield Story((point,), fault=HOLD_BEFORE, name="never-arrived")
     for point in ("before_commit_order_modify_sent:1", "before_modify:1"):
         yield Story((point,), resting=True, name="chased")
@@ -102,16 +101,16 @@ def test_at_least_25_points_are_enumerated() -> None:
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.label)
 def test_a_killed_exit_ends_once_and_right(
-    story: Story, broker: BrokerProcess, tmp_path: Path, worker_id: str
+    story: Story, broker: BrokerProcess, tmp_path: Path
 ) -> None:
     """Whatever the point of death: one net exit, the ledger's price, a complete journal."""
-    client_id = f"{sum(worker_id.encode())}{next(_clients):06d}"
+    client_id = next(_clients)
     engine = EngineProcess(tmp_path, broker, client_id)
     try:
         tracker_id = _held_position(story, broker, engine)
         _hit_the_stop(story, broker)
         for next_kill in (*story.kills[1:], None):
-            engine.wait_killed()
+            engine.wait_killed(lambda: _print_price(story, broker))
             engine.start(next_kill)
         engine.wait_ready()
         _wait_exited(story, broker, engine, tracker_id)
@@ -126,12 +125,12 @@ def test_a_killed_exit_ends_once_and_right(
 
 def test_a_kill_while_the_broker_holds_the_answer(broker: BrokerProcess, tmp_path: Path) -> None:
     """Killed after the broker acted and before it answered: the order is found, not sent again."""
-    _kill_from_outside(HOLD_AFTER, broker, tmp_path, "7700001")
+    _kill_from_outside(HOLD_AFTER, broker, tmp_path, next(_clients))
 
 
 def test_a_kill_before_the_broker_acts(broker: BrokerProcess, tmp_path: Path) -> None:
     """Killed while a request is under way that never takes effect: one net exit all the same."""
-    _kill_from_outside(HOLD_BEFORE, broker, tmp_path, "7700002")
+    _kill_from_outside(HOLD_BEFORE, broker, tmp_path, next(_clients))
 
 
 def _kill_from_outside(
@@ -142,9 +141,7 @@ def _kill_from_outside(
     try:
         tracker_id = _held_position(story, broker, engine)
         _hit_the_stop(story, broker)
-        wait_until(
-            lambda: _placements(broker, client_id) or None, "the order at the broker", 30.0
-        )
+        wait_until(lambda: _placements(broker, client_id) or None, "the order at the broker", 30.0)
         engine.kill()
         engine.start()
         engine.wait_ready()
@@ -204,6 +201,12 @@ def _hit_the_stop(story: Story, broker: BrokerProcess) -> None:
         }
         broker.admin("POST", "faults", [rule])
     broker.push(SECURITY_ID, HIT, 0 if story.resting else story.available)
+
+
+def _print_price(story: Story, broker: BrokerProcess) -> None:
+    """Let a further part fill, where fills come in parts."""
+    if story.available is not None:
+        broker.push(SECURITY_ID, HIT, story.available)
 
 
 def _wait_exited(

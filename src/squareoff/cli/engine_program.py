@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.panel import Panel
@@ -12,15 +13,12 @@ from squareoff.bootstrap import open_engine
 from squareoff.cli.logs import configure_logs
 from squareoff.cli.loops import run_until_told
 from squareoff.config import Settings
+from squareoff.config.fields import LOOPBACK_NAMES
 from squareoff.web.api_token import api_token
 from squareoff.web.app import create_app
 from squareoff.web.server import ApiServer
 
 _STYLES = {"paper": "bold black on green", "live": "bold white on red"}
-_WARNINGS = {
-    "paper": "no order leaves this machine",
-    "live": "REAL ORDERS go to the broker, with real money",
-}
 
 
 def run_engine(settings: Settings, *, as_json: bool) -> None:
@@ -53,10 +51,19 @@ def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: 
         return
     mode = settings.mode
     lines = [
-        f"[{_STYLES[mode]}] {mode.upper()} [/]  {_WARNINGS[mode]}",
+        f"[{_STYLES[mode]}] {mode.upper()} [/]  {_warning(settings)}",
         f"API    {url}",
         f"token  {where or 'as given by SQUAREOFF_API_TOKEN'}",
     ]
     Console(highlight=False, soft_wrap=True).print(
         Panel("\n".join(lines), title=f"squareoff {__version__}", expand=False)
     )
+
+
+def _warning(settings: Settings) -> str:
+    """Return what orders of this engine mean."""
+    if settings.mode == "paper":
+        return "no order leaves this machine"
+    if urlsplit(settings.dhan.rest_url).hostname in LOOPBACK_NAMES:
+        return f"orders go to a broker on this machine: {settings.dhan.rest_url}"
+    return "REAL ORDERS go to the broker, with real money"

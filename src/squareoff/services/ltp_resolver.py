@@ -14,12 +14,17 @@ from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import Quote
 from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.ticks import Tick
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.gateway import Gateway
 from squareoff.services.tick_cache import TickCache
 
 _log = structlog.get_logger("squareoff.ltp_resolver")
+QUOTE_SPACING_SECONDS = 1.1
+"""The broker answers one quote call a second (dhanhq-v2.md 8.1)."""
+
+QUOTE_WAIT_SECONDS_MAX = 2.5
+"""Longer than this no exit waits for a quote; without a price it goes as MARKET."""
 
 
 class SharedTicks(Protocol):
@@ -47,6 +52,7 @@ class LtpResolver:
         self._gateway = gateway
         self._clock = clock
         self._stale_after_seconds = stale_after_seconds
+        self._next_quote_ns = 0
 
     async def resolve(self, instrument: Instrument) -> PriceView | None:
         """Return a fresh price with its source and age, None where no source has one."""
@@ -71,6 +77,8 @@ class LtpResolver:
         return _view_of_tick(tick, "redis", age)
 
     async def _quoted(self, instrument: Instrument) -> PriceView | None:
+        if not await self._wait_for_quote_turn():
+            return None
         try:
             quotes = await self._gateway.quotes([instrument.instrument_id])
         except BrokerError as error:
@@ -80,6 +88,19 @@ class LtpResolver:
         if quote is None or quote.last_traded_price <= 0:
             return None
         return _view_of_quote(quote)
+
+
+    async def _wait_for_quote_turn(self) -> bool:
+        """Keep quotes a little over a second apart; False where the turn is too far off."""
+        now_ns = self._clock.now().monotonic_ns
+        turn_ns = max(now_ns, self._next_quote_ns)
+        wait_seconds = (turn_ns - now_ns) / NANOSECONDS_PER_SECOND
+        if wait_seconds > QUOTE_WAIT_SECONDS_MAX:
+            return False
+        self._next_quote_ns = turn_ns + seconds_to_ns(QUOTE_SPACING_SECONDS)
+        if wait_seconds > 0:
+            await self._clock.sleep(wait_seconds)
+        return True
 
 
 def _view_of_tick(tick: Tick, source: str, age_seconds: float) -> PriceView:

@@ -9,6 +9,8 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
+
 from api_rig.engine import INSTRUMENT, ScriptedFeed, open_test_engine
 from squareoff.assembly import Engine
 from squareoff.web.app import create_app
@@ -44,6 +46,10 @@ class Answer:
         return found
 
 
+def _drop(_logger: Any, _method: str, _event: Any) -> Any:
+    raise structlog.DropEvent
+
+
 def position_body(**changes: Any) -> dict[str, Any]:
     """Return a position that POST /trackers takes, with these fields changed (None drops one)."""
     body: dict[str, Any] = {
@@ -73,6 +79,8 @@ class ApiRig:
         self.server: ApiServer
 
     def __enter__(self) -> Self:
+        # The engine shares this process's outputs with the commands under test: keep it silent.
+        structlog.configure(processors=[_drop])
         self._thread.start()
         assert self._is_up.wait(DEADLINE_SECONDS), "the rig did not start"
         if self._failure is not None:
@@ -87,6 +95,7 @@ class ApiRig:
     ) -> None:
         self._loop.call_soon_threadsafe(self._main.cancel)
         self._thread.join(DEADLINE_SECONDS)
+        structlog.reset_defaults()
         assert not self._thread.is_alive(), "the rig did not end"
         if self._failure is not None and error is None:
             raise AssertionError("the rig failed") from self._failure

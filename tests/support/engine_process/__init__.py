@@ -1,7 +1,7 @@
 """Real processes for tests: `squareoff run` and `squareoff sim`, each ended by its own pid."""
 
-from engine_process.broker import BrokerProcess
+from engine_process.broker import CLIENT_IDS, BrokerProcess
 from engine_process.engine import EngineProcess
 from engine_process.waiting import wait_until
 
-__all__ = ["BrokerProcess", "EngineProcess", "wait_until"]
+__all__ = ["CLIENT_IDS", "BrokerProcess", "EngineProcess", "wait_until"]

@@ -1,5 +1,6 @@
 """`squareoff sim` as a process of its own, with its admin."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,17 @@ START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 
 
+CLIENT_IDS = tuple(f"77000{number:03d}" for number in range(200))
+"""Accounts at the simulator; each test takes one of its own."""
+
+
+def token_of(client_id: str) -> str:
+    """Return the access token of an account."""
+    return f"token-of-{client_id}"
+
+
 class BrokerProcess:
-    """A running simulator on a free port; a context manager."""
+    """A running simulator on a free port, with `CLIENT_IDS`; a context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -24,6 +34,7 @@ class BrokerProcess:
     def __enter__(self) -> "BrokerProcess":
         command = [str(Path(sys.executable).with_name("squareoff")), "sim", "--port", "0"]
         command += ["--port-file", str(self._port_file)]
+        command += ["--credentials", str(self._write_credentials())]
         log = (self._folder / "sim.log").open("wb")
         with log:
             self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
@@ -34,6 +45,12 @@ class BrokerProcess:
         assert self._process is not None, "entered before"
         self._process.terminate()
         self._process.wait(STOP_SECONDS_MAX)
+
+    def _write_credentials(self) -> Path:
+        path = self._folder / "credentials.json"
+        named = [{"client_id": c, "access_token": token_of(c)} for c in CLIENT_IDS]
+        path.write_text(json.dumps(named))
+        return path
 
     def _read_port(self) -> int | None:
         assert self._process is not None, "started before"

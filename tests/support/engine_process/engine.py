@@ -4,14 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine_process.broker import BrokerProcess
+from engine_process.broker import BrokerProcess, token_of
 from engine_process.http import Refused, call
 from engine_process.waiting import wait_until
 
 START_SECONDS_MAX = 60.0
+KILLED_SECONDS_MAX = 40.0
 STOP_SECONDS_MAX = 20.0
 API_TOKEN = "token-of-the-engine-under-test"
 
@@ -65,7 +67,7 @@ class EngineProcess:
             "SQUAREOFF_INSTRUMENTS": f"http://127.0.0.1:{port}/instruments.csv",
             "SQUAREOFF_API_TOKEN": API_TOKEN,
             "DHAN_CLIENT_ID": self.client_id,
-            "DHAN_ACCESS_TOKEN": f"token-of-{self.client_id}",
+            "DHAN_ACCESS_TOKEN": token_of(self.client_id),
             "DHAN_REST_URL": f"http://127.0.0.1:{port}/v2",
             "DHAN_ORDER_UPDATE_URL": f"ws://127.0.0.1:{port}/order-update",
             "DHAN_MARKET_FEED_URL": f"ws://127.0.0.1:{port}/feed",
@@ -100,13 +102,17 @@ class EngineProcess:
         """Call the engine's API."""
         return call(method, f"{self._url}/api/v1{path}", body, API_TOKEN)
 
-    def wait_killed(self, within_seconds: float = START_SECONDS_MAX) -> None:
+    def wait_killed(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Wait until the process was ended by SIGKILL: the point was reached."""
-        assert self._process is not None, "started before"
-        try:
-            status = self._process.wait(within_seconds)
-        except subprocess.TimeoutExpired as error:
-            raise AssertionError(f"the kill point was not reached; {self.log_tail()}") from error
+        process = self._process
+        assert process is not None, "started before"
+
+        def ask() -> int | None:
+            meanwhile()
+            return process.poll()
+
+        what = f"the kill point was not reached; {self.log_tail()}"
+        status = wait_until(ask, what, KILLED_SECONDS_MAX)
         assert status == -9, f"ended with {status}: {self.log_tail()}"
 
     def kill(self) -> None:

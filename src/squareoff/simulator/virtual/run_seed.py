@@ -72,7 +72,7 @@ class RunReport:
     trace_hash: str = ""
     trace: Trace = field(default_factory=Trace)
     exits: int = 0
-    needs_human: int = 0
+    cancelled: int = 0
     claims: int = 0
     crashes: list[str] = field(default_factory=list)
     restarts_after_store_failure: int = 0
@@ -334,6 +334,7 @@ class _Run:
         report.claims = sum(tracker.claims for tracker in auditor.trackers.values())
         statuses = auditor.database.execute("SELECT status FROM trackers").fetchall()
         report.exits = sum(1 for (status,) in statuses if status == "EXITED")
+        report.cancelled = sum(1 for (status,) in statuses if status == "CANCELLED")
         report.orders = len(auditor.heard)
         report.faults = self.world.fault_counts or self.world.count_faults()
         report.virtual_seconds = self.loop.time()

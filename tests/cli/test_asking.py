@@ -1,0 +1,109 @@
+"""Commands that look: tables for people, the API's JSON for scripts, clear refusals."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from api_rig import ApiRig
+from squareoff.core.facts import Severity
+
+
+def test_positions_are_a_table_or_json(ask: Any, rig: ApiRig) -> None:
+    """The same positions, readable or as the API gives them."""
+    mine = rig.track()
+    shown, told = ask("positions"), ask("positions", "--json")
+
+    assert (shown.status, told.status) == (0, 0)
+    assert mine in shown.out
+    assert "150.00" in shown.out
+    assert mine in [row["id"] for row in json.loads(told.out)["items"]]
+    assert shown.err == told.err == ""
+
+
+def test_positions_can_be_filtered(ask: Any, rig: ApiRig) -> None:
+    """`--status` passes through, and a wrong one is refused in one line."""
+    mine = rig.track()
+
+    assert mine not in ask("positions", "--status", "EXITED").out
+    refused = ask("positions", "--status", "OPEN")
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err.startswith("squareoff: status")
+    assert refused.err.count("\n") == 1
+
+
+def test_watching_shows_every_change(
+    ask: Any, rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--watch --json` prints a line whenever something changed, until interrupted."""
+    mine, looks = rig.track(), iter(range(3))
+
+    def look_on(_event: threading.Event, _seconds: float) -> None:
+        turn = next(looks, None)
+        if turn == 1:
+            rig.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+        if turn is None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("squareoff.cli.asking.WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(threading.Event, "wait", look_on)
+    watched = ask("positions", "--watch", "--json")
+    statuses = [
+        {row["id"]: row["status"] for row in json.loads(line)["items"]}[mine]
+        for line in watched.out.splitlines()
+    ]
+
+    assert watched.status == 130
+    assert statuses[0] == "ACTIVE"
+    assert statuses[-1] == "EXITED"
+    assert len(statuses) < 5
+
+
+def test_orders_and_journal_tell_of_an_exit(ask: Any, rig: ApiRig) -> None:
+    """After an exit its order and its story can be seen."""
+    mine = rig.track()
+    rig.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+
+    assert "FILLED" in ask("orders").out
+    assert mine in [row["tracker_id"] for row in json.loads(ask("orders", "--json").out)["items"]]
+    story = json.loads(ask("journal", mine, "--json").out)["items"]
+    assert story[-1]["kind"] == "position_exited"
+    assert "position_exited" in ask("journal", mine).out
+
+
+def test_an_unknown_position_is_refused_in_one_line(ask: Any) -> None:
+    """Status 1 and one line on standard error, nothing on standard output."""
+    refused = ask("journal", "trk-none", "--json")
+
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err == "squareoff: there is no tracker trk-none (tracker_not_found)\n"
+
+
+def test_a_strange_id_stays_one_part_of_the_path(ask: Any) -> None:
+    """Slashes and question marks in an id lead nowhere else."""
+    refused = ask("journal", "../status?x")
+
+    assert refused.status == 1
+    assert "there is no" in refused.err
+
+
+def test_status_and_metrics(ask: Any) -> None:
+    """Both speak to people and to scripts."""
+    assert "paper" in ask("status").out
+    assert json.loads(ask("status", "--json").out)["mode"] == "paper"
+    assert ask("metrics").out.startswith("# HELP squareoff_")
+    samples = json.loads(ask("metrics", "--json").out)
+    assert {"name", "labels", "value"} == set(samples[0])
+
+
+def test_alarms_are_listed_and_acknowledged(ask: Any, rig: ApiRig) -> None:
+    """An alarm is shown; acknowledging one that is not there is refused."""
+    alarms = rig.engine.desk._alarms
+    rig.run(alarms.raise_alarm(Severity.WARNING, "rehearsal", "look [red]here[/]"))
+    alarm = json.loads(ask("alarms", "--json").out)["items"][-1]
+
+    assert "look [red]here[/]" in ask("alarms").out
+    seen = json.loads(ask("alarms", "--acknowledge", str(alarm["id"]), "--json").out)["items"][-1]
+    assert seen["acknowledged_at"] is not None
+    assert ask("alarms", "--acknowledge", "999999").status == 1

@@ -1,0 +1,45 @@
+"""The banner of `squareoff run`: the mode cannot be mistaken, the token is not shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from squareoff.cli.engine_program import announce
+from squareoff.config import Settings
+
+LIVE = {"credentials": {"client_id": "1", "access_token": "x"}, "mode": "live"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "mode", "warning"),
+    [
+        (Settings(), "PAPER", "no order leaves this machine"),
+        (Settings(**LIVE), "LIVE", "REAL ORDERS go to the broker, with real money"),
+        (
+            Settings(**LIVE, dhan={"rest_url": "http://127.0.0.1:8800/v2"}),
+            "LIVE",
+            "orders go to a broker on this machine: http://127.0.0.1:8800/v2",
+        ),
+    ],
+    ids=["paper", "live", "rehearsal"],
+)
+def test_the_mode_cannot_be_mistaken(
+    settings: Settings, mode: str, warning: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Mode, what orders mean, address and token file are on the banner."""
+    announce(settings, "http://127.0.0.1:8700", Path("/some/token"), as_json=False)
+    shown = capsys.readouterr().out
+
+    assert mode in shown
+    assert warning in shown
+    assert "http://127.0.0.1:8700" in shown
+    assert "/some/token" in shown
+
+
+def test_scripts_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """One JSON line; a given token has no path."""
+    announce(Settings(), "http://127.0.0.1:9", None, as_json=True)
+    said = json.loads(capsys.readouterr().out)
+
+    assert (said["mode"], said["api"], said["token_path"]) == ("paper", "http://127.0.0.1:9", None)

@@ -1,0 +1,68 @@
+"""The program as a whole: version, help, settings at fault, and ends."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from squareoff import __version__
+
+COMMANDS = {
+    "run", "sim", "demo", "positions", "orders", "journal", "metrics", "track", "exit",
+    "exit-all", "kill", "resume", "reconcile", "status", "db", "doctor",
+}  # fmt: skip
+
+
+def test_the_version_is_told(run: Any) -> None:
+    """`--version` names the program and its version."""
+    assert run("--version").out == f"squareoff {__version__}\n"
+
+
+def test_help_lists_every_command(run: Any) -> None:
+    """Each command of interface.md is in the help."""
+    helped = run("--help")
+
+    assert helped.status == 0
+    assert {name for name in COMMANDS if f" {name} " not in helped.out} == set()
+
+
+@pytest.mark.parametrize("command", [("positions",), ("run",), ("db", "upgrade"), ("status",)])
+def test_settings_at_fault_are_misuse(command: tuple[str, ...], run: Any, tmp_path: Path) -> None:
+    """Every fault of the settings is one line, and the status is 2."""
+    (tmp_path / "squareoff.toml").write_text('mode = "real"\n[api]\nprot = 1\n')
+    misused = run(*command)
+
+    assert (misused.status, misused.out) == (2, "")
+    assert misused.err.splitlines() == [
+        "squareoff: squareoff.toml: mode: must be 'paper' or 'live', was 'real'",
+        "squareoff: squareoff.toml: api.prot: unknown setting; did you mean api.port?",
+    ]
+
+
+def test_another_settings_file_can_be_named(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--config` and SQUAREOFF_CONFIG name the file; one that is missing is a fault."""
+    (tmp_path / "other.toml").write_text("bogus = 1\n")
+
+    assert "other.toml: bogus: unknown setting" in run("status", "--config", "other.toml").err
+    monkeypatch.setenv("SQUAREOFF_CONFIG", "missing.toml")
+    assert "missing.toml: could not be read" in run("status").err
+
+
+def test_asking_where_no_engine_ever_ran(run: Any) -> None:
+    """Without a token the answer says where one would come from."""
+    refused = run("positions")
+
+    assert refused.status == 2
+    assert "the engine makes it at its first start" in refused.err
+
+
+def test_asking_an_engine_that_is_down(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a token but without an engine the answer is one line and status 1."""
+    monkeypatch.setenv("SQUAREOFF_API_TOKEN", "some-token-0123456789")
+    monkeypatch.setenv("SQUAREOFF_API_PORT", "1")
+    refused = run("positions")
+
+    assert refused.status == 1
+    assert refused.err == "squareoff: no engine answers at 127.0.0.1:1: is `squareoff run` up?\n"

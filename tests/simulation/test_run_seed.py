@@ -1,0 +1,49 @@
+"""A run as a whole: calm runs, single faults, and the command that runs seeds."""
+
+import pytest
+
+from squareoff.simulator.virtual.__main__ import main
+from squareoff.simulator.virtual.fault_classes import (
+    ACTING_BEHIND_AN_ERROR,
+    FAULT_CLASSES,
+    TRULY_REFUSING,
+)
+from squareoff.simulator.virtual.knobs import Knobs, draw_knobs
+from squareoff.simulator.virtual.run_seed import run_seed
+
+
+def test_a_calm_run_closes_what_was_asked_for() -> None:
+    """Without faults every claim ends in an exit."""
+    report = run_seed(4, knobs=Knobs(chaos_seconds=10.0, position_count=2))
+
+    assert report.is_good, report.summary()
+    assert report.claims == report.exits == 2
+    assert report.faults == {}
+
+
+@pytest.mark.parametrize("name", sorted(FAULT_CLASSES))
+def test_each_fault_class_alone_is_survived(name: str) -> None:
+    """Each class at half of all events, alone, breaks no promise."""
+    reports = [
+        run_seed(seed, knobs=Knobs(chaos_seconds=12.0, rates={name: 0.5})) for seed in (4, 11, 13)
+    ]
+
+    assert [report.summary() for report in reports if not report.is_good] == []
+
+
+def test_every_fault_class_hits_in_some_run() -> None:
+    """No class is dead: over some hundred seeds each is drawn, and none is drawn by all."""
+    drawn = [set(draw_knobs(seed).rates) for seed in range(400)]
+
+    assert set.union(*drawn) == set(FAULT_CLASSES)
+    assert set.intersection(*drawn) == set()
+    assert not any(d & TRULY_REFUSING and d & ACTING_BEHIND_AN_ERROR for d in drawn)
+
+
+def test_the_command_prints_a_line_per_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m squareoff.simulator.virtual 3..4` runs two seeds and exits with 0."""
+    status = main(["3..4"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 0
+    assert [line[:8] for line in lines if line.startswith("seed")] == ["seed 3: ", "seed 4: "]
