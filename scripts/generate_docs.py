@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from generated_docs.interface import option_table, route_table, settings_table
 from generated_docs.markers import Generator, stale_files
 from generated_docs.state_machines import state_diagram, state_table
 from generated_docs.tables import (
@@ -27,6 +28,9 @@ GENERATORS: Mapping[str, Generator] = {
     "classes": class_table,
     "codes": code_table,
     "commands": command_table,
+    "options": option_table,
+    "routes": route_table,
+    "settings": settings_table,
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from squareoff.adapters.alerts import AppriseAlerts
 from squareoff.adapters.broker.dhan.aiohttp_transport import AiohttpTransport
 from squareoff.adapters.broker.dhan.credentials import FileToken, FixedToken, TokenSource
 from squareoff.adapters.broker.dhan.instrument_source import InstrumentSettings, load_instruments
@@ -44,6 +45,7 @@ from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import OrderType
 from squareoff.ports import (
+    Alerts,
     Clock,
     InstrumentSource,
     MarketFeed,
@@ -174,6 +176,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Engine:
         ids=RandomIds(),
         chance=SystemChance(),
         checkpoints=checkpoints_from_environment(os.environ.get(REHEARSAL_KILL_VARIABLE)),
+        alerts=_alerts(settings, stack),
         shared_ticks=shared_ticks,
         on_tick=() if shared_ticks is None else (shared_ticks.put,),
         declare_position=broker.declare_position,
@@ -196,6 +199,15 @@ async def _instruments(settings: Settings, clock: Clock) -> InstrumentSource:
     if source is None:
         return _NoInstruments()
     return await load_instruments(InstrumentSettings(source, Path(".")), clock)
+
+
+def _alerts(settings: Settings, stack: AsyncExitStack) -> tuple[Alerts, ...]:
+    addresses = settings.alert_addresses()
+    if not addresses:
+        return ()
+    alerts = AppriseAlerts(addresses)
+    stack.push_async_callback(alerts.close)
+    return (alerts,)
 
 
 def _shared_ticks(settings: Settings, stack: AsyncExitStack) -> RedisTickCache | None:
@@ -261,6 +273,7 @@ async def _paper_broker(
         store=PaperStateStore(database.runner, account_of(settings)),
         clock=clock,
         instruments=instruments,
+        calendar=_calendar(settings),
     )
     await broker.load()
     stack.push_async_callback(broker.close)

@@ -93,7 +93,7 @@ orders_per_second = 5
 holidays = [2026-10-20, "2026-11-05"]
 special_sessions = [{date = "2026-11-08", exchange = "NSE", open = "18:00", close = 19:00:00}]
 [paper]
-ticks = ["a.csv", "NSE_FNO:49543=b.csv"]
+ticks = ["NSE_EQ:2885=a.csv", "NSE_FNO:49543=b.csv"]
 speed = 60
 [rules.default]
 stop_loss = {percent = 12.5}
@@ -107,7 +107,7 @@ max_loss = "5000"
     assert settings.exit.max_slippage_percent == Decimal("2.5")
     assert [day.isoformat() for day in settings.calendar.holidays] == ["2026-10-20", "2026-11-05"]
     assert settings.calendar.special_sessions[0].close.hour == 19
-    assert settings.paper.ticks == ("a.csv", "NSE_FNO:49543=b.csv")
+    assert settings.paper.ticks == ("NSE_EQ:2885=a.csv", "NSE_FNO:49543=b.csv")
     assert settings.default_rules == RuleSet(stop_loss=PriceRule(percent=Decimal("12.5")))
     assert settings.account_rules == AccountRules(max_loss=Decimal(5000))
     assert settings.over_exit_action == "flatten"
@@ -177,7 +177,7 @@ FILE_FAULTS = {
     ),
     "ticks of nothing": (
         '[paper]\nticks = ["NSE:1=a.csv"]',
-        "squareoff.toml: paper.ticks[0]: must be FILE.csv or SEGMENT:SECURITY_ID=FILE.csv",
+        "squareoff.toml: paper.ticks[0]: must be SEGMENT:SECURITY_ID=FILE.csv",
     ),
     "a value where a table belongs": ("api = 1", "squareoff.toml: api: must be a table"),
     "no TOML": ("mode paper", "squareoff.toml: is no TOML"),

@@ -121,7 +121,7 @@ def test_codes_are_read_from_the_calls_that_name_them() -> None:
     """A code is found with its message, expressions shown in braces."""
     said = dict(spoken_codes("DomainError"))
 
-    assert "{tracker.tracker_id}" in said["not_active"]
+    assert "{tracker_id}" in said["not_active"]
 
 
 def test_a_cell_cannot_break_its_table() -> None:

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr
 
 from squareoff.domain.account_rules import AccountRules
-from squareoff.domain.instruments import ExchangeSegment, InstrumentId
+from squareoff.domain.instruments import ExchangeSegment
 from squareoff.domain.rules import RuleSet
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -108,14 +108,11 @@ def _no_switch(value: object) -> object:
 
 
 def _tick_source(value: str) -> str:
-    name, is_named, path = value.partition("=")
-    if is_named:
-        segment, _, security_id = name.partition(":")
-        if segment not in ExchangeSegment.__members__ or not security_id.isdigit():
-            raise ValueError("must be FILE.csv or SEGMENT:SECURITY_ID=FILE.csv")
-        InstrumentId(ExchangeSegment(segment), security_id)
-    if not (path if is_named else name).strip():
-        raise ValueError("must name a file")
+    name, _, path = value.partition("=")
+    segment, _, security_id = name.partition(":")
+    is_instrument = segment in ExchangeSegment.__members__ and security_id.isdecimal()
+    if not is_instrument or not path.strip():
+        raise ValueError("must be SEGMENT:SECURITY_ID=FILE.csv")
     return value
 
 

@@ -173,7 +173,7 @@ class Paper(Group):
     """Paper trading: prices without the broker."""
 
     ticks: tuple[TickSource, ...] = ()
-    """Recorded prices to play: `FILE.csv` or `SEGMENT:SECURITY_ID=FILE.csv`."""
+    """Recorded prices to play, each `SEGMENT:SECURITY_ID=FILE.csv`."""
     speed: Annotated[float, Field(gt=0, le=10_000)] = 1.0
     """Market seconds per second of real time."""
 
@@ -247,6 +247,9 @@ class Settings(BaseSettings):
     credentials: Credentials = Credentials()
     api_token: Annotated[Secret | None, Environment("SQUAREOFF_API_TOKEN", from_file=True)] = None
     """The bearer token of the API; without it one is made at the first start."""
+    alert_urls: Annotated[Secret | None, Environment("SQUAREOFF_ALERT_URLS", from_file=True)] = None
+    """Where alarms are sent besides journal and log: addresses in Apprise's form (Telegram, Slack,
+    e-mail, ...), one a line or separated by blanks."""
 
     @classmethod
     def settings_customise_sources(
@@ -279,6 +282,10 @@ class Settings(BaseSettings):
             return self.instruments
         return LIVE_INSTRUMENTS if self.mode == "live" else None
 
+    def alert_addresses(self) -> tuple[str, ...]:
+        """Return the addresses that alarms are sent to; they hold secrets, never print them."""
+        return tuple(self.alert_urls.get_secret_value().split()) if self.alert_urls else ()
+
     def secret_values(self) -> tuple[str, ...]:
         """Return every secret in force, for the redaction of logs; never print them."""
         held = (
@@ -291,4 +298,5 @@ class Settings(BaseSettings):
         passwords = (
             urlsplit(url.get_secret_value()).password for url in (self.database_url, self.redis_url)
         )
+        found.extend(self.alert_addresses())
         return (*found, *(password for password in passwords if password))

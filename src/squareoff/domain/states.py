@@ -110,8 +110,6 @@ class BlockReason(str, Enum):
     """The broker's positions could not be read and the last reconciliation is too old."""
     POSITION_MISSING = "position_missing"
     """The broker shows no such position and no trade explains who closed it."""
-    NO_PRICE = "no_price"
-    """No usable price for a protected limit from memory, Redis or the broker's quote."""
     BROKER_UNREACHABLE = "broker_unreachable"
     """Orders cannot be delivered; retried with growing pauses."""
     TOKEN_DEAD = "token_dead"
