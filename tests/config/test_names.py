@@ -19,6 +19,7 @@ VARIABLES = {
     "SQUAREOFF_API_PORT": "api.port",
     "SQUAREOFF_API_TOKEN": "api_token",
     "SQUAREOFF_ADOPT": "adopt",
+    "SQUAREOFF_ALERT_URLS": "alert_urls",
     "SQUAREOFF_SESSION": "session",
 }
 TOML_ONLY = {
@@ -58,7 +59,7 @@ def test_secrets_are_marked() -> None:
     sensitive = {".".join(name.path) for name in setting_names() if name.is_sensitive}
 
     assert sensitive == {
-        "database_url", "redis_url", "api_token", "credentials.access_token",
+        "database_url", "redis_url", "alert_urls", "api_token", "credentials.access_token",
         "credentials.pin", "credentials.totp_secret",
     }  # fmt: skip
 

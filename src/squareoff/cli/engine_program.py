@@ -34,7 +34,12 @@ def run_engine(settings: Settings, *, as_json: bool) -> None:
 
 async def _serve(settings: Settings, token: str, token_path: Path | None, *, as_json: bool) -> None:
     async with open_engine(settings) as engine:
-        app = create_app(engine.desk, token=token, metrics_public=settings.api.metrics_public)
+        app = create_app(
+            engine.desk,
+            token=token,
+            metrics_public=settings.api.metrics_public,
+            hosts=(*LOOPBACK_NAMES, settings.api.host),
+        )
         server = ApiServer(app, settings.api.host, settings.api.port)
         announce(settings, server.url, token_path, as_json=as_json)
         async with asyncio.TaskGroup() as tasks:

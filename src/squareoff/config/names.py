@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from squareoff.config.fields import Environment, Sensitive
 from squareoff.config.settings import Settings
 
-SECRET_PATHS = ("credentials", "api_token")
+SECRET_PATHS = ("credentials", "api_token", "alert_urls")
 """Where secrets live in `Settings`; the TOML file cannot set anything below these."""
 
 FILE_SUFFIX = "_FILE"
@@ -22,6 +22,7 @@ _SECRET_WORDS = {
     "pin": "DHAN_PIN or DHAN_PIN_FILE",
     "totp_secret": "DHAN_TOTP_SECRET or DHAN_TOTP_SECRET_FILE",
     "token": "SQUAREOFF_API_TOKEN or SQUAREOFF_API_TOKEN_FILE",
+    "alert_urls": "SQUAREOFF_ALERT_URLS or SQUAREOFF_ALERT_URLS_FILE",
     "api_token": "SQUAREOFF_API_TOKEN or SQUAREOFF_API_TOKEN_FILE",
 }
 

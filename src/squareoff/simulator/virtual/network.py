@@ -117,7 +117,7 @@ class VirtualHttp:
         decision = self._host.broker.decide(wire, self._host.broker_ns())
         answer: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         if decision.what.refuse:
-            self._host.later(latency(self._host), lambda: _fail(answer, NotSent("refused")))
+            self._host.later(latency(self._host), lambda: self._fail(answer, NotSent("refused")))
         else:
             self._leave(wire, decision, answer)
             self._process.reach(f"sent {name}")
@@ -138,7 +138,7 @@ class VirtualHttp:
             "early_reset", host.network_faults.early_reset, host.network_chance
         ):
             broken_after = host.network_chance.uniform(0.0, flight)
-            host.later(broken_after, lambda: _fail(answer, NoAnswer("connection reset")))
+            host.later(broken_after, lambda: self._fail(answer, NoAnswer("connection reset")))
         host.later(flight, lambda: self._arrive(wire, decision, answer))
 
     def _arrive(
@@ -165,13 +165,12 @@ class VirtualHttp:
         else:
             answer.set_exception(NoAnswer("the connection was reset"))
 
+    def _fail(self, answer: "asyncio.Future[HttpResponse]", error: Exception) -> None:
+        if not (answer.done() or self._process.is_dead):
+            answer.set_exception(error)
+
     async def close(self) -> None:
         """Nothing is held."""
-
-
-def _fail(answer: "asyncio.Future[HttpResponse]", error: Exception) -> None:
-    if not answer.done():
-        answer.set_exception(error)
 
 
 def _wire(request: HttpRequest) -> WireRequest:

@@ -308,8 +308,10 @@ class _Run:
             self.world.later(RETRY_SECONDS, lambda: self._run_wish(wish))
 
     def _on_loop_exception(self, _loop: Any, context: dict[str, Any]) -> None:
+        """A future that nobody reads is a defect, unless those who would have read it are dead."""
         error = context.get("exception")
-        if isinstance(error, ProcessKilled):
+        is_deathbed = bool(self.report.crashes) or self.process is None or self.process.is_dead
+        if isinstance(error, ProcessKilled) or ("never retrieved" in str(context) and is_deathbed):
             return
         self.world.auditor.violate("I20", f"{context.get('message')}: {error!r}")
 
