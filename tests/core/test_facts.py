@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from squareoff.core import evolve, exit_protocol
+from squareoff.core import evolve, exit_protocol, order_fold
 from squareoff.core.commands import Command
 from squareoff.core.facts import FACT_TYPES, AccountFact, TrackerFact, TrackerOpened, fact_kind
 from squareoff.core.inputs import Input
@@ -22,7 +22,7 @@ def test_kinds_are_unique_snake_case_names() -> None:
 
 def test_every_tracker_fact_can_be_folded() -> None:
     """No fact of a tracker can be journalled that a replay could not read."""
-    folded = {*evolve._STEPS, TrackerOpened}
+    folded = {*evolve._STEPS, *order_fold._STEPS, TrackerOpened}
 
     assert folded == set(typing.get_args(TrackerFact))
 

@@ -292,7 +292,8 @@ class Placer:
             price = await self._prices.resolve(actor.tracker.instrument)
             if self._hindrance(actor, command.urgency) is not None:
                 return i.Woke()
-            actor.end_command(_key_of(command), command)
+            # Still under way while it is told: a second price for the order would be decided in
+            # parallel otherwise. The decision restarts the order's clock, so nothing is lost.
             ready = i.RepriceReady(command.client_order_id, command.broker_order_id, price)
             decision = await self._engine.tell(actor, ready)
         finally:

@@ -1,0 +1,94 @@
+"""A close by somebody else that met ours on its way is seen and told within seconds (I2d)."""
+
+import asyncio
+
+import pytest
+
+from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER
+from service_world.virtual import run_virtual
+from service_world.world import World, make_world, running, running_world
+from squareoff.domain.errors import BrokerUnreachable
+from squareoff.domain.instruments import PositionKey, ProductType
+from squareoff.domain.orders import Side
+from squareoff.domain.states import PositionStatus
+from squareoff.services.exit_results import Wait
+from squareoff.services.flip_watch import WATCH_SECONDS
+
+KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)
+
+
+async def _exit(world: World, *, by_hand: int) -> None:
+    """Exit the position while a person closes `by_hand` units of it."""
+    world.gateway.fills = False
+    await world.engine.exit_engine.execute_exit(TRACKER, "asked", wait=Wait.ACCEPTED)
+    if by_hand:
+        world.gateway.trade_by_hand(KEY, Side.SELL, by_hand)
+    for order_id in tuple(world.gateway.orders):
+        world.gateway.fill(order_id)
+    await world.until_status(TRACKER, PositionStatus.EXITED)
+
+
+@pytest.mark.parametrize("by_hand", [75, 1])
+def test_a_net_on_the_other_side_of_zero_is_critical_within_two_seconds(by_hand: int) -> None:
+    """Our exit and a person's close together cross zero: a person is told at once."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            await _exit(world, by_hand=by_hand)
+            await asyncio.sleep(2.0)
+
+            assert world.alarms.codes.count("over_exit") == 1
+            await asyncio.sleep(30.0)
+            assert world.alarms.codes.count("over_exit") == 1
+
+    run_virtual(body())
+
+
+def test_a_plain_close_is_watched_and_let_go() -> None:
+    """A flat net raises nothing, and the reading stops after its time."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            await _exit(world, by_hand=0)
+            await asyncio.sleep(WATCH_SECONDS + 3.0)
+            world.gateway.calls.clear()
+            await asyncio.sleep(15.0)
+
+            assert "over_exit" not in world.alarms.codes
+            assert world.gateway.calls.count("positions") <= 1
+
+    run_virtual(body())
+
+
+def test_unreadable_positions_only_delay_the_look() -> None:
+    """A key is let go only after a reading at the end of its time."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            await _exit(world, by_hand=10)
+            world.gateway.failures["positions"] = BrokerUnreachable("down")
+            await asyncio.sleep(20.0)
+            assert "over_exit" not in world.alarms.codes
+            del world.gateway.failures["positions"]
+
+            await world.until(lambda: "over_exit" in world.alarms.codes, 5.0)
+
+    run_virtual(body())
+
+
+def test_a_restart_right_after_the_close_looks_again() -> None:
+    """What the last process closed in its last minute is looked at by the next one."""
+
+    async def body() -> None:
+        first = await make_world()
+        async with running(first):
+            await first.hold()
+            await _exit(first, by_hand=10)
+        second = await make_world(store=first.store, gateway=first.gateway)
+        async with running(second):
+            await second.until(lambda: "over_exit" in second.alarms.codes, 5.0)
+
+    run_virtual(body())
