@@ -295,7 +295,8 @@ def _paper_prices(
     """Return recorded prices where they are set, else the live feed where there are credentials."""
     if settings.paper.ticks:
         recordings = [_recording(source, instruments) for source in settings.paper.ticks]
-        return ReplayFeed(recordings, clock, speed=settings.paper.speed)
+        paper = settings.paper
+        return ReplayFeed(recordings, clock, speed=paper.speed, is_looping=paper.loop)
     if settings.credentials.client_id is None:
         raise ConfigError(
             "paper.ticks: paper mode needs prices; name recorded ones "

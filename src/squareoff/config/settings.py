@@ -176,6 +176,8 @@ class Paper(Group):
     """Recorded prices to play, each `SEGMENT:SECURITY_ID=FILE.csv`."""
     speed: Annotated[float, Field(gt=0, le=10_000)] = 1.0
     """Market seconds per second of real time."""
+    loop: bool = False
+    """Whether recorded prices start again at their end; otherwise they fall silent."""
 
 
 class Rules(Group):
