@@ -89,7 +89,6 @@ class LtpResolver:
             return None
         return _view_of_quote(quote)
 
-
     async def _wait_for_quote_turn(self) -> bool:
         """Keep quotes a little over a second apart; False where the turn is too far off."""
         now_ns = self._clock.now().monotonic_ns
