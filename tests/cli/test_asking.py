@@ -69,7 +69,7 @@ def test_orders_and_journal_tell_of_an_exit(ask: Any, rig: ApiRig) -> None:
     assert mine in [row["tracker_id"] for row in json.loads(ask("orders", "--json").out)["items"]]
     story = json.loads(ask("journal", mine, "--json").out)["items"]
     assert story[-1]["kind"] == "position_exited"
-    assert "position_exited" in ask("journal", mine).out
+    assert "EXITED at" in ask("journal", mine).out
 
 
 def test_an_unknown_position_is_refused_in_one_line(ask: Any) -> None:

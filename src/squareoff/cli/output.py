@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from squareoff.cli.fact_sentences import sentence_of
+
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], object]]
 
@@ -82,10 +84,9 @@ ORDER_COLUMNS: Sequence[Column] = (
 )
 JOURNAL_COLUMNS: Sequence[Column] = (
     ("seq", lambda row: row["seq"]),
-    ("time", lambda row: row["time"]),
-    ("what", lambda row: row["kind"]),
+    ("time (IST)", lambda row: row["time"][11:23]),
     ("order", lambda row: row["client_order_id"]),
-    ("data", lambda row: json.dumps(row["data"], ensure_ascii=False)),
+    ("what", lambda row: sentence_of(row["kind"], row["data"])),
 )
 ALARM_COLUMNS: Sequence[Column] = (
     ("id", lambda row: row["id"]),

@@ -50,6 +50,9 @@ class PositionsRead:
     positions: tuple[BrokerPosition, ...] | None
     others_leaves: int
     reconciled_age_seconds: float | None
+    exited_quantity: int | None = None
+    """What the tracker had closed when the reading was found to be newer than every fill; a fill
+    that is booked before the decision makes the reading old. None: not compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
     uncovered = uncovered_quantity(step.tracker)
     if intent is None or intent.status is not IntentStatus.OPEN or uncovered == 0:
         return
+    if event.exited_quantity not in (None, step.tracker.exited_quantity):
+        return  # a fill overtook the reading on its way here; `advance` wants another
     if event.positions is None:
         _size_without_reading(step, event, uncovered)
         return

@@ -167,6 +167,7 @@ class Placer:
             positions=None if reading is None else reading.rows,
             others_leaves=self._engine.book.others_leaves(actor.tracker),
             reconciled_age_seconds=self._reconciled_age_seconds(),
+            exited_quantity=actor.tracker.exited_quantity,
         )
 
     async def _read_books(self, actor: PositionActor) -> i.Input:

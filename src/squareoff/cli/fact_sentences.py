@@ -1,0 +1,125 @@
+"""Journal facts as sentences, for people who follow an exit: one for every kind.
+
+The facts come as the API's JSON (interface.md); the engine is the subject of every sentence.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+Data = Mapping[str, Any]
+
+
+def sentence_of(kind: str, data: Data) -> str:
+    """Return what a fact says; a kind that a newer engine added is shown by its name."""
+    speak = SENTENCES.get(kind)
+    return kind if speak is None else speak(data)
+
+
+def _price(text: str | None) -> str:
+    return "MARKET" if text is None else f"{Decimal(text):.2f}"
+
+
+def _opened(data: Data) -> str:
+    if data["awaits_entry"]:
+        return f"watches a {data['side']} position that its entry order has to fill"
+    return f"watches {data['side']} {data['quantity']} from {_price(data['entry_price'])}"
+
+
+def _stop_moved(data: Data) -> str:
+    return f"moves the stop to {_price(data['stop_level'])} ({data['stop_rule']})"
+
+
+def _sized(data: Data) -> str:
+    net = data["broker_net_quantity"]
+    holds = "cannot be read" if net is None else f"holds {net:+d}"
+    return f"the broker {holds}: {data['quantity']} to close"
+
+
+def _attempt_failed(data: Data) -> str:
+    return f"{data['text']}; sizes the rest again in {data['retry_after_seconds']:g} s"
+
+
+def _planned(data: Data) -> str:
+    return f"plans {data['side']} {data['order_quantity']} under its own id"
+
+
+def _sent(data: Data) -> str:
+    price = _price(data["limit_price"])
+    return f"committed, then sent: {price if price == 'MARKET' else f'limit {price}'}"
+
+
+def _accepted(data: Data) -> str:
+    known = data.get("broker_order_id")
+    return "the broker's answer: accepted" + (f", order {known}" if known else "")
+
+
+def _reported(data: Data) -> str:
+    source = str(data["source"]).lower().replace("_", " ")
+    text = f"learns from the {source}: {data['status']}, {data['cumulative_quantity']} filled"
+    if data["average_price"] is not None:
+        text = f"{text} at {_price(data['average_price'])}"
+    return f"{text} ({data['reason']})" if data["reason"] else text
+
+
+def _confirmed(data: Data) -> str:
+    quantity, price = data["cumulative_quantity"], _price(data["average_price"])
+    return f"the trade book agrees: {quantity} at {price}"
+
+
+def _reconciled(data: Data) -> str:
+    found = "; ".join(data["differences"]) or "no difference"
+    return f"compares the books with the broker's ({data['cause']}): {found}"
+
+
+def _kill_switch(data: Data) -> str:
+    state = f"on, level {data['level']}" if data["active"] else "off"
+    return f"the kill switch is {state}: {data['reason']}"
+
+
+SENTENCES: dict[str, Callable[[Data], str]] = {
+    "tracker_opened": _opened,
+    "rules_changed": lambda _: "takes other rules",
+    "stop_moved": _stop_moved,
+    "exit_claimed": lambda data: f"exit claimed: {data['reason']}",
+    "exit_sized": _sized,
+    "exit_blocked": lambda data: f"waits: {data['text']}",
+    "exit_resumed": lambda _: "goes on with the exit",
+    "exit_attempt_failed": _attempt_failed,
+    "exit_withdrawn": lambda data: f"exit withdrawn: {data['reason']}",
+    "exit_escalated": lambda data: f"needs a person: {data['reason']}",
+    "order_planned": _planned,
+    "entry_watched": lambda data: f"watches entry order {data['broker_order_id']}",
+    "order_dropped": lambda data: f"gives up an unsent order: {data['reason']}",
+    "order_replanned": lambda _: "will send the absent order again under the same id",
+    "order_sent": _sent,
+    "order_accepted": _accepted,
+    "order_refused": lambda data: f"the broker's answer: refused, {data['code']} {data['text']}",
+    "order_not_sent": lambda data: f"the order did not leave: {data['text']}",
+    "order_outcome_lost": lambda data: (
+        f"its outcome is unknown ({data['text']}): ask, never resend"
+    ),
+    "order_reported": _reported,
+    "order_settled": lambda data: f"proved absent after {data['waited_seconds']} s",
+    "order_modify_sent": lambda data: f"moves the order to {_price(data['limit_price'])}",
+    "order_cancel_sent": lambda data: f"cancels order {data['broker_order_id']}",
+    "closed_externally": lambda data: (
+        f"somebody else closed {data['quantity']} at {_price(data['price'])}"
+    ),
+    "fills_confirmed": _confirmed,
+    "position_exited": lambda data: (
+        f"EXITED at {_price(data['exit_price'])}, P&L {data['realized_pnl']}"
+    ),
+    "position_cancelled": lambda data: f"CANCELLED: {data['reason']}",
+    "over_exit_detected": lambda data: (
+        f"OVER-EXIT: {data['over_exited_quantity']} more were closed than were held"
+    ),
+    "alarm_raised": lambda data: f"alarm ({data['severity']}, {data['code']}): {data['message']}",
+    "alarm_acknowledged": lambda data: f"alarm {data['alarm_seq']} was seen by a person",
+    "engine_started": lambda data: (
+        f"starts again and finds {data['open_trackers']} positions unfinished"
+    ),
+    "books_reconciled": _reconciled,
+    "kill_switch_set": _kill_switch,
+}
+"""A sentence for every kind of fact; a test proves that none is missing."""

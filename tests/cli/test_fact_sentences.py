@@ -1,0 +1,68 @@
+"""Tests of cli.fact_sentences: every fact can be told to a person."""
+
+import pytest
+
+from squareoff.adapters.sql.codec import fact_fields
+from squareoff.cli.fact_sentences import SENTENCES, sentence_of
+from squareoff.core.facts import (
+    FACT_TYPES,
+    ExitBlocked,
+    Fact,
+    OrderOutcomeLost,
+    OrderReported,
+    OrderSent,
+    OverExitDetected,
+    fact_kind,
+)
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, ReportSource
+from squareoff.domain.states import BlockReason
+
+TRACKER, ORDER = TrackerId("trk-1"), ClientOrderId("sqx-000000000000-001-01")
+
+
+def test_every_kind_has_a_sentence() -> None:
+    """No fact of the journal is shown to a person as raw data, and none is told that is not."""
+    assert SENTENCES.keys() == FACT_TYPES.keys()
+
+
+@pytest.mark.parametrize(
+    ("fact", "told"),
+    [
+        (
+            OrderSent(TRACKER, ORDER, 1, OrderType.MARKET, None, "none"),
+            "committed, then sent: MARKET",
+        ),
+        (
+            OrderOutcomeLost(TRACKER, ORDER, 1, "timed out"),
+            "its outcome is unknown (timed out): ask, never resend",
+        ),
+        (
+            ExitBlocked(TRACKER, BlockReason.TOKEN_DEAD, "the token is dead", 0, 5.0),
+            "waits: the token is dead",
+        ),
+        (OverExitDetected(TRACKER, 75), "OVER-EXIT: 75 more were closed than were held"),
+        (
+            OrderReported(
+                TRACKER,
+                ORDER,
+                BrokerOrderId("B1"),
+                BrokerOrderStatus.REJECTED,
+                0,
+                None,
+                "RMS: price outside the band",
+                ReportSource.ORDER_BOOK,
+            ),
+            "learns from the order book: REJECTED, 0 filled (RMS: price outside the band)",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_fact_is_told_in_words(fact: Fact, told: str) -> None:
+    """The sentence says what a tired person needs: what happened, and what happens next."""
+    assert sentence_of(fact_kind(type(fact)), fact_fields(fact)) == told
+
+
+def test_an_unknown_kind_is_shown_by_its_name() -> None:
+    """A journal of a newer engine is still readable."""
+    assert sentence_of("moon_landed", {}) == "moon_landed"
