@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from squareoff.core import evolve
+from squareoff.core import order_fold
 from squareoff.core.facts import OrderReported
 from squareoff.core.tracker import BrokerOrder
 from squareoff.services.exit_engine import ExitEngine
@@ -31,13 +31,13 @@ def _resend_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _sum_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that takes the cumulative quantity of every message for a new fill."""
-    honest = evolve.merge_record
+    honest = order_fold.merge_record
 
     def merge(known: BrokerOrder, fact: OrderReported) -> BrokerOrder:
         total = known.cumulative_quantity + fact.cumulative_quantity
         return replace(honest(known, fact), cumulative_quantity=total)
 
-    monkeypatch.setattr(evolve, "merge_record", merge)
+    monkeypatch.setattr(order_fold, "merge_record", merge)
 
 
 def _send_before_commit(monkeypatch: pytest.MonkeyPatch) -> None:

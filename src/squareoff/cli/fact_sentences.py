@@ -59,7 +59,7 @@ def _reported(data: Data) -> str:
     text = f"learns from the {source}: {data['status']}, {data['cumulative_quantity']} filled"
     if data["average_price"] is not None:
         text = f"{text} at {_price(data['average_price'])}"
-    return f"{text} ({data['reason']})" if data["reason"] else text
+    return f"{text} ({data['reason']})" if data.get("reason") else text
 
 
 def _confirmed(data: Data) -> str:

@@ -59,7 +59,7 @@ class Screen:
             self._live.update(_picture(self._board), refresh=True)
             return
         for at, text in self._board.news[self._printed_news :]:
-            self._console.print(f"{at:6.1f} s  {text}", highlight=False, soft_wrap=True)
+            self._console.print(Text(f"{at:6.1f} s  {text}"), no_wrap=True, overflow="ellipsis")
         self._printed_news = len(self._board.news)
         if seconds - self._printed_seconds >= PLAIN_INTERVAL_SECONDS and self._board.trackers:
             self._printed_seconds = seconds

@@ -23,7 +23,7 @@ from squareoff.cli.demo.picture import save_picture
 from squareoff.cli.demo.processes import Children, program
 from squareoff.cli.demo.scenario import KILLED
 from squareoff.cli.demo.show import Show
-from squareoff.cli.demo.stage import TOKEN_FILE, Stage, open_stage
+from squareoff.cli.demo.stage import ANY_PORTS, TOKEN_FILE, WELL_KNOWN_PORTS, Stage, open_stage
 from squareoff.cli.demo.timeline import Story
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
@@ -98,7 +98,8 @@ async def _run(console: Console, options: DemoOptions, children: Children) -> bo
     console.print(_TITLE)
     async with AsyncExitStack() as stack:
         with console.status("starting the simulator and the engine"):
-            opening = open_stage(children, options.folder, options.speed)
+            ports = WELL_KNOWN_PORTS if options.keep_running else ANY_PORTS
+            opening = open_stage(children, options.folder, options.speed, ports)
             stage = await stack.enter_async_context(opening)
         console.print(
             f"simulator process {stage.simulator_child.pid} at {stage.simulator.address}, "

@@ -60,6 +60,21 @@ token_path = "{token_file}"
 """
 
 
+@dataclass(frozen=True, slots=True)
+class StagePorts:
+    """Ports to take where they are free, else any; 0 takes any."""
+
+    simulator: int
+    api: int
+
+
+WELL_KNOWN_PORTS = StagePorts(simulator=8800, api=8700)
+"""For a demo that people look at: the ports of interface.md."""
+
+ANY_PORTS = StagePorts(simulator=0, api=0)
+"""For a demo that ends by itself: it is in nobody's way."""
+
+
 @dataclass(slots=True)
 class Stage:
     """The running parts. `engine_child` changes when the engine is started again."""
@@ -113,10 +128,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(children: Children, folder: Path, speed: float) -> AsyncIterator[Stage]:
+async def open_stage(
+    children: Children, folder: Path, speed: float, ports: StagePorts
+) -> AsyncIterator[Stage]:
     """Start both processes in a fresh folder; whatever happens, both are ended."""
     make_fresh(folder)
-    simulator_port, api_port = free_port(8800), free_port(8700)
+    simulator_port, api_port = free_port(ports.simulator), free_port(ports.api)
     simulator_url, api_url = f"http://127.0.0.1:{simulator_port}", f"http://127.0.0.1:{api_port}"
     _write_settings(folder, simulator_port, api_port)
     async with AsyncExitStack() as stack:

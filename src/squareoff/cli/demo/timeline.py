@@ -69,5 +69,7 @@ def _broker_moments(evidence: Evidence, position: DemoPosition) -> Iterator[Mome
         yield Moment(trade.time_ns, "broker", f"fills {trade.quantity} at {trade.price}")
 
 
-_UNTOLD = frozenset({"books_reconciled", "alarm_acknowledged", "kill_switch_set", "stop_moved"})
+_UNTOLD = frozenset(
+    {"alarm_acknowledged", "alarm_raised", "books_reconciled", "kill_switch_set", "stop_moved"}
+)
 """Kinds that say nothing of one exit."""
