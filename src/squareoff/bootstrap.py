@@ -22,8 +22,9 @@ from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.calendar import AlwaysOpen, Exchange, ExchangeCalendar, SpecialSession
 from squareoff.adapters.paper.broker import PaperBroker
 from squareoff.adapters.paper.feed import PaperFeed
+from squareoff.adapters.recordings import Recording, read_recording
 from squareoff.adapters.redis.tick_cache import RedisTickCache
-from squareoff.adapters.replay import Recording, ReplayFeed, read_recording
+from squareoff.adapters.replay import ReplayFeed
 from squareoff.adapters.sql.database import Database, open_database
 from squareoff.adapters.sql.locks import account_lock
 from squareoff.adapters.sql.paper_state import PaperStateStore
@@ -42,7 +43,7 @@ from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.ids import AccountId
-from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
+from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import OrderType
 from squareoff.ports import (
     Alerts,
@@ -60,8 +61,9 @@ from squareoff.services.reconciler import ReconcilePace
 PAPER_ACCOUNT = AccountId("PAPER")
 """The account id of paper trading without broker credentials."""
 
-FINEST_TICK = Decimal("0.01")
-"""Step of recorded prices whose instrument is not known; every exchange's tick is a multiple."""
+UNKNOWN_TICK = Decimal("0.01")
+"""Step of recorded prices whose instrument the master does not hold: recordings can carry the
+feed's float32 noise, which a finer step would keep. Currency (0.0025) needs a master."""
 
 REHEARSAL_KILL_VARIABLE = "SQUAREOFF_REHEARSAL_KILL_AT"
 """`point:n`: rehearsals let the engine kill itself at a named point. Never set it otherwise."""
@@ -312,9 +314,7 @@ def _recording(source: str, instruments: InstrumentSource) -> Recording:
     name, separator, path = source.partition("=")
     if not separator:
         raise ConfigError(f"paper.ticks: must be SEGMENT:SECURITY_ID=FILE, was {source!r}")
-    segment, _, security_id = name.partition(":")
-    instrument_id = InstrumentId(ExchangeSegment(segment), security_id)
+    instrument_id = InstrumentId.from_text(name)
     known = instruments.get(instrument_id)
-    return read_recording(
-        Path(path), instrument_id, FINEST_TICK if known is None else known.tick_size
-    )
+    tick_size = UNKNOWN_TICK if known is None else known.tick_size
+    return read_recording(Path(path), instrument_id, tick_size, setting="paper.ticks")

@@ -7,34 +7,18 @@ from pathlib import Path
 import pytest
 
 from async_body import run_async
-from squareoff.adapters.replay import Recording, ReplayFeed, read_recording
+from recorded_texts import CANDLES, INDEX, PACKETS, TICKS
+from squareoff.adapters.recordings import Recording, read_recording
+from squareoff.adapters.replay import ReplayFeed
 from squareoff.domain.errors import ConfigError, FeedDisconnected
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.ticks import Tick
-from squareoff.domain.time import Now, ns_from_iso, seconds_to_ns
+from squareoff.domain.time import Now, seconds_to_ns
 from squareoff.ports import FeedConnected, FeedEvent
 
 NAME = InstrumentId(ExchangeSegment.NSE_FNO, "49543")
 OTHER = InstrumentId(ExchangeSegment.NSE_EQ, "2885")
 TICK = Decimal("0.10")
-
-PACKETS = """\
-time,type,ltp,volume,oi,bid_price_1,ask_price_1
-2025-12-29 12:47:02.553384,full,25974.900390625,3333675,11148150,25974.80078125,25980.0
-2025-12-29 12:47:02.555390,oi,,,11148150,,
-2025-12-29 12:47:03.553384,full,25975.0,3333750,11148150,0.0,25980.0
-"""
-TICKS = """\
-time,trading_symbol,last_price,volume_delta,oi
-2025-12-29 04:06:44+00,,26097.80,415425,10337325
-2025-12-29 04:06:45+00,,26093.40,375,10337325
-"""
-INDEX = "2022-09-19 09:00:14,17254.75\n2022-09-19 09:00:15,17258.2\n"
-CANDLES = """\
-date,open,high,low,close,volume
-2025-10-29T09:15:00+05:30,1490,1495,1488.1,1494.6,67995
-2025-10-29T09:16:00+05:30,1494.7,1499.7,1494.1,1494.2,5
-"""
 
 
 class SteppingClock:
@@ -59,70 +43,7 @@ def instrument(name: InstrumentId) -> Instrument:
 def recording(folder: Path, text: str, name: InstrumentId = NAME) -> Recording:
     path = folder / "recorded.csv"
     path.write_text(text)
-    return read_recording(path, name, TICK)
-
-
-def test_packets_give_price_bid_ask_and_volume(tmp_path: Path) -> None:
-    """Full packets become steps on the tick; an empty level is no bid; other rows are left out."""
-    first, second = recording(tmp_path, PACKETS).steps
-
-    assert first.time_ns == ns_from_iso("2025-12-29T12:47:02.553384+05:30")
-    assert (first.last_traded_price, first.best_bid, first.best_ask, first.volume) == (
-        259_749_000,
-        259_748_000,
-        259_800_000,
-        3_333_675,
-    )
-    assert (second.last_traded_price, second.best_bid) == (259_750_000, None)
-
-
-def test_ticks_give_price_and_volume_so_far(tmp_path: Path) -> None:
-    """Tick rows carry UTC times with a short offset, and their volumes add up."""
-    first, second = recording(tmp_path, TICKS).steps
-
-    assert first.time_ns == ns_from_iso("2025-12-29T04:06:44+00:00")
-    assert (second.last_traded_price, second.volume) == (260_934_000, 415_800)
-
-
-def test_an_index_file_is_known_by_its_two_columns(tmp_path: Path) -> None:
-    """A file without header gives a price a second, in IST."""
-    first, second = recording(tmp_path, INDEX).steps
-
-    assert first.time_ns == ns_from_iso("2022-09-19T09:00:14+05:30")
-    assert second.last_traded_price == 172_582_000
-
-
-def test_a_candle_is_played_as_four_prices(tmp_path: Path) -> None:
-    """A rising candle goes by its low first, a falling one by its high."""
-    steps = recording(tmp_path, CANDLES).steps
-
-    prices = [step.last_traded_price // 1_000 for step in steps]
-    assert prices == [14900, 14881, 14950, 14946, 14947, 14997, 14941, 14942]
-    assert steps[3].time_ns == ns_from_iso("2025-10-29T09:15:45+05:30")
-
-
-BAD = {
-    "unknown header": "a,b,c\n1,2,3\n",
-    "no price": "2022-09-19 09:00:14,zero\n",
-    "price zero": "2022-09-19 09:00:14,0\n",
-    "no time": "time,trading_symbol,last_price,volume_delta\nsoon,,1,1\n",
-    "cut short": "time,type,ltp,volume\n2025-12-29 12:47:02,full,1,1\n",
-    "header only": "date,open,high,low,close,volume\n",
-    "empty": "",
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_file_that_cannot_be_played_is_refused(tmp_path: Path, name: str) -> None:
-    """A file of no known shape, or with a line that makes no sense, stops the start by its name."""
-    with pytest.raises(ConfigError, match=r"recorded\.csv"):
-        recording(tmp_path, BAD[name])
-
-
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    """A file that is not there stops the start by its name."""
-    with pytest.raises(ConfigError, match=r"gone\.csv"):
-        read_recording(tmp_path / "gone.csv", NAME, TICK)
+    return read_recording(path, name, TICK, setting="paper.ticks")
 
 
 def play(
@@ -155,6 +76,29 @@ def play(
 
 def ticks_of(events: list[FeedEvent]) -> list[Tick]:
     return [event for event in events if isinstance(event, Tick)]
+
+
+def test_a_tick_has_price_bid_ask_and_volume(tmp_path: Path) -> None:
+    """Rupees become price units; an empty level is no bid; a row without a price is no tick."""
+    first, second = ticks_of(play(ReplayFeed([recording(tmp_path, PACKETS)], SteppingClock())))
+
+    assert (first.last_traded_price, first.best_bid, first.best_ask, first.volume) == (
+        259_749_000,
+        259_748_000,
+        259_800_000,
+        3_333_675,
+    )
+    assert (second.last_traded_price, second.best_bid) == (259_750_000, None)
+
+
+def test_a_tick_without_depth_has_no_bid_and_ask(tmp_path: Path) -> None:
+    """Where the recording has prices alone, nothing is made up beside them."""
+    ticks = ticks_of(play(ReplayFeed([recording(tmp_path, TICKS)], SteppingClock())))
+
+    assert [(tick.best_bid, tick.best_ask, tick.volume) for tick in ticks] == [
+        (None, None, 415_425),
+        (None, None, 415_800),
+    ]
 
 
 def test_steps_come_at_their_pace_stamped_now(tmp_path: Path) -> None:

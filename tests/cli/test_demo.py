@@ -35,7 +35,7 @@ from squareoff.cli.demo.scenario import (
 )
 from squareoff.cli.demo.stage import make_fresh
 from squareoff.cli.demo.timeline import Moment, tell_story
-from squareoff.simulator.replay import parse_tick_source, read_series
+from squareoff.simulator.replay import parse_tick_source, read_source
 
 RUN_SECONDS_MAX = 280
 """The deadlines inside a run end it sooner; this is for the worst machine."""
@@ -59,15 +59,15 @@ def test_each_price_rule_fires_at_its_known_print(position: DemoPosition) -> Non
 
 def _first_firing(position: DemoPosition) -> tuple[float, Decimal]:
     name = FUTURE_RECORDING if position.holding.exchange_segment == "NSE_FNO" else EQUITY_RECORDING
-    series = read_series(parse_tick_source(str(RECORDINGS_FOLDER / name)), TICK)
+    recording = read_source(parse_tick_source(str(RECORDINGS_FOLDER / name)), TICK)
     best: Decimal | None = None
-    for update, offset_ns in zip(series.updates, series.offsets_ns, strict=True):
-        if update.last_price is None:
+    for step, offset_ns in zip(recording.steps, recording.offsets_ns, strict=True):
+        if step.last_price is None:
             continue
-        gain = (update.last_price - position.entry_price) * position.sign
+        gain = (step.last_price - position.entry_price) * position.sign
         best = gain if best is None else max(best, gain)
-        if _fires(position, update.last_price, best - gain):
-            return offset_ns / 1e9, update.last_price
+        if _fires(position, step.last_price, best - gain):
+            return offset_ns / 1e9, step.last_price
     raise AssertionError(f"{position.name} never fires")
 
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from api_rig.programs import Program, clean_environment, running, simulator_environment
+from engine_process.environment import clean_environment, simulator_environment
+from engine_process.programs import Program, running
 
 MAIN = (sys.executable, "-c", "from squareoff.cli.main import main; main()")
 
@@ -49,15 +50,7 @@ def test_a_second_engine_on_the_account_is_refused(simulator: Program, tmp_path:
     """Two engines on one account and database: the second ends with 1 and says why."""
     environment = simulator_environment(simulator.said["port"])
     with running(tmp_path, "run", "--json", environment=environment):
-        second = subprocess.run(
-            [*MAIN, "run"],
-            cwd=tmp_path,
-            env=clean_environment(**environment),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        second = _run(tmp_path, "run", **environment)
 
     assert second.returncode == 1
     assert "another engine owns this account" in second.stderr

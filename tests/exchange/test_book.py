@@ -14,7 +14,7 @@ def test_print_offers_both_sides() -> None:
     book.set_print(Decimal("100"), 75)
 
     assert book.is_known
-    assert [level.remaining for side in Side for level in book.opposite(side)] == [75, 75]
+    assert [level.quantity for side in Side for level in book.opposite(side)] == [75, 75]
 
 
 def test_newest_update_decides_the_kind_of_book() -> None:

@@ -1,15 +1,13 @@
 """What the simulator's tests share: a bench without sockets, and a real server in a thread."""
 
-import asyncio
 import json
 import random
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from squareoff.domain.time import Now
+from squareoff.adapters.system import SystemClock
 from squareoff.simulator.admin_desk import AdminDesk
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.conduct import conduct_from_json
@@ -126,16 +124,6 @@ class Bench:
         return sink, session
 
 
-class WallClock:
-    """The machine's clock."""
-
-    def now(self) -> Now:
-        return Now(time.time_ns(), time.monotonic_ns())
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
 @pytest.fixture
 def make_bench() -> Callable[..., Bench]:
     return Bench
@@ -152,7 +140,7 @@ def make_server() -> Iterator[Callable[..., EmbeddedSimulator]]:
 
     def start(**options: Any) -> EmbeddedSimulator:
         simulator = EmbeddedSimulator(
-            SimulatorOptions(clock=WallClock(), **({"port": 0, "seed": SEED} | options))
+            SimulatorOptions(clock=SystemClock(), **({"port": 0, "seed": SEED} | options))
         )
         running.append(simulator.__enter__())
         return simulator

@@ -9,7 +9,7 @@ from typing import Any
 from squareoff.exchange.rules import RejectCode
 from squareoff.simulator.broker import SimulatedBroker, matching_rules
 from squareoff.simulator.conduct import BrokerConduct
-from squareoff.simulator.replay import Replay, parse_tick_source, read_series
+from squareoff.simulator.replay import Replay, parse_tick_source, read_source
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -45,27 +45,27 @@ def test_the_one_account_takes_the_client_s_name(bench: Any) -> None:
 def test_replay_fills_orders_by_recorded_depth() -> None:
     """A marketable order takes the recorded levels, and the feed's time runs with the speed."""
     source = parse_tick_source(str(DATA / "nifty-fut-full-depth5-excerpt.csv"))
-    series = read_series(source, Decimal("0.10"))
-    broker = SimulatedBroker(random.Random(1), 0, replay=Replay([series]), speed=100)
+    recording = read_source(source, Decimal("0.10"))
+    broker = SimulatedBroker(random.Random(1), 0, replay=Replay([recording]), speed=100)
     assert broker.next_due_ns() == 0
 
     broker.advance(10**9)
 
-    day = broker.days[series.instrument_id]
+    day = broker.days[recording.instrument_id]
     assert day.last_price is not None
     assert day.depth.bids[0].price < day.depth.asks[0].price
-    assert broker.engine.last_price(series.instrument_id) == day.last_price
+    assert broker.engine.last_price(recording.instrument_id) == day.last_price
     assert broker.replay.next_due_ns() is None
 
 
 def test_advance_runs_agenda_and_replay_in_order(make_bench: Callable[..., Any]) -> None:
     """An order sent before a recorded step reaches the exchange before that step."""
     bench = make_bench(exchange_delay_ms=100)
-    series = read_series(
+    recording = read_source(
         parse_tick_source(f"NSE_FNO:49543={DATA / 'nifty-fut-ticks-excerpt.csv'}"),
         Decimal("0.10"),
     )
-    bench.broker.replay = Replay([series])
+    bench.broker.replay = Replay([recording])
     bench.run(1)
     order_id = bench.place(price=26098.0)
     bench.run(5_000)

@@ -1,4 +1,4 @@
-"""Recorded market data: each file shape, and the order of play."""
+"""Recorded market data: what an argument names, and the order of play."""
 
 from datetime import date, time
 from decimal import Decimal
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from squareoff.adapters.recordings import Recording
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
-from squareoff.simulator.replay import Replay, parse_tick_source, read_series
+from squareoff.simulator.replay import Replay, parse_tick_source, read_source
 
 DATA = Path(__file__).parent.parent / "data"
 FUTURE = InstrumentId(ExchangeSegment.NSE_FNO, "49543")
@@ -16,65 +17,41 @@ TENTH, TWENTIETH = Decimal("0.10"), Decimal("0.05")
 SECOND = 10**9
 
 
-def series(name: str, tick: Decimal = TENTH, options: str = ""):
-    return read_series(parse_tick_source(f"{DATA / name}{options}"), tick)
+def recorded(name: str, tick: Decimal = TENTH, options: str = "") -> Recording:
+    return read_source(parse_tick_source(f"{DATA / name}{options}"), tick)
 
 
-def test_full_depth_file() -> None:
-    """Full packets bring depth and prices back on the tick; `oi` rows bring open interest alone."""
-    played = series("nifty-fut-full-depth5-excerpt.csv")
+def test_a_step_of_the_market_has_all_that_was_recorded() -> None:
+    """What the recording knows of a moment reaches the market, and when it happened."""
+    replay = Replay([recorded("nifty-fut-full-depth5-excerpt.csv")])
 
-    first, second = played.updates[:2]
-    assert (first.last_price, first.average_price) == (Decimal("25974.90"), Decimal("26024.11"))
-    assert first.depth is not None
-    best = first.depth.bids[0]
-    assert (best.price, best.quantity, best.orders) == (Decimal("25974.80"), 525, 7)
-    assert len(first.depth.asks) == 5
-    assert (second.last_price, second.depth, second.open_interest) == (None, None, 11148150)
-    assert played.offsets_ns[1] == 2_006_000
-    assert len(played.updates) == 119
-
-
-def test_ticks_file() -> None:
-    """Ticks carry price, traded quantity, open interest, and the day's volume so far."""
-    played = series("nifty-fut-ticks-excerpt.csv")
-
-    assert played.instrument_id == FUTURE
-    first, second = played.updates[:2]
-    assert (first.last_price, first.traded_quantity, first.open_interest) == (
-        Decimal("26097.80"), 415425, 10337325,
+    first, second = replay.take_due(2_006_000)
+    step = replay.recordings[0].steps[0]
+    assert (first.instrument_id, first.recorded_ns, first.depth) == (
+        FUTURE, step.time_ns, step.depth,
     )  # fmt: skip
-    assert second.volume == 415425 + 375
-    assert first.recorded_ns == 1_766_981_204 * SECOND
+    assert (first.last_price, first.average_price) == (Decimal("25974.90"), Decimal("26024.11"))
+    assert (first.traded_quantity, first.volume, first.open_interest) == (75, 3333675, 11148150)
+    assert (first.total_buy_quantity, first.total_sell_quantity) == (309225, 421350)
+    assert (first.day_open, first.day_high, first.day_low) == (
+        Decimal("26080.00"), Decimal("26100.20"), Decimal("25972.40"),
+    )  # fmt: skip
+    assert (second.last_price, second.depth, second.open_interest) == (None, None, 11148150)
 
 
-def test_index_file() -> None:
-    """An index file has no header: time and price, IST."""
-    played = series("nifty-index-1s-excerpt.csv", TWENTIETH)
-
-    assert played.instrument_id == InstrumentId(ExchangeSegment.IDX_I, "13")
-    assert len(played.updates) == 201
-    assert played.price_range is not None
-    assert played.offsets_ns == tuple(sorted(played.offsets_ns))
-
-
-def test_candles_file() -> None:
-    """A candle is four prints: open, the nearer extreme, the other, close, with its volume."""
-    played = series("reliance-eq-1min-excerpt.csv")
-
-    assert [str(u.last_price) for u in played.updates[:4]] == [
-        "1490.00", "1488.10", "1495.00", "1494.60",
-    ]  # fmt: skip
-    assert played.offsets_ns[:5] == (0, 15 * SECOND, 30 * SECOND, 45 * SECOND, 60 * SECOND)
-    assert sum(u.traded_quantity or 0 for u in played.updates[:4]) == 67995 // 4 * 4
+def test_a_known_file_name_says_its_instrument() -> None:
+    """The recorded files' own names are enough."""
+    assert recorded("nifty-index-1s-excerpt.csv", TWENTIETH).instrument_id == InstrumentId(
+        ExchangeSegment.IDX_I, "13"
+    )
 
 
 def test_options_choose_day_and_hours() -> None:
     """A source can be cut to a day and to hours of the day, IST."""
-    cut = series("reliance-eq-1min-excerpt.csv", options="#day=2025-10-29,start=09:20,end=09:21")
+    cut = recorded("reliance-eq-1min-excerpt.csv", options="#day=2025-10-29,start=09:20,end=09:21")
     source = parse_tick_source("IDX_I:13=x.csv#start=09:15,loop")
 
-    assert len(cut.updates) == 5
+    assert len(cut.steps) == 5
     assert (source.start, source.is_loop, source.instrument_id.security_id) == (
         time(9, 15), True, "13",
     )  # fmt: skip
@@ -106,16 +83,18 @@ def test_files_that_cannot_be_read(tmp_path: Path, content: str) -> None:
     """A missing file, an unknown shape and a broken line are refused, naming the file."""
     path = tmp_path / "odd.csv"
     with pytest.raises(ConfigError, match=r"odd\.csv"):
-        read_series(parse_tick_source(f"IDX_I:13={path}"), TENTH)
+        read_source(parse_tick_source(f"IDX_I:13={path}"), TENTH)
     path.write_text(content)
 
     with pytest.raises(ConfigError, match=r"odd\.csv"):
-        read_series(parse_tick_source(f"IDX_I:13={path}"), TENTH)
+        read_source(parse_tick_source(f"IDX_I:13={path}"), TENTH)
 
 
-def test_series_play_side_by_side() -> None:
-    """Each series starts at market time zero; due steps come in order of time."""
-    replay = Replay([series("nifty-fut-ticks-excerpt.csv"), series("nifty-index-1s-excerpt.csv")])
+def test_recordings_play_side_by_side() -> None:
+    """Each recording starts at market time zero; due steps come in order of time."""
+    replay = Replay(
+        [recorded("nifty-fut-ticks-excerpt.csv"), recorded("nifty-index-1s-excerpt.csv")]
+    )
 
     first = replay.take_due(0)
     later = replay.take_due(3 * SECOND)
@@ -127,7 +106,7 @@ def test_series_play_side_by_side() -> None:
 
 def test_seek_rewind_and_loop() -> None:
     """A replay can skip ahead unplayed, start again, and go round."""
-    replay = Replay([series("nifty-index-1s-excerpt.csv")])
+    replay = Replay([recorded("nifty-index-1s-excerpt.csv")])
     replay.seek(100 * SECOND)
     assert (replay.next_due_ns() or 0) >= 100 * SECOND
     replay.rewind()
@@ -135,5 +114,5 @@ def test_seek_rewind_and_loop() -> None:
     assert len(replay.take_due(10**15)) == 201
     assert replay.next_due_ns() is None
 
-    endless = Replay([series("nifty-index-1s-excerpt.csv", options="#loop")])
-    assert len(endless.take_due(endless.series[0].offsets_ns[-1] + SECOND)) == 202
+    endless = Replay([recorded("nifty-index-1s-excerpt.csv", options="#loop")])
+    assert len(endless.take_due(endless.recordings[0].offsets_ns[-1] + SECOND)) == 202

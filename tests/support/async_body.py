@@ -1,4 +1,4 @@
-"""Run the async body of a plain test function."""
+"""Run the async body of a plain test function, and let others run meanwhile."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 BODY_SECONDS_MAX = 30.0
 """Far above what any test body needs; a body that reaches it hangs."""
+
+READY_TURNS = 60
+"""More than any chain of callbacks in a test is long."""
 
 _Result = TypeVar("_Result")
 
@@ -24,3 +27,9 @@ def run_async(
 async def _within(body: Coroutine[Any, Any, _Result], within_seconds: float) -> _Result:
     async with asyncio.timeout(within_seconds):
         return await body
+
+
+async def settle(turns: int = READY_TURNS) -> None:
+    """Let everything that is ready run, without time passing."""
+    for _ in range(turns):
+        await asyncio.sleep(0)

@@ -53,6 +53,20 @@ class InstrumentId:
     exchange_segment: ExchangeSegment
     security_id: str
 
+    @classmethod
+    def from_text(cls, text: str) -> "InstrumentId":
+        """Return the instrument that `SEGMENT:ID` names, such as `NSE_FNO:49543`.
+
+        Leading zeros of the id are dropped: the instrument master has none.
+
+        Raises:
+            ValueError: the segment is not known, or the id is not made of digits.
+        """
+        segment, _, security_id = text.partition(":")
+        if not (security_id.isascii() and security_id.isdecimal()):
+            raise ValueError(f"an instrument must be SEGMENT:ID, was {text!r:.40}")
+        return cls(ExchangeSegment(segment), str(int(security_id)))
+
     def __str__(self) -> str:
         return f"{self.exchange_segment.value}:{self.security_id}"
 

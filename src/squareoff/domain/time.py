@@ -47,5 +47,11 @@ def ns_from_iso(text: str) -> int:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"a time must carry its offset, was {text!r}")
+    return ns_from_datetime(instant)
+
+
+def ns_from_datetime(instant: datetime) -> int:
+    """Return an instant that carries its offset as UTC nanoseconds (microsecond grain)."""
+    assert instant.tzinfo is not None, "without an offset the machine's zone would be taken"
     whole = int(instant.replace(microsecond=0).timestamp())
     return whole * NANOSECONDS_PER_SECOND + instant.microsecond * 1_000

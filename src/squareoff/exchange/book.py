@@ -33,9 +33,11 @@ class Depth:
 
 
 @dataclass(slots=True)
-class _Level:
+class OfferedLevel:
+    """One level of what is on offer now; the matching engine takes from `quantity`."""
+
     price: Decimal
-    remaining: int
+    quantity: int
 
 
 class MarketBook:
@@ -43,8 +45,8 @@ class MarketBook:
 
     def __init__(self) -> None:
         self.last_price: Decimal | None = None
-        self._bids: list[_Level] = []
-        self._asks: list[_Level] = []
+        self._bids: list[OfferedLevel] = []
+        self._asks: list[OfferedLevel] = []
 
     @property
     def is_known(self) -> bool:
@@ -55,8 +57,8 @@ class MarketBook:
         """Take a print: `quantity` units (None: any) on each side at `price`."""
         offered = UNBOUNDED_QUANTITY if quantity is None else quantity
         self.last_price = price
-        self._bids = [_Level(price, offered)]
-        self._asks = [_Level(price, offered)]
+        self._bids = [OfferedLevel(price, offered)]
+        self._asks = [OfferedLevel(price, offered)]
 
     def set_depth(self, depth: Depth, last_price: Decimal | None) -> None:
         """Take new levels and, where given, a new last price."""
@@ -65,7 +67,7 @@ class MarketBook:
         self._bids = _levels_of(depth.bids)
         self._asks = _levels_of(depth.asks)
 
-    def opposite(self, side: Side) -> list[_Level]:
+    def opposite(self, side: Side) -> list[OfferedLevel]:
         """Return the levels an order of `side` trades against, best first."""
         return self._asks if side is Side.BUY else self._bids
 
@@ -75,5 +77,5 @@ class MarketBook:
         return levels[0].price if levels else None
 
 
-def _levels_of(levels: Sequence[DepthLevel]) -> list[_Level]:
-    return [_Level(level.price, level.quantity) for level in levels if level.quantity > 0]
+def _levels_of(levels: Sequence[DepthLevel]) -> list[OfferedLevel]:
+    return [OfferedLevel(level.price, level.quantity) for level in levels if level.quantity > 0]

@@ -80,10 +80,8 @@ class MatchingEngine:
 
     def submit(self, order: NewOrder, now_ns: int) -> list[ExchangeEvent]:
         """Take a new order: acknowledged (and perhaps filled), or rejected."""
-        instrument = self._instruments.get(order.instrument_id)
-        refusal = self._submission_refusal(order, instrument)
-        if refusal is not None or instrument is None:
-            assert refusal is not None, "an unknown instrument is a refusal"
+        refusal = self._submission_refusal(order)
+        if refusal is not None:
             return [Rejected(order.order_id, refusal.code.value, refusal.text, now_ns)]
         working = self._admit(order)
         events: list[ExchangeEvent] = [
@@ -197,7 +195,8 @@ class MatchingEngine:
         waiting = [order for order in orders.values() if order.is_waiting]
         return self._trigger(waiting, now_ns) + self._match(instrument_id, now_ns)
 
-    def _submission_refusal(self, order: NewOrder, instrument: Instrument | None) -> Refusal | None:
+    def _submission_refusal(self, order: NewOrder) -> Refusal | None:
+        instrument = self._instruments.get(order.instrument_id)
         if instrument is None:
             text = f"Security {order.instrument_id} is not listed"
             return Refusal(RejectCode.UNKNOWN_INSTRUMENT, text)
@@ -330,10 +329,10 @@ class MatchingEngine:
             open_quantity = order.fillable_quantity
             if open_quantity == 0 or not order.accepts(level.price):
                 break
-            quantity = min(open_quantity, level.remaining)
+            quantity = min(open_quantity, level.quantity)
             if quantity == 0:
                 continue
-            level.remaining -= quantity
+            level.quantity -= quantity
             price = level.price
             if order.is_passive and order.limit_price is not None:
                 price = order.limit_price

@@ -99,7 +99,9 @@ class MatchingRules:
 
 
 STOP_TYPES = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_MARKET)
+"""Order types that wait for a trigger price."""
 PRICED_TYPES = (OrderType.LIMIT, OrderType.STOP_LOSS)
+"""Order types that carry a limit price."""
 
 
 def find_refusal(

@@ -8,7 +8,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from squareoff.domain.instruments import ExchangeSegment, InstrumentId, ProductType
+from squareoff.domain.instruments import InstrumentId, ProductType
 from squareoff.domain.orders import OrderType, Side
 from squareoff.exchange.ledger import Trade
 from squareoff.exchange.orders import TimeInForce, WorkingOrder
@@ -17,7 +17,6 @@ from squareoff.simulator.market import MarketUpdate
 from squareoff.simulator.orders import Account, BrokerOrder
 
 MEMORY_VERSION = 1
-_STOPS = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_MARKET)
 _ENUMS: dict[str, Any] = {
     "side": Side, "product_type": ProductType, "order_type": OrderType, "shown_type": OrderType,
     "time_in_force": TimeInForce,
@@ -55,8 +54,8 @@ def load_memory(broker: SimulatedBroker, value: dict[str, Any], now_ns: int) -> 
     if value.get("version") != MEMORY_VERSION:
         raise ValueError(f"the state file is of version {value.get('version')}, not known here")
     for price in value["prices"]:
-        update = MarketUpdate(_identity(price["instrument"]), Decimal(price["last_price"]))
-        broker.push_market(update, now_ns)
+        instrument_id = InstrumentId.from_text(price["instrument"])
+        broker.push_market(MarketUpdate(instrument_id, Decimal(price["last_price"])), now_ns)
     broker.engine.sequence = value["sequence"]
     broker.desk.order_count = value["order_count"]
     broker.desk.accounts = {}
@@ -86,17 +85,17 @@ def _load_account(broker: SimulatedBroker, item: dict[str, Any]) -> None:
     account = Account(item["client_id"], kill_switch_is_on=item["kill_switch_is_on"])
     broker.desk.accounts[account.client_id] = account
     for each in item["orders"]:
-        identity = _identity(each.pop("listing"))
+        identity = InstrumentId.from_text(each.pop("listing"))
         order = BrokerOrder(listing=broker.days[identity].listing, **_typed(each))
         account.orders[order.order_id] = order
         broker.desk.orders[order.order_id] = order
     for each in item["trades"]:
-        identity = _identity(each.pop("instrument_id"))
+        identity = InstrumentId.from_text(each.pop("instrument_id"))
         broker.desk.post(account, Trade(instrument_id=identity, **_typed(each)))
 
 
 def _working(item: dict[str, Any]) -> WorkingOrder:
-    identity = _identity(item.pop("instrument_id"))
+    identity = InstrumentId.from_text(item.pop("instrument_id"))
     return WorkingOrder(instrument_id=identity, **_typed(item))
 
 
@@ -127,8 +126,3 @@ def _typed(item: dict[str, Any]) -> dict[str, Any]:
         else:
             typed[name] = value
     return typed
-
-
-def _identity(text: str) -> InstrumentId:
-    segment, _, security_id = text.partition(":")
-    return InstrumentId(ExchangeSegment(segment), security_id)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId, ProductType
 from squareoff.domain.orders import OrderType, Side
 from squareoff.exchange.orders import OrderChange, TimeInForce
+from squareoff.exchange.rules import PRICED_TYPES, STOP_TYPES
 from squareoff.simulator.catalogue import Listing
 from squareoff.simulator.conduct import BrokerConduct
 from squareoff.simulator.orders import BrokerOrder, Placement
@@ -28,8 +29,6 @@ _CHARSETS = {
 }
 _NULLABLE = {"boProfitValue", "boStopLossValue", "amoTime"}
 _AMO_TIMES = {"PRE_OPEN", "OPEN", "OPEN_30", "OPEN_60"}
-_STOPS = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_MARKET)
-_LIMITED = (OrderType.LIMIT, OrderType.STOP_LOSS)
 
 EnumType = TypeVar("EnumType", bound=Enum)
 
@@ -90,8 +89,8 @@ def parse_change(
         order_id=order.order_id,
         order_type=order_type,
         quantity=quantity,
-        limit_price=price if order_type in _LIMITED else None,
-        stop_price=trigger if order_type in _STOPS else None,
+        limit_price=price if order_type in PRICED_TYPES else None,
+        stop_price=trigger if order_type in STOP_TYPES else None,
         time_in_force=_word(body, "validity", TimeInForce),
     )
 
@@ -162,9 +161,9 @@ def _check_terms(placement: Placement, conduct: BrokerConduct) -> None:
 
 
 def _check_prices(order_type: OrderType, price: Decimal, trigger: Decimal) -> None:
-    if order_type in _LIMITED and price <= 0:
+    if order_type in PRICED_TYPES and price <= 0:
         raise bad_input()
-    if order_type in _STOPS and trigger <= 0:
+    if order_type in STOP_TYPES and trigger <= 0:
         raise bad_input()
 
 

@@ -4,10 +4,10 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from squareoff.adapters.recordings import Recording
 from squareoff.domain.errors import ConfigError
 from squareoff.ports import Clock
 from squareoff.simulator.broker import SimulatedBroker
@@ -15,7 +15,7 @@ from squareoff.simulator.catalogue import banded
 from squareoff.simulator.conduct import conduct_from_json
 from squareoff.simulator.faults import parse_rules
 from squareoff.simulator.memory import load_memory
-from squareoff.simulator.replay import Replay, Series, parse_tick_source, read_series
+from squareoff.simulator.replay import Replay, parse_tick_source, read_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def build_broker(options: SimulatorOptions) -> SimulatedBroker:
         credentials=_credentials(options.credentials_file),
         speed=options.speed,
     )
-    broker.replay = Replay([_series(broker, text) for text in options.ticks])
+    broker.replay = Replay([_recording(broker, text) for text in options.ticks])
     broker.clock.set_paused(options.is_paused, now_ns)
     broker.faults.add(parse_rules([dict(rule) for rule in options.faults]), now_ns)
     if options.state_file is not None and options.state_file.exists():
@@ -59,21 +59,21 @@ def build_broker(options: SimulatorOptions) -> SimulatedBroker:
     return broker
 
 
-def _series(broker: SimulatedBroker, text: str) -> Series:
+def _recording(broker: SimulatedBroker, text: str) -> Recording:
     """Read one recording; an instrument whose band does not hold it gets a band that does."""
     source = parse_tick_source(text)
     day = broker.days.get(source.instrument_id)
     if day is None:
         raise ConfigError(f"ticks: {source.instrument_id} is not listed")
-    series = read_series(source, day.listing.instrument.tick_size)
-    prices = series.price_range
     instrument = day.listing.instrument
-    if prices is not None and source.instrument_id.exchange_segment.is_tradable:
+    recording = read_source(source, instrument.tick_size)
+    prices = recording.prices
+    if prices and source.instrument_id.exchange_segment.is_tradable:
         lowest, highest = instrument.lower_circuit, instrument.upper_circuit
-        if prices[0] < (lowest or prices[0]) or prices[1] > (highest or prices[1]):
-            first = next(u.last_price for u in series.updates if u.last_price is not None)
-            broker.list_instrument(banded(day.listing, Decimal(first)))
-    return series
+        is_below = lowest is not None and min(prices) < lowest
+        if is_below or (highest is not None and max(prices) > highest):
+            broker.list_instrument(banded(day.listing, prices[0]))
+    return recording
 
 
 def _credentials(path: Path | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from async_body import settle
 from squareoff.adapters.calendar import AlwaysOpen
 from squareoff.adapters.paper.broker import PaperBroker, PaperSettings
 from squareoff.domain.errors import StoreUnavailable
@@ -196,12 +197,6 @@ class Stream:
             await body
             await settle()
             listener.cancel()
-
-
-async def settle() -> None:
-    """Let everything that is ready run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real processes for tests: `squareoff run` and `squareoff sim`, each ended by its own pid."""
+"""Real processes for tests: `squareoff` commands, each ended by its own pid."""
 
 from engine_process.broker import CLIENT_IDS, BrokerProcess
 from engine_process.engine import EngineProcess

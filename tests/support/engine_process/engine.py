@@ -1,7 +1,6 @@
 """`squareoff run` as a process of its own, in live mode against the simulator."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine_process.broker import BrokerProcess, token_of
+from engine_process.environment import clean_environment, simulator_environment
 from engine_process.http import Refused, call
 from engine_process.waiting import wait_until
 
@@ -18,7 +18,6 @@ STOP_SECONDS_MAX = 20.0
 API_TOKEN = "token-of-the-engine-under-test"
 
 _SETTINGS = """
-session = "always"
 [timeouts]
 order_seconds = 1.0
 [settle]
@@ -27,8 +26,6 @@ quarantine_seconds = 2.5
 chase_interval_seconds = 0.7
 [reconcile]
 in_flight_seconds = 0.3
-[api]
-port = 0
 """
 
 
@@ -59,23 +56,14 @@ class EngineProcess:
         self._announced, self._log = announced, log
 
     def _environment(self, kill_at: str | None) -> dict[str, str]:
-        port = self._broker.port
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SQUAREOFF_", "DHAN_"))}
-        ours = {
-            "SQUAREOFF_MODE": "live",
-            "SQUAREOFF_DATABASE_URL": self.database_url,
-            "SQUAREOFF_INSTRUMENTS": f"http://127.0.0.1:{port}/instruments.csv",
-            "SQUAREOFF_API_TOKEN": API_TOKEN,
-            "DHAN_CLIENT_ID": self.client_id,
-            "DHAN_ACCESS_TOKEN": token_of(self.client_id),
-            "DHAN_REST_URL": f"http://127.0.0.1:{port}/v2",
-            "DHAN_ORDER_UPDATE_URL": f"ws://127.0.0.1:{port}/order-update",
-            "DHAN_MARKET_FEED_URL": f"ws://127.0.0.1:{port}/feed",
-        }
+        ours = simulator_environment(self._broker.port, self.client_id, token_of(self.client_id))
+        ours["SQUAREOFF_DATABASE_URL"] = self.database_url
+        ours["SQUAREOFF_API_TOKEN"] = API_TOKEN
         if kill_at is not None:
             ours["SQUAREOFF_REHEARSAL_KILL_AT"] = kill_at
-        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # dozens of starts: compile once
-        return {**kept, **ours}
+        environment = clean_environment(**ours)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # dozens of starts: compile once
+        return environment
 
     def wait_ready(self) -> None:
         """Wait until the engine says that it is ready."""

@@ -5,8 +5,11 @@ import random
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from async_body import settle
 from squareoff.domain.time import Now
 from squareoff.simulator.virtual.virtual_loop import VirtualLoop
+
+__all__ = ["START_MONOTONIC_NS", "START_WALL_NS", "VirtualClock", "run_virtual", "settle"]
 
 START_WALL_NS = 1_789_440_000_000_000_000
 """2026-09-15 08:00 IST."""
@@ -38,9 +41,3 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
         await asyncio.sleep(seconds)
-
-
-async def settle(turns: int = 60) -> None:
-    """Let everything that is ready run, without time passing."""
-    for _ in range(turns):
-        await asyncio.sleep(0)

@@ -7,15 +7,13 @@ stop side) is accepted here and becomes a REJECTED order, as at the live broker.
 from squareoff.adapters.paper.orders import PaperOrder
 from squareoff.domain.errors import BrokerRejected
 from squareoff.domain.instruments import Instrument
-from squareoff.domain.orders import OrderModification, OrderRequest, OrderType
+from squareoff.domain.orders import OrderModification, OrderRequest
+from squareoff.exchange.rules import PRICED_TYPES, STOP_TYPES
 
 BAD_INPUT_CODE = "DH-905"
 ORDER_ERROR_CODE = "DH-906"
 MODIFICATIONS_MAX = 25
 """The broker's limit per order (dhanhq-v2.md 2.5)."""
-
-_LIMITED = (OrderType.LIMIT, OrderType.STOP_LOSS)
-_STOPS = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_MARKET)
 
 
 def check_market_is_open(is_open: bool, what: str) -> None:
@@ -25,7 +23,7 @@ def check_market_is_open(is_open: bool, what: str) -> None:
         BrokerRejected: it is closed; nothing was taken.
     """
     if not is_open:
-        raise refusal(ORDER_ERROR_CODE, f"{what}: Market is closed")
+        raise _refusal(ORDER_ERROR_CODE, f"{what}: Market is closed")
 
 
 def check_placement(request: OrderRequest, instrument: Instrument | None) -> Instrument:
@@ -37,7 +35,7 @@ def check_placement(request: OrderRequest, instrument: Instrument | None) -> Ins
     what = f"place order {request.client_order_id}"
     if instrument is None or not instrument.instrument_id.exchange_segment.is_tradable:
         text = f"instrument {request.key.instrument_id} is not known or not tradable"
-        raise refusal(ORDER_ERROR_CODE, f"{what}: {text}")
+        raise _refusal(ORDER_ERROR_CODE, f"{what}: {text}")
     _check_terms(what, request, instrument)
     return instrument
 
@@ -55,7 +53,9 @@ def check_modification(
     assert instrument is not None, "the instrument of a live order is listed"
     _check_terms(what, modification, instrument)
     if found.modification_count >= MODIFICATIONS_MAX:
-        raise refusal(ORDER_ERROR_CODE, f"{what}: Maximum modification limit reached for the order")
+        raise _refusal(
+            ORDER_ERROR_CODE, f"{what}: Maximum modification limit reached for the order"
+        )
     return found
 
 
@@ -66,15 +66,10 @@ def check_is_live(what: str, order: PaperOrder | None) -> PaperOrder:
         BrokerRejected: there is no such order, or it has ended.
     """
     if order is None:
-        raise refusal(ORDER_ERROR_CODE, f"{what}: Incorrect order id")
+        raise _refusal(ORDER_ERROR_CODE, f"{what}: Incorrect order id")
     if order.is_terminal:
-        raise refusal(ORDER_ERROR_CODE, f"{what}: Order is already {order.status.value.lower()}")
+        raise _refusal(ORDER_ERROR_CODE, f"{what}: Order is already {order.status.value.lower()}")
     return order
-
-
-def refusal(code: str, text: str) -> BrokerRejected:
-    """Return the broker's refusal of one call."""
-    return BrokerRejected(text, code=code, text=text)
 
 
 def _check_terms(
@@ -82,11 +77,15 @@ def _check_terms(
 ) -> None:
     if terms.order_quantity <= 0:
         text = f"quantity must be above zero, was {terms.order_quantity}"
-        raise refusal(BAD_INPUT_CODE, f"{what}: {text}")
-    if terms.order_type in _LIMITED and (terms.limit_price is None or terms.limit_price <= 0):
-        raise refusal(BAD_INPUT_CODE, f"{what}: a limit price above zero is needed")
-    if terms.order_type in _STOPS and (terms.stop_price is None or terms.stop_price <= 0):
-        raise refusal(BAD_INPUT_CODE, f"{what}: a trigger price above zero is needed")
+        raise _refusal(BAD_INPUT_CODE, f"{what}: {text}")
+    if terms.order_type in PRICED_TYPES and (terms.limit_price is None or terms.limit_price <= 0):
+        raise _refusal(BAD_INPUT_CODE, f"{what}: a limit price above zero is needed")
+    if terms.order_type in STOP_TYPES and (terms.stop_price is None or terms.stop_price <= 0):
+        raise _refusal(BAD_INPUT_CODE, f"{what}: a trigger price above zero is needed")
     if terms.order_quantity % instrument.lot_size:
         text = f"quantity {terms.order_quantity} is no multiple of lot size {instrument.lot_size}"
-        raise refusal(ORDER_ERROR_CODE, f"{what}: {text}")
+        raise _refusal(ORDER_ERROR_CODE, f"{what}: {text}")
+
+
+def _refusal(code: str, text: str) -> BrokerRejected:
+    return BrokerRejected(text, code=code, text=text)

@@ -22,8 +22,11 @@ _ENDED = ("TRADED", "CANCELLED", "REJECTED", "EXPIRED")
 
 
 def is_at_rest(auditor: Auditor) -> bool:
-    """Say whether every claimed position is closed or in a person's hands, and nothing is open."""
+    """Say whether every claimed exit has ended or has a person, and no order is unknown."""
     auditor.read_journal()
+    unsettled = "SELECT COUNT(*) FROM orders WHERE state IN ('SENT', 'OUTCOME_UNKNOWN')"
+    if auditor.database.execute(unsettled).fetchone()[0]:
+        return False
     rows = _trackers(auditor.database)
     for tracker_id, opened in auditor.trackers.items():
         row = rows[tracker_id]

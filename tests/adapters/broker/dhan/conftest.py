@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from async_body import settle
 from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
 from squareoff.adapters.broker.dhan.transport import (
     HttpRequest,
@@ -54,12 +55,6 @@ class ManualClock:
                 future.set_result(None)
             await settle()
         self._elapsed_ns = target
-
-
-async def settle() -> None:
-    """Let everything that is ready run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 class ScriptedTokens:

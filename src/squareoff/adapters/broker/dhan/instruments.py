@@ -19,6 +19,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
 
+from squareoff.adapters.broker.dhan.wire import SEGMENTS_BY_LETTER
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE, decimal_from_units, decimal_text
@@ -38,15 +39,6 @@ _NEEDED_COLUMNS = (
     "TICK_SIZE",
 )
 _OPTIONAL_COLUMNS = ("DISPLAY_NAME", "SM_UPPER_LIMIT", "SM_LOWER_LIMIT", "SM_FREEZE_QTY")
-_SEGMENTS = {
-    ("NSE", "E"): ExchangeSegment.NSE_EQ,
-    ("NSE", "D"): ExchangeSegment.NSE_FNO,
-    ("NSE", "C"): ExchangeSegment.NSE_CURRENCY,
-    ("BSE", "E"): ExchangeSegment.BSE_EQ,
-    ("BSE", "D"): ExchangeSegment.BSE_FNO,
-    ("BSE", "C"): ExchangeSegment.BSE_CURRENCY,
-    ("MCX", "M"): ExchangeSegment.MCX_COMM,
-}
 # The largest lots are of some penny options (tens of thousands); beyond this a column has slipped.
 _LOT_SIZE_MAX = 10_000_000
 _FREEZE_MAX = 10_000_000_000
@@ -172,7 +164,7 @@ def _segment_of(row: Sequence[str], columns: Mapping[str, int]) -> ExchangeSegme
     exchange, letter = _cell(row, columns, "EXCH_ID"), _cell(row, columns, "SEGMENT")
     if letter == "I":
         return ExchangeSegment.IDX_I
-    return _SEGMENTS.get((exchange, letter))
+    return SEGMENTS_BY_LETTER.get((exchange, letter))
 
 
 def _read_row(

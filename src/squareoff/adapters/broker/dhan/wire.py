@@ -51,9 +51,21 @@ from squareoff.domain.orders import (
 OWN_TAG_PREFIX = "sq"
 """How every client order id of ours begins (core.client_order_ids)."""
 
+SEGMENTS_BY_LETTER = {
+    ("NSE", "E"): ExchangeSegment.NSE_EQ,
+    ("NSE", "D"): ExchangeSegment.NSE_FNO,
+    ("NSE", "C"): ExchangeSegment.NSE_CURRENCY,
+    ("BSE", "E"): ExchangeSegment.BSE_EQ,
+    ("BSE", "D"): ExchangeSegment.BSE_FNO,
+    ("BSE", "C"): ExchangeSegment.BSE_CURRENCY,
+    ("MCX", "M"): ExchangeSegment.MCX_COMM,
+}
+"""Exchange and letter as instrument file and order socket write segments (8.2, 11.3)."""
+
+UNFILLED_STATUSES = (BrokerOrderStatus.TRANSIT, BrokerOrderStatus.REJECTED)
+"""Statuses in which nothing can have filled yet, so a row may leave the filled quantity out."""
+
 _HEALTHY_REASONS = frozenset({"CONFIRMED", "0", "SUCCESS"})
-# Statuses in which nothing can have filled yet, so a row may leave the filled quantity out.
-_UNFILLED = (BrokerOrderStatus.TRANSIT, BrokerOrderStatus.REJECTED)
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
@@ -156,7 +168,7 @@ def _filled_of(row: Row, status: BrokerOrderStatus) -> int:
     for name in ("filledQty", "filled_qty"):
         if row.get(name) is not None:
             return quantity_of(row, name)
-    if status in _UNFILLED:
+    if status in UNFILLED_STATUSES:
         return 0
     raise Unreadable(f"filledQty must be given for an order in {status.value}")
 

@@ -21,7 +21,11 @@ from squareoff.adapters.broker.dhan.json_values import (
     time_of,
     word_of,
 )
-from squareoff.adapters.broker.dhan.wire import reason_of
+from squareoff.adapters.broker.dhan.wire import (
+    SEGMENTS_BY_LETTER,
+    UNFILLED_STATUSES,
+    reason_of,
+)
 from squareoff.adapters.broker.dhan.wire_requests import read_status
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId, ProductType
@@ -30,15 +34,6 @@ from squareoff.domain.orders import BrokerOrderStatus, OrderReport, ReportSource
 T = TypeVar("T")
 
 _ORDER_ALERT = "order_alert"
-_SEGMENTS = {
-    ("NSE", "E"): ExchangeSegment.NSE_EQ,
-    ("NSE", "D"): ExchangeSegment.NSE_FNO,
-    ("NSE", "C"): ExchangeSegment.NSE_CURRENCY,
-    ("BSE", "E"): ExchangeSegment.BSE_EQ,
-    ("BSE", "D"): ExchangeSegment.BSE_FNO,
-    ("BSE", "C"): ExchangeSegment.BSE_CURRENCY,
-    ("MCX", "M"): ExchangeSegment.MCX_COMM,
-}
 _PRODUCTS = {
     "C": ProductType.CNC,
     "I": ProductType.INTRADAY,
@@ -48,7 +43,6 @@ _PRODUCTS = {
     "B": ProductType.BO,
 } | {product.value: product for product in ProductType}
 _SIDES = {"B": Side.BUY, "S": Side.SELL, "BUY": Side.BUY, "SELL": Side.SELL}
-_UNFILLED = (BrokerOrderStatus.TRANSIT, BrokerOrderStatus.REJECTED)
 
 
 def read_update(text: str | bytes) -> OrderReport | None:
@@ -94,14 +88,14 @@ def _read_order(order: Mapping[str, Any]) -> OrderReport:
 
 
 def _traded_of(order: Mapping[str, Any], status: BrokerOrderStatus) -> int:
-    if order.get("tradedqty") is None and status in _UNFILLED:
+    if order.get("tradedqty") is None and status in UNFILLED_STATUSES:
         return 0
     return quantity_of(order, "tradedqty")
 
 
 def _segment_of(order: Mapping[str, Any]) -> ExchangeSegment:
     pair = (word_of(order.get("exchange")), word_of(order.get("segment")))
-    segment = _SEGMENTS.get(pair)
+    segment = SEGMENTS_BY_LETTER.get(pair)
     if segment is None:
         raise Unreadable(f"exchange and segment {pair!r:.60} are not known")
     return segment

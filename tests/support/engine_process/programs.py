@@ -1,7 +1,6 @@
 """Run `squareoff` as a process of its own, as a person would, and end it again."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from engine_process.environment import clean_environment
 
 END_SECONDS_MAX = 30.0
 
@@ -30,12 +31,6 @@ class Program:
     def log(self) -> str:
         """Return what it wrote to standard error so far."""
         return self._log.read_text(encoding="utf-8")
-
-
-def clean_environment(**changes: str) -> dict[str, str]:
-    """Return this process's environment without our settings, with these added."""
-    ours = ("SQUAREOFF_", "DHAN_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | changes
 
 
 @contextmanager
@@ -69,19 +64,3 @@ def _start(
         stderr=errors,
         text=True,
     )
-
-
-def simulator_environment(port: int) -> dict[str, str]:
-    """Return the settings that point an engine at a simulator, live."""
-    root = f"127.0.0.1:{port}"
-    return {
-        "DHAN_REST_URL": f"http://{root}/v2",
-        "DHAN_ORDER_UPDATE_URL": f"ws://{root}/order-update",
-        "DHAN_MARKET_FEED_URL": f"ws://{root}/feed",
-        "SQUAREOFF_INSTRUMENTS": f"http://{root}/instruments.csv",
-        "SQUAREOFF_MODE": "live",
-        "SQUAREOFF_SESSION": "always",
-        "SQUAREOFF_API_PORT": "0",
-        "DHAN_CLIENT_ID": "1100000001",
-        "DHAN_ACCESS_TOKEN": "canary-access-token-7f3a",
-    }
