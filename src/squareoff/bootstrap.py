@@ -105,10 +105,15 @@ def refuse_unserved(settings: Settings) -> None:
 
 
 def account_of(settings: Settings) -> AccountId:
-    """Return the account these settings trade."""
-    if settings.credentials.client_id:
-        return AccountId(settings.credentials.client_id)
-    return PAPER_ACCOUNT
+    """Return the account these settings trade.
+
+    Paper positions belong to an account of their own, so that the same database opened in live
+    mode never takes one of them for real.
+    """
+    client_id = settings.credentials.client_id
+    if settings.mode == "live" and client_id:
+        return AccountId(client_id)
+    return AccountId(f"{PAPER_ACCOUNT}-{client_id}") if client_id else PAPER_ACCOUNT
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
@@ -259,7 +264,8 @@ def _live_broker(settings: Settings, stack: AsyncExitStack, clock: Clock) -> _Br
 def _dhan_feed(
     settings: Settings, transport: AiohttpTransport, tokens: TokenSource, clock: Clock
 ) -> DhanMarketFeed:
-    socket = SocketSettings(settings.dhan.market_feed_url, account_of(settings))
+    client_id = AccountId(settings.credentials.client_id or "")
+    socket = SocketSettings(settings.dhan.market_feed_url, client_id)
     return DhanMarketFeed(socket, transport, tokens, clock)
 
 

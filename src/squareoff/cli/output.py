@@ -54,6 +54,12 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def _waits_for(intent: Row) -> object:
+    if intent.get("status") == "NEEDS_HUMAN":
+        return f"A PERSON: {intent.get('note', '')}"
+    return intent.get("block_reason")
+
+
 POSITION_COLUMNS: Sequence[Column] = (
     ("id", lambda row: row["id"]),
     ("status", lambda row: row["status"]),
@@ -67,7 +73,7 @@ POSITION_COLUMNS: Sequence[Column] = (
     ("exit", lambda row: row["exit_price"]),
     ("P&L", lambda row: row["realized_pnl"] or row["unrealized_pnl"]),
     ("reason", lambda row: row["exit_reason"] or (row["intent"] or {}).get("reason")),
-    ("waits for", lambda row: (row["intent"] or {}).get("block_reason")),
+    ("waits for", lambda row: _waits_for(row["intent"] or {})),
 )
 ORDER_COLUMNS: Sequence[Column] = (
     ("client order id", lambda row: row["client_order_id"]),

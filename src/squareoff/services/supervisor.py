@@ -225,6 +225,8 @@ class Supervisor:
 
     def _not_ready_because(self) -> tuple[str, ...]:
         causes = []
+        if self._kill_switch.blocks_exits:
+            causes.append("the kill switch stands at level all")
         if not self.is_recovered:
             causes.append("the first comparison with the broker's books is not done")
         if not self._feed_is_connected:
