@@ -65,6 +65,9 @@ UNKNOWN_TICK = Decimal("0.01")
 """Step of recorded prices whose instrument the master does not hold: recordings can carry the
 feed's float32 noise, which a finer step would keep. Currency (0.0025) needs a master."""
 
+CACHE_FOLDER = Path(".squareoff")
+"""Where fetched instrument masters are kept, in the working folder."""
+
 REHEARSAL_KILL_VARIABLE = "SQUAREOFF_REHEARSAL_KILL_AT"
 """`point:n`: rehearsals let the engine kill itself at a named point. Never set it otherwise."""
 
@@ -205,7 +208,7 @@ async def _instruments(settings: Settings, clock: Clock) -> InstrumentSource:
     source = settings.instrument_master
     if source is None:
         return _NoInstruments()
-    return await load_instruments(InstrumentSettings(source, Path(".")), clock)
+    return await load_instruments(InstrumentSettings(source, CACHE_FOLDER), clock)
 
 
 def _alerts(settings: Settings, stack: AsyncExitStack) -> tuple[Alerts, ...]:

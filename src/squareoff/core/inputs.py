@@ -53,6 +53,8 @@ class PositionsRead:
     exited_quantity: int | None = None
     """What the tracker had closed when the reading was found to be newer than every fill; a fill
     that is booked before the decision makes the reading old. None: not compared."""
+    closed_lately: int = 0
+    """What exits of ours on the key closed so shortly before the reading that it may lack it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Invariants:
 1. A reading that failed is not a reading of zero (three-valued reads).
 2. What other live exits on the same key may still close is not ours to close.
-3. One flat reading proves nothing; only spaced ones, and then the trades must explain them.
+3. Where the broker holds less than we do, our newest fills are taken off what a reading shows.
+4. One flat reading proves nothing; only spaced ones, and then the trades must explain them.
 """
 
 from squareoff.core.client_order_ids import client_order_id
@@ -55,6 +56,13 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
     net = net_quantity(step.tracker, event.positions)
     held = max(0, step.tracker.side.sign * net)
     free = held - event.others_leaves - step.tracker.exit_leaves_quantity
+    if free < uncovered and event.closed_lately > 0:
+        # Somebody else has closed too, and the reading may lack our newest fills: what it shows
+        # beyond them is surely there, the rest is looked at again.
+        free -= event.closed_lately
+        if free <= 0:
+            step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
+            return
     quantity = min(uncovered, free)
     if held > 0:
         step.pace(zero_readings=0)

@@ -293,6 +293,9 @@ class ExitEngine:
                 actor.is_in_doubt = True
                 raise
             self._checkpoints.reach(f"after_commit_{fact_kind(type(last))}")
+        closed = decision.tracker.exited_quantity - actor.tracker.exited_quantity
+        if closed > 0:
+            self.book.note_closed(actor.tracker.key, closed, now.monotonic_ns)
         self.book.apply(actor, decision)
         self._follow_up(actor, decision)
         return decision

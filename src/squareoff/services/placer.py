@@ -41,6 +41,10 @@ SIZING_READS_MAX = 5
 POSITIONS_DEADLINE_SECONDS = 2.0
 """How long failed readings of the positions are repeated before the tracker's own word must do."""
 
+POSITIONS_LAG_SECONDS = 5.0
+"""A reading may lack fills this old: twice what the broker's positions were seen to lag, and the
+time of a slow answer."""
+
 POSITIONS_RETRY_SECONDS = 0.25
 CLOSED_RETRY_SECONDS_MAX = 30.0
 KILL_SWITCH_RETRY_SECONDS = 1.0
@@ -138,11 +142,12 @@ class Placer:
         """Read, then decide under the key's lock, so that no two exits size on the same units."""
         key = actor.tracker.key
         for _ in range(SIZING_READS_MAX):
+            since_ns = self._clock.now().monotonic_ns - seconds_to_ns(POSITIONS_LAG_SECONDS)
             reading = await self._positions_within_deadline()
             async with self._engine.book.key_lock(key):
                 if reading is None or not self._is_overtaken(actor, reading):
                     actor.end_command(_key_of(command), command)
-                    await self._engine.tell(actor, self._positions_read(actor, reading))
+                    await self._engine.tell(actor, self._positions_read(actor, reading, since_ns))
                     return None
         return i.ExitHindered(
             BlockReason.POSITIONS_UNREADABLE, "fills keep overtaking the readings", 1.0
@@ -161,13 +166,14 @@ class Placer:
         return self._engine.book.has_filled_since(actor.tracker.key, reading.fill_count)
 
     def _positions_read(
-        self, actor: PositionActor, reading: PositionsReading | None
+        self, actor: PositionActor, reading: PositionsReading | None, since_ns: int
     ) -> i.PositionsRead:
         return i.PositionsRead(
             positions=None if reading is None else reading.rows,
             others_leaves=self._engine.book.others_leaves(actor.tracker),
             reconciled_age_seconds=self._reconciled_age_seconds(),
             exited_quantity=actor.tracker.exited_quantity,
+            closed_lately=self._engine.book.closed_since(actor.tracker.key, since_ns),
         )
 
     async def _read_books(self, actor: PositionActor) -> i.Input:

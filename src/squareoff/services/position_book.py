@@ -6,6 +6,7 @@ Invariant: what is here was committed; the database is the authority.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from squareoff.core.commands import Command, TransmitOrder
@@ -22,6 +23,10 @@ CommandKey = tuple[str, str, str]
 def transmit_key(client_order_id: ClientOrderId, send_number: int) -> CommandKey:
     """Return the key of one numbered send while it is under way."""
     return TransmitOrder.__name__, client_order_id, str(send_number)
+
+
+_CLOSED_KEPT_MAX = 1_000
+"""Fills kept per key: far more than a few seconds bring."""
 
 
 class PositionActor:
@@ -79,6 +84,7 @@ class PositionBook:
         self._key_locks: dict[PositionKey, asyncio.Lock] = {}
         self._fill_count = 0
         self._last_fill: dict[PositionKey, int] = {}
+        self._closed: dict[PositionKey, deque[tuple[int, int]]] = {}
 
     def __len__(self) -> int:
         return len(self._actors)
@@ -184,3 +190,12 @@ class PositionBook:
     def has_filled_since(self, key: PositionKey, fill_count: int) -> bool:
         """Say whether a quantity on the key changed after the count was `fill_count`."""
         return self._last_fill.get(key, 0) > fill_count
+
+    def note_closed(self, key: PositionKey, quantity: int, at_ns: int) -> None:
+        """Note that exits of ours closed `quantity` on a key; `at_ns` is monotonic."""
+        recent = self._closed.setdefault(key, deque(maxlen=_CLOSED_KEPT_MAX))
+        recent.append((at_ns, quantity))
+
+    def closed_since(self, key: PositionKey, since_ns: int) -> int:
+        """Return what exits of ours closed on a key since a monotonic instant."""
+        return sum(quantity for at_ns, quantity in self._closed.get(key, ()) if at_ns >= since_ns)
