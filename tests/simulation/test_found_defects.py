@@ -9,6 +9,7 @@ FOUND = {
         2955,
         3607,
     ),
+    "a lagging reading showed units that our own newest fills had already closed": (7772,),
     "an exit sized without a reading of the positions met a close by hand, and nobody was told": (
         11,
         81,
