@@ -14,11 +14,11 @@ STAMP := .venv/.set-up-from-lock
 TEST_WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help setup demo test check format docs
+.PHONY: help setup demo test check campaign format docs campaign-kill campaign-bugs
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
-	  while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
+	  while IFS='|' read -r target text; do printf '%-14s %s\n' "$$target" "$$text"; done
 
 setup: $(STAMP) ## Make .venv from uv.lock (done by every other target when needed)
 
@@ -33,11 +33,20 @@ demo: $(STAMP) ## Rehearse the main job end to end against the broker simulator
 test: $(STAMP) ## Run all tests
 	@$(PYTHON) -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
 
+campaign-kill: $(STAMP) ## Kill, freeze and cut the power everywhere; ARGS=power, crashes or kills
+	@$(PYTHON) -m squareoff.simulator.rehearsal $(ARGS)
+
+campaign-bugs: $(STAMP) ## Try every seeded bug: its check must catch it (ARGS="--only NAME --jobs N")
+	@$(PYTHON) scripts/run_seeded_bugs.py $(ARGS)
+
 check: $(STAMP) ## Run format, lint and type checks, then all tests
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@$(MAKE) --no-print-directory test
+
+campaign: $(STAMP) ## Run simulated exits over all cores and report (ARGS="--exits N --fuzz N --report FILE")
+	@$(PYTHON) -m squareoff.simulator.campaign $(ARGS)
 
 format: $(STAMP) ## Format the code and apply safe lint fixes
 	@.venv/bin/ruff check --fix .

@@ -26,7 +26,7 @@ from squareoff.domain.orders import PositionSide
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
-from squareoff.services.desk import PositionRequest
+from squareoff.services.desk_requests import PositionRequest
 from squareoff.services.exit_results import Wait
 from squareoff.services.gateway import GatewayLive
 from squareoff.simulator.embedded import EmbeddedSimulator

@@ -1,12 +1,8 @@
-"""Tests of bootstrap: which account settings trade, and that unserved settings are refused."""
+"""Tests of bootstrap: which account settings trade, and what they mean to the engine."""
 
-import pytest
-from pydantic import SecretStr
-
-from squareoff.bootstrap import PAPER_ACCOUNT, account_of, refuse_unserved
+from squareoff.bootstrap import PAPER_ACCOUNT, account_of, engine_settings
 from squareoff.config import Settings
 from squareoff.config.settings import Credentials
-from squareoff.domain.errors import ConfigError
 
 NAMED = Credentials(client_id="1100000001")
 
@@ -21,9 +17,7 @@ def test_paper_positions_never_belong_to_the_live_account() -> None:
     assert account_of(Settings(mode="paper")) == PAPER_ACCOUNT
 
 
-def test_a_setting_that_is_not_served_is_refused_by_name() -> None:
-    """Silence about a setting that does nothing would be a lie."""
-    with pytest.raises(ConfigError, match="over_exit_action"):
-        refuse_unserved(Settings(over_exit_action="flatten"))
-    with pytest.raises(ConfigError, match="DHAN_PIN"):
-        refuse_unserved(Settings(credentials=Credentials(pin=SecretStr("1234"))))
+def test_flattening_follows_its_setting() -> None:
+    """`over_exit_action = "flatten"` is served; the default only calls a person."""
+    assert engine_settings(Settings(over_exit_action="flatten")).policy.flatten_over_exit
+    assert not engine_settings(Settings()).policy.flatten_over_exit

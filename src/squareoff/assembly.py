@@ -6,15 +6,19 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from squareoff.core.inputs import ExitHindered
 from squareoff.core.opening import NewPosition
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.orders import BrokerPosition, PositionSide
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.ticks import Tick
 from squareoff.ports import (
     Alerts,
+    BrokerSession,
+    BrokerTime,
     Chance,
     Checkpoints,
     Clock,
@@ -27,26 +31,35 @@ from squareoff.ports import (
     SessionCalendar,
     TrackerStore,
 )
+from squareoff.services.account_lock import AccountLock
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.clock_watch import ClockWatch
 from squareoff.services.desk import DeclarePosition, Desk
+from squareoff.services.exit_all import ExitAll
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.flip_watch import FlipWatch
 from squareoff.services.gateway import Gateway
-from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.kill_switch import WATCH_SECONDS, KillSwitch
 from squareoff.services.ltp_resolver import LtpResolver, SharedTicks
 from squareoff.services.metrics import Metrics
+from squareoff.services.order_gate import OrderGate
 from squareoff.services.order_router import OrderRouter
 from squareoff.services.order_update_handler import OrderUpdateHandler
 from squareoff.services.order_update_hub import OrderUpdateHub
+from squareoff.services.permit_watch import PermitWatch
 from squareoff.services.placer import Placer
 from squareoff.services.position_book import PositionBook
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace, Reconciler
 from squareoff.services.risk_manager import RiskManager
+from squareoff.services.session_watch import SessionParts, SessionWatch
 from squareoff.services.supervisor import Supervisor
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.trailing_engine import TrailingEngine
+
+Background = Callable[[], Coroutine[Any, Any, None]]
+"""A task that runs as long as the engine does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,9 @@ class Ports:
     on_tick: tuple[Callable[[Tick], None], ...] = ()
     declare_position: DeclarePosition | None = None
     ownership: Ownership | None = None
-    background: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+    session: BrokerSession | None = None
+    broker_time: BrokerTime | None = None
+    background: tuple[Background, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,7 @@ class EngineSettings:
     hygiene: HygieneLimits = field(default_factory=HygieneLimits)
     pace: ReconcilePace = field(default_factory=ReconcilePace)
     adopt_rules: RuleSet | None = None
+    kill_switch_watch_seconds: float = WATCH_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +130,26 @@ class _OrderSide:
     reads: BrokerReads
     handler: OrderUpdateHandler
     router: OrderRouter
+    permit_watch: PermitWatch
     reconciler: Reconciler
     placer: Placer
+    session: SessionWatch | None
 
 
 def assemble(settings: EngineSettings, ports: Ports) -> Engine:
     """Wire the services of one account."""
     shared = _shared(settings, ports)
     orders = _order_side(settings, ports, shared)
-    supervisor = _supervisor(settings, ports, shared, orders)
+    exit_all = ExitAll(
+        shared.engine,
+        shared.kill_switch,
+        AccountLock(ports.gateway, orders.reads, ports.store, ports.clock),
+        store=ports.store,
+        alarms=shared.alarms,
+        clock=ports.clock,
+        ids=ports.ids,
+    )
+    supervisor = _supervisor(settings, ports, shared, orders, exit_all)
     desk = Desk(
         account_id=settings.account_id,
         engine=shared.engine,
@@ -135,6 +162,8 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         alarms=shared.alarms,
         kill_switch=shared.kill_switch,
         metrics=shared.metrics,
+        exit_all=exit_all,
+        reads=orders.reads,
         reconcile=orders.reconciler.reconcile,
         status=supervisor.status,
         declare_position=ports.declare_position,
@@ -155,27 +184,34 @@ def _shared(settings: EngineSettings, ports: Ports) -> _Shared:
         metrics=metrics,
         checkpoints=ports.checkpoints,
     )
+    alarms.connect(lambda tracker_id: _tracker_of(engine, tracker_id))
     return _Shared(
         metrics,
         alarms,
-        KillSwitch(ports.store, ports.clock),
+        KillSwitch(ports.store, ports.clock, watch_seconds=settings.kill_switch_watch_seconds),
         TickCache(settings.hygiene.stale_after_seconds),
         engine,
     )
 
 
+def _tracker_of(engine: ExitEngine, tracker_id: TrackerId) -> PositionTracker | None:
+    actor = engine.book.get(tracker_id)
+    return None if actor is None else actor.tracker
+
+
 def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _OrderSide:
     engine, clock, metrics = shared.engine, ports.clock, shared.metrics
-    reads = BrokerReads(ports.gateway, engine.book)
     handler = OrderUpdateHandler(engine, shared.alarms, metrics)
     router = OrderRouter(
         ports.gateway,
+        OrderGate(engine.book),
         limits=settings.limits,
         clock=clock,
         chance=ports.chance,
         metrics=metrics,
         is_stopped=shared.kill_switch.stops,
     )
+    reads = BrokerReads(ports.gateway, engine.book, router.queue.note_read)
     reconciler = Reconciler(
         engine,
         reads,
@@ -187,6 +223,7 @@ def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _Ord
         pace=settings.pace,
         adopt=_adopter(settings, ports, engine),
     )
+    session = _session_watch(settings, ports, shared, reconciler)
     prices = LtpResolver(
         shared.ticks,
         ports.shared_ticks,
@@ -194,9 +231,11 @@ def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _Ord
         clock,
         stale_after_seconds=settings.hygiene.stale_after_seconds,
     )
+    permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
     placer = Placer(
         engine,
         router=router,
+        permit_watch=permit_watch,
         gateway=ports.gateway,
         reads=reads,
         prices=prices,
@@ -206,12 +245,45 @@ def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _Ord
         clock=clock,
         checkpoints=ports.checkpoints,
         reconciled_age_seconds=reconciler.age_seconds,
+        session_hindrance=_no_hindrance if session is None else session.hindrance,
     )
-    return _OrderSide(reads, handler, router, reconciler, placer)
+    return _OrderSide(reads, handler, router, permit_watch, reconciler, placer, session)
+
+
+def _no_hindrance() -> ExitHindered | None:
+    return None
+
+
+def _session_watch(
+    settings: EngineSettings, ports: Ports, shared: _Shared, reconciler: Reconciler
+) -> SessionWatch | None:
+    if ports.session is None:
+        return None
+    parts = SessionParts(
+        session=ports.session,
+        engine=shared.engine,
+        alarms=shared.alarms,
+        calendar=ports.calendar,
+        store=ports.store,
+        clock=ports.clock,
+        metrics=shared.metrics,
+        request_backfill=reconciler.request,
+    )
+    return SessionWatch(parts, orders_go_out=settings.mode == "live")
+
+
+def _watches(orders: _OrderSide, clock_watch: ClockWatch | None) -> tuple[Background, ...]:
+    """Return what runs beside the exits where there is a real broker."""
+    session = () if orders.session is None else (orders.session.run,)
+    return session if clock_watch is None else (*session, clock_watch.run)
 
 
 def _supervisor(
-    settings: EngineSettings, ports: Ports, shared: _Shared, orders: _OrderSide
+    settings: EngineSettings,
+    ports: Ports,
+    shared: _Shared,
+    orders: _OrderSide,
+    exit_all: ExitAll,
 ) -> Supervisor:
     risk = RiskManager(
         shared.engine,
@@ -221,6 +293,7 @@ def _supervisor(
         clock=ports.clock,
         alarms=shared.alarms,
         metrics=shared.metrics,
+        expect_exits=orders.router.queue.expect_exits,
     )
     hub = OrderUpdateHub(
         ports.order_updates,
@@ -230,11 +303,16 @@ def _supervisor(
         metrics=shared.metrics,
         request_backfill=orders.reconciler.request,
     )
+    clock_watch = None
+    if ports.broker_time is not None:
+        clock_watch = ClockWatch(ports.broker_time, shared.alarms, ports.clock, shared.metrics)
+        hub.on_report(clock_watch.note_report)
     flip_watch = FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock)
     return Supervisor(
         account_id=settings.account_id,
         mode=settings.mode,
         store=ports.store,
+        journal=ports.journal,
         engine=shared.engine,
         router=orders.router,
         placer=orders.placer,
@@ -247,9 +325,19 @@ def _supervisor(
         chance=ports.chance,
         metrics=shared.metrics,
         checkpoints=ports.checkpoints,
+        alarms=shared.alarms,
         ownership=ports.ownership,
+        session=orders.session,
         on_tick=ports.on_tick,
-        background=(*ports.background, flip_watch.run),
+        background=(
+            *ports.background,
+            *_watches(orders, clock_watch),
+            flip_watch.run,
+            orders.permit_watch.run,
+            shared.kill_switch.run,
+            shared.alarms.run,
+            exit_all.run,
+        ),
     )
 
 

@@ -1,32 +1,38 @@
 """Choose the parts of one engine from its settings: the only place where parts are chosen.
 
 `open_engine` opens everything that has to be closed again, in order, and closes it in reverse,
-whatever happens in between.
+whatever happens in between. What a setting can be refused for comes before the database, so that
+a refused start leaves no file behind.
+Longer than 400 lines because every choice stands in this one place.
 """
 
 import os
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
+from squareoff import __version__
 from squareoff.adapters.alerts import AppriseAlerts
-from squareoff.adapters.broker.dhan.aiohttp_transport import AiohttpTransport
-from squareoff.adapters.broker.dhan.credentials import FileToken, FixedToken, TokenSource
 from squareoff.adapters.broker.dhan.instrument_source import InstrumentSettings, load_instruments
 from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
 from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
+from squareoff.adapters.broker.dhan.session_setup import BrokerLine
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
+from squareoff.adapters.broker.dhan.transport import HttpRequest
 from squareoff.adapters.calendar import AlwaysOpen, Exchange, ExchangeCalendar, SpecialSession
 from squareoff.adapters.paper.broker import PaperBroker
 from squareoff.adapters.paper.feed import PaperFeed
+from squareoff.adapters.process_key import is_gone, process_key
 from squareoff.adapters.recordings import Recording, read_recording
 from squareoff.adapters.redis.tick_cache import RedisTickCache
 from squareoff.adapters.replay import ReplayFeed
 from squareoff.adapters.sql.database import Database, open_database
 from squareoff.adapters.sql.locks import account_lock
+from squareoff.adapters.sql.owners import SqlOwnerStore
 from squareoff.adapters.sql.paper_state import PaperStateStore
 from squareoff.adapters.sql.schema import prepare
 from squareoff.adapters.sql.store import SqlStore
@@ -38,6 +44,9 @@ from squareoff.adapters.system import (
 )
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
 from squareoff.config import Settings
+from squareoff.config.fingerprint import config_hash
+from squareoff.config.given import given_credentials
+from squareoff.core.lease import AccountOwner, OwnerClaim
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES
@@ -51,8 +60,10 @@ from squareoff.ports import (
     InstrumentSource,
     MarketFeed,
     OrderUpdates,
+    SendFence,
     SessionCalendar,
 )
+from squareoff.services.account_ownership import AccountOwnership
 from squareoff.services.desk import DeclarePosition
 from squareoff.services.gateway import GatewayLive, GatewayPaper
 from squareoff.services.rate_budget import RateLimits
@@ -68,23 +79,45 @@ feed's float32 noise, which a finer step would keep. Currency (0.0025) needs a m
 CACHE_FOLDER = Path(".squareoff")
 """Where fetched instrument masters are kept, in the working folder."""
 
-REHEARSAL_KILL_VARIABLE = "SQUAREOFF_REHEARSAL_KILL_AT"
-"""`point:n`: rehearsals let the engine kill itself at a named point. Never set it otherwise."""
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a caller adds that no configuration can: a benchmark's limits and its ear at the first
+    byte, and the ear of whoever must keep tokens out of the logs."""
+
+    limits: RateLimits | None = None
+    on_request: Callable[[HttpRequest], None] | None = None
+    on_secret: Callable[[str], None] = lambda token: None
+    """Told each access token that comes into use, so that logs can hide it."""
+
+
+NO_REHEARSAL = Rehearsal()
+OnOwner = Callable[[AccountOwner | None], None]
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
+async def open_engine(
+    settings: Settings,
+    rehearsal: Rehearsal = NO_REHEARSAL,
+    *,
+    on_owner: OnOwner | None = None,
+) -> AsyncIterator[Engine]:
     """Open one engine; run it with `engine.supervisor.run()`.
+
+    Args:
+        on_owner: makes this one a standby: it waits here until the account's owner is dead or
+            silent for too long, and tells of that owner at every look.
 
     Raises:
         ConfigError: a setting cannot be served; nothing was opened.
-        AccountLocked: another engine owns this account on this database.
+        AccountLocked: another engine owns this account on this database; as a standby: it is of
+            another version or has other settings.
         SchemaMismatch: the database is of another version.
         StoreUnavailable: the database cannot be reached.
     """
     refuse_unserved(settings)
     async with AsyncExitStack() as stack:
-        yield await _open(settings, stack)
+        yield await _open(settings, rehearsal, stack, on_owner)
 
 
 def refuse_unserved(settings: Settings) -> None:
@@ -96,13 +129,6 @@ def refuse_unserved(settings: Settings) -> None:
     faults = []
     if settings.account_rules != NO_ACCOUNT_RULES:
         faults.append("account_rules: not served by this version; remove the table")
-    if settings.over_exit_action != "alarm":
-        faults.append("over_exit_action: only 'alarm' is served by this version")
-    if settings.credentials.pin or settings.credentials.totp_secret:
-        faults.append(
-            "DHAN_PIN, DHAN_TOTP_SECRET: renewal is not served by this version; use "
-            "DHAN_ACCESS_TOKEN_FILE and replace the file's content"
-        )
     if faults:
         raise ConfigError(faults)
 
@@ -134,6 +160,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
             readings=settings.settle.readings,
             attempts_max=settings.exit.attempts_max,
             reconciled_age_seconds_max=2 * settings.reconcile.interval_seconds,
+            flatten_over_exit=settings.over_exit_action == "flatten",
         ),
         limits=RateLimits(
             limits.orders_per_second,
@@ -157,23 +184,41 @@ class _Broker:
     order_updates: OrderUpdates
     market_feed: MarketFeed
     declare_position: DeclarePosition | None = None
+    line: BrokerLine | None = None
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> Engine:
+@dataclass(frozen=True, slots=True)
+class _PaperPrices:
+    """What paper trading is priced by; `line` is None for recorded prices."""
+
+    feed: MarketFeed
+    line: BrokerLine | None
+
+
+async def _open(
+    settings: Settings, rehearsal: Rehearsal, stack: AsyncExitStack, on_owner: OnOwner | None
+) -> Engine:
     clock, account_id = SystemClock(), account_of(settings)
+    # Before the database: a setting that is refused leaves no file behind, and a standby reads
+    # while there is time.
+    instruments = await _instruments(settings, clock)
+    prices = None if settings.mode == "live" else _paper_prices(settings, stack, clock, instruments)
     database = open_database(settings.database_url.get_secret_value())
     stack.push_async_callback(database.close)
     await prepare(database)
-    lock = account_lock(database, account_id)
-    await lock.acquire()
-    stack.push_async_callback(lock.release)
-    store = SqlStore(database.runner, account_id)
-    instruments = await _instruments(settings, clock)
-    shared_ticks = _shared_ticks(settings, stack)
-    if settings.mode == "live":
-        broker = _live_broker(settings, stack, clock)
+    ownership = _ownership(settings, database, clock)
+    stack.push_async_callback(ownership.release)
+    if on_owner is None:
+        await ownership.take()
     else:
-        broker = await _paper_broker(settings, stack, clock, database, instruments)
+        await ownership.stand_by(on_owner)
+    store = SqlStore(database.runner, account_id, ownership.epoch, ownership)
+    shared_ticks = _shared_ticks(settings, stack)
+    if prices is None:
+        broker = _live_broker(settings, rehearsal, stack, clock, ownership)
+    else:
+        ledger = PaperStateStore(database.runner, account_id, ownership.epoch)
+        broker = await _paper_broker(settings, stack, clock, ledger, instruments, prices)
     ports = Ports(
         store=store,
         journal=store,
@@ -185,15 +230,36 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Engine:
         clock=clock,
         ids=RandomIds(),
         chance=SystemChance(),
-        checkpoints=checkpoints_from_environment(os.environ.get(REHEARSAL_KILL_VARIABLE)),
+        checkpoints=checkpoints_from_environment(os.environ),
         alerts=_alerts(settings, stack),
         shared_ticks=shared_ticks,
         on_tick=() if shared_ticks is None else (shared_ticks.put,),
         declare_position=broker.declare_position,
-        ownership=lock,
+        session=None if broker.line is None else broker.line.keeper,
+        broker_time=None if broker.line is None else broker.line.timed,
+        ownership=ownership,
         background=() if shared_ticks is None else (shared_ticks.run,),
     )
-    return assemble(engine_settings(settings), ports)
+    chosen = engine_settings(settings)
+    if rehearsal.limits is not None:
+        chosen = replace(chosen, limits=rehearsal.limits)
+    return assemble(chosen, ports)
+
+
+def _ownership(settings: Settings, database: Database, clock: Clock) -> AccountOwnership:
+    """Return this process's claim on the account, not yet taken."""
+    account_id = account_of(settings)
+    claim = OwnerClaim(
+        host=socket.gethostname(),
+        process_id=os.getpid(),
+        process_key=process_key(),
+        version=__version__,
+        config_hash=config_hash(settings),
+        lease_seconds=settings.ownership.lease_seconds,
+    )
+    lock = account_lock(database, account_id)
+    store = SqlOwnerStore(database.runner, account_id)
+    return AccountOwnership(store, lock, claim, clock, is_gone=is_gone)
 
 
 class _NoInstruments:
@@ -239,49 +305,60 @@ def _calendar(settings: Settings) -> SessionCalendar:
     return ExchangeCalendar(settings.calendar.holidays, special)
 
 
-def _tokens(settings: Settings) -> TokenSource:
-    credentials = settings.credentials
-    if credentials.access_token_file is not None:
-        return FileToken(credentials.access_token_file)
-    if credentials.access_token is None:
-        raise ConfigError("DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE)")
-    return FixedToken(credentials.access_token.get_secret_value())
+def _line(
+    settings: Settings, rehearsal: Rehearsal, stack: AsyncExitStack, clock: Clock
+) -> BrokerLine:
+    urls = settings.dhan
+    line = BrokerLine(
+        urls.rest_url,
+        urls.auth_url,
+        given_credentials(settings),
+        clock,
+        on_request=rehearsal.on_request,
+        on_secret=rehearsal.on_secret,
+    )
+    stack.push_async_callback(line.close)
+    return line
 
 
-def _live_broker(settings: Settings, stack: AsyncExitStack, clock: Clock) -> _Broker:
-    account_id, tokens, urls = account_of(settings), _tokens(settings), settings.dhan
-    transport = AiohttpTransport(urls.rest_url)
-    stack.push_async_callback(transport.close)
+def _live_broker(
+    settings: Settings,
+    rehearsal: Rehearsal,
+    stack: AsyncExitStack,
+    clock: Clock,
+    fence: SendFence,
+) -> _Broker:
+    account_id, line = account_of(settings), _line(settings, rehearsal, stack, clock)
     rest = RestSettings(account_id, order_timeout_seconds=settings.timeouts.order_seconds)
-    updates = SocketSettings(urls.order_update_url, account_id)
+    updates = SocketSettings(settings.dhan.order_update_url, account_id)
     return _Broker(
         gateway=GatewayLive(
-            DhanRestClient(rest, transport, tokens),
+            DhanRestClient(rest, line.timed, line.keeper, fence),
             gateway_seconds=settings.timeouts.gateway_seconds,
         ),
-        order_updates=DhanOrderUpdates(updates, transport, tokens, clock),
-        market_feed=_dhan_feed(settings, transport, tokens, clock),
+        order_updates=DhanOrderUpdates(updates, line.transport, line.keeper, clock),
+        market_feed=_dhan_feed(settings, line, clock),
+        line=line,
     )
 
 
-def _dhan_feed(
-    settings: Settings, transport: AiohttpTransport, tokens: TokenSource, clock: Clock
-) -> DhanMarketFeed:
+def _dhan_feed(settings: Settings, line: BrokerLine, clock: Clock) -> DhanMarketFeed:
     client_id = AccountId(settings.credentials.client_id or "")
     socket = SocketSettings(settings.dhan.market_feed_url, client_id)
-    return DhanMarketFeed(socket, transport, tokens, clock)
+    return DhanMarketFeed(socket, line.transport, line.keeper, clock)
 
 
 async def _paper_broker(
     settings: Settings,
     stack: AsyncExitStack,
     clock: Clock,
-    database: Database,
+    store: PaperStateStore,
     instruments: InstrumentSource,
+    prices: _PaperPrices,
 ) -> _Broker:
     broker = PaperBroker(
         account_of(settings),
-        store=PaperStateStore(database.runner, account_of(settings)),
+        store=store,
         clock=clock,
         instruments=instruments,
         calendar=_calendar(settings),
@@ -291,32 +368,38 @@ async def _paper_broker(
     gateway = GatewayPaper(
         broker, gateway_seconds=settings.timeouts.gateway_seconds, holdings=broker
     )
-    feed = _paper_prices(settings, stack, clock, instruments)
     return _Broker(
         gateway=gateway,
         order_updates=broker,
-        market_feed=PaperFeed(feed, broker),
+        market_feed=PaperFeed(prices.feed, broker),
         declare_position=gateway.declare_position,
+        line=prices.line,
     )
 
 
-def _paper_prices(
-    settings: Settings, stack: AsyncExitStack, clock: Clock, instruments: InstrumentSource
-) -> MarketFeed:
-    """Return recorded prices where they are set, else the live feed where there are credentials."""
-    if settings.paper.ticks:
-        recordings = [_recording(source, instruments) for source in settings.paper.ticks]
-        paper = settings.paper
-        return ReplayFeed(recordings, clock, speed=paper.speed, is_looping=paper.loop)
+def _paper_line(settings: Settings, stack: AsyncExitStack, clock: Clock) -> BrokerLine:
+    """Return the line that live prices come over, where there are credentials."""
     if settings.credentials.client_id is None:
         raise ConfigError(
             "paper.ticks: paper mode needs prices; name recorded ones "
             '(paper.ticks = ["NSE_FNO:49543=FILE.csv"]), or give DHAN_CLIENT_ID and '
             "DHAN_ACCESS_TOKEN for the live feed"
         )
-    transport = AiohttpTransport(settings.dhan.rest_url)
-    stack.push_async_callback(transport.close)
-    return _dhan_feed(settings, transport, _tokens(settings), clock)
+    return _line(settings, NO_REHEARSAL, stack, clock)
+
+
+def _paper_prices(
+    settings: Settings, stack: AsyncExitStack, clock: Clock, instruments: InstrumentSource
+) -> _PaperPrices:
+    """Return recorded prices where they are set, else the live feed."""
+    if not settings.paper.ticks:
+        line = _paper_line(settings, stack, clock)
+        return _PaperPrices(_dhan_feed(settings, line, clock), line)
+    recordings = [_recording(source, instruments) for source in settings.paper.ticks]
+    paper = settings.paper
+    return _PaperPrices(
+        ReplayFeed(recordings, clock, speed=paper.speed, is_looping=paper.loop), None
+    )
 
 
 def _recording(source: str, instruments: InstrumentSource) -> Recording:

@@ -5,6 +5,7 @@ Rules that hold for every port:
    have taken effect; it never returns an empty value to mean failure (three-valued reads).
 2. Nothing here retries, redirects or resends by itself.
 3. Cancellation passes through.
+Longer than 400 lines because all that we need of the world stands in one place.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Protocol
 
 from squareoff.core.change import Change
 from squareoff.core.facts import AccountFact, JournalEntry, Severity
+from squareoff.core.lease import AccountOwner, OwnerClaim, TakeoverCause
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
@@ -55,12 +57,112 @@ class SessionCalendar(Protocol):
         """Return the time until the next session, 0 while open."""
         ...
 
+    def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
+        """Return the time until the day's last session ends; None where none is left today, and
+        where sessions never end."""
+        ...
+
 
 class Ownership(Protocol):
     """That this process, and no other, runs the account on this database."""
 
+    @property
+    def takeover_text(self) -> str:
+        """What a person should know of how the account came to us, "" for nothing."""
+        ...
+
+    async def keep(self) -> None:
+        """Keep the account until cancelled.
+
+        Raises:
+            OwnershipLost: another engine has, or may have, taken it over; stop everything.
+        """
+        ...
+
+
+class SendFence(Protocol):
+    """Asked right before the first byte of every order write."""
+
+    def refusal(self, send_before_ns: int | None) -> str | None:
+        """Return why nothing may leave now, None where it may; never waits.
+
+        Args:
+            send_before_ns: monotonic instant at which this write has become too old.
+        """
+        ...
+
+
+class SignsOfLife(Protocol):
+    """Told of every write that the store accepted under our epoch: each proves that it is ours."""
+
+    def begin_sign(self) -> int:
+        """A write begins; hand the number back once it is durable."""
+        ...
+
+    def note_sign(self, began_ns: int) -> None:
+        """The write that began then is durable and moved the journal on."""
+        ...
+
+
+class OwnerStore(Protocol):
+    """Who owns the account, durably. Every method raises the store errors of `TrackerStore`."""
+
+    async def owner(self) -> AccountOwner | None:
+        """Return the newest owner, None where nobody ever took the account."""
+        ...
+
+    async def take(
+        self,
+        claim: OwnerClaim,
+        cause: TakeoverCause,
+        before: AccountOwner | None,
+        *,
+        holds_lock: bool,
+        at_ns: int,
+    ) -> int:
+        """Take the account: raise the epoch and journal it in one transaction; return the epoch.
+
+        Raises:
+            LostUpdate: the newest owner is not `before`, or it has renewed since; nothing changed.
+        """
+        ...
+
+    async def renew(self, epoch: int, *, holds_lock: bool, lease_until_ns: int) -> None:
+        """Give a sign of life.
+
+        Raises:
+            OwnershipLost: `epoch` is not the newest.
+        """
+        ...
+
+    async def release(self, epoch: int) -> None:
+        """Say that the owner ended in good order; does nothing where `epoch` is not the newest."""
+        ...
+
+
+class ProcessLock(Protocol):
+    """A lock that its holder's process cannot outlive."""
+
+    @property
+    def proves_death(self) -> bool:
+        """Whether it can only come free by its holder's end or will."""
+        ...
+
+    async def acquire(self) -> None:
+        """Take the lock, without waiting.
+
+        Raises:
+            AccountLocked: another process holds it; the message names it where that is known.
+            StoreUnavailable: the lock's file or server cannot be reached.
+        """
+        ...
+
     async def is_held(self) -> bool:
-        """Say whether the account is still ours."""
+        """Say whether the lock is still ours; checked now, not remembered."""
+        ...
+
+    async def release(self) -> None:
+        """Give the lock back; does nothing where it is not held."""
         ...
 
 
@@ -133,8 +235,112 @@ class BrokerClient(Protocol):
         """Read the token's own description."""
         ...
 
+    async def lock_account(self) -> None:
+        """Put on the broker's own kill switch for the day; it may be repeated.
+
+        Raises:
+            BrokerRejected: refused, for the account is not flat or has orders.
+        """
+        ...
+
+    async def is_account_locked(self) -> bool:
+        """Read whether the broker's own kill switch is on."""
+        ...
+
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """The access token as the engine may know it: everything but its text.
+
+    `generation` grows with each token that takes another's place; `is_refused`: the broker refused
+    it and nothing took its place yet; `is_suspected`: a socket ended as sockets of dead tokens do;
+    `expires_ns` is the end the token claims (UTC ns), None where it claims none.
+    """
+
+    generation: int
+    is_refused: bool
+    is_suspected: bool
+    expires_ns: int | None
+    is_renewable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddressState:
+    """Whether the broker takes orders from this machine's address; None where it does not say."""
+
+    orders_allowed: bool | None
+    detected: str
+    registered: tuple[str, ...]
+
+
+class BrokerSession(Protocol):
+    """The access token's life: asked about, renewed, replaced. Its text never leaves the adapter.
+
+    Calls raise `BrokerError`; one that makes a token and raises with `sent` other than NO may have
+    killed the old one.
+    """
+
+    @property
+    def state(self) -> TokenState:
+        """The token in use."""
+        ...
+
+    @property
+    def has_file(self) -> bool:
+        """Say whether the token is kept in a file that somebody may write."""
+        ...
+
+    @property
+    def can_log_in(self) -> bool:
+        """Say whether PIN and one-time codes are at hand."""
+        ...
+
+    async def wait_for_change(self, known: TokenState) -> None:
+        """Return once `state` is another than `known`."""
+        ...
+
+    async def reload(self) -> bool:
+        """Read the token's file again; say whether another token is in use now."""
+        ...
+
+    async def profile(self) -> BrokerProfile:
+        """Ask the broker what it says of the token in use; its answer settles `is_refused`."""
+        ...
+
+    async def renew(self) -> bool:
+        """Let the broker replace the living token; say whether the new one could be saved."""
+        ...
+
+    async def log_in(self) -> bool:
+        """Make a token by PIN and one-time code; say whether it could be saved."""
+        ...
+
+    async def address(self) -> AddressState:
+        """Ask from which addresses the broker takes orders."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TimeReading:
+    """One comparison with the broker's clock: `theirs_ns` lies between two instants of ours.
+
+    All UTC ns; `theirs_ns` is cut to whole seconds by the broker.
+    """
+
+    theirs_ns: int
+    sent_ns: int
+    received_ns: int
+
+
+class BrokerTime(Protocol):
+    """What the broker's answers tell of its clock."""
+
+    def take(self) -> tuple[TimeReading, ...]:
+        """Return the readings since the last call, oldest first."""
         ...
 
 
@@ -229,6 +435,16 @@ class Alarm:
     tracker_id: TrackerId | None
     raised_at_ns: int
     acknowledged_at_ns: int | None
+    repeats: int = 0
+    """How often it was raised or told again since."""
+    last_raised_at_ns: int | None = None
+    cleared_at_ns: int | None = None
+    """When its cause was seen to be gone."""
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it still stands and nobody has seen it."""
+        return self.acknowledged_at_ns is None and self.cleared_at_ns is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +454,29 @@ class KillSwitchState:
     active: bool
     level: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitAllState:
+    """The newest wish to close everything.
+
+    `outcome` is `running`, `closed` or `lifted`; `lock_outcome` is empty until the broker's own
+    lock was asked for, then `sent`, `locked`, `refused` or `unknown`; `note` says more.
+    """
+
+    operation_id: str
+    reason: str
+    lock_account: bool
+    asked_at_ns: int
+    outcome: str = "running"
+    lock_outcome: str = ""
+    note: str = ""
+    ended_at_ns: int | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether there is still something to do about it."""
+        return self.outcome == "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +526,10 @@ class TrackerStore(Protocol):
         """Return the kill switch as last set."""
         ...
 
+    async def exit_all(self) -> ExitAllState | None:
+        """Return the newest wish to close everything, None where there never was one."""
+        ...
+
     async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:
         """Return the answer stored under an idempotency key, if any."""
         ...
@@ -305,6 +548,14 @@ class Journal(Protocol):
         self, *, after_seq: int = 0, tracker_id: TrackerId | None = None, limit: int = 1000
     ) -> tuple[JournalEntry, ...]:
         """Return entries with a higher sequence number, oldest first."""
+        ...
+
+    async def write_times(self, *, since_ns: int, limit: int) -> tuple[int, ...]:
+        """Return when order writes were journalled (sends, modifies, cancels) since `since_ns`.
+
+        Returns:
+            UTC ns in the order of the journal; of more than `limit` the newest.
+        """
         ...
 
     async def head(self) -> int:

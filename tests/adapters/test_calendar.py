@@ -177,6 +177,44 @@ def test_the_wait_to_the_next_session(name: str) -> None:
     assert ExchangeCalendar().seconds_to_open(segment, at(instant)) == seconds
 
 
+CLOSES = {
+    # name: (segment, instant, seconds to the day's last close, None where none is left)
+    "within the session": (FNO, "2026-09-15 15:00", 1_800),
+    "before it": (FNO, "2026-09-15 08:30", 7 * 3_600),
+    "after it": (FNO, "2026-09-15 15:30", None),
+    "on a holiday": (FNO, "2026-09-14 10:00", None),
+    "the evening of a holiday": (MCX, "2026-09-14 10:00", 13.5 * 3_600),
+    "a winter evening": (MCX, "2025-12-01 23:00", 55 * 60),
+    "the later of two special sessions": (EQ, "2025-10-18 09:20", 3 * 3_600 + 600),
+    "Muhurat on a Sunday": (EQ, "2026-11-08 17:00", 2 * 3_600),
+    "Muhurat on MCX is its own": (MCX, "2026-11-08 17:00", 3 * 3_600),
+}
+
+
+@pytest.mark.parametrize("name", CLOSES)
+def test_the_time_to_the_days_last_close(name: str) -> None:
+    """What a token must outlive: the end of the last session that is still to come today."""
+    segment, instant, seconds = CLOSES[name]
+    muhurat = [
+        SpecialSession(date(2026, 11, 8), Exchange.NSE, time(18, 0), time(19, 0)),
+        SpecialSession(date(2026, 11, 8), Exchange.MCX, time(18, 0), time(20, 0)),
+    ]
+    calendar = ExchangeCalendar([], [SATURDAY_EARLY, SATURDAY_LATE, *muhurat])
+
+    assert calendar.seconds_to_last_close(segment, at(instant)) == seconds
+
+
+def test_a_muhurat_session_opens_only_its_own_exchange() -> None:
+    """Settings name the exchange; on Diwali's Sunday the others stay closed, MCX included."""
+    muhurat = SpecialSession(date(2026, 11, 8), Exchange.NSE, time(18, 0), time(19, 0))
+    calendar = ExchangeCalendar([], [muhurat])
+
+    assert calendar.is_open(FNO, at("2026-11-08 18:30"))
+    assert not calendar.is_open(BSE, at("2026-11-08 18:30"))
+    assert not calendar.is_open(MCX, at("2026-11-08 18:30"))
+    assert calendar.seconds_to_open(CURRENCY, at("2026-11-08 17:59")) == 60
+
+
 def test_a_wait_without_an_end_is_bounded() -> None:
     """Where no session is found the wait is given as the length of the search."""
     start = date(2026, 9, 15)
@@ -191,3 +229,4 @@ def test_always_open_is_always_open() -> None:
     """In rehearsals every hour of every day is market time."""
     assert AlwaysOpen().is_open(FNO, at("2026-09-13 03:00"))
     assert AlwaysOpen().seconds_to_open(FNO, at("2026-09-13 03:00")) == 0
+    assert AlwaysOpen().seconds_to_last_close(FNO, at("2026-09-13 03:00")) is None

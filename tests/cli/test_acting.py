@@ -40,7 +40,6 @@ def test_rules_come_from_a_file_too(ask: Any, tmp_path: Path, rig: ApiRig) -> No
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "bad quantity": ((*TRACK[:-4], "--quantity", "80", *TRACK[-2:]), "quantity: must be"),
-    "unknown segment": ((*TRACK, "--segment", "NSE"), "exchange_segment: must be one of"),
     "bad price": ((*TRACK, "--entry-price", "0"), "entry_price: must be above zero"),
     "wrong side stop": (
         (*TRACK, "--rules", '{"stop_loss": {"price": "999"}}'),
@@ -49,7 +48,6 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "blank reason": (("exit", "trk-x", "--reason", " "), "the reason is blank"),
     "unknown position": (("exit", "trk-x", "--reason", "x"), "there is no tracker trk-x"),
     "blank reason for all": (("exit-all", "--reason", ""), "the reason is blank"),
-    "unknown level": (("kill", "--level", "some"), "level: must be new or all"),
 }
 
 
@@ -71,6 +69,13 @@ MISUSED: dict[str, tuple[str, ...]] = {
     "unknown option": ("exit", "trk-x", "--reason", "x", "--now"),
     "unknown command": ("sell",),
     "quantity as words": (*TRACK, "--quantity", "many"),
+    "quantity zero": (*TRACK, "--quantity", "0"),
+    "price as words": (*TRACK, "--entry-price", "cheap"),
+    "unknown segment": (*TRACK, "--segment", "NSE"),
+    "unknown side": (*TRACK, "--side", "UP"),
+    "unknown level": ("kill", "--level", "some"),
+    "unknown wait": ("exit", "trk-x", "--reason", "x", "--wait", "for-ever"),
+    "wait too long": ("exit", "trk-x", "--reason", "x", "--wait-seconds", "99"),
     "rules no JSON": (*TRACK, "--rules", "{"),
     "rules from nowhere": (*TRACK, "--rules", "@nowhere.json"),
 }
@@ -114,23 +119,6 @@ def test_a_refused_exit_still_tells_scripts(ask: Any) -> None:
 
     assert refused.status == 1
     assert json.loads(refused.out)["code"] == "invalid_tracker"
-
-
-def test_exit_all_reports_each(ask: Any, rig: ApiRig) -> None:
-    """Every held position is in the report."""
-    mine = rig.track()
-    ended = ask("exit-all", "--reason", "end of day", "--json")
-
-    assert ended.status == 0
-    assert mine in [row["tracker_id"] for row in json.loads(ended.out)["items"]]
-
-
-def test_the_kill_switch_is_thrown_and_lifted(ask: Any, rig: ApiRig) -> None:
-    """`kill` and `resume` set the durable switch."""
-    assert "True" in ask("kill", "--level", "all", "--reason", "stop").out
-    assert rig.get("/kill-switch").json == {"active": True, "level": "all", "reason": "stop"}
-    assert ask("resume").status == 0
-    assert rig.get("/kill-switch").json["active"] is False
 
 
 def test_reconcile_tells_differences(ask: Any) -> None:

@@ -1,7 +1,9 @@
 """The banner of `squareoff run`: the mode cannot be mistaken, the token is not shown."""
 
 import json
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +45,26 @@ def test_scripts_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> Non
     said = json.loads(capsys.readouterr().out)
 
     assert (said["mode"], said["api"], said["token_path"]) == ("paper", "http://127.0.0.1:9", None)
+
+
+REFUSED_STARTS: dict[str, str] = {
+    "no prices": 'mode = "paper"\n',
+    "no such recording": 'mode = "paper"\n[paper]\nticks = ["NSE_FNO:49543=nowhere.csv"]\n',
+    "a port in use": '[api]\nport = {port}\n[paper]\nticks = ["NSE_FNO:49543=ticks.csv"]\n',
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_STARTS)
+def test_a_refused_start_leaves_nothing_behind(
+    name: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No database, no lock and no token of an engine that never ran."""
+    for variable in ("DHAN_CLIENT_ID", "DHAN_ACCESS_TOKEN", "SQUAREOFF_API_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        text = REFUSED_STARTS[name].format(port=taken.getsockname()[1])
+        (tmp_path / "squareoff.toml").write_text(text)
+        refused = run("run")
+
+    assert (refused.status, refused.out) == (2, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["squareoff.toml"]

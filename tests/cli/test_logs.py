@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from squareoff.cli.logs import HIDDEN, Redactor, configure_logs
+from squareoff.cli.logs import HIDDEN, Redactor, configure_logs, in_indian_time
 
 SECRET = "tok-abcdefgh-12345"
 JWT = "eyJhbGciOiJIUzI1.eyJkaGFuQ2xpZW50.c2lnbmF0dXJl"
@@ -54,6 +54,15 @@ def test_secrets_are_hidden_by_name_and_in_depth() -> None:
     }  # fmt: skip
 
 
+def test_a_secret_that_came_later_is_hidden_as_well() -> None:
+    """A token that was renewed while the engine runs is hidden from then on; short ones are not."""
+    redactor = Redactor(["abcdefgh"])
+    redactor.add(SECRET)
+    redactor.add("75")
+
+    assert redactor.clean(f"{SECRET} abcdefgh 75") == f"{HIDDEN} {HIDDEN} 75"
+
+
 def test_what_is_no_secret_stays() -> None:
     """Prices, ids and short numbers pass."""
     text = "order sqx-hdqde5aovrkf-001-01 at 1234.50"
@@ -80,3 +89,11 @@ def test_logs_are_json_lines_without_secrets(capsys: pytest.CaptureFixture[str])
     assert lines[0]["client_order_id"] == "a"
     assert "ValueError" in lines[1]["exception"]
     assert SECRET not in captured.err
+
+
+def test_times_are_indian_with_their_offset_whatever_the_machine_s_zone() -> None:
+    """A log line's time can be laid beside the journal's and the API's."""
+    event = in_indian_time(None, "", {"timestamp": 1_789_446_600.123456, "event": "x"})
+
+    assert event["timestamp"].startswith("2026-09-15T10:00:00.123456")
+    assert event["timestamp"].endswith("+05:30")

@@ -8,7 +8,7 @@ import pytest
 
 from squareoff.cli.api_client import CommandRefused
 from squareoff.cli.loops import run_until_told
-from squareoff.domain.errors import AccountLocked, ConfigError
+from squareoff.domain.errors import AccountLocked, ConfigError, OwnershipLost
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -55,4 +55,15 @@ def test_a_defect_ends_with_one_line() -> None:
         raise ExceptionGroup("g", [ValueError("x"), AccountLocked("y")])
 
     with pytest.raises(CommandRefused, match=r"failure \(AccountLocked, ValueError\); see the log"):
+        run_until_told(work())
+
+
+def test_the_loss_of_the_account_is_told_as_itself() -> None:
+    """Every part that writes hears of it at once, and others may fail by it: one line is enough."""
+
+    async def work() -> None:
+        lost = [OwnershipLost("another engine has taken it over")] * 2
+        raise ExceptionGroup("g", [*lost, ValueError("x")])
+
+    with pytest.raises(OwnershipLost, match="another engine has taken it over"):
         run_until_told(work())

@@ -1,8 +1,20 @@
 """Tables show what was written elsewhere as it is, without control characters or markup."""
 
+import io
+import re
+from collections.abc import Sequence
+
 import pytest
 
-from squareoff.cli.output import print_pairs, print_table, table_of
+from squareoff.cli.output import (
+    ALARM_COLUMNS,
+    ORDER_COLUMNS,
+    POSITION_COLUMNS,
+    Column,
+    print_pairs,
+    print_table,
+    table_of,
+)
 
 
 def test_cells_are_neither_markup_nor_control(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,3 +32,46 @@ def test_pairs_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     print_pairs({"a": 1, "long": None, "list": ["x\n"]})
 
     assert capsys.readouterr().out == 'a     1\nlong  \nlist  ["x\\n"]\n'
+
+
+class _Narrow(io.StringIO):
+    """A terminal of 80 columns."""
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+@pytest.mark.parametrize("columns", [POSITION_COLUMNS, ORDER_COLUMNS, ALARM_COLUMNS])
+def test_a_table_fits_a_screen_of_80_columns(
+    columns: Sequence[Column], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there is no room for is left out and named; nothing is cut in silence."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    screen = _Narrow()
+    monkeypatch.setattr("sys.stdout", screen)
+    print_table(table_of("wide", columns, [_Row(), _Row()]))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+
+    assert max(map(len, lines)) <= 80
+    said = " ".join(line.strip() for line in lines)
+    assert "no room for:" in said
+    assert "--json shows all" in said
+    assert _Row()["id"] in said or _Row()["client_order_id"] in said
+
+
+class _Row(dict[str, object]):
+    """A row as wide as they come."""
+
+    def __missing__(self, name: str) -> object:
+        """Return a value of the usual length for this name."""
+        known: dict[str, object] = {
+            "id": "trk-mmv7n1k8ax0h", "client_order_id": "sqx-o5p9yh473nui-001-01",
+            "broker_order_ids": ["552611210000045"], "intent": None, "repeats": 3,
+            "quantity": 75, "exited_quantity": 0, "order_quantity": 75, "cumulative_quantity": 75,
+            "status": "PART_FILLED", "message": "a long message " * 9, "reason": "too far " * 9,
+            "trading_symbol": "NIFTY-Sep2026-25000-CE", "tracker_id": "trk-mmv7n1k8ax0h",
+            "raised_at": "2026-09-15T09:15:00.000000+05:30", "cleared_at": None,
+        }  # fmt: skip
+        return known.get(name, "25974.90")

@@ -80,8 +80,8 @@ def test_the_doctor_finds_a_healthy_set_up(simulator: Program, tmp_path: Path) -
 
     assert healthy.returncode == 0, healthy.stdout
     assert [found["name"] for found in findings] == [
-        "settings", "database", "instruments", "clock", "token", "static IP", "order stream",
-        "market feed",
+        "settings", "database", "instruments", "clock", "token", "renewal", "static IP",
+        "order stream", "market feed",
     ]  # fmt: skip
     assert all(found["ok"] for found in findings)
     assert not (tmp_path / "squareoff.db").exists()

@@ -107,7 +107,8 @@ max_loss = "5000"
     assert settings.exit.max_slippage_percent == Decimal("2.5")
     assert [day.isoformat() for day in settings.calendar.holidays] == ["2026-10-20", "2026-11-05"]
     assert settings.calendar.special_sessions[0].close.hour == 19
-    assert settings.paper.ticks == ("NSE_EQ:2885=a.csv", "NSE_FNO:49543=b.csv")
+    beside = (f"NSE_EQ:2885={tmp_path}/a.csv", f"NSE_FNO:49543={tmp_path}/b.csv")
+    assert settings.paper.ticks == beside, "recordings stand beside the file that names them"
     assert settings.default_rules == RuleSet(stop_loss=PriceRule(percent=Decimal("12.5")))
     assert settings.account_rules == AccountRules(max_loss=Decimal(5000))
     assert settings.over_exit_action == "flatten"
@@ -226,7 +227,7 @@ ENVIRONMENT_FAULTS = {
     ),
     "live without a token": (
         {"SQUAREOFF_MODE": "live", "DHAN_CLIENT_ID": "1100000001"},
-        "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE)",
+        "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE, or DHAN_PIN with",
     ),
     "token twice": (
         {**LIVE, "DHAN_ACCESS_TOKEN_FILE": "token"},
@@ -353,3 +354,13 @@ def test_no_secret_shows_in_the_settings_text(tmp_path: Path) -> None:
     assert SECRET not in repr(settings) + str(settings)
     assert "1100000001" not in repr(settings)
     assert set(settings.secret_values()) == {SECRET}
+
+
+def test_live_without_a_token_but_with_pin_and_secret_is_enough() -> None:
+    """PIN and TOTP secret make the token at the start; one of the two alone is a fault."""
+    login = {"DHAN_PIN": "481516", "DHAN_TOTP_SECRET": SECRET}
+    live = {"SQUAREOFF_MODE": "live", "DHAN_CLIENT_ID": "1100000001"}
+
+    assert load_settings(None, live | login).credentials.access_token is None
+    with pytest.raises(ConfigError, match="both or not at all"):
+        load_settings(None, live | {"DHAN_PIN": "481516"})

@@ -11,6 +11,7 @@ VARIABLES = {
     "DHAN_REST_URL": "dhan.rest_url",
     "DHAN_ORDER_UPDATE_URL": "dhan.order_update_url",
     "DHAN_MARKET_FEED_URL": "dhan.market_feed_url",
+    "DHAN_AUTH_URL": "dhan.auth_url",
     "SQUAREOFF_MODE": "mode",
     "SQUAREOFF_DATABASE_URL": "database_url",
     "SQUAREOFF_REDIS_URL": "redis_url",

@@ -253,3 +253,28 @@ def test_quotes_leave_out_what_is_not_known(broker: str) -> None:
         assert quotes[FUTURE.instrument_id].last_traded_price == Decimal("26060.00")
 
     on(broker, body)
+
+
+def test_the_account_is_locked_only_flat(broker: str) -> None:
+    """A lock of its own, where the broker has one, is refused over a position or an order."""
+    has_lock = broker != "paper"
+
+    async def body(rig: BrokerRig) -> None:
+        await rig.push("26060.00")
+        answer = await rig.client.place_order(order(Side.SELL, 75, "26500.00"))
+        await report_when(rig.client, answer.broker_order_id, has_status(PENDING))
+        with pytest.raises(BrokerRejected):
+            await rig.client.lock_account()
+        assert not await rig.client.is_account_locked()
+
+        await rig.client.cancel_order(answer.broker_order_id)
+        cancelled = has_status(BrokerOrderStatus.CANCELLED)
+        await report_when(rig.client, answer.broker_order_id, cancelled)
+        for _ in range(2 if has_lock else 0):
+            await rig.client.lock_account()
+        assert await rig.client.is_account_locked() is has_lock
+        if has_lock:
+            with pytest.raises(BrokerRejected):
+                await rig.client.place_order(order(Side.SELL, 75, "26500.00"))
+
+    on(broker, body)

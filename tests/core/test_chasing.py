@@ -75,6 +75,17 @@ def test_a_chase_names_the_whole_target() -> None:
     assert story.order().modifications == 1
 
 
+def test_a_chase_of_a_part_filled_order_names_its_total() -> None:
+    """The broker takes the quantity of a modify for the whole order, what is filled included."""
+    story = resting()
+    story.see(BrokerOrderStatus.PART_TRADED, 40)
+    modify = chase(story, "990")
+
+    assert modify is not None
+    assert modify.modification.order_quantity == 100
+    assert story.order().leaves_quantity == 60
+
+
 @pytest.mark.parametrize("side", PositionSide)
 def test_every_modify_is_more_aggressive(side: PositionSide) -> None:
     """Whatever the market does, a chase never moves away from it."""
@@ -286,3 +297,22 @@ def test_a_chased_order_is_confirmed_like_any_other() -> None:
     story.books(trade(100, "989.05"))
 
     assert str(story.tracker.exit_price) == "989.05000000"
+
+
+def test_a_market_order_that_rests_is_chased_as_the_limit_it_became() -> None:
+    """The broker turned MARKET into a limit: it is moved, and never away from the market."""
+    story = with_policy(
+        Story(held(instrument=FUTURE, entry_price=D(1000))), order_type=OrderType.MARKET
+    )
+    story.claim(net(100))
+    story.permit(price=price("1000"))
+    assert story.order().order_type is OrderType.MARKET
+    story.accept()
+    story.see(BrokerOrderStatus.PENDING, limit_price="980.00")
+    assert chase(story, "1000") is None  # 990.00 would be worse than what the broker made of it
+
+    modify = chase(story, "970")
+    assert modify is not None
+    assert modify.modification.order_type is OrderType.LIMIT
+    assert modify.modification.limit_price == D("960.30")
+    assert modify.modification.order_quantity == 100

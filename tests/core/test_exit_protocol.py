@@ -265,6 +265,30 @@ def test_an_entry_of_ours_fills_and_is_watched() -> None:
     assert story.tracker.status is PositionStatus.ACTIVE
 
 
+def test_an_exit_of_an_entry_that_still_fills_follows_its_fills() -> None:
+    """The rest of the entry is cancelled; what it fills until then is closed as well."""
+    story = Story(held(entry_order_type=OrderType.LIMIT))
+    story.feed(Woke())
+    entry = story.tracker.entry_orders[0].client_order_id
+    story.feed(PermitGranted(entry, PRICE))
+
+    def fill(cumulative: int, status: BrokerOrderStatus = B.PART_TRADED) -> None:
+        bought = report(status, cumulative, broker_order_id="E1", side=Side.BUY)
+        story.feed(OrderSeen(entry, bought))
+
+    fill(50)
+    story.feed(asked())
+    assert [c.broker_order_id for c in story.commands if isinstance(c, TransmitCancel)] == ["E1"]
+    story.feed(net(50))
+    fill(75)
+    story.wait(1.0)
+    story.feed(net(75))
+    fill(75, B.CANCELLED)
+
+    assert [order.order_quantity for order in story.orders] == [50, 25]
+    assert story.tracker.quantity == 75
+
+
 def test_a_restart_drops_plans_and_doubts_sends() -> None:
     """After a restart plans are sized anew and whatever was in flight is unknown."""
     story = Story(held(quantity=3600)).claim()

@@ -14,6 +14,8 @@ KINDS = {
     "three slices": Kind(quantity=4000),
     "closed by hand too": Kind(by_hand=True),
     "entry of ours": Kind(with_entry=True),
+    "taken back and asked again": Kind(taken_back=True),
+    "taken back, closed by hand too": Kind(taken_back=True, by_hand=True),
     "requests beyond all bounds": Kind(outlaw=True),
 }
 SEEDS = 100

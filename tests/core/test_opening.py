@@ -70,6 +70,14 @@ def test_rules_of_a_market_entry_wait_for_its_price() -> None:
     assert not opening_faults(position, None)
 
 
+def test_an_entry_is_one_order_and_no_larger() -> None:
+    """More than one order may carry is refused as an entry, and taken over as a position held."""
+    entry = new_position(quantity=1825, entry_order_type=OrderType.LIMIT)
+
+    assert [fault.field for fault in opening_faults(entry, None)] == ["quantity"]
+    assert opening_faults(new_position(quantity=1825), None) == ()
+
+
 def test_a_position_taken_over_is_active_at_once() -> None:
     """Without an entry order the quantity is held now."""
     tracker, facts = open_position(new_position(), OPENED_AT_NS)

@@ -80,6 +80,43 @@ def test_the_circuits_clip_on_the_grid() -> None:
     )
 
 
+@pytest.mark.parametrize(("side", "expected"), [(Side.SELL, "85.50"), (Side.BUY, "126.00")])
+def test_circuits_of_another_day_clip_nothing(side: Side, expected: str) -> None:
+    """A market beyond the limits shows that they are old: clipped by them, an exit would rest."""
+    bounded = replace(INSTRUMENT, lower_circuit=Decimal(98), upper_circuit=Decimal(103))
+    price = "90" if side is Side.SELL else "120"
+
+    limit = protected_limit(bounded, side, view(price), step=0, max_slippage_percent=Decimal(5))
+
+    assert limit == Decimal(expected)
+
+
+def test_an_empty_book_side_of_zero_is_none() -> None:
+    """A best bid of zero says that nobody bids; the last traded price counts."""
+    limit = protected_limit(
+        FUTURE, Side.SELL, view("600", "0"), step=0, max_slippage_percent=Decimal(5)
+    )
+
+    assert limit == Decimal("597.00")
+
+
+def test_a_price_turned_away_is_halved_toward_the_market() -> None:
+    """Every rejection of the price halves the distance; many leave the reference itself."""
+    limits = [
+        protected_limit(
+            INSTRUMENT,
+            Side.SELL,
+            view("600"),
+            step=0,
+            max_slippage_percent=Decimal(5),
+            price_rejections=count,
+        )
+        for count in (0, 1, 2, 50)
+    ]
+
+    assert limits == [Decimal("570.00"), Decimal("585.00"), Decimal("592.50"), Decimal("599.95")]
+
+
 def test_a_sell_never_falls_below_one_tick() -> None:
     """The last option on its last tick is still offered at a price above zero."""
     limit = protected_limit(

@@ -226,6 +226,23 @@ def test_an_accepted_answer_after_the_settlement_is_not_thrown_away() -> None:
     assert len(story.sent) == 1
 
 
+def test_a_late_answer_names_the_send_that_it_answers() -> None:
+    """The first send's acceptance comes while the second is on its way: both may be there."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.prove_absent()
+    story.feed(net(100))
+    story.permit()
+    story.answer(SendAccepted(BrokerOrderId("B1")), send=1)
+    first, second = story.order().sends
+    assert (first.outcome, first.broker_order_id) == (SendOutcome.ACCEPTED, "B1")
+    assert second.outcome is SendOutcome.IN_FLIGHT
+    story.answer(SendAccepted(BrokerOrderId("B2")), send=2)
+
+    assert [record.broker_order_id for record in story.order().broker_orders] == ["B1", "B2"]
+
+
 def test_a_refusal_after_the_settlement_changes_nothing() -> None:
     """A late refusal of a send that was declared absent tells nothing new."""
     story = Story().claim()

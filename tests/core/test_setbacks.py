@@ -6,9 +6,14 @@ from exit_story.story import Story, with_policy
 from exit_story.values import asked, held, net, trade
 from squareoff.core.commands import ReadPositions
 from squareoff.core.facts import ExitResumed, Severity
-from squareoff.core.inputs import ExitHindered, SendRefused
-from squareoff.core.setbacks import CLOSED_RETRY_SECONDS, PERMANENT_RETRY_SECONDS
+from squareoff.core.inputs import ExitHindered, HindranceLifted, SendRefused
+from squareoff.core.setbacks import (
+    CLOSED_RETRY_SECONDS,
+    PERMANENT_RETRY_SECONDS,
+    STATIC_IP_RETRY_SECONDS,
+)
 from squareoff.core.tracker import ExitIntent
+from squareoff.domain.errors import STATIC_IP_CODE
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 
@@ -47,9 +52,10 @@ def test_attempts_are_bounded_and_then_a_person_is_called() -> None:
             next_try(story)
             pauses.append((story.monotonic_ns - before) / 1e9)
 
-    assert pauses == [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0, 30.0]
+    assert pauses == [1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0, 30.0, 30.0]
     assert intent_of(story).status is IntentStatus.NEEDS_HUMAN
-    (alarm,) = story.alarms
+    told, alarm = story.alarms
+    assert told.code == "exit_blocked_rejected_transient"
     assert (alarm.code, alarm.severity) == ("exit_attempts_exhausted", Severity.CRITICAL)
     assert story.tracker.status is PositionStatus.EXITING
     assert story.tracker.open_quantity == 100
@@ -57,6 +63,64 @@ def test_attempts_are_bounded_and_then_a_person_is_called() -> None:
     story.wait(3600.0)
     assert len(story.sent) == sent
     assert not story.commands
+
+
+def test_a_person_hears_of_the_second_rejection() -> None:
+    """One rejection may be chance; the second in a row blocks with its text and an alarm."""
+    story = Story().claim()
+    reject(story, "nobody knows this text")
+    assert story.alarms == []
+    next_try(story)
+    reject(story, "nobody knows this text")
+
+    assert intent_of(story).block_reason is BlockReason.REJECTED_TRANSIENT
+    (alarm,) = story.alarms
+    assert alarm.code == "exit_blocked_rejected_transient"
+    assert "nobody knows this text" in alarm.message
+    next_try(story)
+    assert len(story.orders) == 3
+
+
+def test_a_rejected_resend_waits_out_the_quarantine() -> None:
+    """A resend that is refused proves nothing about the send lost before it."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.prove_absent()
+    story.wait(1.0)
+    story.feed(net(100))
+    story.permit()
+    before = story.monotonic_ns
+    story.answer(SendRefused("DH-906", "nobody knows this text"))
+    story.wake()
+
+    assert story.wants(ReadPositions)
+    assert (story.monotonic_ns - before) / 1e9 >= story.policy.quarantine_seconds
+
+
+def test_a_quantity_beyond_the_freeze_is_sliced_smaller() -> None:
+    """A refusal for size halves the slices; what the instrument file says may be old."""
+    story = Story(held(quantity=1_000)).claim()
+    for expected in ([500, 500], [250] * 4):
+        story.permit_all()
+        for number, order in enumerate(story.orders):
+            if not order.state.is_terminal:
+                story.answer(SendRefused("DH-905", "quantity exceeds freeze limit"), number)
+        next_try(story)
+        newest = story.order().attempt
+        assert [o.order_quantity for o in story.orders if o.attempt == newest] == expected
+
+
+def test_a_price_turned_away_comes_nearer_to_the_market() -> None:
+    """Each attempt rejected for its price halves the distance from the touch."""
+    story = Story().claim()
+    limits = []
+    for _ in range(3):
+        reject(story, "EXCH: price out of execution range")
+        limits.append(story.order().limit_price)
+        next_try(story)
+
+    assert limits[0] < limits[1] < limits[2]
 
 
 def test_a_person_lets_it_go_on() -> None:
@@ -175,11 +239,11 @@ def test_each_reason_is_told_once_per_exit() -> None:
     """Alternating reasons raise one alarm each, however often they return."""
     story = Story().claim()
     for _ in range(5):
-        story.feed(ExitHindered(BlockReason.TOKEN_DEAD, "token", 1.0))
+        story.feed(ExitHindered(BlockReason.KILL_SWITCH, "kill switch", 1.0))
         story.feed(ExitHindered(BlockReason.MARKET_CLOSED, "closed", 1.0))
         story.wake()
 
-    assert story.alarm_codes() == ["exit_blocked_token_dead", "exit_blocked_market_closed"]
+    assert story.alarm_codes() == ["exit_blocked_kill_switch", "exit_blocked_market_closed"]
 
 
 def test_a_hindered_exit_gives_its_plans_up_and_resumes_by_itself() -> None:
@@ -242,3 +306,33 @@ def test_an_exit_in_a_persons_hands_that_fills_is_confirmed() -> None:
     story.books(trade(100, broker_order_id="B0"))
 
     assert story.tracker.status is PositionStatus.EXITED
+
+
+def test_a_refused_address_uses_up_no_attempt_and_is_told_for_the_account() -> None:
+    """Every order would be refused alike: the exit asks once a minute, the alarm is not its own."""
+    story = Story().claim()
+    for _ in range(15):
+        story.permit()
+        before = story.monotonic_ns
+        story.answer(SendRefused(STATIC_IP_CODE, "Invalid IP"))
+        assert intent_of(story).block_reason is BlockReason.STATIC_IP
+        next_try(story)
+        assert (story.monotonic_ns - before) / 1e9 == STATIC_IP_RETRY_SECONDS
+
+    assert intent_of(story).status is IntentStatus.OPEN
+    assert story.alarm_codes() == []
+
+
+def test_a_lifted_hindrance_wakes_who_waits_for_it_and_nobody_else() -> None:
+    """A new token lets the exits go on that wait for one, at once; a closed market stays closed."""
+    lifted = HindranceLifted(frozenset({BlockReason.TOKEN_DEAD}))
+    waiting, other = Story().claim(), Story().claim()
+    waiting.feed(ExitHindered(BlockReason.TOKEN_DEAD, "token", 5.0))
+    other.feed(ExitHindered(BlockReason.MARKET_CLOSED, "closed", 5.0))
+    waiting.feed(lifted)
+    other.feed(lifted)
+
+    assert intent_of(waiting).status is IntentStatus.OPEN
+    assert waiting.wants(ReadPositions)
+    assert intent_of(other).status is IntentStatus.BLOCKED
+    Story().feed(lifted)  # without an exit it means nothing

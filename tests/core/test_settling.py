@@ -3,15 +3,21 @@
 import pytest
 
 from exit_story.story import Story, with_policy
-from exit_story.values import net
+from exit_story.values import asked, net
 from squareoff.core.commands import LookUpOrder, ReadPositions, RequestReprice
-from squareoff.core.facts import OrderSettled
+from squareoff.core.facts import ExitEscalated, OrderSettled, OrderVanished
 from squareoff.core.inputs import SendAccepted, Woke
 from squareoff.core.tracker import SendOutcome
 from squareoff.domain.orders import BrokerOrderStatus
-from squareoff.domain.states import OrderState
+from squareoff.domain.states import IntentStatus, OrderState
 
 UNKNOWN, ABSENT = OrderState.OUTCOME_UNKNOWN, OrderState.ABSENT
+
+
+def intent_status(story: Story) -> IntentStatus:
+    """Return the status of the story's intent."""
+    assert story.tracker.intent is not None
+    return story.tracker.intent.status
 
 
 def lost() -> Story:
@@ -137,7 +143,7 @@ def test_a_found_order_goes_on() -> None:
     story.settle_reading(lacking=False)
 
     assert story.states == [OrderState.WORKING]
-    story.wait(60.0)
+    story.wait(10.0)
     assert not story.wants(LookUpOrder)
     assert story.wants(RequestReprice)
 
@@ -182,17 +188,119 @@ def test_an_accepted_order_without_a_name_is_looked_up() -> None:
     assert story.states == [OrderState.ACCEPTED]
     assert story.wants(LookUpOrder)
 
-    for _ in range(20):
-        story.settle_reading()
-        story.later(5.0)
-        story.feed(Woke())
-    assert story.states == [OrderState.ACCEPTED]  # accepted is never declared absent
-    assert story.alarm_codes() == ["order_outcome_unknown"]
-
     story.see(BrokerOrderStatus.PENDING)
     assert not story.wants(LookUpOrder)
     story.wait(10.0)
     assert story.wants(RequestReprice)
+
+
+def ask_in_vain(story: Story, rounds: int = 12) -> None:
+    """Answer rounds of asking that find nothing."""
+    for _ in range(rounds):
+        story.settle_reading()
+        story.later(2.0)
+        story.feed(Woke())
+
+
+def test_an_accepted_order_that_is_never_named_calls_a_person() -> None:
+    """In no book after the quarantine: not sent again by itself, for the broker said yes."""
+    story = Story().claim()
+    story.permit()
+    story.answer(SendAccepted(None))
+    ask_in_vain(story)
+
+    assert story.states == [ABSENT]
+    assert story.alarm_codes() == ["order_vanished"]
+    assert intent_status(story) is IntentStatus.NEEDS_HUMAN
+    assert len(story.sent) == 1
+
+
+def test_an_accepted_order_that_no_book_shows_calls_a_person() -> None:
+    """Accepted by name and never seen: asked for, and after the same proof a person is called."""
+    story = Story().claim()
+    story.permit()
+    story.accept("B1")
+    story.wait(14.0)
+    assert not story.wants(LookUpOrder)
+    story.wait(1.0)
+    assert story.wants(LookUpOrder)
+    ask_in_vain(story)
+
+    assert [type(fact) for fact in story.facts[-2:]] == [OrderVanished, ExitEscalated]
+    assert story.states == [ABSENT]
+    assert story.tracker.open_quantity == 100
+    assert story.alarm_codes() == ["order_vanished"]
+
+
+def test_a_person_lets_a_vanished_order_be_sent_again() -> None:
+    """The person's word goes on: sized anew, and sent under the same id as a send of its own."""
+    story = Story().claim()
+    story.permit()
+    story.accept("B1")
+    story.wait(15.0)
+    ask_in_vain(story)
+    story.feed(asked("exit-2"))
+    story.feed(net(100))
+    story.permit()
+
+    assert [command.send_number for command in story.sent] == [1, 2]
+    assert len(story.orders) == 1
+
+
+def test_a_vanished_order_that_appears_lives_again() -> None:
+    """Any report takes the place of our own word for missing; its fills count."""
+    story = Story().claim()
+    story.permit()
+    story.accept("B1")
+    story.wait(15.0)
+    ask_in_vain(story)
+    story.see(BrokerOrderStatus.PART_TRADED, 25)
+
+    assert story.states == [OrderState.PART_FILLED]
+    assert story.tracker.open_quantity == 75
+
+
+def test_an_order_seen_in_a_book_is_not_missing() -> None:
+    """One sighting ends the asking, and what was counted before it."""
+    story = Story().claim()
+    story.permit()
+    story.accept("B1")
+    story.wait(15.0)
+    ask_in_vain(story, rounds=4)
+    story.see(BrokerOrderStatus.PENDING)
+    story.settle_reading(lacking=False)
+    story.wait(15.0)
+    ask_in_vain(story, rounds=4)
+
+    assert story.states == [OrderState.WORKING]
+
+
+def test_an_order_of_an_earlier_day_has_expired() -> None:
+    """Orders live for a day: yesterday's is not in today's book, and nobody need be called."""
+    story = Story().work()
+    story.see(BrokerOrderStatus.PART_TRADED, 25)
+    story.later(24 * 3600.0)
+    story.restart()
+    story.wait(15.0)
+    ask_in_vain(story)
+
+    assert story.states == [OrderState.EXPIRED]
+    assert story.alarms == []
+    story.wait(5.0)
+    assert story.wants(ReadPositions)
+
+
+def test_a_rejection_may_be_of_the_lost_send_not_of_the_unnamed_one() -> None:
+    """A record that two sends could have made frees nothing while one of them may live."""
+    story = lost().prove_absent()
+    story.feed(net(100))
+    story.permit()
+    story.answer(SendAccepted(None))
+    story.see(BrokerOrderStatus.REJECTED, reason="RMS")
+
+    assert story.states == [UNKNOWN]
+    assert story.wants(LookUpOrder)
+    assert story.order().leaves_quantity == 100
 
 
 def test_readings_for_settled_or_unknown_ids_change_nothing() -> None:

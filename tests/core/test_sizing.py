@@ -1,6 +1,7 @@
 """Tests of core.sizing: never more than we hold, never more than the broker holds."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -8,10 +9,16 @@ from hypothesis import strategies as st
 
 from exit_story.story import Story
 from exit_story.values import INSTRUMENT, asked, held, net, new_position, trade, unreadable
-from squareoff.core.commands import ReadBooks, ReadPositions, RequestPermit
+from squareoff.core.commands import ReadBooks, ReadPositions, RequestPermit, TransmitOrder
 from squareoff.core.facts import ExitSized
-from squareoff.core.policy import MISSING_READINGS_BEFORE_BLOCK, SLICES_MAX
-from squareoff.core.sizing import uncovered_quantity
+from squareoff.core.inputs import BooksRead, PriceView, ReadyToSend
+from squareoff.core.policy import (
+    MISSING_READINGS_BEFORE_BLOCK,
+    SHORT_READINGS_MAX,
+    SLICES_MAX,
+)
+from squareoff.core.sizing import orders_needed, uncovered_quantity
+from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
@@ -256,3 +263,132 @@ def test_a_reading_nobody_waits_for_changes_nothing() -> None:
     assert len(story.facts) == count
     assert story.tracker.intent is not None
     assert story.tracker.intent.status is IntentStatus.OPEN
+
+
+def ready(permits: int) -> ReadyToSend:
+    """Return permits and a price that are at hand."""
+    return ReadyToSend(permits, PriceView(Decimal("151.50"), None, None, "memory", 0.1))
+
+
+def test_what_may_go_is_sent_in_the_decision_that_plans_it() -> None:
+    """With permit and price at hand, plan and send are one decision and so one commit."""
+    story = Story()
+    story.feed(asked())
+    story.feed(replace(net(100), ready=ready(1)))
+
+    assert story.states == [OrderState.SENT]
+    assert story.wants(TransmitOrder)
+    assert not story.wants(RequestPermit)
+
+
+def test_slices_beyond_the_permits_at_hand_ask_for_their_own() -> None:
+    """Two permits for three slices: two go now, the third waits for its turn."""
+    story = Story(held(quantity=4000))
+    story.feed(asked())
+    story.feed(replace(net(4000), ready=ready(2)))
+
+    assert story.states == [OrderState.SENT, OrderState.SENT, OrderState.PLANNED]
+    assert sum(isinstance(command, RequestPermit) for command in story.commands) == 1
+
+
+def test_nothing_is_sent_where_nothing_was_planned() -> None:
+    """A flat reading plans nothing, whatever was at hand."""
+    story = Story()
+    story.feed(asked())
+    story.feed(replace(net(0), ready=ready(1)))
+
+    assert story.states == []
+    assert not story.wants(TransmitOrder)
+
+
+@pytest.mark.parametrize(("quantity", "orders"), [(25, 1), (1800, 1), (1825, 2), (4000, 3)])
+def test_orders_needed_are_the_slices_to_come(quantity: int, orders: int) -> None:
+    """Permits are taken ahead for as many orders as the plan will have."""
+    assert orders_needed(held(quantity=quantity)) == orders
+
+
+def test_what_another_tracker_holds_is_left_alone_at_first() -> None:
+    """The broker shows less than both hold: what is surely ours goes, the rest is found out."""
+    story = Story()
+    story.feed(asked())
+    story.feed(replace(net(150), others_open=100))
+
+    assert [order.order_quantity for order in story.orders] == [50]
+    assert story.pacing.short_readings == 1
+
+
+def test_with_enough_for_all_the_other_tracker_makes_no_difference() -> None:
+    """Where the net covers everybody, the whole exit is planned at once."""
+    story = Story()
+    story.feed(asked())
+    story.feed(replace(net(200), others_open=100))
+
+    assert [order.order_quantity for order in story.orders] == [100]
+
+
+def test_a_share_nobody_can_explain_is_not_waited_for_long() -> None:
+    """After some spaced readings what is there is closed: a loss without limit is worse."""
+    story = Story()
+    story.feed(asked())
+    readings = 0
+    while not story.orders:
+        story.feed(replace(net(100), others_open=100))
+        readings += 1
+        assert readings <= SHORT_READINGS_MAX + 1
+        if not story.orders:
+            story.wake()
+            assert story.wants(ReadPositions)
+
+    assert readings == SHORT_READINGS_MAX + 1
+    assert [order.order_quantity for order in story.orders] == [100]
+
+
+def test_two_trackers_do_not_claim_one_foreign_trade() -> None:
+    """A trade that another tracker booked as its close explains nothing a second time."""
+    story = Story()
+    story.feed(asked())
+    for _ in range(3):
+        story.feed(net(0))
+        story.later(1.0)
+    foreign = trade(100, "149", broker_order_id="APP")
+    own = frozenset({BrokerOrderId("B1")})
+    story.feed(BooksRead((foreign,), own, booked_by_others=100))
+    assert story.tracker.open_quantity == 100
+
+    story.feed(BooksRead((foreign,), own))
+    assert story.tracker.open_quantity == 0
+
+
+def test_without_a_reading_never_beyond_what_the_last_one_showed() -> None:
+    """A person closed half; the reading that fails next must not make us forget it."""
+    story = Story().claim(net(50))
+    assert [order.order_quantity for order in story.orders] == [50]
+    story.wait(2.0)
+    assert story.wants(ReadPositions)
+    story.feed(unreadable(reconciled_age_seconds=1.0))
+
+    assert [order.order_quantity for order in story.orders] == [50]
+
+
+def test_after_a_restart_an_exit_that_had_orders_needs_a_reading() -> None:
+    """What an earlier process read is not known here, so our own word does not do."""
+    story = Story().claim(net(50))
+    story.restart()
+    story.feed(unreadable(reconciled_age_seconds=1.0))
+
+    assert story.tracker.exit_leaves_quantity == 0
+    assert blocked_for(story) is BlockReason.POSITIONS_UNREADABLE
+
+
+@pytest.mark.parametrize(("only_ours", "planned"), [(False, 0), (True, 50)])
+def test_a_reading_that_may_hide_a_close_behind_ours_waits(only_ours: bool, planned: int) -> None:
+    """Ours closed 50 and was cancelled; a reading of 50 may be theirs gone instead of ours."""
+    story = Story().claim(net(100))
+    story.permit()
+    story.accept()
+    story.see(BrokerOrderStatus.CANCELLED, 50)
+    story.wait(5.0)
+    assert story.wants(ReadPositions)
+    story.feed(replace(net(50), closed_lately=50, only_ours_closed=only_ours))
+
+    assert story.tracker.exit_leaves_quantity == planned

@@ -1,10 +1,13 @@
 """Tests of core.slicing: slices sum to the quantity and each is one the exchange takes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squareoff.core.slicing import slice_quantity
+from exit_story.values import INSTRUMENT
+from squareoff.core.slicing import FREEZE_QUANTITY_MAX, slice_limit, slice_quantity
 
 
 @given(quantity=st.integers(1, 100_000), lot=st.integers(1, 500), freeze=st.integers(500, 20_000))
@@ -51,3 +54,21 @@ def test_impossible_terms_are_refused(quantity: int, lot: int, freeze: int | Non
     """No quantity, no lot, or a freeze quantity below one lot cannot be sliced."""
     with pytest.raises(ValueError):
         slice_quantity(quantity, lot, freeze)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "expected"),
+    [
+        (1801, 1800),
+        (1800, 1800),
+        (1825, 1825),
+        (None, None),
+        (-1, None),
+        (0, None),
+        (24, None),
+        (FREEZE_QUANTITY_MAX + 1, None),
+    ],
+)
+def test_the_limit_of_a_slice(freeze: int | None, expected: int | None) -> None:
+    """Whole lots within the file's figure; a figure that cannot be one limits nothing."""
+    assert slice_limit(replace(INSTRUMENT, freeze_quantity=freeze), ()) == expected

@@ -27,11 +27,11 @@ def test_a_blocked_or_escalated_intent_still_claims_its_position() -> None:
     assert free == [IntentStatus.DONE, IntentStatus.WITHDRAWN]
 
 
-def test_only_exited_and_cancelled_are_final() -> None:
-    """A position ends in EXITED or CANCELLED and in nothing else."""
+def test_a_position_has_three_ends() -> None:
+    """A position ends closed, never entered, or let go by a person, and in nothing else."""
     final = [status for status in PositionStatus if status.is_final]
 
-    assert final == [PositionStatus.EXITED, PositionStatus.CANCELLED]
+    assert final == [PositionStatus.EXITED, PositionStatus.CANCELLED, PositionStatus.UNTRACKED]
 
 
 def test_an_unknown_word_of_the_broker_ends_nothing() -> None:

@@ -50,8 +50,6 @@ def _stories() -> Iterator[Story]:
     for point in (
         "before_commit_exit_claimed:1",
         "after_commit_exit_claimed:1",
-        "before_commit_order_planned:1",
-        "after_commit_order_planned:1",
         "before_commit_order_sent:1",
         "after_commit_order_sent:1",
         "before_first_byte:1",
@@ -67,11 +65,11 @@ def _stories() -> Iterator[Story]:
     for count in (2, 3):  # around the first and the second of three fills
         yield Story((f"before_commit_order_reported:{count}",), available=60, name="fills")
         yield Story((f"after_commit_order_reported:{count}",), available=60, name="fills")
-    for point in ("after_commit_order_sent:2", "before_first_byte:2", "after_answer:1"):
+    for point in ("after_commit_order_sent:1", "before_first_byte:2", "after_answer:1"):
         yield Story((point,), quantity=SLICED, name="sliced")
     for point in ("before_commit_order_outcome_lost:1", "after_commit_order_outcome_lost:1"):
         yield Story((point,), fault=HOLD_AFTER, name="answer-lost")
-    for point in ("after_commit_order_outcome_lost:1", "before_commit_order_replanned:1"):
+    for point in ("after_commit_order_outcome_lost:1", "before_commit_order_sent:2"):
         yield Story((point,), fault=HOLD_BEFORE, name="never-arrived")
     for point in ("before_commit_order_modify_sent:1", "before_modify:1"):
         yield Story((point,), resting=True, name="chased")

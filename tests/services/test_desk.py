@@ -7,20 +7,25 @@ from decimal import Decimal as D
 
 import pytest
 
-from exit_story.values import INSTRUMENT, TRACKER
+from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER, new_position
 from service_world.virtual import run_virtual
 from service_world.world import World, running_world
 from squareoff.core.facts import RulesChanged
 from squareoff.domain.errors import DomainError, InvariantBroken, StoreUnavailable
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.instruments import ExchangeSegment, ProductType
+from squareoff.domain.instruments import (
+    ExchangeSegment,
+    InstrumentId,
+    PositionKey,
+    ProductType,
+)
 from squareoff.domain.orders import OrderType, PositionSide
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
 from squareoff.ports import RememberedAnswer
-from squareoff.services.desk import (
-    Desk,
+from squareoff.services.desk import Desk
+from squareoff.services.desk_requests import (
     EntryRequest,
     InvalidRequest,
     PositionRequest,
@@ -102,11 +107,14 @@ def test_a_position_is_tracked_with_the_masters_terms() -> None:
 
     async def body() -> None:
         async with running_world() as world:
+            world.gateway.hold(new_position().key, 100)
             view = await world.engine.desk.track(replace(POSITION, lot_size=1, quantity=50))
 
             assert (view.status, view.quantity) == (PositionStatus.ACTIVE, 50)
             assert view.trading_symbol == INSTRUMENT.trading_symbol
             assert world.engine.desk.tracker(TrackerId(view.id)) == view
+            foreign = InstrumentId(ExchangeSegment.NSE_FNO, "777")
+            world.gateway.hold(PositionKey(ACCOUNT, foreign, ProductType.INTRADAY), 100)
             unlisted = await world.engine.desk.track(UNLISTED)
             assert unlisted.security_id == "777"
 
@@ -243,41 +251,26 @@ def test_rules_of_a_halted_position_are_refused() -> None:
     run_virtual(body())
 
 
-def test_the_switch_at_all_refuses_an_asked_exit() -> None:
-    """At level `all` an exit that a person asks for is refused with `halted`."""
+def test_an_exit_at_level_all_is_latched_and_goes_out_by_itself() -> None:
+    """At level `all` an exit is claimed and blocked with an alarm; lifting sends it at once."""
 
     async def body() -> None:
         async with running_world() as world:
             await world.hold()
-            await world.engine.desk.set_kill_switch(active=True, level="all", reason="storm")
-            result = await world.engine.desk.exit(TRACKER, "x", Wait.FILLED, 8.0)
+            desk = world.engine.desk
+            await desk.set_kill_switch(active=True, level="all", reason="storm")
+            result = await desk.exit(TRACKER, "x", Wait.FILLED, 8.0)
 
-            assert result.code is ExitCode.HALTED
-            assert world.tracker(TRACKER).intent is None
-
-    run_virtual(body())
-
-
-def test_exit_all_claims_every_held_position_shorts_first() -> None:
-    """Buying back frees margin: shorts are claimed first, and each position is reported."""
-
-    async def body() -> None:
-        async with running_world() as world:
-            await world.hold()
-            await world.hold(
-                tracker_id=TrackerId("short"),
-                side=PositionSide.SHORT,
-                product_type=ProductType.MARGIN,
-            )
-            await world.hold(tracker_id=TrackerId("waits"), entry_order_id="B9")
-            results = await world.engine.desk.exit_all("end of day")
-            await asyncio.sleep(10.0)
-
-            assert [r.tracker_id for r in results] == ["short", TRACKER]
-            assert all(result.success for result in results)
-            views = world.engine.desk.trackers([PositionStatus.EXITED])
-            assert {view.id for view in views} == {"short", TRACKER}
-            assert len(world.engine.desk.orders()) == 3
+            assert (result.code, world.gateway.requests) == (ExitCode.BLOCKED, [])
+            assert result.intent_id is not None
+            assert world.alarms.codes == ["exit_blocked_kill_switch"]
+            await asyncio.sleep(100.0)
+            assert world.gateway.requests == []
+            await desk.set_kill_switch(active=False, level="new", reason="calm")
+            lifted_at = asyncio.get_running_loop().time()
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            assert asyncio.get_running_loop().time() - lifted_at < 3.0
+            assert len(world.gateway.requests) == 1
 
     run_virtual(body())
 
@@ -341,6 +334,7 @@ def test_a_store_that_is_away_refuses_a_new_position() -> None:
 
     async def body() -> None:
         async with running_world() as world:
+            world.gateway.hold(new_position().key, 100)
             world.store.failures.append(StoreUnavailable("busy"))
             with pytest.raises(StoreUnavailable):
                 await world.engine.desk.track(POSITION)

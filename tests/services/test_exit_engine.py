@@ -1,6 +1,7 @@
 """`execute_exit` answers on every path, and no input is lost or taken in half."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from exit_story.values import TRACKER
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running_world
 from squareoff.core.facts import ExitClaimed
-from squareoff.core.inputs import Woke
+from squareoff.core.inputs import WithdrawAsked, Woke
 from squareoff.core.policy import ExitPolicy
 from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
@@ -18,6 +19,7 @@ from squareoff.domain.errors import (
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.orders import BrokerOrderStatus, Side
 from squareoff.domain.results import ExitCode, ExitResult
+from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.services.exit_results import Wait
 
@@ -307,5 +309,60 @@ def test_an_external_cancel_of_the_exit_order_does_not_cancel_the_position() -> 
             tracker = await world.until_status(TRACKER, PositionStatus.EXITED)
 
             assert tracker.exited_quantity == 100
+
+    run_virtual(body())
+
+
+async def withdraw(world: World) -> None:
+    """Take the exit back as a person would."""
+    actor = world.engine.exit_engine.book.get(TRACKER)
+    assert actor is not None
+    await world.engine.exit_engine.tell(actor, WithdrawAsked("a slip of the hand", "mira"))
+
+
+def test_a_withdrawn_stop_does_not_fire_again_by_itself() -> None:
+    """The order is cancelled, the price stays beyond the stop, and only the target still fires."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            stop, target = PriceRule(price=Decimal(140)), PriceRule(price=Decimal(180))
+            await world.hold(rules=RuleSet(stop_loss=stop, target=target))
+            world.tick("139.95")
+            await world.until(lambda: len(world.gateway.orders) == 1)
+            await withdraw(world)
+            await world.until_status(TRACKER, PositionStatus.ACTIVE)
+            for price in ("139.90", "138.00", "139.95"):
+                world.tick(price)
+                await asyncio.sleep(1.0)
+            assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+            assert world.tracker(TRACKER).rules == RuleSet(target=target)
+
+            world.gateway.fills = True
+            world.tick("180.00")
+            await asyncio.sleep(1.0)
+            world.tick("180.05")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
+def test_a_caller_learns_that_the_exit_was_withdrawn() -> None:
+    """Whoever waits for the fill is told `withdrawn`; asked again, the exit is a new one."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            await world.hold()
+            leaving = asyncio.get_running_loop().create_task(leave(world))
+            await world.until(lambda: len(world.gateway.orders) == 1)
+            await withdraw(world)
+            await world.until_status(TRACKER, PositionStatus.ACTIVE)
+            result = await leaving
+
+            assert result.code in (ExitCode.WITHDRAWN, ExitCode.BLOCKED)
+            assert not result.success
+            world.gateway.fills = True
+            assert (await leave(world)).code is ExitCode.EXITED
 
     run_virtual(body())

@@ -7,7 +7,8 @@ import pytest
 from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER
 from service_world.virtual import run_virtual
 from service_world.world import World, make_world, running, running_world
-from squareoff.domain.errors import BrokerUnreachable
+from squareoff.core.policy import ExitPolicy
+from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable
 from squareoff.domain.instruments import PositionKey, ProductType
 from squareoff.domain.orders import Side
 from squareoff.domain.states import PositionStatus
@@ -90,5 +91,29 @@ def test_a_restart_right_after_the_close_looks_again() -> None:
         second = await make_world(store=first.store, gateway=first.gateway)
         async with running(second):
             await second.until(lambda: "over_exit" in second.alarms.codes, 5.0)
+
+    run_virtual(body())
+
+
+def test_an_over_exit_of_ours_is_taken_back_where_the_settings_say_so() -> None:
+    """A lost order that fills beside its resend: alarmed, and the net is brought back to zero."""
+
+    async def body() -> None:
+        policy = ExitPolicy(flatten_over_exit=True)
+        async with running_world(policy=policy) as world:
+            tracker = await world.hold()
+            world.gateway.answers.append(BrokerOutcomeUnknown("no answer"))
+            await world.engine.exit_engine.execute_exit(
+                TRACKER, "x", wait=Wait.FILLED, wait_seconds=60.0
+            )
+            late = world.gateway.accept(world.gateway.requests[0])
+            world.gateway.fill(late.broker_order_id)
+            await world.until(lambda: "over_exit" in world.alarms.codes, 2.0)
+            assert world.gateway.net(tracker.key) == -100
+
+            await world.until(lambda: "over_exit_flattened" in world.alarms.codes, 30.0)
+            assert world.gateway.net(tracker.key) == 0
+            await asyncio.sleep(60.0)
+            assert world.gateway.net(tracker.key) == 0
 
     run_virtual(body())

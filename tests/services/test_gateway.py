@@ -123,15 +123,19 @@ def expired(*, has_new_token: bool) -> BrokerSessionExpired:
     return error
 
 
-def test_a_call_refused_for_a_replaced_token_is_made_once_more() -> None:
-    """The refused call was not executed, so it is made again with the token now in place."""
+def test_a_read_refused_for_a_replaced_token_is_made_once_more() -> None:
+    """It is made again with the token now in place; a write is left to the router's limits."""
 
     async def body() -> None:
         client = SlowClient()
         client.errors = [expired(has_new_token=True)]
 
-        assert await live(client).exit_market(REQUEST) == ANSWER
+        assert await live(client).order_book() == ANSWER
         assert client.calls == 2
+        client.errors = [expired(has_new_token=True)]
+        with pytest.raises(BrokerSessionExpired):
+            await live(client).exit_market(REQUEST)
+        assert client.calls == 3
 
     run_virtual(body())
 
@@ -149,7 +153,7 @@ def test_a_dead_token_is_not_tried_for_ever(errors: list[Exception], calls: int)
         client.errors = list(errors)
 
         with pytest.raises(BrokerSessionExpired):
-            await live(client).place_market(REQUEST)
+            await live(client).positions()
         assert client.calls == calls
 
     run_virtual(body())
@@ -163,7 +167,7 @@ def test_the_second_try_does_not_lengthen_the_deadline() -> None:
         client.errors = [expired(has_new_token=True)]
 
         with pytest.raises(BrokerOutcomeUnknown):
-            await live(client).exit_market(REQUEST)
+            await live(client).positions()
         assert asyncio.get_running_loop().time() == pytest.approx(8.0)
 
     run_virtual(body())

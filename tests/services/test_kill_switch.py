@@ -1,6 +1,8 @@
 """The durable switch: thrown at once, released only when the release is committed."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -100,3 +102,94 @@ def test_a_release_that_is_overtaken_does_not_release() -> None:
         assert switch.blocks_exits
 
     run_virtual(body())
+
+
+@asynccontextmanager
+async def watched(switch: KillSwitch) -> AsyncIterator[None]:
+    """Run the switch's watch around the body."""
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(switch.run())
+        yield
+        running.cancel()
+
+
+@pytest.mark.parametrize("level", ["new", "all"])
+def test_every_process_on_the_database_follows_within_a_second(level: str) -> None:
+    """A switch that another process throws or lifts holds here too."""
+
+    async def body() -> None:
+        store = cast("TrackerStore", await memory_store(ACCOUNT))
+        here, there = KillSwitch(store, VirtualClock()), KillSwitch(store, VirtualClock())
+        released = []
+
+        async def note() -> None:
+            released.append(asyncio.get_running_loop().time())
+
+        here.on_release(note)
+        async with watched(here):
+            await there.set(active=True, level=level, reason="storm")
+            await asyncio.sleep(1.0)
+            assert here.state == there.state
+            await there.set(active=False, level="new", reason="calm")
+            await asyncio.sleep(1.0)
+
+        assert not here.blocks_entries
+        assert len(released) == (1 if level == "all" else 0)
+
+    run_virtual(body())
+
+
+def test_a_throw_that_could_not_be_stored_is_stored_later() -> None:
+    """Until then the older stored state does not undo it; then every process knows of it."""
+
+    async def body() -> None:
+        store = await memory_store(ACCOUNT)
+        store.down = StoreUnavailable("away")
+        switch = KillSwitch(cast("TrackerStore", store), VirtualClock())
+        async with watched(switch):
+            with pytest.raises(StoreUnavailable):
+                await switch.set(active=True, level="all", reason="storm")
+            await asyncio.sleep(10.0)
+            assert switch.blocks_exits
+            assert switch.store_failure is not None
+            store.down = None
+            await asyncio.sleep(1.0)
+
+            assert (await store.kill_switch()).active
+            assert switch.blocks_exits
+            assert switch.store_failure is None
+
+    run_virtual(body())
+
+
+def test_a_reading_under_way_does_not_undo_a_throw() -> None:
+    """What was read before the switch was thrown here is old news."""
+
+    async def body() -> None:
+        store = SlowReads()
+        switch = KillSwitch(cast("TrackerStore", store), VirtualClock())
+        async with watched(switch):
+            await asyncio.sleep(0.6)
+            await switch.set(active=True, level="all", reason="storm")
+            store.gate.set()
+            await settle()
+
+            assert switch.blocks_exits
+
+    run_virtual(body())
+
+
+class SlowReads:
+    """A store whose reading of the switch, which is off there, waits to be let go."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+
+    async def record(self, facts: Any, at_ns: int) -> tuple[()]:
+        """Take everything."""
+        return ()
+
+    async def kill_switch(self) -> KillSwitchState:
+        """Return off, once let go."""
+        await self.gate.wait()
+        return KillSwitchState(active=False, level="new", reason="")

@@ -1,5 +1,6 @@
 """A price for an exit from memory, Redis or the broker's quote, each only if fresh and named."""
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerRateLimited
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.ticks import Tick
-from squareoff.services.ltp_resolver import LtpResolver
+from squareoff.services.ltp_resolver import SHARED_WAIT_SECONDS_MAX, LtpResolver
 from squareoff.services.tick_cache import TickCache
 
 
@@ -23,10 +24,13 @@ class Shared:
     def __init__(self) -> None:
         self.tick: Tick | None = None
         self.reads = 0
+        self.hangs = False
 
     async def get(self, instrument_id: InstrumentId) -> Tick | None:
         """Return the tick."""
         self.reads += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         return self.tick
 
 
@@ -88,7 +92,7 @@ def test_redis_answers_where_memory_is_stale() -> None:
     run_virtual(body())
 
 
-@pytest.mark.parametrize("age", [5.1, -1.0])
+@pytest.mark.parametrize("age", [5.1, -1.1])
 def test_the_quote_answers_where_redis_is_stale_or_of_the_future(age: float) -> None:
     """A shared tick that is too old, or of a clock that runs ahead, is not used."""
 
@@ -161,5 +165,62 @@ def test_without_redis_the_quote_is_next() -> None:
 
         assert view is not None
         assert view.source == "quote"
+
+    run_virtual(body())
+
+
+def test_a_redis_that_hangs_costs_an_exit_its_bound_once() -> None:
+    """The quote is asked after 150 ms, and for a while Redis is not asked at all."""
+
+    async def body() -> None:
+        sources, loop = Sources(), asyncio.get_running_loop()
+        sources.shared.hangs = True
+        view = await sources.resolve()
+
+        assert view is not None
+        assert view.source == "quote"
+        assert loop.time() == pytest.approx(SHARED_WAIT_SECONDS_MAX)
+        await VirtualClock().sleep(0.5)
+        begun = loop.time()
+        await sources.resolve()
+        assert sources.shared.reads == 1
+        assert loop.time() - begun < 1.1  # the turn of the quotes, not Redis
+        await VirtualClock().sleep(1.0)
+        sources.shared.hangs, sources.shared.tick = False, tick(1.0)
+        found = await sources.resolve()
+        assert found is not None
+        assert found.source == "redis"
+
+    run_virtual(body())
+
+
+def test_a_shared_tick_of_a_clock_that_runs_ahead_a_little_is_new() -> None:
+    """Two hosts disagree by milliseconds: that is no reason to lose a price, nor a negative age."""
+
+    async def body() -> None:
+        sources = Sources()
+        sources.shared.tick = tick(-0.2)
+        view = await sources.resolve()
+
+        assert view is not None
+        assert (view.source, view.age_seconds) == ("redis", 0.0)
+
+    run_virtual(body())
+
+
+def test_a_shared_tick_read_again_stays_old() -> None:
+    """A tick from another process ages from its own receipt, however often it is read."""
+
+    async def body() -> None:
+        sources = Sources()
+        sources.shared.tick = tick(4.0)
+        ages = []
+        for _ in range(2):
+            view = await sources.resolve()
+            assert view is not None
+            ages.append((view.source, round(view.age_seconds, 3)))
+            await VirtualClock().sleep(1.5)
+
+        assert ages == [("redis", 4.0), ("quote", 0.0)]
 
     run_virtual(body())

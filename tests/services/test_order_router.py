@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from exit_story.values import ACCOUNT, INSTRUMENT
+from exit_story.committed import EXIT, claimed, grown, request_of, with_modifies, with_order
+from exit_story.values import TRACKER
 from service_world.broker import ScriptedGateway
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import FullJitter
+from squareoff.core.facts import OrderReported
+from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import (
     BrokerError,
     BrokerOutcomeUnknown,
@@ -18,18 +22,28 @@ from squareoff.domain.errors import (
     BrokerRejected,
     BrokerSessionExpired,
     BrokerUnreachable,
+    InvariantBroken,
 )
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
-from squareoff.domain.instruments import PositionKey, ProductType
-from squareoff.domain.orders import OrderModification, OrderRequest, OrderType, Side
+from squareoff.domain.orders import (
+    BrokerOrderStatus,
+    OrderModification,
+    OrderType,
+    ReportSource,
+    Side,
+)
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
+from squareoff.services.circuit_breaker import BreakerState, Endpoint
 from squareoff.services.metrics import Metrics
+from squareoff.services.order_gate import OrderGate
 from squareoff.services.order_router import OrderRouter, RouterOutcome, RouterResult
-from squareoff.services.rate_budget import BreakerState, RateLimits
+from squareoff.services.position_book import PositionBook
+from squareoff.services.rate_budget import RateLimits, WriteKind
 
-KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)
-REQUEST = OrderRequest(ClientOrderId("sqx-1"), KEY, Side.SELL, OrderType.MARKET, 100)
+HELD = with_order(claimed())
+REQUEST = request_of(HELD)
+MODIFY = OrderModification(BrokerOrderId("B1"), EXIT, OrderType.MARKET, 100)
 
 
 class Desk:
@@ -37,8 +51,11 @@ class Desk:
 
     def __init__(self, is_stopped: Callable[[Urgency], bool] = lambda u: False, **limits: int):
         self.gateway, self.metrics, self.chance = ScriptedGateway(), Metrics(), FullJitter()
+        self.book = PositionBook()
+        self.actor = self.book.add(HELD)
         self.router = OrderRouter(
             self.gateway,
+            OrderGate(self.book),
             limits=RateLimits(**limits),
             clock=VirtualClock(),
             chance=self.chance,
@@ -49,11 +66,21 @@ class Desk:
     async def exit(self, urgency: Urgency = Urgency.STOP) -> RouterResult:
         """Write one exit."""
         await self.router.permit(urgency)
-        return await self.router.exit_market(REQUEST, urgency)
+        return await self.send(urgency)
+
+    async def send(self, urgency: Urgency = Urgency.STOP) -> RouterResult:
+        """Write one exit whose permit was granted."""
+        version = self.actor.tracker.version
+        return await self.router.exit_market(REQUEST, urgency, decided_version=version)
+
+    @property
+    def breaker(self) -> BreakerState:
+        """Where the breaker of placements stands."""
+        return self.router.queue.breaker_state(Endpoint.PLACEMENTS)
 
     async def open_breaker(self) -> None:
         """Let writes fail until the breaker opens."""
-        while self.router.breaker_state is BreakerState.CLOSED:
+        while self.breaker is BreakerState.CLOSED:
             self.gateway.answers.append(BrokerOutcomeUnknown("lost"))
             await self.exit()
 
@@ -122,7 +149,8 @@ def test_a_loose_answer_becomes_the_one_result(
 
 
 def test_pauses_grow_exponentially_with_full_jitter() -> None:
-    """The pauses are drawn from 0 to 0.2 s and 0 to 0.4 s; a rate limit adds a second."""
+    """The pauses are drawn from 0 to 0.2 s and 0 to 0.4 s; a rate limit adds a second, and the
+    second one in a row holds the whole budget for two."""
 
     async def body() -> None:
         desk = Desk()
@@ -134,35 +162,49 @@ def test_pauses_grow_exponentially_with_full_jitter() -> None:
 
         assert desk.chance.asked[:3] == [(0.0, 0.2), (0.0, 0.4), (0.0, 0.8)]
         assert plain == pytest.approx(0.6)
-        assert now() - plain == pytest.approx(2.6)
+        assert now() - plain == pytest.approx(1.2 + 2.0)
 
     run_virtual(body())
 
 
 def test_exits_go_by_urgency_and_then_by_risk() -> None:
-    """Waiting writes go out by urgency, within one urgency by the value at stake, entries last."""
+    """By urgency, then cancels, placements and modifies, the largest value at stake first."""
 
     async def body() -> None:
         desk = Desk(per_second=1)
-        await desk.router.permit(Urgency.STOP)
+        await desk.exit()
         went: list[str] = []
 
         async def wait(name: str, urgency: Urgency, risk: int) -> None:
-            await desk.router.permit(urgency, Decimal(risk))
+            kind = WriteKind[name.split()[0].upper()]
+            await desk.router.permit(urgency, Decimal(risk), kind)
             went.append(name)
+            desk.router.queue.end_answered(desk.router.queue.begin(kind))
 
         async with asyncio.TaskGroup() as tasks:
             for each in (
-                ("entry", Urgency.ENTRY, 9),
-                ("time", Urgency.TIME, 9),
-                ("small stop", Urgency.STOP, 1),
-                ("target", Urgency.TARGET, 9),
-                ("large stop", Urgency.STOP, 5),
-                ("kill", Urgency.KILL_SWITCH, 0),
+                ("place entry", Urgency.ENTRY, 9),
+                ("place time", Urgency.TIME, 9),
+                ("modify of a stop", Urgency.STOP, 9),
+                ("place small stop", Urgency.STOP, 1),
+                ("place target", Urgency.TARGET, 9),
+                ("cancel for a stop", Urgency.STOP, 0),
+                ("place large stop", Urgency.STOP, 5),
+                ("place kill", Urgency.KILL_SWITCH, 0),
             ):
                 tasks.create_task(wait(*each))
 
-        assert went == ["kill", "large stop", "small stop", "target", "time", "entry"]
+        assert went == [
+            "place kill",
+            "cancel for a stop",
+            "place large stop",
+            "place small stop",
+            "modify of a stop",
+            "place target",
+            "place time",
+            "place entry",
+        ]
+        assert now() == pytest.approx(8.0)
 
     run_virtual(body())
 
@@ -186,6 +228,7 @@ def test_no_window_ever_holds_more_than_its_limit(limits: dict[str, int], span: 
         async def write() -> None:
             await desk.router.permit(Urgency.STOP)
             times.append(now())
+            desk.router.queue.end_answered(desk.router.queue.begin(WriteKind.PLACE))
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(25):
@@ -232,7 +275,7 @@ def test_the_breaker_delays_and_probes_with_an_exit() -> None:
         async def wait(urgency: Urgency) -> None:
             await desk.router.permit(urgency)
             went.append((urgency, now() - opened))
-            await desk.router.exit_market(REQUEST, urgency)
+            await desk.send(urgency)
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(wait(Urgency.ENTRY))
@@ -240,26 +283,26 @@ def test_the_breaker_delays_and_probes_with_an_exit() -> None:
             tasks.create_task(wait(Urgency.STOP))
 
         assert len(went) == 3
-        assert went[0] == (Urgency.STOP, pytest.approx(3.0))
-        assert desk.router.breaker_state is BreakerState.CLOSED
+        assert went[0] == (Urgency.STOP, pytest.approx(1.0))
+        assert desk.breaker is BreakerState.CLOSED
 
     run_virtual(body())
 
 
 def test_a_failed_probe_opens_the_breaker_again() -> None:
-    """While the broker stays away one probe goes every three seconds."""
+    """While the broker stays away one probe goes at a time, at pauses that grow."""
 
     async def body() -> None:
         desk = Desk()
         await desk.open_breaker()
-        desk.gateway.requests.clear()
+        opened = now()
         desk.gateway.answers.extend([BrokerOutcomeUnknown("lost")] * 3)
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(5):
                 tasks.create_task(desk.exit())
 
-        assert now() == pytest.approx(12.0)
+        assert now() - opened == pytest.approx(1.0 + 2.0 + 4.0 + 5.0)
 
     run_virtual(body())
 
@@ -297,7 +340,7 @@ def test_a_cancelled_waiter_takes_nothing_with_it(seed: int) -> None:
 
     async def body() -> None:
         desk = Desk(per_second=1)
-        await desk.router.permit(Urgency.STOP)
+        await desk.exit()
         first = asyncio.get_running_loop().create_task(desk.router.permit(Urgency.KILL_SWITCH))
         second = asyncio.get_running_loop().create_task(desk.router.permit(Urgency.TIME))
         await settle()
@@ -305,7 +348,7 @@ def test_a_cancelled_waiter_takes_nothing_with_it(seed: int) -> None:
         await second
 
         assert now() == pytest.approx(1.0)
-        assert desk.router.waiting_count == 0
+        assert desk.router.queue.waiting() == 0
 
     run_virtual(body(), seed)
 
@@ -322,7 +365,7 @@ def test_a_retry_that_waits_too_long_is_given_up() -> None:
         assert (result.outcome, result.attempts) == (RouterOutcome.NOT_SENT, 1)
         assert len(desk.gateway.requests) == 1
         assert now() < 6.0
-        assert desk.router.waiting_count == 0
+        assert desk.router.queue.waiting() == 0
 
     run_virtual(body())
 
@@ -351,11 +394,8 @@ def test_cancels_and_modifies_share_the_one_result() -> None:
         desk = Desk(is_stopped=lambda urgency: True)
         order = desk.gateway.accept(REQUEST)
         cancelled = await desk.router.cancel_order(order.broker_order_id, Urgency.STOP)
-        await desk.router.permit(Urgency.STOP)
-        target = OrderModification(
-            BrokerOrderId("B1"), ClientOrderId("sqx-1"), OrderType.MARKET, 100
-        )
-        modified = await desk.router.modify_order(target, Urgency.STOP)
+        await desk.router.permit(Urgency.STOP, kind=WriteKind.MODIFY)
+        modified = await desk.router.modify_order(MODIFY, Urgency.STOP)
 
         assert cancelled.outcome is RouterOutcome.ACCEPTED
         assert modified.block_reason is BlockReason.KILL_SWITCH
@@ -371,16 +411,24 @@ def test_writes_are_counted() -> None:
         desk.gateway.answers.append(BrokerUnreachable("down"))
         await desk.exit()
         await desk.open_breaker()
+        waiting = asyncio.get_running_loop().create_task(desk.router.permit(Urgency.TARGET))
+        await asyncio.sleep(0.5)
         text = desk.metrics.render().decode()
 
         for line in (
             'squareoff_router_calls_total{operation="exit",outcome="accepted"} 1.0',
-            'squareoff_router_calls_total{operation="exit",outcome="unknown"} 5.0',
+            'squareoff_router_calls_total{operation="exit",outcome="unknown"} 8.0',
             'squareoff_router_retries_total{operation="exit"} 1.0',
             "squareoff_breaker_open 1.0",
-            'squareoff_permit_wait_seconds_count{urgency="stop"} 7.0',
+            'squareoff_breaker_state{endpoint="placements"} 2.0',
+            'squareoff_breaker_state{endpoint="changes"} 0.0',
+            'squareoff_permit_wait_seconds_count{urgency="stop"} 10.0',
+            'squareoff_permits_waiting{urgency="target"} 1.0',
+            "squareoff_oldest_exit_wait_seconds 0.5",
+            'squareoff_budget_used{horizon="minute"} 10.0',
         ):
             assert line in text
+        waiting.cancel()
 
     run_virtual(body())
 
@@ -394,6 +442,123 @@ def test_a_dead_token_does_not_open_the_breaker() -> None:
         for _ in range(3):
             await desk.exit()
 
-        assert desk.router.breaker_state is BreakerState.CLOSED
+        assert desk.breaker is BreakerState.CLOSED
+
+    run_virtual(body())
+
+
+def test_too_many_requests_slows_down_every_write() -> None:
+    """After a 429 nobody writes for a second, whether it proves a refusal or not."""
+
+    async def body() -> None:
+        for error in (
+            BrokerRateLimited("DH-904", http_status=429),
+            BrokerOutcomeUnknown("429 of a proxy", http_status=429),
+        ):
+            desk = Desk()
+            desk.gateway.answers.append(error)
+            began = now()
+            first = asyncio.get_running_loop().create_task(desk.exit())
+            await settle()
+            await desk.router.permit(Urgency.KILL_SWITCH)
+
+            assert now() - began == pytest.approx(1.0)
+            desk.router.return_permit()
+            is_unknown = isinstance(error, BrokerOutcomeUnknown)
+            expected = RouterOutcome.UNKNOWN if is_unknown else RouterOutcome.ACCEPTED
+            assert (await first).outcome is expected
+            assert len(desk.gateway.requests) == (1 if is_unknown else 2)
+            assert desk.breaker is BreakerState.CLOSED
+
+    run_virtual(body())
+
+
+def test_many_answers_of_too_many_requests_do_not_open_the_breaker() -> None:
+    """A broker that says "too many" is there: the budget slows down, no breaker opens."""
+
+    async def body() -> None:
+        desk = Desk()
+        desk.gateway.answers.extend([BrokerRateLimited("429")] * 30)
+        for _ in range(10):
+            await desk.exit()
+
+        assert desk.breaker is BreakerState.CLOSED
+
+    run_virtual(body())
+
+
+def test_what_the_gate_refuses_never_leaves_and_gives_its_permit_back() -> None:
+    """A defect caught at the gate is raised, nothing is sent, and a probe's place is free again."""
+
+    async def body() -> None:
+        desk = Desk()
+        await desk.open_breaker()
+        sent = len(desk.gateway.requests)
+        await desk.router.permit(Urgency.STOP)
+        with pytest.raises(InvariantBroken):
+            await desk.router.exit_market(
+                replace(REQUEST, side=Side.BUY), Urgency.STOP, decided_version=0
+            )
+
+        assert len(desk.gateway.requests) == sent
+        assert (await desk.exit()).outcome is RouterOutcome.ACCEPTED
+
+    run_virtual(body())
+
+
+def test_a_retry_that_fills_have_overtaken_is_held_back() -> None:
+    """What was borne out at the first try and is not at the second ends as not sent."""
+
+    async def body() -> None:
+        desk = Desk()
+        desk.gateway.answers.append(BrokerUnreachable("down"))
+        leaving = asyncio.get_running_loop().create_task(desk.exit())
+        await settle()
+        desk.book.replace(desk.actor, _closed_meanwhile(desk.actor.tracker))
+        result = await leaving
+
+        assert (result.outcome, result.block_reason) == (
+            RouterOutcome.NOT_SENT,
+            BlockReason.RESERVED,
+        )
+        assert (len(desk.gateway.requests), result.attempts) == (1, 1)
+
+    run_virtual(body())
+
+
+def _closed_meanwhile(tracker: PositionTracker) -> PositionTracker:
+    """Return the tracker after an order thought lost has closed a part of it."""
+    late = ClientOrderId("sqx-late")
+    tracker = with_order(tracker, late, 25)
+    filled = OrderReported(
+        TRACKER,
+        late,
+        BrokerOrderId("B9"),
+        BrokerOrderStatus.TRADED,
+        25,
+        Decimal("151.50"),
+        "",
+        ReportSource.STREAM,
+    )
+    return grown(tracker, filled)
+
+
+def test_an_open_breaker_of_placements_lets_cancels_and_modifies_through() -> None:
+    """Each class of calls fails alone."""
+
+    async def body() -> None:
+        desk = Desk(per_second=100)
+        await desk.open_breaker()
+        desk.book.replace(desk.actor, with_modifies(HELD, 1))
+        order = desk.gateway.accept(REQUEST)
+        began = now()
+        cancelled = await desk.router.cancel_order(order.broker_order_id, Urgency.STOP)
+        await desk.router.permit(Urgency.STOP, kind=WriteKind.MODIFY)
+        modified = await desk.router.modify_order(MODIFY, Urgency.STOP)
+
+        assert cancelled.outcome is modified.outcome is RouterOutcome.ACCEPTED
+        assert now() - began < 1.0
+        assert desk.breaker is BreakerState.OPEN
+        assert desk.router.queue.breaker_state(Endpoint.CHANGES) is BreakerState.CLOSED
 
     run_virtual(body())

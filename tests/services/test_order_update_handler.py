@@ -1,5 +1,7 @@
 """Every broker record finds its owner by our own order row; strangers are told apart."""
 
+from dataclasses import replace
+
 from exit_story.values import TRACKER, report
 from service_world.virtual import run_virtual, settle
 from service_world.world import running_world
@@ -89,5 +91,36 @@ def test_repeated_and_late_reports_add_nothing() -> None:
             await settle()
 
             assert world.tracker(TRACKER).exited_quantity == 40
+
+    run_virtual(body())
+
+
+def test_a_record_of_an_ended_order_is_decided_on_once() -> None:
+    """Books that are read every second cost no decision for what they said before."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.FILLED)
+            (ended,) = world.gateway.orders.values()
+            world.stream.push(ended)
+            await settle()
+            told = []
+            tell = world.engine.exit_engine.tell
+
+            async def listen(actor, event):
+                told.append(event)
+                return await tell(actor, event)
+
+            world.engine.exit_engine.tell = listen
+            for _ in range(5):
+                world.stream.push(ended)
+                await settle()
+            assert told == []
+
+            changed = replace(ended, average_price=ended.average_price + 1)
+            world.stream.push(changed)
+            await settle()
+            assert [event.report for event in told] == [changed]
 
     run_virtual(body())

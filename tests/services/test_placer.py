@@ -7,21 +7,22 @@ import pytest
 from exit_story.values import INSTRUMENT, TRACKER, new_position
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, running_world
-from squareoff.core.facts import ExitSized, OrderModifySent
+from squareoff.core.facts import ExitSized, OrderModifySent, OrderSent
 from squareoff.core.policy import ExitPolicy
 from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
     BrokerRateLimited,
     BrokerUnreachable,
 )
-from squareoff.domain.ids import ClientOrderId, TrackerId
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ProductType
-from squareoff.domain.orders import OrderRequest, OrderType, PositionSide, Side
+from squareoff.domain.orders import OrderType, PositionSide, Side
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason, IntentStatus, PositionStatus
+from squareoff.services.circuit_breaker import BreakerState
 from squareoff.services.exit_results import Wait
-from squareoff.services.rate_budget import BreakerState, RateLimits
+from squareoff.services.rate_budget import RateLimits, WriteKind
 
 OTHER = TrackerId("trk-2")
 
@@ -39,6 +40,11 @@ def block_reason(world: World) -> BlockReason | None:
     intent = world.tracker(TRACKER).intent
     assert intent is not None
     return intent.block_reason if intent.status is IntentStatus.BLOCKED else None
+
+
+def committed_sends(world: World) -> int:
+    """Return how many sends were ever committed."""
+    return sum(isinstance(f, OrderSent) for c in world.store.commits for f in c.facts)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -91,6 +97,51 @@ def test_a_sizing_overtaken_by_our_own_fill_reads_again(seed: int) -> None:
     run_virtual(body(), seed)
 
 
+@pytest.mark.parametrize("unreadable", ["order_book", "trade_book", "positions"])
+def test_a_look_up_that_finds_nothing_proves_nothing_alone(unreadable: str) -> None:
+    """A lost order is sent again only after rounds in which every book could be read."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.gateway.answers.append(BrokerOutcomeUnknown("no answer"))
+            await leave(world, wait=Wait.CLAIMED)
+            await world.until(lambda: len(world.gateway.requests) == 1)
+            world.gateway.failures[unreadable] = BrokerUnreachable("down")
+            await asyncio.sleep(60.0)
+            assert world.gateway.calls.count("orders_by_client_order_id") > 3
+            assert len(world.gateway.requests) == 1
+            world.gateway.failures.clear()
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            first, second = world.gateway.requests
+            assert first.client_order_id == second.client_order_id
+
+    run_virtual(body())
+
+
+def test_a_reading_that_lags_behind_our_fill_sells_nothing_twice() -> None:
+    """Forty were sold by hand and sixty by us: positions that still show sixty are our own past."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            world.gateway.fills = False
+            world.gateway.trade_by_hand(tracker.key, Side.SELL, 40)
+            leaving = asyncio.get_running_loop().create_task(leave(world))
+            await world.until(lambda: len(world.gateway.orders) == 1)
+            world.gateway.fill(next(iter(world.gateway.orders)))
+            world.gateway.hold(tracker.key, 60)  # the broker's positions lag behind its fills
+            await asyncio.sleep(4.0)
+            world.gateway.hold(tracker.key, 0)
+            await leaving
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert [request.order_quantity for request in world.gateway.requests] == [60]
+
+    run_virtual(body())
+
+
 def test_a_short_exit_buys_and_slices_by_the_freeze_quantity() -> None:
     """Side and slices follow from the position and the instrument; every slice has its own id."""
 
@@ -139,7 +190,7 @@ def test_a_kill_switch_at_all_holds_exits_and_lets_them_go_on() -> None:
 
             assert await leave(world) is ExitCode.BLOCKED
             assert block_reason(world) is BlockReason.KILL_SWITCH
-            assert world.gateway.requests == []
+            assert (world.gateway.requests, committed_sends(world)) == ([], 0)
             await world.engine.desk.set_kill_switch(active=False, level="new", reason="calm")
             await world.until_status(TRACKER, PositionStatus.EXITED)
 
@@ -160,7 +211,7 @@ def test_a_switch_thrown_while_an_exit_waits_for_its_turn_holds_it() -> None:
             await asyncio.sleep(90.0)
 
             await leaving
-            assert len(world.gateway.requests) == 1
+            assert (len(world.gateway.requests), committed_sends(world)) == (1, 1)
             assert block_reason(world) is BlockReason.KILL_SWITCH
 
     run_virtual(body())
@@ -207,16 +258,10 @@ def test_a_defect_while_pricing_gives_the_permit_back() -> None:
         async with running_world() as world:
             await world.hold()
             await world.hold(tracker_id=OTHER, product_type=ProductType.MARGIN)
-            world.gateway.fills = False
-            for number in range(5):
-                world.gateway.answers.append(BrokerOutcomeUnknown(f"lost {number}"))
-            router = world.engine.supervisor._router
-            for _ in range(5):
-                await router.permit(Urgency.STOP)
-                await router.exit_market(probe(world), Urgency.STOP)
-            assert router.breaker_state is BreakerState.OPEN
-            world.gateway.requests.clear()
-            world.gateway.fills = True
+            queue = world.engine.supervisor._router.queue
+            while queue.breaker_state() is BreakerState.CLOSED:
+                await queue.permit(Urgency.STOP)
+                queue.end_failed(queue.begin(WriteKind.PLACE))
             world.gateway.failures["quotes"] = TypeError("a plug-in's defect")
             assert await leave(world) is ExitCode.HALTED
             del world.gateway.failures["quotes"]
@@ -225,12 +270,6 @@ def test_a_defect_while_pricing_gives_the_permit_back() -> None:
             assert "position_halted" in world.alarms.codes
 
     run_virtual(body())
-
-
-def probe(world: World) -> OrderRequest:
-    """Return an order that belongs to no position."""
-    key = world.tracker(TRACKER).key
-    return OrderRequest(ClientOrderId("probe"), key, Side.SELL, OrderType.MARKET, 1)
 
 
 def modifies(world: World) -> list[OrderModifySent]:
@@ -345,5 +384,39 @@ def test_sizing_sees_the_reading_and_the_reserve() -> None:
             sized = [f for c in world.store.commits for f in c.facts if isinstance(f, ExitSized)]
 
             assert len(sized) == 1
+
+    run_virtual(body())
+
+
+def test_a_fresh_price_and_a_free_permit_cost_one_commit_less() -> None:
+    """Claim, then plan and send together: two commits stand between the wish and the order."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.tick("152.00")
+            before = len(world.store.commits)
+            world.gateway.on_write = lambda operation: written.append(len(world.store.commits))
+            written: list[int] = []
+            await leave(world)
+
+            assert written == [before + 2]
+
+    run_virtual(body())
+
+
+def test_permits_that_were_taken_ahead_and_not_used_are_given_back() -> None:
+    """A position that somebody else closed plans nothing, and leaves the budget as it was."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            world.tick("152.00")
+            world.gateway.hold(tracker.key, 0)
+            await leave(world, wait=Wait.CLAIMED)
+            await settle()
+
+            assert world.gateway.requests == []
+            assert world.engine.supervisor.status().budget_used["second"] == 0
 
     run_virtual(body())

@@ -1,8 +1,10 @@
 """The book finds owners, counts fills, and knows what other exits may still close."""
 
 import asyncio
+from dataclasses import replace
 
-from exit_story.values import INSTRUMENT, held
+from exit_story.story import Story
+from exit_story.values import INSTRUMENT, held, trade
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import running_world
 from squareoff.core.commands import LookUpOrder, ReadPositions
@@ -11,7 +13,7 @@ from squareoff.core.inputs import ExitAsked, PositionsRead
 from squareoff.core.policy import ExitPolicy
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.instruments import ProductType
-from squareoff.domain.orders import PositionSide
+from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
 from squareoff.domain.rules import RuleName, Trigger
 from squareoff.services.exit_results import Wait
 from squareoff.services.position_book import PositionActor, PositionBook
@@ -128,3 +130,27 @@ def test_everybody_who_waits_sees_every_change() -> None:
         assert seen == [1, 2, 3]
 
     run_virtual(body())
+
+
+def test_a_trade_book_explains_a_key_only_whole_and_without_strangers() -> None:
+    """All our fills must be in it, and nobody else's lately: else a reading may hide a close."""
+    story = Story().claim()
+    story.permit()
+    story.accept()
+    story.see(BrokerOrderStatus.CANCELLED, 50)
+    book = PositionBook()
+    key = book.add(story.tracker).tracker.key
+    ours = trade(50, broker_order_id="B1")
+    stranger = trade(50, broker_order_id="APP", exchange_time_ns=10_000)
+
+    assert book.explains(key, Side.SELL, [ours], since_ns=5_000)
+    assert not book.explains(key, Side.SELL, [], since_ns=5_000)
+    assert not book.explains(key, Side.SELL, [trade(25, broker_order_id="B1")], since_ns=5_000)
+    assert not book.explains(key, Side.SELL, [ours, stranger], since_ns=5_000)
+    assert book.explains(key, Side.SELL, [ours, stranger], since_ns=20_000)
+    assert book.explains(
+        key, Side.SELL, [ours, replace(stranger, product_type=ProductType.MARGIN)], since_ns=5_000
+    )
+    nameless = replace(stranger, exchange_time_ns=None)
+    assert not book.explains(key, Side.SELL, [ours, nameless], since_ns=5_000)
+    assert book.explains(key, Side.SELL, [ours, replace(nameless, side=Side.BUY)], since_ns=5_000)

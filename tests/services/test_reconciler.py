@@ -10,8 +10,12 @@ from service_world.broker import ScriptedGateway
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.facts import BooksReconciled
-from squareoff.domain.errors import BrokerUnreachable, StoreUnavailable
+from squareoff.core.inputs import UntrackAsked
+from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable, StoreUnavailable
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey, ProductType
+from squareoff.domain.orders import PositionSide
+from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
 from squareoff.services.exit_results import Wait
@@ -90,11 +94,11 @@ def test_a_difference_is_alarmed_after_two_readings() -> None:
             desk = world.engine.desk
             assert await desk.reconcile() == ()
 
-            world.gateway.hold(tracker.key, 75)
+            world.gateway.hold(tracker.key, 125)
             first = await desk.reconcile()
             assert len(first) == 1
             assert "100" in first[0]
-            assert "75" in first[0]
+            assert "125" in first[0]
             assert world.alarms.codes == []
             await desk.reconcile()
             await desk.reconcile()
@@ -102,7 +106,8 @@ def test_a_difference_is_alarmed_after_two_readings() -> None:
 
             world.gateway.hold(tracker.key, 100)
             await desk.reconcile()
-            world.gateway.hold(tracker.key, 75)
+            await asyncio.sleep(61.0)  # sooner it would be the same alarm, told once
+            world.gateway.hold(tracker.key, 125)
             await desk.reconcile()
             assert world.alarms.codes == ["position_mismatch"]
             await desk.reconcile()
@@ -217,5 +222,59 @@ def test_comparisons_are_journalled_with_their_cause() -> None:
             causes = {fact.cause for fact in await reconciled(world)}
             assert causes >= {"start", "asked"}
             assert "timer" not in causes
+
+    run_virtual(body())
+
+
+def test_two_sides_that_net_to_zero_are_compared_too() -> None:
+    """A long and a short tracker on one key owe a net of zero; a stranger's trade shows."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            await world.hold(tracker_id=TrackerId("trk-2"), side=PositionSide.SHORT)
+            assert await world.engine.desk.reconcile() == ()
+            world.gateway.hold(tracker.key, 30)
+
+            assert len(await world.engine.desk.reconcile()) == 1
+
+    run_virtual(body())
+
+
+def test_a_position_let_go_is_neither_missed_nor_adopted() -> None:
+    """What a person let go today is theirs: no difference, and no new tracker for it."""
+
+    async def body() -> None:
+        async with running_world(adopt_rules=RULES) as world:
+            await world.hold()
+            actor = world.engine.exit_engine.book.get(TRACKER)
+            assert actor is not None
+            await world.engine.exit_engine.tell(actor, UntrackAsked("mine", "mira"))
+
+            assert await world.engine.desk.reconcile() == ()
+            assert len(world.engine.exit_engine.book) == 1
+
+    run_virtual(body())
+
+
+def test_an_order_declared_absent_is_watched_every_second() -> None:
+    """A lost order may still come: found by the fast comparison, not by the half minute's."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.gateway.answers.append(BrokerOutcomeUnknown("no answer"))
+            result = await world.engine.exit_engine.execute_exit(
+                TRACKER, "x", wait=Wait.FILLED, wait_seconds=60.0
+            )
+            assert result.code is ExitCode.EXITED
+            await asyncio.sleep(10.0)  # nobody watches any more whether the net has flipped
+            world.gateway.publish = lambda report: None
+            late = world.gateway.accept(world.gateway.requests[0])
+            world.gateway.fill(late.broker_order_id)
+            started = asyncio.get_running_loop().time()
+
+            await world.until(lambda: "over_exit" in world.alarms.codes, 5.0)
+            assert asyncio.get_running_loop().time() - started <= 2.0
 
     run_virtual(body())

@@ -25,6 +25,7 @@ from squareoff.domain.rules import (
     TrailingRule,
 )
 from squareoff.domain.states import PositionStatus
+from squareoff.ports import FeedConnected
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
 
@@ -195,6 +196,29 @@ def test_a_price_beyond_the_circuit_fires_nothing() -> None:
             assert claims(world) == []
             world.tick("120")  # far from the entry price: the first print needs a second one
             world.tick("120")
+
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
+def test_nothing_of_before_a_reconnect_vouches_for_a_price_after_it() -> None:
+    """The first print after a connect is the last trade: an old one fires nothing, and a spike
+    seen before the reconnect confirms none after it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=STOP)
+            world.tick("150")
+            await asyncio.sleep(60.0)
+            world.feed.push(FeedConnected())
+            world.tick("139", traded_ago=30.0)
+            world.tick("120")
+            world.feed.push(FeedConnected())
+            world.tick("121")
+            await settle()
+            assert claims(world) == []
+            world.tick("121")
 
             await world.until_status(TRACKER, PositionStatus.EXITED)
 

@@ -8,7 +8,7 @@ from exit_story.values import TRACKER
 from service_world.store import LostAfterCommit
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
-from squareoff.domain.errors import BrokerUnreachable, FeedDisconnected
+from squareoff.domain.errors import BrokerUnreachable, FeedDisconnected, StoreUnavailable
 from squareoff.domain.states import PositionStatus
 from squareoff.ports import FeedGarbled
 from squareoff.services.exit_results import Wait
@@ -96,6 +96,43 @@ def test_status_says_what_is_missing() -> None:
             assert status.market_feed == status.order_stream == "connected"
             assert status.last_tick_age_seconds == pytest.approx(2.0)
             assert (status.breaker, status.permits_waiting) == ("closed", 0)
+
+    run_virtual(body())
+
+
+def test_a_database_that_is_away_is_told() -> None:
+    """Readiness looks at the database itself, and says when it is back."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            assert world.engine.supervisor.status().database == "open"
+            world.store.down = StoreUnavailable("disk full")
+            await asyncio.sleep(1.0)
+            status = world.engine.supervisor.status()
+
+            assert status.database == "away: disk full"
+            assert "the database cannot be read" in status.not_ready_because
+            world.store.down = None
+            await asyncio.sleep(1.0)
+            assert world.engine.supervisor.status().is_ready
+
+    run_virtual(body())
+
+
+def test_an_open_breaker_is_not_ready() -> None:
+    """While the broker does not answer order writes, exits would not go out."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.gateway.failures["exit_market"] = BrokerUnreachable("away")
+            await world.engine.desk.exit(TRACKER, "x", Wait.CLAIMED, 0.0)
+            await world.until(lambda: not world.engine.supervisor.status().is_ready)
+            status = world.engine.supervisor.status()
+
+            assert status.breaker == "open"
+            assert any("circuit breaker" in cause for cause in status.not_ready_because)
+            assert set(status.budget_used) == {"second", "minute", "hour", "day"}
 
     run_virtual(body())
 

@@ -22,14 +22,14 @@ class Scene:
     """A broker, an empty journal and an auditor."""
 
     def __init__(self) -> None:
+        self.now_ns = WALL_BASE_NS
         self.broker = SimulatedBroker(random.Random(1), WALL_BASE_NS, credentials={CANARY: "1"})
         self.database = sqlite3.connect(":memory:")
         self.database.execute(
             "CREATE TABLE journal (account_id, seq, time_ns, kind, data, entry_hash)"
         )
-        self.auditor = Auditor(self.broker, self.database, "1", CANARY)
+        self.auditor = Auditor(self.broker, self.database, "1", CANARY, lambda: self.now_ns)
         self.seq = 0
-        self.now_ns = WALL_BASE_NS
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append a journal row."""

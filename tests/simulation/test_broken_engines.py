@@ -11,6 +11,7 @@ from squareoff.core.facts import OrderReported
 from squareoff.core.tracker import BrokerOrder
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.order_router import OrderRouter, RouterOutcome
+from squareoff.simulator.virtual.knobs import Knobs
 from squareoff.simulator.virtual.run_seed import run_seed
 
 SEEDS_MAX = 300
@@ -58,7 +59,8 @@ def _send_before_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         pytest.param(_resend_unknown, "I3", id="resends an unknown outcome"),
         pytest.param(_sum_fills, "I6", id="sums fills"),
-        pytest.param(_send_before_commit, "I3", id="sends before the commit"),
+        # The gate refuses what was not committed, so the defect shows before an order does.
+        pytest.param(_send_before_commit, "I20", id="sends before the commit"),
     ],
 )
 def test_a_broken_engine_is_caught(
@@ -70,7 +72,9 @@ def test_a_broken_engine_is_caught(
     sabotage(monkeypatch)
 
     for seed in range(SEEDS_MAX):
-        found = run_seed(seed).violations
+        # Every second run is calm: some breaks show at once there, and drown in faults elsewhere.
+        calm = Knobs(chaos_seconds=10.0, position_count=2)
+        found = run_seed(seed, knobs=None if seed % 2 else calm).violations
         if any(line.startswith(f"{invariant}:") for line in found):
             print(f"caught at seed {seed}: {found}")
             return

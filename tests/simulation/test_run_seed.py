@@ -2,10 +2,14 @@
 
 import pytest
 
+from squareoff.simulator.campaign.matrix import KILL_CLASSES, all_classes
 from squareoff.simulator.virtual.__main__ import main
+from squareoff.simulator.virtual.answer_faults import ANSWER_CLASSES
+from squareoff.simulator.virtual.event_classes import EVENT_CLASSES, NETWORK_CLASSES
 from squareoff.simulator.virtual.fault_classes import (
     ACTING_BEHIND_AN_ERROR,
     FAULT_CLASSES,
+    OUTLAW_CLASSES,
     TRULY_REFUSING,
 )
 from squareoff.simulator.virtual.knobs import Knobs, draw_knobs
@@ -21,11 +25,23 @@ def test_a_calm_run_closes_what_was_asked_for() -> None:
     assert report.faults == {}
 
 
-@pytest.mark.parametrize("name", sorted(FAULT_CLASSES))
+@pytest.mark.parametrize("name", sorted((*FAULT_CLASSES, *ANSWER_CLASSES, *NETWORK_CLASSES)))
 def test_each_fault_class_alone_is_survived(name: str) -> None:
     """Each class at half of all events, alone, breaks no promise."""
+    rate = 0.08 if name == "feed_spike" else 0.5
     reports = [
-        run_seed(seed, knobs=Knobs(chaos_seconds=12.0, rates={name: 0.5})) for seed in (4, 11, 13)
+        run_seed(seed, knobs=Knobs(chaos_seconds=12.0, rates={name: rate})) for seed in (4, 11, 13)
+    ]
+
+    assert [report.summary() for report in reports if not report.is_good] == []
+
+
+@pytest.mark.parametrize("name", sorted(EVENT_CLASSES))
+def test_each_event_alone_is_survived(name: str) -> None:
+    """Each event, three times in a run without any other fault, breaks no promise."""
+    reports = [
+        run_seed(seed, knobs=Knobs(chaos_seconds=15.0, position_count=4, events={name: 3}))
+        for seed in (4, 11, 13)
     ]
 
     assert [report.summary() for report in reports if not report.is_good] == []
@@ -33,9 +49,10 @@ def test_each_fault_class_alone_is_survived(name: str) -> None:
 
 def test_every_fault_class_hits_in_some_run() -> None:
     """No class is dead: over some hundred seeds each is drawn, and none is drawn by all."""
-    drawn = [set(draw_knobs(seed).rates) for seed in range(400)]
+    knobs = [draw_knobs(seed) for seed in range(400)]
+    drawn = [set(each.rates) | set(each.events) for each in knobs]
 
-    assert set.union(*drawn) == set(FAULT_CLASSES)
+    assert set.union(*drawn) | set(KILL_CLASSES) | set(OUTLAW_CLASSES) == set(all_classes())
     assert set.intersection(*drawn) == set()
     assert not any(d & TRULY_REFUSING and d & ACTING_BEHIND_AN_ERROR for d in drawn)
 

@@ -53,9 +53,27 @@ def test_life_of_a_token() -> None:
     assert identity.expires_ns("a", 1, 7) == 3_600 * 10**9 + 7
     assert identity.expires_ns("a", 1, 99) == 3_600 * 10**9 + 7
 
-    fresh = identity.renew("a", "11", 10)
+    fresh = identity.renew("a", "11", 10, 24)
 
+    assert identity.is_dead("a") and identity.is_renewable(fresh)
+    assert identity.expires_ns(fresh, 1, 99) == 24 * 3_600 * 10**9
     assert identity.client_of("", "a") is None
     assert identity.client_of("", fresh) == "11"
     identity.kill_all()
     assert identity.client_of("", fresh) is None
+
+
+def test_a_login_kills_every_other_token_of_the_client_and_only_theirs() -> None:
+    """One live token per client; those made by a login are not renewable and not made too often."""
+    identity = Identity({"a": "11", "b": "12"})
+    assert identity.may_log_in("11", 120, 0)
+
+    fresh = identity.mint("11", 0, 24)
+
+    assert identity.client_of("", "a") is None
+    assert identity.client_of("", "b") == "12"
+    assert identity.client_of("11", fresh) == "11"
+    assert not identity.is_renewable(fresh)
+    assert not identity.may_log_in("11", 120, 119 * 10**9)
+    assert identity.may_log_in("11", 120, 120 * 10**9)
+    assert identity.may_log_in("12", 120, 1)

@@ -16,18 +16,31 @@ def calm(rig: ApiRig) -> Iterator[ApiRig]:
     rig.post("/kill-switch", {"active": False, "reason": "test over"})
 
 
-def test_exit_all_closes_every_held_position(rig: ApiRig) -> None:
-    """Each held position gets a result, shorts first, and all end closed."""
-    long, short = rig.track(), rig.track(side="SHORT", product_type="MARGIN")
-    answer = rig.post("/exit-all", {"reason": "end of day"})
+def test_exit_all_closes_every_held_position(calm: ApiRig) -> None:
+    """Each held position gets a result, shorts first, all end closed, and nothing remains."""
+    long, short = calm.track(), calm.track(side="SHORT", product_type="MARGIN")
+    answer = calm.post("/exit-all", {"reason": "end of day", "wait_seconds": 9})
     order = [row["tracker_id"] for row in answer.json["items"]]
 
     assert answer.status == 200
     assert {long, short} <= set(order)
     assert order.index(short) < order.index(long)
-    for mine in (long, short):
-        ended = rig.post(f"/trackers/{mine}/exit", {"reason": "wait", "wait": "filled"})
-        assert ended.json["success"] is True
+    assert {row["code"] for row in answer.json["items"]} == {"exited"}
+    assert (answer.json["outcome"], answer.json["nothing_remains"]) == ("closed", True)
+    assert (answer.json["remaining"], answer.json["unknown_positions"]) == ([], [])
+    assert calm.get("/exit-all").json["operation_id"] == answer.json["operation_id"]
+    switch = calm.get("/kill-switch").json
+    assert switch == {"active": True, "level": "new", "reason": "exit-all: end of day"}
+    assert calm.post("/entries", _entry()).error["code"] == "halted"
+
+
+def test_the_paper_broker_has_no_account_to_lock(calm: ApiRig) -> None:
+    """A lock that the broker refuses is told with the reason; the account is flat all the same."""
+    body = {"reason": "end of day", "lock_account": True, "wait_seconds": 9}
+    answer = calm.post("/exit-all", body)
+
+    assert (answer.json["outcome"], answer.json["lock_outcome"]) == ("closed", "refused")
+    assert "no account to lock" in answer.json["note"]
 
 
 @pytest.mark.parametrize("body", [{}, {"reason": " "}, {"reason": None}], ids=str)
@@ -55,18 +68,41 @@ def test_the_kill_switch_stops_entries_and_lets_exits_through(calm: ApiRig) -> N
     assert exited.json["code"] == "exited"
 
 
-def test_the_kill_switch_at_level_all_stops_exits(calm: ApiRig) -> None:
-    """At level `all` an exit is refused as halted and claims nothing; lifting it lets it go."""
+def test_the_kill_switch_at_level_all_holds_exits_back(calm: ApiRig) -> None:
+    """At level `all` an exit is latched and waits; once the switch is lifted it goes by itself."""
     mine = calm.track()
     calm.post("/kill-switch", {"active": True, "level": "all", "reason": "stop"})
-    refused = calm.post(f"/trackers/{mine}/exit", {"reason": "x"})
-    status = calm.get(f"/trackers/{mine}").json["status"]
+    latched = calm.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+    orders = [row for row in calm.get("/orders").json["items"] if row["tracker_id"] == mine]
     calm.post("/kill-switch", {"active": False, "reason": "go on"})
-    exited = calm.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+    for _ in range(20):
+        answer = calm.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+        if answer.json["code"] == "already_exited":
+            break
 
-    assert (refused.status, refused.error["code"]) == (409, "halted")
-    assert status == "ACTIVE"
-    assert exited.json["code"] == "exited"
+    assert (latched.status, latched.json["code"]) == (202, "blocked")
+    assert all(order["sends"] == 0 for order in orders)
+    assert answer.json["code"] == "already_exited"
+
+
+def test_an_exit_is_taken_back_while_it_waits(calm: ApiRig) -> None:
+    """Withdrawn with nothing at the broker the position is held again, and can be let go."""
+    mine = calm.track(product_type="MARGIN")
+    calm.post("/kill-switch", {"active": True, "level": "all", "reason": "stop"})
+    calm.post(f"/trackers/{mine}/exit", {"reason": "x"})
+    kept = calm.post(f"/trackers/{mine}/withdraw", {"reason": "a mistake", "actor": "asha"})
+    again = calm.post(f"/trackers/{mine}/withdraw", {"reason": "a mistake"})
+    story = calm.get(f"/trackers/{mine}/journal").json["items"]
+    gone = calm.post(f"/trackers/{mine}/untrack", {"reason": "sold elsewhere"})
+
+    assert (kept.status, kept.json["status"]) == (200, "ACTIVE")
+    assert kept.json["intent"]["status"] == "WITHDRAWN"
+    assert (again.status, again.error["code"]) == (409, "nothing_to_withdraw")
+    (asked,) = [fact for fact in story if fact["kind"] == "exit_withdrawal_asked"]
+    assert asked["data"] == {"reason": "a mistake", "actor": "asha"}
+    assert (gone.status, gone.json["status"]) == (200, "UNTRACKED")
+    refused = calm.post(f"/trackers/{mine}/resolve-over-exit", {"reason": "none"})
+    assert (refused.status, refused.error["code"]) == (409, "no_over_exit")
 
 
 BAD_SWITCHES: dict[str, tuple[dict[str, Any], str]] = {
@@ -113,6 +149,7 @@ def test_an_alarm_is_shown_until_acknowledged_and_after(rig: ApiRig) -> None:
 
     assert set(alarm) == {
         "id", "severity", "code", "message", "tracker_id", "raised_at", "acknowledged_at",
+        "repeats", "last_raised_at", "cleared_at",
     }  # fmt: skip
     assert (alarm["severity"], alarm["code"], alarm["acknowledged_at"]) == (
         "critical", "rehearsal", None,

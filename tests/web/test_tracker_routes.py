@@ -20,14 +20,14 @@ RESULT_FIELDS = {
 
 def test_a_tracked_position_has_the_fields_of_the_interface(rig: ApiRig) -> None:
     """201 with the tracker: names, decimals as text, times with offset, rules as given."""
-    rules = {"stop_loss": {"points": "10.5"}, "square_off_at": "15:15"}
+    rules = {"stop_loss": {"points": "10.5"}, "square_off_at": "23:59"}
     answer = rig.post("/trackers", position_body(rules=rules, entry_price=150.1))
     made = answer.json
 
     assert answer.status == 201
     assert set(made) == TRACKER_FIELDS
     assert (made["status"], made["entry_price"], made["quantity"]) == ("ACTIVE", "150.10", 75)
-    assert made["rules"] == {"stop_loss": {"points": "10.50"}, "square_off_at": "15:15"}
+    assert made["rules"] == {"stop_loss": {"points": "10.50"}, "square_off_at": "23:59"}
     assert made["stop_level"] == "139.60"
     assert made["created_at"].endswith("+05:30")
     assert rig.get(f"/trackers/{made['id']}").json["id"] == made["id"]
@@ -50,7 +50,7 @@ def test_an_instrument_that_nobody_knows_needs_its_terms(rig: ApiRig) -> None:
 def test_an_entry_places_its_order(rig: ApiRig) -> None:
     """POST /entries makes a PENDING tracker and its entry order in our books."""
     body = {
-        "exchange_segment": "NSE_FNO", "security_id": "49081", "product_type": "INTRADAY",
+        "exchange_segment": "NSE_FNO", "security_id": "49081", "product_type": "MARGIN",
         "side": "SHORT", "quantity": 25, "order_type": "LIMIT", "limit_price": "400.00",
     }  # fmt: skip
     answer = rig.post("/entries", body)

@@ -120,6 +120,15 @@ class ExchangeCalendar:
                     return (opening - instant).total_seconds()
         return timedelta(days=SEARCH_DAYS_MAX).total_seconds()
 
+    def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
+        """Return the time until the day's last session ends, None where none is left today."""
+        instant = _ist(wall_ns)
+        sessions = self.sessions(segment, instant.date())
+        if not sessions:
+            return None
+        closing = datetime.combine(instant.date(), max(each.close for each in sessions), IST)
+        return (closing - instant).total_seconds() if closing > instant else None
+
     def sessions(self, segment: ExchangeSegment, day: date) -> tuple[Session, ...]:
         """Return the day's sessions in a segment, in order of time; empty while it is closed."""
         exchange, hours = _EXCHANGES.get(segment, (Exchange.MCX, None))
@@ -143,6 +152,10 @@ class AlwaysOpen:
     def seconds_to_open(self, segment: ExchangeSegment, wall_ns: int) -> float:
         """Return 0."""
         return 0.0
+
+    def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
+        """Return None: there is no close."""
+        return None
 
 
 def holiday_name(exchange: Exchange, day: date) -> str:

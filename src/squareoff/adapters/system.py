@@ -6,8 +6,13 @@ import random
 import secrets
 import signal
 import time
+from collections.abc import Mapping
 
 from squareoff.domain.time import Now
+
+_MONOTONIC_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is one, the clock that goes on while the machine is suspended: what was decided
+before the lid was closed is old when it opens."""
 
 
 class SystemClock:
@@ -15,7 +20,7 @@ class SystemClock:
 
     def now(self) -> Now:
         """Return wall and monotonic time together."""
-        return Now(time.time_ns(), time.monotonic_ns())
+        return Now(time.time_ns(), time.clock_gettime_ns(_MONOTONIC_CLOCK))
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the loop's monotonic clock."""
@@ -52,35 +57,57 @@ class NoCheckpoints:
         """Do nothing."""
 
 
-class KillCheckpoints:
-    """Rehearsal: kill this process with SIGKILL at the n-th time a named point is reached.
+class RehearsalCheckpoints:
+    """Rehearsal: note, freeze or kill this process when a named point is reached.
 
-    Set by `SQUAREOFF_REHEARSAL_KILL_AT=name:n`; only tests and the demo set it.
+    Kill and stop are `name:n`: the n-th time that the point is reached since the start.
     """
 
-    def __init__(self, name: str, occurrence: int) -> None:
-        self._name = name
-        self._left = occurrence
+    def __init__(self, *, kill_at: str = "", stop_at: str = "", note_to: str = "") -> None:
+        self._kill_at = _checked(kill_at)
+        self._stop_at = _checked(stop_at)
+        self._note_to = note_to
+        self._counts: dict[str, int] = {}
 
     def reach(self, name: str) -> None:
-        """Count, and die when it is time."""
-        if name != self._name:
-            return
-        self._left -= 1
-        if self._left == 0:
+        """Count, and do what was asked for at this point."""
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        point = f"{name}:{count}"
+        if self._note_to:
+            with open(self._note_to, "a", encoding="utf-8") as notes:
+                notes.write(f"{point}\n")
+        if point == self._stop_at:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if point == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def checkpoints_from_environment(text: str | None) -> NoCheckpoints | KillCheckpoints:
-    """Return the checkpoints that `name:n` asks for, none for None or empty text.
+REHEARSAL_VARIABLES = {
+    "kill_at": "SQUAREOFF_REHEARSAL_KILL_AT",
+    "stop_at": "SQUAREOFF_REHEARSAL_STOP_AT",
+    "note_to": "SQUAREOFF_REHEARSAL_NOTE_TO",
+}
+"""Set by rehearsals only: `name:n` to die (SIGKILL) or to freeze (SIGSTOP) at, and a file that
+takes the name of every point reached. Never set them otherwise."""
+
+
+def checkpoints_from_environment(
+    environment: Mapping[str, str],
+) -> NoCheckpoints | RehearsalCheckpoints:
+    """Return the checkpoints that the rehearsal variables ask for, none where none is set.
 
     Raises:
-        ValueError: the text is not `name:n` with n from 1.
+        ValueError: a point is not `name:n` with n from 1.
     """
-    if not text:
-        return NoCheckpoints()
-    name, _, count = text.partition(":")
-    occurrence = int(count or "1")
-    if not name or occurrence < 1:
-        raise ValueError(f"a rehearsal kill point is name:n, was {text!r}")
-    return KillCheckpoints(name, occurrence)
+    asked = {key: environment.get(name, "") for key, name in REHEARSAL_VARIABLES.items()}
+    return RehearsalCheckpoints(**asked) if any(asked.values()) else NoCheckpoints()
+
+
+def _checked(point: str) -> str:
+    """Return `name:n`; `name` alone is its first time."""
+    if not point:
+        return ""
+    name, _, count = point.partition(":")
+    if not name or not (count or "1").isdecimal() or int(count or "1") < 1:
+        raise ValueError(f"a rehearsal point is name:n, was {point!r}")
+    return f"{name}:{int(count or '1')}"

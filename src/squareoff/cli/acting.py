@@ -1,8 +1,9 @@
 """Commands that change something, all through the running engine's API."""
 
 import json
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,12 +18,25 @@ from squareoff.cli.options import (
 )
 from squareoff.cli.output import (
     POSITION_COLUMNS,
-    RESULT_COLUMNS,
     print_json,
     print_pairs,
     print_table,
     table_of,
 )
+from squareoff.domain.instruments import ExchangeSegment, ProductType
+from squareoff.domain.orders import PositionSide
+
+
+def _price(text: str) -> str:
+    """Return a price as it was written; raises BadParameter for what is none."""
+    try:
+        is_price = Decimal(text).is_finite()
+    except InvalidOperation:
+        is_price = False
+    if not is_price:
+        raise typer.BadParameter(f"{text!r} is no price in rupees")
+    return text
+
 
 TrackerArgument = Annotated[str, typer.Argument(help="The position's id.")]
 RulesOption = Annotated[
@@ -36,31 +50,38 @@ def register(app: typer.Typer) -> None:
         ("track", track),
         ("rules", rules),
         ("exit", exit_position),
-        ("exit-all", exit_all),
-        ("kill", kill),
-        ("resume", resume),
         ("reconcile", reconcile),
     ):
         app.command(name)(command)
 
 
 def track(
-    segment: Annotated[str, typer.Option(help="Exchange segment: NSE_FNO, NSE_EQ, MCX_COMM...")],
+    segment: Annotated[
+        ExchangeSegment,
+        typer.Option(case_sensitive=False, help="Where it is listed."),
+    ],
     security_id: Annotated[str, typer.Option(help="The exchange's number of the instrument.")],
-    product: Annotated[str, typer.Option(help="INTRADAY, CNC, MARGIN or MTF.")],
-    side: Annotated[str, typer.Option(help="LONG or SHORT.")],
-    quantity: Annotated[int, typer.Option(help="Whole units, not lots.")],
-    entry_price: Annotated[str, typer.Option(help="Average price paid or received, in rupees.")],
+    product: Annotated[ProductType, typer.Option(case_sensitive=False, help="Its product.")],
+    side: Annotated[PositionSide, typer.Option(case_sensitive=False, help="Held or owed.")],
+    quantity: Annotated[int, typer.Option(min=1, help="Whole units, not lots.")],
+    entry_price: Annotated[
+        str, typer.Option(parser=_price, metavar="RUPEES", help="Average price paid or received.")
+    ],
     rules: RulesOption = None,
     entry_order_id: Annotated[
         str | None, typer.Option(help="The broker's id of an entry order to wait for.")
     ] = None,
     symbol: Annotated[str | None, typer.Option(help="Name for display.")] = None,
     lot_size: Annotated[
-        int | None, typer.Option(help="Needed where the instrument master lacks the instrument.")
+        int | None,
+        typer.Option(min=1, help="Needed where the instrument master lacks the instrument."),
     ] = None,
-    tick_size: Annotated[str | None, typer.Option(help="Likewise, in rupees.")] = None,
-    freeze_quantity: Annotated[int | None, typer.Option(help="Most units in one order.")] = None,
+    tick_size: Annotated[
+        str | None, typer.Option(parser=_price, metavar="RUPEES", help="Likewise.")
+    ] = None,
+    freeze_quantity: Annotated[
+        int | None, typer.Option(min=1, help="Most units in one order.")
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: repeating the command acts once.")
     ] = None,
@@ -69,10 +90,10 @@ def track(
 ) -> None:
     """Take a position under watch."""
     body: dict[str, Any] = {
-        "exchange_segment": segment,
+        "exchange_segment": segment.value,
         "security_id": security_id,
-        "product_type": product,
-        "side": side,
+        "product_type": product.value,
+        "side": side.value,
         "quantity": quantity,
         "entry_price": entry_price,
         "rules": _rules_of(rules),
@@ -103,10 +124,12 @@ def exit_position(
     tracker_id: TrackerArgument,
     reason: ReasonOption,
     wait: Annotated[
-        str, typer.Option(help="Wait until the broker accepted the exit, or until it is filled.")
+        Literal["claimed", "accepted", "filled"],
+        typer.Option(help="Wait until it is latched, accepted by the broker, or filled."),
     ] = "accepted",
     wait_seconds: Annotated[
-        float, typer.Option(help="How long at the most; the exit goes on by itself.")
+        float,
+        typer.Option(min=0, max=60, help="How long at the most; the exit goes on by itself."),
     ] = 8.0,
     yes: YesOption = False,
     config: ConfigOption = None,
@@ -127,54 +150,6 @@ def exit_position(
     (print_json if as_json else print_pairs)(found)
     if not found["success"]:
         raise CommandRefused(f"{found['error']} ({found['code']})")
-
-
-def exit_all(
-    reason: ReasonOption,
-    yes: YesOption = False,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Close every held position."""
-    client = EngineClient(settings_of(config))
-    confirm("Close every position of the account?", is_confirmed=yes or as_json)
-    found = client.post("/exit-all", {"reason": reason})
-    if as_json:
-        print_json(found)
-    else:
-        print_table(table_of("exits", RESULT_COLUMNS, found["items"]))
-    # Right after the claim an exit is latched and not yet accepted: that is no refusal.
-    refused = [row for row in found["items"] if row["intent_id"] is None]
-    if refused:
-        raise CommandRefused(f"{len(refused)} of {len(found['items'])} exits were refused")
-
-
-def kill(
-    level: Annotated[
-        str, typer.Option(help="`new` lets only exits through, `all` lets nothing through.")
-    ] = "new",
-    reason: ReasonOption = "set from the command line",
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Throw the kill switch, durably; asks no questions."""
-    _set_kill_switch({"active": True, "level": level, "reason": reason}, config, as_json=as_json)
-
-
-def resume(
-    reason: ReasonOption = "lifted from the command line",
-    yes: YesOption = False,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Lift the kill switch."""
-    confirm("Let new orders through again?", is_confirmed=yes or as_json)
-    _set_kill_switch({"active": False, "reason": reason}, config, as_json=as_json)
-
-
-def _set_kill_switch(body: dict[str, Any], config: Path | None, *, as_json: bool) -> None:
-    found = EngineClient(settings_of(config)).post("/kill-switch", body)
-    (print_json if as_json else print_pairs)(found)
 
 
 def reconcile(config: ConfigOption = None, as_json: JsonOption = False) -> None:

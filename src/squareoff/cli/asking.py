@@ -22,6 +22,7 @@ from squareoff.cli.output import (
     print_table,
     table_of,
 )
+from squareoff.domain.states import PositionStatus
 
 WATCH_SECONDS = 1.0
 """A person reads no faster; the engine answers from memory."""
@@ -42,7 +43,8 @@ def register(app: typer.Typer) -> None:
 
 def positions(
     status: Annotated[
-        list[str] | None, typer.Option(help="Only these: PENDING, ACTIVE, EXITING, ...")
+        list[PositionStatus] | None,
+        typer.Option(case_sensitive=False, help="Only these; may be repeated."),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show again every second.")] = False,
     config: ConfigOption = None,
@@ -50,13 +52,14 @@ def positions(
 ) -> None:
     """Show the positions under watch."""
     client = EngineClient(settings_of(config))
+    wanted = [each.value for each in status or ()]
     if watch:
-        _watch(client, status, as_json=as_json)
+        _watch(client, wanted, as_json=as_json)
         return
-    _show_list(client.get("/trackers", status=status), "positions", POSITION_COLUMNS, as_json)
+    _show_list(client.get("/trackers", status=wanted), "positions", POSITION_COLUMNS, as_json)
 
 
-def _watch(client: EngineClient, status: list[str] | None, *, as_json: bool) -> None:
+def _watch(client: EngineClient, status: list[str], *, as_json: bool) -> None:
     """Show until interrupted; with JSON, one line whenever something changed."""
     never = threading.Event()
     last: Any = None
@@ -100,7 +103,7 @@ def journal(
 
 def alarms(
     acknowledge: Annotated[
-        int | None, typer.Option(help="Say that you have seen the alarm of this id.")
+        int | None, typer.Option(min=1, help="Say that you have seen the alarm of this id.")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,

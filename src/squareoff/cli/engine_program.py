@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,38 +10,58 @@ from rich.console import Console
 from rich.panel import Panel
 
 from squareoff import __version__
-from squareoff.bootstrap import open_engine
-from squareoff.cli.logs import configure_logs
+from squareoff.bootstrap import Rehearsal, open_engine
+from squareoff.cli.logs import Redactor, configure_logs
 from squareoff.cli.loops import run_until_told
+from squareoff.cli.standing_by import open_as_standby
 from squareoff.config import Settings
 from squareoff.config.fields import LOOPBACK_NAMES
 from squareoff.web.api_token import api_token
 from squareoff.web.app import create_app
-from squareoff.web.server import ApiServer
+from squareoff.web.server import ApiServer, refuse_taken_address
 
 _STYLES = {"paper": "bold black on green", "live": "bold white on red"}
 
 
-def run_engine(settings: Settings, *, as_json: bool) -> None:
-    """Run until interrupted.
+def run_engine(settings: Settings, *, as_json: bool, standby: bool = False) -> None:
+    """Run until interrupted; with `standby` only once the account's engine is dead or silent.
 
     Raises:
         SquareoffError: it could not start, or a part of it failed.
     """
-    token, token_path = api_token(settings)
-    configure_logs((*settings.secret_values(), token))
-    run_until_told(_serve(settings, token, token_path, as_json=as_json))
+    # A first start that is refused leaves no token behind: it is made once the engine is open.
+    is_first = settings.api_token is None and not settings.api.token_path.exists()
+    given = None if is_first and not standby else api_token(settings)
+    redactor = configure_logs((*settings.secret_values(), *((given[0],) if given else ())))
+    run_until_told(_run(settings, redactor, given, as_json=as_json, standby=standby))
 
 
-async def _serve(settings: Settings, token: str, token_path: Path | None, *, as_json: bool) -> None:
-    async with open_engine(settings) as engine:
+async def _run(
+    settings: Settings,
+    redactor: Redactor,
+    given: tuple[str, Path | None] | None,
+    *,
+    as_json: bool,
+    standby: bool,
+) -> None:
+    ears = Rehearsal(on_secret=redactor.add)
+    async with AsyncExitStack() as stack:
+        if standby:
+            assert given is not None, "a standby answers before it owns anything"
+            token, token_path = given
+            engine, port = await open_as_standby(stack, settings, ears, token, as_json=as_json)
+        else:
+            refuse_taken_address(settings.api.host, settings.api.port)
+            engine, port = await stack.enter_async_context(open_engine(settings, ears)), None
+            token, token_path = given or api_token(settings)
+            redactor.add(token)
         app = create_app(
             engine.desk,
             token=token,
             metrics_public=settings.api.metrics_public,
             hosts=(*LOOPBACK_NAMES, settings.api.host),
         )
-        server = ApiServer(app, settings.api.host, settings.api.port)
+        server = ApiServer(app, settings.api.host, settings.api.port if port is None else port)
         announce(settings, server.url, token_path, as_json=as_json)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(engine.supervisor.run())

@@ -4,39 +4,41 @@ Each check gives one finding; a fault says what to do. No order call is made, no
 """
 
 import asyncio
-import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from squareoff.adapters.broker.dhan.aiohttp_transport import AiohttpTransport
+from squareoff.adapters.broker.dhan.clock_readings import ClockReadings
 from squareoff.adapters.broker.dhan.credentials import FileToken, FixedToken, TokenSource
 from squareoff.adapters.broker.dhan.instrument_source import InstrumentSettings, load_instruments
+from squareoff.adapters.broker.dhan.jwt_claims import expires_ns_of, is_renewable
 from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
-from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
+from squareoff.adapters.broker.dhan.session_calls import SessionCalls
+from squareoff.adapters.broker.dhan.session_setup import totp_secret
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.transport import HttpRequest, TransportError
 from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.schema import SchemaAge, schema_state
 from squareoff.adapters.system import SystemClock
 from squareoff.config import Settings
+from squareoff.core.clock_skew import READINGS_MIN, ClockSkew
+from squareoff.core.token_plan import earliest_end_ns
 from squareoff.domain.errors import SquareoffError
 from squareoff.domain.ids import AccountId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns
 from squareoff.ports import FeedConnected, StreamConnected
 
 CALL_SECONDS_MAX = 10.0
-CLOCK_SKEW_SECONDS_MAX = 2.0
-"""The Date header has whole seconds; more than this shifts time rules and staleness."""
-
 TOKEN_HOURS_MIN = 8.0
 """A token that ends before a session of 6:15 hours does leaves positions behind."""
 
 _SQLITE = "sqlite:///"
+_NO_TOKEN_YET = "cannot be tried before there is a token"
 _DATABASE_TEXTS = {
     SchemaAge.EMPTY: (True, "empty; the first start makes it"),
     SchemaAge.SAME: (True, "of this version"),
@@ -70,6 +72,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         checks += [
             ("clock", _clock(settings)),
             ("token", _token(settings)),
+            ("renewal", _renewal(settings)),
             ("static IP", _static_ip(settings)),
             ("order stream", _order_stream(settings)),
             ("market feed", _market_feed(settings)),
@@ -113,68 +116,100 @@ async def _instruments(settings: Settings) -> tuple[bool, str]:
 
 
 async def _clock(settings: Settings) -> tuple[bool, str]:
+    skew = ClockSkew()
+    clock = SystemClock()
     async with _transport(settings) as transport:
-        answer = await transport.send(HttpRequest("GET", "/profile"), CALL_SECONDS_MAX)
-    date = answer.headers.get("date")
-    if date is None:
-        return True, "the broker tells no time to compare with"
-    theirs = parsedate_to_datetime(date).timestamp()
-    skew = SystemClock().now().wall_ns / NANOSECONDS_PER_SECOND - theirs
-    # The header is cut to whole seconds, so an exact clock reads up to a second ahead.
-    if -CLOCK_SKEW_SECONDS_MAX <= skew <= CLOCK_SKEW_SECONDS_MAX + 1:
+        readings = ClockReadings(transport, clock)
+        for _ in range(READINGS_MIN):
+            await readings.send(HttpRequest("GET", "/profile"), CALL_SECONDS_MAX)
+        for each in readings.take():
+            skew.note_answer(
+                theirs_ns=each.theirs_ns, sent_ns=each.sent_ns, received_ns=each.received_ns
+            )
+    verdict = skew.verdict()
+    if verdict.offset_seconds is None:
+        return True, "the broker tells no time to compare with, or answers too slowly"
+    if not verdict.is_too_large:
         return True, "agrees with the broker's"
-    return False, f"is {skew:+.1f} s off the broker's: turn on time synchronisation"
+    return (
+        False,
+        f"is {verdict.offset_seconds:+.1f} s off the broker's: turn on time synchronisation",
+    )
 
 
 async def _token(settings: Settings) -> tuple[bool, str]:
+    tokens = _tokens(settings)
+    if tokens is None:
+        return True, "there is none yet; PIN and one-time code make one at the start"
     async with _transport(settings) as transport:
-        client = DhanRestClient(RestSettings(_account(settings)), transport, _tokens(settings))
-        profile = await client.profile()
+        calls = SessionCalls(_account(settings), transport)
+        profile = await calls.profile(tokens.current())
     if profile.client_id != settings.credentials.client_id:
         return False, "belongs to another client than DHAN_CLIENT_ID"
-    if profile.token_expires_ns is None:
-        return True, "is alive; the broker does not say how long"
-    left = (profile.token_expires_ns - SystemClock().now().wall_ns) / NANOSECONDS_PER_SECOND / 3_600
-    text = f"lives {left:.1f} hours more, until {iso_from_ns(profile.token_expires_ns)}"
-    if left < TOKEN_HOURS_MIN:
+    ends_ns = earliest_end_ns(profile.token_expires_ns, expires_ns_of(tokens.current()))
+    if ends_ns is None:
+        return True, "is alive; nothing says how long"
+    left = (ends_ns - SystemClock().now().wall_ns) / NANOSECONDS_PER_SECOND / 3_600
+    text = f"lives {left:.1f} hours more, until {iso_from_ns(ends_ns)[:16]}"
+    if left < TOKEN_HOURS_MIN and not _renews_itself(settings, tokens):
         return False, f"{text}: get a new one before the session"
     return True, text
 
 
+def _renews_itself(settings: Settings, tokens: TokenSource) -> bool:
+    return settings.credentials.pin is not None or is_renewable(tokens.current())
+
+
+async def _renewal(settings: Settings) -> tuple[bool, str]:
+    """Say how the token is replaced, without doing so; PIN and secret are not tried."""
+    credentials = settings.credentials
+    if credentials.totp_secret is not None:
+        totp_secret(credentials.totp_secret.get_secret_value())
+        return True, "by PIN and one-time code, also when the token is dead"
+    if credentials.access_token_file is None:
+        return True, "a living token made on the web page, ahead of its end; it is kept nowhere"
+    folder = credentials.access_token_file.resolve().parent
+    if not os.access(folder, os.W_OK):
+        return False, "the folder of DHAN_ACCESS_TOKEN_FILE cannot be written: a renewal is lost"
+    return True, "a living token made on the web page, ahead of its end; saved to its file"
+
+
 async def _static_ip(settings: Settings) -> tuple[bool, str]:
-    headers = {
-        "access-token": _tokens(settings).current(),
-        "client-id": _account(settings),
-        "accept": "application/json",
-    }
+    tokens = _tokens(settings)
+    if tokens is None:
+        return True, _NO_TOKEN_YET
     async with _transport(settings) as transport:
-        request = HttpRequest("GET", "/ip/getIP", headers=headers)
-        answer = await transport.send(request, CALL_SECONDS_MAX)
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        found = None
-    # A failing getIP was seen as HTTP 200 with an array (dhanhq-v2.md 1.5).
-    if answer.status != 200 or not isinstance(found, dict):
-        return False, "could not be asked: see that it is set in the broker's web app"
-    if found.get("ordersAllowed") is False:
-        return False, "orders are refused from this address: set it in the broker's web app"
-    if not found.get("primaryIP") and not found.get("secondaryIP"):
-        return False, "none is set: order calls will be refused; set it in the broker's web app"
-    return True, "is set"
+        calls = SessionCalls(_account(settings), transport)
+        state = await calls.address(tokens.current())
+    here = f" ({state.detected})" if state.detected else ""
+    if state.orders_allowed is False:
+        known = ", ".join(state.registered) or "none"
+        return False, (
+            f"orders are refused from this address{here}; registered: {known}: set it in the "
+            "broker's web app"
+        )
+    if state.orders_allowed is None:
+        return True, f"is set: {', '.join(state.registered)}; see that this machine has it"
+    return True, f"is set, and orders are taken from here{here}"
 
 
 async def _order_stream(settings: Settings) -> tuple[bool, str]:
+    tokens = _tokens(settings)
+    if tokens is None:
+        return True, _NO_TOKEN_YET
     async with _transport(settings) as transport:
         socket = SocketSettings(settings.dhan.order_update_url, _account(settings))
-        updates = DhanOrderUpdates(socket, transport, _tokens(settings), SystemClock())
+        updates = DhanOrderUpdates(socket, transport, tokens, SystemClock())
         return await _until(updates.run_once, StreamConnected)
 
 
 async def _market_feed(settings: Settings) -> tuple[bool, str]:
+    tokens = _tokens(settings)
+    if tokens is None:
+        return True, _NO_TOKEN_YET
     async with _transport(settings) as transport:
         socket = SocketSettings(settings.dhan.market_feed_url, _account(settings))
-        feed = DhanMarketFeed(socket, transport, _tokens(settings), SystemClock())
+        feed = DhanMarketFeed(socket, transport, tokens, SystemClock())
         return await _until(feed.run_once, FeedConnected)
 
 
@@ -208,9 +243,13 @@ def _account(settings: Settings) -> AccountId:
     return AccountId(settings.credentials.client_id or "")
 
 
-def _tokens(settings: Settings) -> TokenSource:
+def _tokens(settings: Settings) -> TokenSource | None:
+    """Return the token as it stands, None where only a login would make one."""
     credentials = settings.credentials
-    if credentials.access_token_file is not None:
-        return FileToken(credentials.access_token_file)
-    assert credentials.access_token is not None, "live settings hold one of the two"
+    path = credentials.access_token_file
+    can_log_in = credentials.totp_secret is not None
+    if path is not None and not (can_log_in and not path.exists()):
+        return FileToken(path)
+    if credentials.access_token is None:
+        return None
     return FixedToken(credentials.access_token.get_secret_value())

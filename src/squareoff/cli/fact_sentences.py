@@ -72,6 +72,11 @@ def _reconciled(data: Data) -> str:
     return f"compares the books with the broker's ({data['cause']}): {found}"
 
 
+def _taken(data: Data) -> str:
+    who = f"process {data['process_id']} on {data['host']} is owner number {data['epoch']}"
+    return f"{who} ({data['cause']})" + (f", after {data['before']}" if data["before"] else "")
+
+
 def _kill_switch(data: Data) -> str:
     state = f"on, level {data['level']}" if data["active"] else "off"
     return f"the kill switch is {state}: {data['reason']}"
@@ -86,6 +91,7 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "exit_blocked": lambda data: f"waits: {data['text']}",
     "exit_resumed": lambda _: "goes on with the exit",
     "exit_attempt_failed": _attempt_failed,
+    "exit_withdrawal_asked": lambda data: f"{data['actor']} takes the exit back: {data['reason']}",
     "exit_withdrawn": lambda data: f"exit withdrawn: {data['reason']}",
     "exit_escalated": lambda data: f"needs a person: {data['reason']}",
     "order_planned": _planned,
@@ -101,6 +107,10 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     ),
     "order_reported": _reported,
     "order_settled": lambda data: f"proved absent after {data['waited_seconds']} s",
+    "order_vanished": lambda data: (
+        f"{data['broker_order_id']} was accepted and is in none of the broker's books"
+        f" ({data['readings']} readings in {data['waited_seconds']} s)"
+    ),
     "order_modify_sent": lambda data: f"moves the order to {_price(data['limit_price'])}",
     "order_cancel_sent": lambda data: f"cancels order {data['broker_order_id']}",
     "closed_externally": lambda data: (
@@ -114,8 +124,23 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "over_exit_detected": lambda data: (
         f"OVER-EXIT: {data['over_exited_quantity']} more were closed than were held"
     ),
+    "over_exit_resolved": lambda data: f"{data['actor']} dealt with it: {data['reason']}",
+    "position_untracked": lambda data: f"{data['actor']} let it go: {data['reason']}",
     "alarm_raised": lambda data: f"alarm ({data['severity']}, {data['code']}): {data['message']}",
     "alarm_acknowledged": lambda data: f"alarm {data['alarm_seq']} was seen by a person",
+    "alarm_repeated": lambda data: (
+        f"alarm {data['alarm_seq']} still stands: {data['repeats']} more"
+    ),
+    "alarm_cleared": lambda data: f"alarm {data['alarm_seq']} is over: {data['text']}",
+    "exit_all_asked": lambda data: f"everything is to be closed: {data['reason']}",
+    "broker_lock_sent": lambda _: "asks the broker to lock the account for the day",
+    "broker_lock_answered": lambda data: f"the broker's lock: {data['outcome']} ({data['text']})",
+    "exit_all_ended": lambda data: f"closing everything is over: {data['outcome']}, {data['text']}",
+    "account_taken": _taken,
+    "token_replaced": lambda data: (
+        f"uses another access token (by {data['how']}), "
+        f"valid until {data['expires_at'] or 'nobody says when'}"
+    ),
     "engine_started": lambda data: (
         f"starts again and finds {data['open_trackers']} positions unfinished"
     ),

@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns
+
 HIDDEN = "***"
 SECRET_LENGTH_MIN = 8
 """Shorter secrets (a PIN) are hidden by the name they stand under: as bare digits they would also
@@ -36,9 +38,15 @@ class Redactor:
     """A structlog processor that hides secrets, by name, by shape and by value."""
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
-        self._secrets = tuple(
-            sorted((each for each in secrets if len(each) >= SECRET_LENGTH_MIN), key=len)
-        )[::-1]
+        self._secrets: tuple[str, ...] = ()
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Hide this from now on as well: a token that came into use later."""
+        if len(secret) >= SECRET_LENGTH_MIN and secret not in self._secrets:
+            # Longest first: a secret may hold another one.
+            self._secrets = tuple(sorted((*self._secrets, secret), key=len, reverse=True))
 
     def __call__(
         self, _logger: Any, _method: str, event: MutableMapping[str, Any]
@@ -72,13 +80,27 @@ class Redactor:
         return text
 
 
-def configure_logs(secrets: Sequence[str] = (), *, level: int = logging.INFO) -> None:
-    """Send the logs of this process to standard error; libraries speak from warning on."""
+def in_indian_time(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Write the time as everywhere else: ISO in IST with offset, whatever the machine's zone."""
+    event["timestamp"] = iso_from_ns(round(event["timestamp"] * NANOSECONDS_PER_SECOND))
+    return event
+
+
+def configure_logs(secrets: Sequence[str] = (), *, level: int = logging.INFO) -> Redactor:
+    """Send the logs of this process to standard error; libraries speak from warning on.
+
+    Returns:
+        What hides the secrets, for those that come into use later.
+    """
+    redactor = Redactor(secrets)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=False),
+        structlog.processors.TimeStamper(fmt=None, utc=True),
+        in_indian_time,
         structlog.processors.format_exc_info,
     ]
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -90,7 +112,7 @@ def configure_logs(secrets: Sequence[str] = (), *, level: int = logging.INFO) ->
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                Redactor(secrets),
+                redactor,
                 renderer,
             ],
         )
@@ -105,3 +127,4 @@ def configure_logs(secrets: Sequence[str] = (), *, level: int = logging.INFO) ->
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+    return redactor

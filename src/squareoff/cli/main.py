@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from squareoff import __version__
-from squareoff.cli import acting, asking, database, demo, examining, running, simulating
+from squareoff.cli import (
+    acting,
+    asking,
+    bench,
+    database,
+    demo,
+    examining,
+    running,
+    simulating,
+    stopping,
+    taking_back,
+)
 from squareoff.domain.errors import ConfigError, SquareoffError
 
 DONE, REFUSED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -42,7 +53,18 @@ def _squareoff(
     """Take what stands before the command."""
 
 
-for commands in (running, simulating, asking, acting, examining, database, demo):
+for commands in (
+    running,
+    simulating,
+    asking,
+    acting,
+    stopping,
+    taking_back,
+    examining,
+    database,
+    demo,
+    bench,
+):
     commands.register(app)
 
 

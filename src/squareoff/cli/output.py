@@ -4,11 +4,29 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from squareoff.cli.fact_sentences import sentence_of
+
+WIDTH_OF_A_FILE = 400
+"""Wide enough for every row on one line, so that other programs can read them."""
+
+LEAST_FIRST = (
+    "broker order id", "product", "type", "raised", "acknowledged", "stop", "entry", "average",
+    "limit", "exit", "last", "for", "order", "reason", "position",
+)  # fmt: skip
+"""Columns that a narrow screen does without, the least first."""
+
+TEXTS = frozenset({"message", "why", "reason", "note", "waits for", "what", "symbol"})
+TEXT_WIDTH_MIN = 16
+"""Columns of words may be broken into lines of this width."""
+
+FRAME_WIDTH = 3
+"""The room beside a column's text."""
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], object]]
@@ -20,21 +38,63 @@ def print_json(value: Any) -> None:
 
 
 def table_of(title: str, columns: Sequence[Column], rows: Iterable[Row]) -> Table:
-    """Return a table; what the broker or a caller wrote is shown as it is, never as markup."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for heading, _ in columns:
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(*(_cell(show(row)) for _, show in columns))
+    """Return a table; what the broker or a caller wrote is shown as it is, never as markup.
+
+    On a screen that is too narrow, columns that matter less are left out and named below it.
+    """
+    console = _console()
+    cells = [[_cell(show(row)) for _, show in columns] for row in rows]
+    headings = [heading for heading, _ in columns]
+    left_out = _left_out(headings, cells, console.width)
+    table = Table(
+        title=title, title_justify="left", header_style="bold", caption_justify="left",
+        box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    named = [heading for heading in left_out if _has_content(headings.index(heading), cells)]
+    if named:
+        table.caption = f"no room for: {', '.join(named)}; --json shows all"
+    for heading in headings:
+        if heading not in left_out:
+            table.add_column(heading, overflow="fold", no_wrap=heading not in TEXTS)
+    for row_cells in cells:
+        shown = zip(headings, row_cells, strict=True)
+        table.add_row(*(cell for heading, cell in shown if heading not in left_out))
     return table
 
 
 def print_table(table: Table) -> None:
     """Print a table to standard output, as wide as it needs where that is no terminal."""
+    _console().print(table)
+
+
+def _console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 400
-    console.print(table)
+        console.width = WIDTH_OF_A_FILE
+    return console
+
+
+def _left_out(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the columns to leave out, so that the others fit; texts may be broken into lines."""
+    needed = {
+        heading: min(
+            max(cell_len(text) for text in (heading, *(row[place] for row in cells))),
+            TEXT_WIDTH_MIN if heading in TEXTS else width,
+        )
+        for place, heading in enumerate(headings)
+    }
+    left_out: list[str] = []
+    empty = [each for place, each in enumerate(headings) if not _has_content(place, cells)]
+    for heading in (*empty, *LEAST_FIRST):
+        if sum(needed.values()) + FRAME_WIDTH * len(needed) < width:
+            break
+        if needed.pop(heading, None) is not None:
+            left_out.append(heading)
+    return left_out
+
+
+def _has_content(place: int, cells: Sequence[Sequence[str]]) -> bool:
+    return any(row[place] for row in cells)
 
 
 def print_pairs(row: Row) -> None:
@@ -100,7 +160,24 @@ ALARM_COLUMNS: Sequence[Column] = (
     ("code", lambda row: row["code"]),
     ("message", lambda row: row["message"]),
     ("raised", lambda row: row["raised_at"]),
+    ("times", lambda row: row["repeats"] + 1),
     ("acknowledged", lambda row: row["acknowledged_at"]),
+    ("over", lambda row: (row["cleared_at"] or "")[11:19]),
+)
+REMAINING_COLUMNS: Sequence[Column] = (
+    ("position", lambda row: row["tracker_id"]),
+    ("symbol", lambda row: row["trading_symbol"]),
+    ("side", lambda row: row["side"]),
+    ("status", lambda row: row["status"]),
+    ("open", lambda row: row["open_quantity"]),
+    ("why", lambda row: row["why"]),
+)
+UNKNOWN_COLUMNS: Sequence[Column] = (
+    ("symbol", lambda row: row["trading_symbol"]),
+    ("segment", lambda row: row["exchange_segment"]),
+    ("security id", lambda row: row["security_id"]),
+    ("product", lambda row: row["product_type"]),
+    ("net", lambda row: row["net_quantity"]),
 )
 RESULT_COLUMNS: Sequence[Column] = (
     ("position", lambda row: row["tracker_id"]),

@@ -1,5 +1,7 @@
 """`squareoff run`."""
 
+from typing import Annotated
+
 import typer
 
 from squareoff.cli.late import load_late
@@ -11,7 +13,18 @@ def register(app: typer.Typer) -> None:
     app.command("run")(run)
 
 
-def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+StandbyOption = Annotated[
+    bool,
+    typer.Option(
+        "--standby",
+        help="Wait beside the account's engine and take over when it is dead or silent.",
+    ),
+]
+
+
+def run(
+    config: ConfigOption = None, as_json: JsonOption = False, standby: StandbyOption = False
+) -> None:
     """Run the engine with its API, until interrupted."""
     settings = settings_of(config)
-    load_late("engine_program").run_engine(settings, as_json=as_json)
+    load_late("engine_program").run_engine(settings, as_json=as_json, standby=standby)

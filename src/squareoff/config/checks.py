@@ -40,8 +40,13 @@ def _live_lines(settings: Settings) -> Iterator[str]:
     credentials = settings.credentials
     if not credentials.client_id:
         yield "DHAN_CLIENT_ID: is needed in live mode"
-    if credentials.access_token is None and credentials.access_token_file is None:
-        yield "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE)"
+    can_log_in = credentials.pin is not None and credentials.totp_secret is not None
+    has_token = credentials.access_token is not None or credentials.access_token_file is not None
+    if not (has_token or can_log_in):
+        yield (
+            "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE, or DHAN_PIN "
+            "with DHAN_TOTP_SECRET)"
+        )
     if settings.paper.ticks:
         yield "paper.ticks: recorded prices are for paper mode, and the mode is live"
 

@@ -59,7 +59,9 @@ def load_settings(config_path: Path | None, environment: Mapping[str, str]) -> S
         path = CONFIG_FILE_DEFAULT
     reading = _Reading(path.name if path is not None else "", environment)
     if path is not None:
-        reading.take_toml(_read_toml(path))
+        values = _read_toml(path)
+        _place_recordings(values, path.parent)
+        reading.take_toml(values)
     reading.take_environment()
     return reading.settings()
 
@@ -72,6 +74,21 @@ def _read_toml(path: Path) -> Values:
         raise ConfigError(f"{path}: could not be read: {reason}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is no TOML: {error}") from error
+
+
+def _place_recordings(values: Values, folder: Path) -> None:
+    """Recordings that the file names stand beside it, wherever the program is started."""
+    paper = values.get("paper")
+    ticks = paper.get("ticks") if isinstance(paper, dict) else None
+    if isinstance(paper, dict) and isinstance(ticks, list):
+        paper["ticks"] = [_placed(each, folder) for each in ticks]
+
+
+def _placed(source: object, folder: Path) -> object:
+    if not isinstance(source, str) or "=" not in source:
+        return source
+    name, _, path = source.partition("=")
+    return f"{name}={folder / path}" if path else source
 
 
 class _Reading:

@@ -62,6 +62,8 @@ class Dhan(Group):
         "wss://api-feed.dhan.co"
     )
     """Address of the socket that carries prices."""
+    auth_url: Annotated[RestUrl, Environment("DHAN_AUTH_URL")] = "https://auth.dhan.co"
+    """Address of the broker's login, which makes tokens by PIN and one-time code."""
 
 
 class Api(Group):
@@ -141,6 +143,14 @@ class Limits(Group):
     """In any day."""
 
 
+class Ownership(Group):
+    """How an account changes hands between two engines (docs/two-engines.md)."""
+
+    lease_seconds: Annotated[float, Field(ge=0.5, le=60)] = 5.0
+    """How long an engine may send without a renewal of its lease in the database; a standby takes
+    over from a silent one 5 s after that."""
+
+
 class SpecialSession(Group):
     """One session outside the usual hours (Muhurat trading, a Saturday), in IST."""
 
@@ -173,7 +183,7 @@ class Paper(Group):
     """Paper trading: prices without the broker."""
 
     ticks: tuple[TickSource, ...] = ()
-    """Recorded prices to play, each `SEGMENT:SECURITY_ID=FILE.csv`."""
+    """Recorded prices to play, each `SEGMENT:SECURITY_ID=FILE.csv`, beside the settings file."""
     speed: Annotated[float, Field(gt=0, le=10_000)] = 1.0
     """Market seconds per second of real time."""
     loop: bool = False
@@ -197,7 +207,8 @@ class Credentials(Group):
     access_token: Annotated[Secret | None, Environment("DHAN_ACCESS_TOKEN")] = None
     """The broker's access token, valid for a day."""
     access_token_file: Annotated[Path | None, Environment("DHAN_ACCESS_TOKEN_FILE")] = None
-    """A file that holds the token; read again whenever the broker refuses the token."""
+    """A file that holds the token; read again whenever the broker refuses the token, and written
+    when the token was renewed."""
     pin: Annotated[Secret | None, Environment("DHAN_PIN", from_file=True)] = None
     """The PIN, for renewing the token without a person; needs `DHAN_TOTP_SECRET` as well."""
     totp_secret: Annotated[Secret | None, Environment("DHAN_TOTP_SECRET", from_file=True)] = None
@@ -240,6 +251,7 @@ class Settings(BaseSettings):
     prices: Prices = Prices()
     reconcile: Reconcile = Reconcile()
     limits: Limits = Limits()
+    ownership: Ownership = Ownership()
     calendar: Calendar = Calendar()
     paper: Paper = Paper()
     rules: Rules = Rules()

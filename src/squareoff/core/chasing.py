@@ -12,6 +12,7 @@ from squareoff.core.inputs import PriceView, RepriceReady
 from squareoff.core.policy import CHASES_BEFORE_ALARM, MODIFICATIONS_MAX
 from squareoff.core.pricing import is_more_aggressive, protected_limit
 from squareoff.core.sending import urgency_of
+from squareoff.core.setbacks import price_rejections
 from squareoff.core.step import Step
 from squareoff.core.tracker import TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
@@ -23,7 +24,9 @@ _NOTHING_GOES_OUT = (
     BlockReason.MARKET_CLOSED,
     BlockReason.KILL_SWITCH,
     BlockReason.TOKEN_DEAD,
+    BlockReason.STATIC_IP,
     BlockReason.BROKER_UNREACHABLE,
+    BlockReason.WITHDRAWING,
 )
 _CHASEABLE = (OrderState.ACCEPTED, OrderState.WORKING, OrderState.PART_FILLED)
 
@@ -144,6 +147,7 @@ def _next_target(
         view,
         step=order.modifications + 1,
         max_slippage_percent=step.policy.max_slippage_percent,
+        price_rejections=price_rejections(step.tracker),
     )
     if not is_more_aggressive(order.side, limit, _standing_limit(step, order)):
         return None
@@ -151,8 +155,13 @@ def _next_target(
 
 
 def _standing_limit(step: Step, order: TrackedOrder) -> Decimal | None:
-    """Return the price the order rests at: a record that lags our last modify shows it was lost."""
+    """Return the price the order rests at: a record that lags our last modify shows it was lost.
+
+    A MARKET order rests as the limit that the broker made of it.
+    """
     seen = step.pacing.of(order.client_order_id).limit_price_seen
-    if seen is None or order.limit_price is None or order.modifications >= MODIFICATIONS_MAX:
+    if order.limit_price is None:
+        return seen
+    if seen is None or order.modifications >= MODIFICATIONS_MAX:
         return order.limit_price
     return seen if is_more_aggressive(order.side, order.limit_price, seen) else order.limit_price

@@ -1,9 +1,9 @@
 """Client order ids: derived from account, tracker, attempt and slice; never random, never a clock.
 
 Shape: `sqx-` + 12 of the tracker's digest + `-` + attempt + `-` + slice, 23 characters of
-`[a-z0-9-]` (the broker takes 25 of `[A-Za-z0-9_-]`, dhanhq-v2.md 2.3). `sqx` is an exit order,
-`sqe` an entry order. The same inputs give the same id for ever, so a plan made twice cannot become
-two orders under two ids, and an order at the broker names its owner.
+`[a-z0-9-]` (the broker takes 25 of `[A-Za-z0-9_-]`). `sqx` is an exit order, `sqe` an entry order,
+`sqf` one that takes back what was closed too much. The same inputs give the same id for ever, so a
+plan made twice cannot become two orders under two ids, and an order at the broker names its owner.
 """
 
 import hashlib
@@ -13,8 +13,9 @@ from squareoff.domain.ids import AccountId, ClientOrderId, TrackerId
 from squareoff.domain.orders import OrderRole
 
 CLIENT_ORDER_ID_LENGTH_MAX = 25
-_PREFIXES = {OrderRole.EXIT: "sqx", OrderRole.ENTRY: "sqe"}
-_OURS = re.compile(r"sq[xe]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}\Z")
+FLATTEN_PREFIX = "sqf"
+_PREFIXES = {OrderRole.EXIT: "sqx", OrderRole.ENTRY: "sqe", OrderRole.FLATTEN: FLATTEN_PREFIX}
+_OURS = re.compile(r"sq[xef]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}\Z")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DIGEST_CHARACTERS = 12  # 62 bits: a collision among 10 million trackers has odds of 1 in 100,000
 _ATTEMPT_DIGITS = 3

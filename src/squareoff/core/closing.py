@@ -19,16 +19,16 @@ from squareoff.core.facts import (
     PositionExited,
     Severity,
 )
+from squareoff.core.foreign_closes import distinct, foreign_trades
 from squareoff.core.inputs import BooksRead
 from squareoff.core.policy import BOOKS_DISAGREED_BEFORE_ALARM, ZERO_READINGS_NEEDED
 from squareoff.core.setbacks import escalate_exit
 from squareoff.core.step import Step, retry_delay_seconds
-from squareoff.core.tracker import BrokerOrder, PositionTracker, TrackedOrder
+from squareoff.core.tracker import BrokerOrder, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import OrderRole, TradeReport
 from squareoff.domain.prices import round_average_half_even
-from squareoff.domain.states import IntentStatus
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.domain.states import IntentStatus, PositionStatus
 
 _CANCEL_RETRY_SECONDS = 1.0
 _BOOKS_RETRY_SECONDS = 0.5
@@ -80,8 +80,8 @@ def confirm_when_closed(step: Step) -> None:
     if step.tracker.open_quantity > 0:
         return
     cancel_live_orders(step, OrderRole.EXIT)
-    if step.tracker.over_exited_quantity > 0:
-        return  # frozen: only a person ends it
+    if step.tracker.is_frozen:
+        return  # only a person ends it
     if any(order.state.is_live for order in step.tracker.orders):
         return
     if step.is_due(step.pacing.next_books_ns):
@@ -90,57 +90,34 @@ def confirm_when_closed(step: Step) -> None:
 
 def on_books_read(step: Step, event: BooksRead) -> None:
     """Confirm the close, or find out who else closed the position."""
-    intent = step.tracker.intent
-    if intent is None or not intent.status.is_live:
+    tracker = step.tracker
+    is_closed = tracker.status is PositionStatus.ACTIVE and tracker.open_quantity == 0
+    if not (tracker.has_live_intent or is_closed):
         return
     if event.trades is None:
         _note_disagreement(step)
         return
-    trades = _distinct(event.trades)
+    trades = distinct(event.trades)
     if step.tracker.open_quantity > 0:
-        _explain_flat_position(step, trades, event.own_broker_order_ids)
+        _explain_flat_position(step, event)
         if step.tracker.open_quantity > 0:
             return
     if not any(order.state.is_live for order in step.tracker.orders):
         _confirm(step, trades)
 
 
-def _distinct(trades: tuple[TradeReport, ...]) -> tuple[TradeReport, ...]:
-    """Drop repeated rows; rows without a trade id cannot be told apart and all count."""
-    rows: dict[object, TradeReport] = {}
-    for place, trade in enumerate(trades):
-        name = (trade.broker_order_id, trade.exec_id) if trade.exec_id else place
-        rows.setdefault(name, trade)
-    return tuple(rows.values())
-
-
-def _explain_flat_position(
-    step: Step, trades: tuple[TradeReport, ...], own: frozenset[BrokerOrderId]
-) -> None:
+def _explain_flat_position(step: Step, event: BooksRead) -> None:
     """Book a foreign close once enough flat readings stand and foreign trades account for it."""
     tracker = step.tracker
     if step.pacing.zero_readings < ZERO_READINGS_NEEDED or tracker.exit_leaves_quantity > 0:
         return
-    foreign = [
-        trade
-        for trade in trades
-        if trade.instrument_id == tracker.instrument.instrument_id
-        and trade.product_type is tracker.product_type
-        and trade.side is tracker.side.exit_order_side
-        and trade.broker_order_id not in own
-        and _is_after_opening(tracker, trade)
-    ]
+    foreign = list(foreign_trades(tracker, event.trades or (), event.own_broker_order_ids))
     quantity = sum(trade.quantity for trade in foreign)
-    if quantity - tracker.externally_closed_quantity < tracker.open_quantity:
+    booked = tracker.externally_closed_quantity + event.booked_by_others
+    if quantity - booked < tracker.open_quantity:
         return
     price = round_average_half_even(_notional(foreign), quantity)
     step.record(ClosedExternally(tracker.tracker_id, tracker.open_quantity, price))
-
-
-def _is_after_opening(tracker: PositionTracker, trade: TradeReport) -> bool:
-    # The broker's times have a grain of one second.
-    opened = tracker.created_at_ns - tracker.created_at_ns % NANOSECONDS_PER_SECOND
-    return trade.exchange_time_ns is None or trade.exchange_time_ns >= opened
 
 
 def _confirm(step: Step, trades: tuple[TradeReport, ...]) -> None:
@@ -160,7 +137,7 @@ def _confirm(step: Step, trades: tuple[TradeReport, ...]) -> None:
     for order, record in filled:
         _record_confirmed(step, order, record, by_order[record.broker_order_id])
     detect_over_exit(step)
-    if step.tracker.over_exited_quantity == 0:
+    if not step.tracker.is_frozen:
         _exit(step, [t for _, r in filled for t in by_order[r.broker_order_id]])
 
 
@@ -205,8 +182,10 @@ def _exit(step: Step, trades: list[TradeReport]) -> None:
     tracker = step.tracker
     closed = sum(trade.quantity for trade in trades) + tracker.externally_closed_quantity
     notional = _notional(trades) + tracker.externally_closed_notional
-    gain = (notional - closed * tracker.entry_price) * tracker.side.sign
-    reason = step.intent.reason if trades else CLOSED_EXTERNALLY
+    counted = min(closed, tracker.quantity)  # what was closed too much opened another position
+    gain = (notional * counted / closed - counted * tracker.entry_price) * tracker.side.sign
+    is_ours = trades and tracker.intent is not None
+    reason = step.intent.reason if is_ours else CLOSED_EXTERNALLY
     step.record(
         PositionExited(
             tracker_id=tracker.tracker_id,

@@ -30,7 +30,7 @@ from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderOrigin, OrderRole
 from squareoff.domain.prices import round_average_half_even
-from squareoff.domain.states import IntentStatus, OrderState, PositionStatus
+from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 
 
 def evolve(tracker: PositionTracker | None, fact: f.TrackerFact, at_ns: int) -> PositionTracker:
@@ -138,10 +138,21 @@ def _attempt_failed(t: PositionTracker, fact: f.ExitAttemptFailed, _at: int) -> 
     return replace(t, intent=replace(_intent(t), failures=fact.failures, note=fact.text))
 
 
+def _withdrawal_asked(
+    t: PositionTracker, fact: f.ExitWithdrawalAsked, _at_ns: int
+) -> PositionTracker:
+    trigger, reason = IntentTrigger.ASK_WITHDRAWAL, BlockReason.WITHDRAWING
+    return _move_intent(t, trigger, block_reason=reason, note=fact.reason)
+
+
 def _exit_withdrawn(t: PositionTracker, fact: f.ExitWithdrawn, _at_ns: int) -> PositionTracker:
-    moved = _move_intent(t, IntentTrigger.WITHDRAW, note=fact.reason)
+    """Take out the rule that fired: still beyond its level, it would fire again at once."""
+    rule = _intent(t).trigger.rule
+    moved = _move_intent(t, IntentTrigger.WITHDRAW, block_reason=None, note=fact.reason)
+    if t.stop_rule == rule.value:
+        moved = replace(moved, stop_level=None, stop_rule="")
     status = next_position_status(t.status, PositionTrigger.EXIT_WITHDRAWN, t.tracker_id)
-    return replace(moved, status=status)
+    return replace(moved, status=status, rules=t.rules.without(rule))
 
 
 def _exit_escalated(t: PositionTracker, fact: f.ExitEscalated, _at_ns: int) -> PositionTracker:
@@ -211,8 +222,9 @@ def _follow_entry_fills(t: PositionTracker) -> PositionTracker:
     filled = sum(order.cumulative_quantity for order in entries)
     if not entries or filled == 0:
         return t
-    if filled > t.quantity and t.status is not PositionStatus.EXITED:
-        # EXITED is final: an entry that fills after it is counted, and a person is called.
+    is_over = t.status in (PositionStatus.EXITED, PositionStatus.UNTRACKED)
+    if filled > t.quantity and not is_over:
+        # Those are final: an entry that fills after them is counted, and a person is called.
         status = next_position_status(t.status, PositionTrigger.ENTRY_FILLED, t.tracker_id)
         t = replace(t, status=status, exit_reason=None, exited_at_ns=None)
     notional = Decimal(0)
@@ -224,7 +236,9 @@ def _follow_entry_fills(t: PositionTracker) -> PositionTracker:
 
 
 def _position_exited(t: PositionTracker, fact: f.PositionExited, at_ns: int) -> PositionTracker:
-    moved = _move_intent(t, IntentTrigger.CLOSE, block_reason=None, note="")
+    moved = t
+    if t.intent is not None and t.intent.status.is_live:
+        moved = _move_intent(t, IntentTrigger.CLOSE, block_reason=None, note="")
     return replace(
         moved,
         status=next_position_status(t.status, PositionTrigger.CLOSED, t.tracker_id),
@@ -244,6 +258,20 @@ def _over_exit(t: PositionTracker, fact: f.OverExitDetected, _at_ns: int) -> Pos
     return replace(t, over_exited_quantity=fact.over_exited_quantity)
 
 
+def _over_exit_resolved(
+    t: PositionTracker, fact: f.OverExitResolved, _at_ns: int
+) -> PositionTracker:
+    return _move_intent(t, IntentTrigger.RESUME, note=fact.reason, failures=0)
+
+
+def _position_untracked(t: PositionTracker, fact: f.PositionUntracked, at: int) -> PositionTracker:
+    moved = t
+    if t.intent is not None and t.intent.status.is_live:
+        moved = _move_intent(t, IntentTrigger.WITHDRAW, block_reason=None, note=fact.reason)
+    status = next_position_status(t.status, PositionTrigger.UNTRACKED, t.tracker_id)
+    return replace(moved, status=status, exit_reason=fact.reason, exited_at_ns=at)
+
+
 _STEPS: dict[type[f.TrackerFact], Callable[[PositionTracker, Any, int], PositionTracker]] = {
     f.RulesChanged: _rules_changed,
     f.StopMoved: _stop_moved,
@@ -252,6 +280,7 @@ _STEPS: dict[type[f.TrackerFact], Callable[[PositionTracker, Any, int], Position
     f.ExitBlocked: _exit_blocked,
     f.ExitResumed: _exit_resumed,
     f.ExitAttemptFailed: _attempt_failed,
+    f.ExitWithdrawalAsked: _withdrawal_asked,
     f.ExitWithdrawn: _exit_withdrawn,
     f.ExitEscalated: _exit_escalated,
     f.OrderPlanned: _order_planned,
@@ -260,4 +289,6 @@ _STEPS: dict[type[f.TrackerFact], Callable[[PositionTracker, Any, int], Position
     f.PositionExited: _position_exited,
     f.PositionCancelled: _position_cancelled,
     f.OverExitDetected: _over_exit,
+    f.OverExitResolved: _over_exit_resolved,
+    f.PositionUntracked: _position_untracked,
 }

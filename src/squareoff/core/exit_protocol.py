@@ -23,6 +23,7 @@ from squareoff.core.closing import (
     detect_over_exit,
     on_books_read,
 )
+from squareoff.core.entry_cancelling import on_entry_cancel_asked
 from squareoff.core.facts import (
     ExitClaimed,
     ExitResumed,
@@ -31,6 +32,12 @@ from squareoff.core.facts import (
     PositionCancelled,
     RulesChanged,
 )
+from squareoff.core.flattening import (
+    drop_planned_flattening,
+    has_planned_flattening,
+    read_positions_to_flatten,
+)
+from squareoff.core.foreign_closes import on_closed_by_others
 from squareoff.core.levels import move_stop
 from squareoff.core.pacing import Pacing
 from squareoff.core.policy import ExitPolicy
@@ -41,6 +48,12 @@ from squareoff.core.sightings import on_order_seen
 from squareoff.core.sizing import on_positions_read, read_positions_for_uncovered
 from squareoff.core.step import Decision, Step
 from squareoff.core.tracker import PositionTracker, SendOutcome
+from squareoff.core.withdrawal import (
+    go_on_withdrawing,
+    on_over_exit_resolve_asked,
+    on_untrack_asked,
+    on_withdraw_asked,
+)
 from squareoff.domain.errors import DomainError
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import IntentStatus, OrderState, PositionStatus
@@ -67,12 +80,12 @@ def advance(step: Step) -> None:
     look_up_unknown_orders(step)
     detect_over_exit(step)
     _settle_entry(step)
+    read_positions_to_flatten(step)
+    if has_planned_flattening(step.tracker):
+        request_permits(step)
     intent = step.tracker.intent
     if step.tracker.status.is_final or intent is None or not intent.status.is_live:
-        if step.tracker.status.is_final:  # a late order of ours must not live on
-            cancel_live_orders(step, OrderRole.EXIT)
-            cancel_live_orders(step, OrderRole.ENTRY)
-        _request_entry_permits(step)
+        _advance_without_exit(step)
         return
     _end_excess_exits(step)
     if step.tracker.open_quantity == 0:
@@ -80,6 +93,9 @@ def advance(step: Step) -> None:
         confirm_when_closed(step)
         return
     if intent.status is IntentStatus.NEEDS_HUMAN:
+        return
+    if step.tracker.is_withdrawing:
+        go_on_withdrawing(step)
         return
     if intent.status is IntentStatus.BLOCKED:
         if not step.is_due(step.pacing.retry_at_ns):
@@ -90,6 +106,17 @@ def advance(step: Step) -> None:
     request_permits(step)
     chase_resting_exits(step)
     read_positions_for_uncovered(step)
+
+
+def _advance_without_exit(step: Step) -> None:
+    """Nothing is wanted closed: end what came late, send entries, see a close of others through."""
+    cancel_live_orders(step, OrderRole.EXIT)
+    if step.tracker.status.is_final:
+        cancel_live_orders(step, OrderRole.ENTRY)
+        return
+    _request_entry_permits(step)
+    if step.tracker.status is PositionStatus.ACTIVE and step.tracker.exited_quantity > 0:
+        confirm_when_closed(step)
 
 
 def _end_excess_exits(step: Step) -> None:
@@ -120,7 +147,8 @@ def _on_exit_asked(step: Step, event: i.ExitAsked) -> None:
     tracker = step.tracker
     intent = tracker.intent
     if intent is not None and intent.status.is_live:
-        if intent.status is IntentStatus.NEEDS_HUMAN and tracker.over_exited_quantity == 0:
+        is_given_up = intent.status is IntentStatus.NEEDS_HUMAN and not tracker.is_frozen
+        if is_given_up or tracker.is_withdrawing:
             step.record(ExitResumed(tracker.tracker_id))
         step.pace(retry_at_ns=0)
         return
@@ -131,11 +159,24 @@ def _on_exit_asked(step: Step, event: i.ExitAsked) -> None:
 
 
 def _on_exit_hindered(step: Step, event: i.ExitHindered) -> None:
+    drop_planned_flattening(step, event.text, event.retry_after_seconds)
     intent = step.tracker.intent
     if intent is None or intent.status not in (IntentStatus.OPEN, IntentStatus.BLOCKED):
         return
-    drop_planned_exits(step, event.text)
+    if step.tracker.is_withdrawing:
+        return
     block_exit(step, event.reason, event.text, event.retry_after_seconds)
+
+
+def _on_hindrance_lifted(step: Step, event: i.HindranceLifted) -> None:
+    """Make the retry of an exit that waits for this due now; `advance` resumes it."""
+    intent = step.tracker.intent
+    if (
+        intent is not None
+        and intent.status is IntentStatus.BLOCKED
+        and intent.block_reason in event.reasons
+    ):
+        step.pace(retry_at_ns=0)
 
 
 def _on_rules_set(step: Step, event: i.RulesSet) -> None:
@@ -171,6 +212,7 @@ def _on_recovered(step: Step, event: i.Recovered) -> None:
 _INPUTS: dict[type[i.Input], Callable[[Step, Any], None]] = {
     i.ExitAsked: _on_exit_asked,
     i.ExitHindered: _on_exit_hindered,
+    i.HindranceLifted: _on_hindrance_lifted,
     i.PositionsRead: on_positions_read,
     i.PermitGranted: on_permit_granted,
     i.SendAnswered: on_send_answered,
@@ -180,6 +222,11 @@ _INPUTS: dict[type[i.Input], Callable[[Step, Any], None]] = {
     i.RepriceReady: on_reprice_ready,
     i.RulesSet: _on_rules_set,
     i.PeakReached: _on_peak_reached,
+    i.ClosedByOthers: on_closed_by_others,
+    i.WithdrawAsked: on_withdraw_asked,
+    i.UntrackAsked: on_untrack_asked,
+    i.OverExitResolveAsked: on_over_exit_resolve_asked,
+    i.EntryCancelAsked: on_entry_cancel_asked,
     i.Woke: _on_woke,
     i.Recovered: _on_recovered,
 }

@@ -118,8 +118,17 @@ class ExitAttemptFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitWithdrawalAsked:
+    """A person takes the exit back; it is withdrawn once nothing of it lives at the broker."""
+
+    tracker_id: TrackerId
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExitWithdrawn:
-    """The exit was taken back with nothing live at the broker."""
+    """The exit was taken back with nothing live at the broker; the rule that fired is taken out."""
 
     tracker_id: TrackerId
     reason: str
@@ -255,6 +264,21 @@ class OrderSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderVanished:
+    """An order that the broker accepted is in none of its books, however often they are read.
+
+    `status` is EXPIRED where it was sent on an earlier day, for orders live for one, else MISSING.
+    """
+
+    tracker_id: TrackerId
+    client_order_id: ClientOrderId
+    broker_order_id: BrokerOrderId
+    status: BrokerOrderStatus
+    readings: int
+    waited_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class OrderModifySent:
     """Committed before a modify leaves: the order's new absolute target. Prices in rupees."""
 
@@ -321,6 +345,24 @@ class OverExitDetected:
     over_exited_quantity: int
 
 
+@dataclass(frozen=True, slots=True)
+class OverExitResolved:
+    """A person has dealt with what was closed too much; the position may end."""
+
+    tracker_id: TrackerId
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionUntracked:
+    """A person let the position go without an order; whatever is held is theirs again."""
+
+    tracker_id: TrackerId
+    reason: str
+    actor: str
+
+
 TrackerFact = (
     TrackerOpened
     | RulesChanged
@@ -330,6 +372,7 @@ TrackerFact = (
     | ExitBlocked
     | ExitResumed
     | ExitAttemptFailed
+    | ExitWithdrawalAsked
     | ExitWithdrawn
     | ExitEscalated
     | OrderPlanned
@@ -343,6 +386,7 @@ TrackerFact = (
     | OrderOutcomeLost
     | OrderReported
     | OrderSettled
+    | OrderVanished
     | OrderModifySent
     | OrderCancelSent
     | ClosedExternally
@@ -350,6 +394,8 @@ TrackerFact = (
     | PositionExited
     | PositionCancelled
     | OverExitDetected
+    | OverExitResolved
+    | PositionUntracked
 )
 
 
@@ -369,6 +415,53 @@ class AlarmAcknowledged:
 
     alarm_seq: int
     tracker_id: TrackerId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTaken:
+    """An engine became the account's owner: no other may write or send from here on.
+
+    `cause` is a `TakeoverCause`; `before` names the owner it came from, "" for none.
+    """
+
+    epoch: int
+    cause: str
+    host: str
+    process_id: int
+    version: str
+    config_hash: str
+    before: str
+    tracker_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRepeated:
+    """An alarm that still stands was told again; `repeats` counts all since it was raised."""
+
+    alarm_seq: int
+    repeats: int
+    tracker_id: TrackerId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCleared:
+    """The cause of an alarm was seen to be gone."""
+
+    alarm_seq: int
+    text: str
+    tracker_id: TrackerId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReplaced:
+    """Another access token took the old one's place; `how` is `file`, `renewal` or `login`.
+
+    `expires_at` is ISO 8601 with offset, None where nothing says when the token ends.
+    """
+
+    how: str
+    expires_at: str | None
+    tracker_id: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +494,62 @@ class KillSwitchSet:
     tracker_id: None = None
 
 
-AccountFact = AlarmRaised | AlarmAcknowledged | EngineStarted | BooksReconciled | KillSwitchSet
+@dataclass(frozen=True, slots=True)
+class ExitAllAsked:
+    """Everything is to be closed; with `lock_account` the broker's own lock is put on at the end.
+
+    The kill switch stands at least at level `new` by then; both are one transaction.
+    """
+
+    operation_id: str
+    reason: str
+    lock_account: bool
+    tracker_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLockSent:
+    """Committed before the broker's own kill switch is asked for: the account is flat, no order."""
+
+    operation_id: str
+    tracker_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLockAnswered:
+    """What became of the broker's own lock: `locked`, `refused` or `unknown`, and why."""
+
+    operation_id: str
+    outcome: str
+    text: str
+    tracker_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExitAllEnded:
+    """The wish to close everything is over: `closed`, or `lifted` with the kill switch."""
+
+    operation_id: str
+    outcome: str
+    text: str
+    tracker_id: None = None
+
+
+AccountFact = (
+    AlarmRaised
+    | AlarmAcknowledged
+    | AlarmRepeated
+    | AlarmCleared
+    | AccountTaken
+    | TokenReplaced
+    | EngineStarted
+    | BooksReconciled
+    | KillSwitchSet
+    | ExitAllAsked
+    | BrokerLockSent
+    | BrokerLockAnswered
+    | ExitAllEnded
+)
 Fact = TrackerFact | AccountFact
 
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

@@ -40,6 +40,21 @@ class ExitHindered:
 
 
 @dataclass(frozen=True, slots=True)
+class HindranceLifted:
+    """What held exits up for one of these reasons is gone: whoever waits for it goes on now."""
+
+    reasons: frozenset[BlockReason]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyToSend:
+    """So many orders may go at once, at this price: rate budget and breaker have let them."""
+
+    permits: int
+    price: PriceView
+
+
+@dataclass(frozen=True, slots=True)
 class PositionsRead:
     """A reading of the broker's positions; None where it failed (never the same as flat).
 
@@ -53,8 +68,17 @@ class PositionsRead:
     exited_quantity: int | None = None
     """What the tracker had closed when the reading was found to be newer than every fill; a fill
     that is booked before the decision makes the reading old. None: not compared."""
+    others_open: int = 0
+    """What other trackers on the key hold on the same side: theirs, until it is explained away."""
+    opposed_open: int = 0
+    """What trackers on the other side of the key hold: the net owes it to them."""
     closed_lately: int = 0
     """What exits of ours on the key closed so shortly before the reading that it may lack it."""
+    only_ours_closed: bool = False
+    """The trade book holds all our fills on the key and lately nobody else's: then the reading,
+    where it shows less, shows our own fills. False: not known."""
+    ready: ReadyToSend | None = None
+    """What of the plan may be sent in the same decision; None: each order asks for its permit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +164,8 @@ class BooksRead:
 
     trades: tuple[TradeReport, ...] | None
     own_broker_order_ids: frozenset[BrokerOrderId]
+    booked_by_others: int = 0
+    """Units of foreign trades on the key that other trackers have booked as their close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +192,46 @@ class PeakReached:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedByOthers:
+    """Others surely closed this much of the position, at this average price in rupees."""
+
+    quantity: int
+    price: Decimal
+    last_trade_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawAsked:
+    """A person takes the live exit back. Refused beforehand by `withdrawal_refusal`."""
+
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class UntrackAsked:
+    """A person lets the position go without an order. Refused beforehand by `untrack_refusal`."""
+
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverExitResolveAsked:
+    """A person has dealt with an over-exit. Refused beforehand by `over_exit_refusal`."""
+
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryCancelAsked:
+    """Nothing more of the position's entry is wanted; what has filled stays held."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """The time that a decision asked to be woken at has come."""
 
@@ -178,6 +244,7 @@ class Recovered:
 Input = (
     ExitAsked
     | ExitHindered
+    | HindranceLifted
     | PositionsRead
     | PermitGranted
     | SendAnswered
@@ -187,6 +254,11 @@ Input = (
     | RepriceReady
     | RulesSet
     | PeakReached
+    | ClosedByOthers
+    | WithdrawAsked
+    | UntrackAsked
+    | OverExitResolveAsked
+    | EntryCancelAsked
     | Woke
     | Recovered
 )

@@ -23,6 +23,7 @@ class PositionTrigger(str, Enum):
     EXIT_CLAIMED = "EXIT_CLAIMED"
     EXIT_WITHDRAWN = "EXIT_WITHDRAWN"
     CLOSED = "CLOSED"
+    UNTRACKED = "UNTRACKED"
 
 
 class IntentTrigger(str, Enum):
@@ -31,6 +32,7 @@ class IntentTrigger(str, Enum):
     BLOCK = "BLOCK"
     RESUME = "RESUME"
     CLOSE = "CLOSE"
+    ASK_WITHDRAWAL = "ASK_WITHDRAWAL"
     WITHDRAW = "WITHDRAW"
     ESCALATE = "ESCALATE"
 
@@ -60,9 +62,13 @@ POSITION_TABLE: dict[tuple[PositionStatus, PositionTrigger], PositionStatus] = {
     (_P.PENDING, _PT.ENTRY_ENDED_EMPTY): _P.CANCELLED,
     (_P.ACTIVE, _PT.ENTRY_FILLED): _P.ACTIVE,
     (_P.ACTIVE, _PT.EXIT_CLAIMED): _P.EXITING,
+    # Somebody else closed it, or an order of a withdrawn exit came late: there is no live intent.
+    (_P.ACTIVE, _PT.CLOSED): _P.EXITED,
+    (_P.ACTIVE, _PT.UNTRACKED): _P.UNTRACKED,
     (_P.EXITING, _PT.ENTRY_FILLED): _P.EXITING,
     (_P.EXITING, _PT.EXIT_WITHDRAWN): _P.ACTIVE,
     (_P.EXITING, _PT.CLOSED): _P.EXITED,
+    (_P.EXITING, _PT.UNTRACKED): _P.UNTRACKED,
     # The entry's cancel lost against a fill: the position is real after all.
     (_P.CANCELLED, _PT.ENTRY_FILLED): _P.ACTIVE,
 }
@@ -71,16 +77,19 @@ _I, _IT = IntentStatus, IntentTrigger
 INTENT_TABLE: dict[tuple[IntentStatus, IntentTrigger], IntentStatus] = {
     (_I.OPEN, _IT.BLOCK): _I.BLOCKED,
     (_I.OPEN, _IT.CLOSE): _I.DONE,
+    (_I.OPEN, _IT.ASK_WITHDRAWAL): _I.BLOCKED,
     (_I.OPEN, _IT.WITHDRAW): _I.WITHDRAWN,
     (_I.OPEN, _IT.ESCALATE): _I.NEEDS_HUMAN,
     (_I.BLOCKED, _IT.BLOCK): _I.BLOCKED,
     (_I.BLOCKED, _IT.RESUME): _I.OPEN,
     (_I.BLOCKED, _IT.CLOSE): _I.DONE,
+    (_I.BLOCKED, _IT.ASK_WITHDRAWAL): _I.BLOCKED,
     (_I.BLOCKED, _IT.WITHDRAW): _I.WITHDRAWN,
     (_I.BLOCKED, _IT.ESCALATE): _I.NEEDS_HUMAN,
     (_I.NEEDS_HUMAN, _IT.RESUME): _I.OPEN,
     # The last fill can still arrive while a person is being called.
     (_I.NEEDS_HUMAN, _IT.CLOSE): _I.DONE,
+    (_I.NEEDS_HUMAN, _IT.ASK_WITHDRAWAL): _I.BLOCKED,
     (_I.NEEDS_HUMAN, _IT.WITHDRAW): _I.WITHDRAWN,
 }
 
@@ -104,6 +113,11 @@ def _order_table() -> dict[tuple[OrderState, OrderTrigger], OrderState]:
         (_O.SENT, _OT.REFUSED): _O.REFUSED,
         (_O.SENT, _OT.OUTCOME_LOST): _O.OUTCOME_UNKNOWN,
         (_O.OUTCOME_UNKNOWN, _OT.DECLARED_ABSENT): _O.ABSENT,
+        # Accepted or once seen, and then in none of the broker's books: a person decides on.
+        (_O.ACCEPTED, _OT.DECLARED_ABSENT): _O.ABSENT,
+        (_O.WORKING, _OT.DECLARED_ABSENT): _O.ABSENT,
+        (_O.PLANNED, _OT.DECLARED_ABSENT): _O.ABSENT,
+        (_O.ABSENT, _OT.DECLARED_ABSENT): _O.ABSENT,
         # The answer came after we had given up on it.
         (_O.OUTCOME_UNKNOWN, _OT.REFUSED): _O.REFUSED,
         (_O.ABSENT, _OT.REPLANNED): _O.PLANNED,

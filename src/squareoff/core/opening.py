@@ -11,7 +11,7 @@ from squareoff.core.rule_checks import rule_faults
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import FieldFault
 from squareoff.domain.ids import AccountId, BrokerOrderId, TrackerId
-from squareoff.domain.instruments import Instrument, ProductType
+from squareoff.domain.instruments import Instrument, PositionKey, ProductType
 from squareoff.domain.orders import OrderOrigin, OrderRole, OrderType, PositionSide
 from squareoff.domain.prices import is_on_tick
 from squareoff.domain.rules import RuleSet
@@ -38,6 +38,11 @@ class NewPosition:
     rules: RuleSet
     entry_order_id: BrokerOrderId | None = None
     entry_order_type: OrderType | None = None
+
+    @property
+    def key(self) -> PositionKey:
+        """The position at the broker that it speaks of."""
+        return PositionKey(self.account_id, self.instrument.instrument_id, self.product_type)
 
 
 def opening_faults(
@@ -77,7 +82,20 @@ def _basic_faults(position: NewPosition) -> Iterator[FieldFault]:
             "quantity",
             f"must be a multiple of the lot size {instrument.lot_size}, was {position.quantity}",
         )
+    elif _is_beyond_one_order(position):
+        yield FieldFault(
+            "quantity",
+            f"one order may carry at most {instrument.freeze_quantity} units (the freeze quantity),"
+            f" was {position.quantity}: enter in parts",
+        )
     yield from _entry_price_faults(position)
+
+
+def _is_beyond_one_order(position: NewPosition) -> bool:
+    """An exit is sliced by the freeze quantity; an entry is one order, and its tracker is its."""
+    freeze = position.instrument.freeze_quantity
+    is_entry = position.entry_order_type is not None
+    return is_entry and freeze is not None and position.quantity > freeze
 
 
 def _instrument_faults(instrument: Instrument) -> Iterator[FieldFault]:

@@ -31,6 +31,7 @@ OrderFact = (
     | f.OrderOutcomeLost
     | f.OrderReported
     | f.OrderSettled
+    | f.OrderVanished
     | f.OrderModifySent
     | f.OrderCancelSent
     | f.FillsConfirmed
@@ -111,7 +112,7 @@ def _outcome_lost(order: TrackedOrder, fact: f.OrderOutcomeLost, _at_ns: int) ->
 
 def _settled(order: TrackedOrder, fact: f.OrderSettled, _at_ns: int) -> TrackedOrder:
     sends = tuple(
-        send if send.outcome.is_resolved else replace(send, outcome=SendOutcome.ABSENT)
+        send if _is_accounted_for(send) else replace(send, outcome=SendOutcome.ABSENT)
         for send in order.sends
     )
     order = replace(order, sends=sends)
@@ -119,6 +120,27 @@ def _settled(order: TrackedOrder, fact: f.OrderSettled, _at_ns: int) -> TrackedO
         return _after_record(order, OrderTrigger.ACCEPTED)
     state = next_order_state(order.state, OrderTrigger.DECLARED_ABSENT, order.client_order_id)
     return replace(order, state=state)
+
+
+def _is_accounted_for(send: Send) -> bool:
+    return send.outcome.is_resolved and not send.is_accepted_unnamed
+
+
+def _vanished(order: TrackedOrder, fact: f.OrderVanished, _at_ns: int) -> TrackedOrder:
+    records = tuple(
+        replace(record, status=fact.status)
+        if record.broker_order_id == fact.broker_order_id
+        else record
+        for record in order.broker_orders
+    )
+    sends = tuple(
+        replace(send, outcome=SendOutcome.ABSENT)
+        if send.broker_order_id == fact.broker_order_id
+        else send
+        for send in order.sends
+    )
+    order = replace(order, broker_orders=records, sends=sends)
+    return _after_record(order, OrderTrigger.ACCEPTED)
 
 
 def _modify_sent(order: TrackedOrder, fact: f.OrderModifySent, _at_ns: int) -> TrackedOrder:
@@ -153,8 +175,25 @@ def _fills_confirmed(order: TrackedOrder, fact: f.FillsConfirmed, at_ns: int) ->
     return _after_record(replace(order, broker_orders=records), OrderTrigger.ACCEPTED)
 
 
+_PROGRESS = (
+    BrokerOrderStatus.MISSING,
+    BrokerOrderStatus.UNKNOWN,  # decides nothing
+    BrokerOrderStatus.TRANSIT,
+    BrokerOrderStatus.PENDING,
+    BrokerOrderStatus.PART_TRADED,
+    BrokerOrderStatus.EXPIRED,
+    BrokerOrderStatus.REJECTED,
+    BrokerOrderStatus.CANCELLED,
+    BrokerOrderStatus.TRADED,
+)
+"""How far an order has come, by the word for it; a later word never gives way to an earlier one."""
+
+
 def merge_record(known: BrokerOrder, fact: f.OrderReported) -> BrokerOrder:
-    """Merge a report into one broker order: the largest cumulative quantity, the last word."""
+    """Merge a report into one broker order: largest cumulative quantity, furthest status word.
+
+    The order in which reports come makes no difference, and a repeat makes none either.
+    """
     grew = fact.cumulative_quantity > known.cumulative_quantity
     same = fact.cumulative_quantity == known.cumulative_quantity
     average = known.average_price
@@ -162,15 +201,9 @@ def merge_record(known: BrokerOrder, fact: f.OrderReported) -> BrokerOrder:
         average = fact.average_price
     elif grew:
         average = None  # the new average is not told yet; the trade book will
-    status = known.status
-    if not status.is_terminal and fact.status is not BrokerOrderStatus.UNKNOWN:
-        stale = fact.cumulative_quantity < known.cumulative_quantity
-        back_to_transit = fact.status is BrokerOrderStatus.TRANSIT
-        if fact.status.is_terminal or not (stale or back_to_transit):
-            status = fact.status
     return BrokerOrder(
         broker_order_id=known.broker_order_id,
-        status=status,
+        status=max(known.status, fact.status, key=_PROGRESS.index),
         cumulative_quantity=max(known.cumulative_quantity, fact.cumulative_quantity),
         average_price=average,
         reason=fact.reason if fact.status.is_terminal and fact.reason else known.reason,
@@ -216,6 +249,7 @@ _STATUS_TRIGGERS = {
     BrokerOrderStatus.CANCELLED: OrderTrigger.CANCELLED,
     BrokerOrderStatus.REJECTED: OrderTrigger.REJECTED,
     BrokerOrderStatus.EXPIRED: OrderTrigger.EXPIRED,
+    BrokerOrderStatus.MISSING: OrderTrigger.EXPIRED,
 }
 
 
@@ -223,18 +257,24 @@ def _after_record(order: TrackedOrder, without_record: OrderTrigger) -> TrackedO
     """Set the order's state from the merged records of everything at the broker under its id."""
     trigger = _record_trigger(order) or without_record
     terminal = trigger in (
+        OrderTrigger.DECLARED_ABSENT,
         OrderTrigger.REJECTED,
         OrderTrigger.CANCELLED,
         OrderTrigger.EXPIRED,
     )
-    if terminal and order.has_unresolved_send:
+    if terminal and (order.has_unresolved_send or order.has_unseen_send):
         # One order at the broker ended, but another send of ours may still be alive there.
-        unknown = any(send.outcome is SendOutcome.UNKNOWN for send in order.sends)
-        state = OrderState.OUTCOME_UNKNOWN if unknown else OrderState.SENT
+        in_flight = all(send.outcome is not SendOutcome.UNKNOWN for send in order.sends)
+        waits = in_flight and not order.has_unseen_send
+        state = OrderState.SENT if waits else OrderState.OUTCOME_UNKNOWN
         return replace(order, state=state)
     state = next_order_state(order.state, trigger, order.client_order_id)
-    reason = next((r.reason for r in reversed(order.broker_orders) if r.reason), "")
-    return replace(order, state=state, failure_text=reason if terminal else order.failure_text)
+    text = order.failure_text
+    if terminal:
+        text = next((r.reason for r in reversed(order.broker_orders) if r.reason), "")
+    elif trigger is OrderTrigger.FILLED:  # whatever ended it on the way, nothing of it failed
+        text = ""
+    return replace(order, state=state, failure_text=text)
 
 
 def _record_trigger(order: TrackedOrder) -> OrderTrigger | None:
@@ -248,6 +288,8 @@ def _record_trigger(order: TrackedOrder) -> OrderTrigger | None:
         return OrderTrigger.WORKING if working else OrderTrigger.ACCEPTED
     if order.cumulative_quantity >= order.order_quantity:
         return OrderTrigger.FILLED
+    if all(record.status is BrokerOrderStatus.MISSING for record in order.broker_orders):
+        return OrderTrigger.EXPIRED if order.cumulative_quantity else OrderTrigger.DECLARED_ABSENT
     # All ended short: the record with a TRADED word and too few fills cannot be told from a
     # cancel of the rest, so it counts as cancelled.
     last = _STATUS_TRIGGERS[order.broker_orders[-1].status]
@@ -268,6 +310,7 @@ _STEPS: dict[type[OrderFact], Callable[[TrackedOrder, Any, int], TrackedOrder]] 
     f.OrderOutcomeLost: _outcome_lost,
     f.OrderReported: _reported,
     f.OrderSettled: _settled,
+    f.OrderVanished: _vanished,
     f.OrderModifySent: _modify_sent,
     f.OrderCancelSent: _unchanged,
     f.FillsConfirmed: _fills_confirmed,

@@ -23,6 +23,8 @@ class OrderPacing:
     lacking_readings: int = 0
     last_lacking_ns: int = 0
     lacking_net_quantity: int | None = None
+    sighted_ns: int = 0
+    """When a record of it was last read; a live order that is in no book has vanished."""
     priced_at_ns: int = 0
     limit_price_seen: Decimal | None = None
     """Limit price in the newest record since the last modify was decided."""
@@ -38,6 +40,13 @@ class Pacing:
     retry_at_ns: int = 0
     next_positions_ns: int = 0
     zero_readings: int = 0
+    short_readings: int = 0
+    """Readings in a row that showed less than all trackers of the key hold."""
+    unheld_quantity: int | None = None
+    """What the last reading did not show of what had to be closed; None: nothing was read."""
+    next_flatten_ns: int = 0
+    flatten_readings: int = 0
+    flatten_net_quantity: int | None = None
     next_books_ns: int = 0
     books_disagreed: int = 0
     alarmed_reasons: frozenset[BlockReason] = frozenset()

@@ -11,6 +11,10 @@ ABSENCE_READING_SPACING_SECONDS = 1.0
 LOOK_UP_DELAYS_SECONDS = (0.3, 0.7, 1.5, 3.0, 5.0)
 """Pauses before each question about an unknown order (dhanhq-v2.md 2.3); the last one repeats."""
 
+UNSIGHTED_SECONDS_MAX = 15.0
+"""A live order that no book and no update showed for so long is asked for: books are read every
+second while one is live."""
+
 MODIFICATIONS_MAX = 25
 """The broker's own limit per order (dhanhq-v2.md 9.1)."""
 
@@ -25,6 +29,10 @@ ZERO_READINGS_NEEDED = 3
 
 MISSING_READINGS_BEFORE_BLOCK = 8
 """Flat readings that no trade explains before a person is told."""
+
+SHORT_READINGS_MAX = 5
+"""Readings, a second apart, in which it is sought whose units are missing on a shared key, before
+the exit closes what is there."""
 
 BOOKS_DISAGREED_BEFORE_ALARM = 20
 """Readings of the trade book that fail or lag behind the fills before a person is told."""
@@ -54,3 +62,4 @@ class ExitPolicy:
     readings: int = 3
     attempts_max: int = 10
     reconciled_age_seconds_max: float = 60.0
+    flatten_over_exit: bool = False

@@ -1,9 +1,10 @@
 """The protection price of a marketable limit exit.
 
 From the best price on the other side where the view has one, else the last traded price; off by a
-protection percentage that widens with every step up to the configured slippage; on the tick grid;
-inside the circuit limits. Source of the slabs: dhanhq-v2.md 2.4 (Dhan's option table of 2024-06,
-OpenAlgo's generic figures for equity and futures).
+protection percentage that widens with every step up to the configured slippage, and is halved by
+every rejection of the price; on the tick grid; inside the circuit limits. Limits that the market
+itself stands outside of are of another day, and none. Source of the slabs: Dhan's option table of
+2024-06, OpenAlgo's generic figures for equity and futures.
 """
 
 from decimal import Decimal
@@ -22,6 +23,8 @@ _OPTION_PERCENT_ABOVE = Decimal(2)
 _GENERIC_SLABS = ((Decimal(100), Decimal(2)), (Decimal(500), Decimal(1)))
 _GENERIC_PERCENT_ABOVE = Decimal("0.5")
 _HUNDRED = Decimal(100)
+_HALVINGS_MAX = 10
+"""So many halvings leave less than a tick of any distance."""
 
 
 def protection_percent(instrument: Instrument, price: Decimal) -> Decimal:
@@ -41,22 +44,26 @@ def protected_limit(
     *,
     step: int,
     max_slippage_percent: Decimal,
+    price_rejections: int = 0,
 ) -> Decimal:
     """Return the limit price in rupees for an exit of `side`.
 
     Args:
         step: 0 for the first price, one more with every chase; widens the distance.
+        price_rejections: how often in a row the exchange turned a price away; halves the distance.
     """
     touch = view.best_bid if side is Side.SELL else view.best_ask
-    reference = touch if touch is not None else view.last_traded_price
+    reference = touch if touch is not None and touch > 0 else view.last_traded_price
     percent = min(protection_percent(instrument, reference) * (step + 1), max_slippage_percent)
+    percent /= 2 ** min(price_rejections, _HALVINGS_MAX)
     if side is Side.SELL:
         price = round_to_tick_down(reference * (1 - percent / _HUNDRED), instrument.tick_size)
         floor = _inside(instrument.lower_circuit, instrument.tick_size, up=True)
-        return max(price, floor or instrument.tick_size)
+        lowest = instrument.tick_size if floor is None or reference < floor else floor
+        return max(price, lowest)
     price = round_to_tick_up(reference * (1 + percent / _HUNDRED), instrument.tick_size)
     ceiling = _inside(instrument.upper_circuit, instrument.tick_size, up=False)
-    return price if ceiling is None else min(price, ceiling)
+    return price if ceiling is None or reference > ceiling else min(price, ceiling)
 
 
 def _inside(circuit: Decimal | None, tick_size: Decimal, *, up: bool) -> Decimal | None:

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from squareoff.core.commands import RequestPermit, TransmitOrder
 from squareoff.core.facts import (
+    ExitResumed,
     OrderAccepted,
     OrderDropped,
     OrderNotSent,
@@ -11,6 +12,7 @@ from squareoff.core.facts import (
     OrderRefused,
     OrderSent,
 )
+from squareoff.core.flattening import note_ended_flattening
 from squareoff.core.inputs import (
     PermitGranted,
     PriceView,
@@ -23,7 +25,7 @@ from squareoff.core.inputs import (
 )
 from squareoff.core.policy import LOOK_UP_DELAYS_SECONDS, PLAN_AGE_SECONDS_MAX
 from squareoff.core.pricing import protected_limit
-from squareoff.core.setbacks import block_exit, note_ended_exit
+from squareoff.core.setbacks import block_exit, note_ended_exit, price_rejections
 from squareoff.core.step import Step, retry_delay_seconds
 from squareoff.core.tracker import Send, SendOutcome, TrackedOrder
 from squareoff.domain.orders import OrderRequest, OrderRole, OrderType
@@ -52,6 +54,7 @@ def request_permits(step: Step) -> None:
 
 def on_permit_granted(step: Step, event: PermitGranted) -> None:
     """Commit the send and want the bytes out; a permit that came too late does nothing."""
+    _end_breaker_block(step)
     order = step.tracker.order(event.client_order_id)
     if order is None or order.state is not OrderState.PLANNED or not _is_wanted(step, order):
         return
@@ -82,9 +85,22 @@ def on_permit_granted(step: Step, event: PermitGranted) -> None:
     )
 
 
+def _end_breaker_block(step: Step) -> None:
+    """A permit is the end of waiting for the breaker."""
+    intent = step.tracker.intent
+    if (
+        intent is not None
+        and intent.status is IntentStatus.BLOCKED
+        and intent.block_reason is BlockReason.BREAKER_OPEN
+    ):
+        step.record(ExitResumed(step.tracker.tracker_id))
+
+
 def _is_wanted(step: Step, order: TrackedOrder) -> bool:
     if order.role is OrderRole.ENTRY:
         return step.tracker.status is PositionStatus.PENDING
+    if order.role is OrderRole.FLATTEN:
+        return step.policy.flatten_over_exit
     intent = step.tracker.intent
     fits = step.tracker.exit_leaves_quantity <= step.tracker.open_quantity
     return intent is not None and intent.status is IntentStatus.OPEN and fits
@@ -93,7 +109,7 @@ def _is_wanted(step: Step, order: TrackedOrder) -> bool:
 def _is_overdue(step: Step, order: TrackedOrder) -> bool:
     planned_at = step.pacing.of(order.client_order_id).planned_at_ns
     age_ns = step.now.monotonic_ns - planned_at
-    return order.role is OrderRole.EXIT and age_ns > seconds_to_ns(PLAN_AGE_SECONDS_MAX)
+    return order.role is not OrderRole.ENTRY and age_ns > seconds_to_ns(PLAN_AGE_SECONDS_MAX)
 
 
 def _price(
@@ -114,6 +130,7 @@ def _price(
         view,
         step=0,
         max_slippage_percent=step.policy.max_slippage_percent,
+        price_rejections=price_rejections(step.tracker),
     )
     return OrderType.LIMIT, limit, view.source
 
@@ -131,9 +148,11 @@ def on_send_answered(step: Step, event: SendAnswered) -> None:
         case SendAccepted(broker_order_id):
             step.record(OrderAccepted(tracker_id, order_id, number, broker_order_id))
             note_ended_exit(step, before)  # its end may have been reported before this answer
+            note_ended_flattening(step, before)
         case SendRefused(code, text):
             step.record(OrderRefused(tracker_id, order_id, number, code, text))
             note_ended_exit(step, before, code)
+            note_ended_flattening(step, before)
         case SendNotMade(reason, text):
             step.record(OrderNotSent(tracker_id, order_id, number, text))
             _note_unreachable(step, before, reason, text)

@@ -1,5 +1,7 @@
 """What the protocol does when an exit cannot go on: block, try again later, or call a person."""
 
+from itertools import takewhile
+
 from squareoff.core.facts import (
     ExitAttemptFailed,
     ExitBlocked,
@@ -7,9 +9,10 @@ from squareoff.core.facts import (
     OrderDropped,
     Severity,
 )
-from squareoff.core.rejections import RejectionClass, classify_rejection
+from squareoff.core.rejections import RejectionClass, classify_rejection, was_rejected_for
 from squareoff.core.step import Step, retry_delay_seconds
-from squareoff.core.tracker import TrackedOrder
+from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
+from squareoff.domain.errors import STATIC_IP_CODE
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 
@@ -18,6 +21,19 @@ PERMANENT_RETRY_SECONDS = 30.0
 
 CLOSED_RETRY_SECONDS = 30.0
 """How often an exit that the exchange refused as closed asks again."""
+
+
+_CRITICAL_REASONS = (BlockReason.REJECTED_PERMANENT,)
+
+
+STATIC_IP_RETRY_SECONDS = 60.0
+"""How often an exit that was refused for this machine's address asks again: an address is set by a
+person, in the broker's web page."""
+
+ACCOUNT_WIDE_REASONS = frozenset(
+    {BlockReason.TOKEN_DEAD, BlockReason.STATIC_IP, BlockReason.BREAKER_OPEN}
+)
+"""Reasons that hold up every exit alike: one alarm about the account tells them, not one each."""
 
 
 def drop_planned_exits(step: Step, reason: str) -> None:
@@ -35,17 +51,18 @@ def block_exit(
     failures: int | None = None,
 ) -> None:
     """Block the live exit for a named reason; alarm once per reason, retry by itself."""
-    drop_planned_exits(step, text)
+    if reason is not BlockReason.BREAKER_OPEN:  # then its orders keep their places in the queue
+        drop_planned_exits(step, text)
     intent = step.intent
     tracker_id = step.tracker.tracker_id
     count = intent.failures if failures is None else failures
     step.record(ExitBlocked(tracker_id, reason, text, count, retry_after_seconds))
     step.pace(retry_at_ns=step.after(retry_after_seconds))
     step.wake_at(step.pacing.retry_at_ns)
-    if reason not in step.pacing.alarmed_reasons:
+    if reason not in step.pacing.alarmed_reasons | ACCOUNT_WIDE_REASONS:
         step.pace(alarmed_reasons=step.pacing.alarmed_reasons | {reason})
         step.alarm(
-            Severity.WARNING,
+            Severity.CRITICAL if reason in _CRITICAL_REASONS else Severity.WARNING,
             f"exit_blocked_{reason.value}",
             f"Exit of {step.tracker.instrument.trading_symbol} ({tracker_id}) waits: {text}. "
             f"Next try in {retry_after_seconds:g} s; the position is still open.",
@@ -81,6 +98,7 @@ def note_ended_exit(step: Step, before: TrackedOrder, code: str = "") -> None:
         or not _ended_short(after)
         or intent is None
         or intent.status not in (IntentStatus.OPEN, IntentStatus.BLOCKED)
+        or step.tracker.is_withdrawing
         or step.tracker.open_quantity == 0
     ):
         return
@@ -108,20 +126,40 @@ def _schedule_after_failure(step: Step, order: TrackedOrder, code: str) -> None:
     text = f"order {order.client_order_id} ended {order.state.value}: {order.failure_text}"
     rejection = classify_rejection(code, order.failure_text)
     if rejection is RejectionClass.MARKET_CLOSED:  # lifts by itself, so it uses up no attempt
-        block_exit(step, BlockReason.MARKET_CLOSED, text, CLOSED_RETRY_SECONDS)
+        pause = max(CLOSED_RETRY_SECONDS, _pause_after_resend(step, order))
+        block_exit(step, BlockReason.MARKET_CLOSED, text, pause)
+        return
+    if code == STATIC_IP_CODE:  # every other attempt would be refused too, so none is used up
+        pause = max(STATIC_IP_RETRY_SECONDS, _pause_after_resend(step, order))
+        block_exit(step, BlockReason.STATIC_IP, text, pause)
         return
     if failures >= step.policy.attempts_max:
         escalate_exit(step, "exit_attempts_exhausted", f"{failures} attempts failed; last: {text}")
         return
-    match rejection:
-        case RejectionClass.STOP:
-            reason = BlockReason.REJECTED_PERMANENT
-            block_exit(step, reason, text, PERMANENT_RETRY_SECONDS, failures)
-        case RejectionClass.WAIT:
-            pause = retry_delay_seconds(failures)
-            step.record(
-                ExitAttemptFailed(
-                    step.tracker.tracker_id, order.client_order_id, text, failures, pause
-                )
-            )
-            step.pace(retry_at_ns=max(step.pacing.retry_at_ns, step.after(pause)))
+    if rejection is RejectionClass.STOP:
+        pause = max(PERMANENT_RETRY_SECONDS, _pause_after_resend(step, order))
+        block_exit(step, BlockReason.REJECTED_PERMANENT, text, pause, failures)
+        return
+    pause = max(retry_delay_seconds(failures + 1), _pause_after_resend(step, order))
+    if failures > 1:  # the first may be chance; a person is told of the second
+        block_exit(step, BlockReason.REJECTED_TRANSIENT, text, pause, failures)
+        return
+    tracker_id, order_id = step.tracker.tracker_id, order.client_order_id
+    step.record(ExitAttemptFailed(tracker_id, order_id, text, failures, pause))
+    step.pace(retry_at_ns=max(step.pacing.retry_at_ns, step.after(pause)))
+
+
+def _pause_after_resend(step: Step, order: TrackedOrder) -> float:
+    """A rejected resend proves nothing about a send that was lost before it: watch on for it."""
+    was_lost = any(send.outcome is SendOutcome.ABSENT for send in order.sends)
+    return step.policy.quarantine_seconds if was_lost else 0.0
+
+
+def price_rejections(tracker: PositionTracker) -> int:
+    """Count the newest attempts in a row whose price the exchange turned away."""
+    newest: dict[int, bool] = {}
+    for order in reversed(tracker.exit_orders):
+        turned_away = was_rejected_for(order, RejectionClass.ADAPT_PRICE)
+        if order.state.is_terminal:
+            newest[order.attempt] = newest.get(order.attempt, False) or turned_away
+    return len(list(takewhile(bool, newest.values())))

@@ -1,19 +1,31 @@
-"""Find out what became of an order whose outcome is unknown.
+"""Find out what became of an order that cannot be accounted for.
 
-It is asked for by correlation id, order book and trade book at growing pauses. It is settled only
-after the quarantine, and after enough spaced, complete readings that lack it while the broker's net
-position stayed the same (design.md section 4.7). A 404 alone proves nothing.
+Two kinds: an order whose outcome is unknown, and one that the broker accepted and that none of its
+books shows. It is asked for by correlation id, order book and trade book at growing pauses, and
+settled only after the quarantine, and after enough spaced, complete readings that lack it while the
+broker's net position stayed the same. A 404 alone proves nothing.
+
+Invariants:
+1. A lost send is declared absent by that proof alone, and may then be sent again.
+2. An accepted order that is proved to be in no book is never sent again by itself: a person is
+   called, for the broker contradicts itself. Only one of an earlier day has simply expired.
 """
 
 from squareoff.core.commands import LookUpOrder
-from squareoff.core.facts import OrderSettled, Severity
+from squareoff.core.facts import OrderSettled, OrderVanished, Severity
+from squareoff.core.flattening import note_ended_flattening
 from squareoff.core.inputs import SettleRead
-from squareoff.core.policy import ABSENCE_READING_SPACING_SECONDS, LOOK_UP_DELAYS_SECONDS
-from squareoff.core.setbacks import note_ended_exit
+from squareoff.core.policy import (
+    ABSENCE_READING_SPACING_SECONDS,
+    LOOK_UP_DELAYS_SECONDS,
+    UNSIGHTED_SECONDS_MAX,
+)
+from squareoff.core.setbacks import escalate_exit, note_ended_exit
 from squareoff.core.step import Step
 from squareoff.core.tracker import SendOutcome, TrackedOrder
-from squareoff.domain.states import OrderState
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
+from squareoff.domain.orders import BrokerOrderStatus, OrderRole
+from squareoff.domain.states import IntentStatus
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
 
 
 def _is_unknown(order: TrackedOrder) -> bool:
@@ -21,15 +33,32 @@ def _is_unknown(order: TrackedOrder) -> bool:
     return any(send.outcome is SendOutcome.UNKNOWN for send in order.sends)
 
 
-def _is_unseen(order: TrackedOrder) -> bool:
-    """Say whether the gateway took the order without naming it and no record showed it yet."""
-    return order.state is OrderState.ACCEPTED and not order.broker_orders
+def _is_unsighted(step: Step, order: TrackedOrder) -> bool:
+    """Say whether the order should be in the broker's books and was not seen there for long."""
+    if not order.live_broker_orders:
+        return False
+    sighted_ns = step.pacing.of(order.client_order_id).sighted_ns
+    if sighted_ns == 0:  # new to this process: its clock starts now
+        sighted_ns = step.now.monotonic_ns
+        step.pace_order(order.client_order_id, sighted_ns=sighted_ns)
+    return step.is_due(sighted_ns + seconds_to_ns(UNSIGHTED_SECONDS_MAX))
+
+
+def _must_be_asked_for(step: Step, order: TrackedOrder) -> bool:
+    return _is_unknown(order) or order.has_unseen_send or _is_unsighted(step, order)
+
+
+def note_sighting(step: Step, order: TrackedOrder) -> None:
+    """A record of the order was read: if it was only out of sight, it is no more."""
+    step.pace_order(order.client_order_id, sighted_ns=step.now.monotonic_ns)
+    if not (_is_unknown(order) or order.has_unseen_send):
+        step.pace_order(order.client_order_id, unknown_since_ns=0, look_ups=0, lacking_readings=0)
 
 
 def look_up_unknown_orders(step: Step) -> None:
-    """Want a look-up for every lost or unseen order, when its next one is due."""
+    """Want a look-up for every order that must be asked for, when its next one is due."""
     for order in step.tracker.orders:
-        if not (_is_unknown(order) or _is_unseen(order)):
+        if not _must_be_asked_for(step, order):
             continue
         if step.pacing.of(order.client_order_id).unknown_since_ns == 0:
             step.pace_order(
@@ -44,15 +73,14 @@ def look_up_unknown_orders(step: Step) -> None:
 def on_settle_read(step: Step, event: SettleRead) -> None:
     """Count a round of asking; settle the order once the evidence is complete."""
     order = step.tracker.order(event.client_order_id)
-    if order is None or not (_is_unknown(order) or _is_unseen(order)):
+    if order is None or not _must_be_asked_for(step, order):
         return
     pacing = step.pacing.of(event.client_order_id)
     pause = LOOK_UP_DELAYS_SECONDS[min(pacing.look_ups, len(LOOK_UP_DELAYS_SECONDS) - 1)]
     step.pace_order(
         event.client_order_id, look_ups=pacing.look_ups + 1, next_look_up_ns=step.after(pause)
     )
-    proves_absence = event.complete and event.lacking and _is_unknown(order)
-    if not proves_absence:
+    if not (event.complete and event.lacking):
         _complain_if_long(step, order)
         return
     _count_lacking_reading(step, event)
@@ -79,16 +107,68 @@ def _settle_if_proved(step: Step, before: TrackedOrder) -> None:
     quarantine_ns = seconds_to_ns(step.policy.quarantine_seconds)
     if pacing.lacking_readings < step.policy.readings or waited_ns < quarantine_ns:
         return
-    step.record(
-        OrderSettled(
-            step.tracker.tracker_id,
-            before.client_order_id,
-            pacing.lacking_readings,
-            round(waited_ns / NANOSECONDS_PER_SECOND, 3),
+    waited_seconds = round(waited_ns / NANOSECONDS_PER_SECOND, 3)
+    is_contradicted = before.has_unseen_send or not _is_unknown(before)
+    if _is_unknown(before) or before.has_unseen_send:
+        step.record(
+            OrderSettled(
+                step.tracker.tracker_id,
+                before.client_order_id,
+                pacing.lacking_readings,
+                waited_seconds,
+            )
         )
+    else:
+        _record_vanished(step, before, waited_seconds)
+    step.pace_order(
+        before.client_order_id,
+        unknown_since_ns=0,
+        look_ups=0,
+        lacking_readings=0,
+        sighted_ns=step.now.monotonic_ns,
     )
-    step.pace_order(before.client_order_id, unknown_since_ns=0, look_ups=0, lacking_readings=0)
+    if is_contradicted:
+        _call_a_person(step, before)
     note_ended_exit(step, before)
+    note_ended_flattening(step, before)
+
+
+def _record_vanished(step: Step, order: TrackedOrder, waited_seconds: float) -> None:
+    is_old = all(_is_of_an_earlier_day(send.sent_at_ns, step.now) for send in order.sends)
+    for record in order.live_broker_orders:
+        step.record(
+            OrderVanished(
+                step.tracker.tracker_id,
+                order.client_order_id,
+                record.broker_order_id,
+                BrokerOrderStatus.EXPIRED if is_old else BrokerOrderStatus.MISSING,
+                step.pacing.of(order.client_order_id).lacking_readings,
+                waited_seconds,
+            )
+        )
+
+
+def _is_of_an_earlier_day(sent_at_ns: int, now: Now) -> bool:
+    return Now(sent_at_ns, 0).ist().date() < now.ist().date()
+
+
+def _call_a_person(step: Step, before: TrackedOrder) -> None:
+    """The broker took the order and shows it nowhere; where it only expired nobody is called."""
+    order = step.tracker.order(before.client_order_id)
+    assert order is not None, before.client_order_id
+    if any(record.status is BrokerOrderStatus.EXPIRED for record in order.broker_orders):
+        return
+    text = (
+        f"order {order.client_order_id} was accepted by the broker and is in none of its books; "
+        "it is not sent again by itself"
+    )
+    intent = step.tracker.intent
+    driven = (IntentStatus.OPEN, IntentStatus.BLOCKED)
+    if order.role is OrderRole.EXIT and intent is not None and intent.status in driven:
+        escalate_exit(step, "order_vanished", text)
+        return
+    symbol = step.tracker.instrument.trading_symbol
+    step.alarm(Severity.CRITICAL, "order_vanished", f"{symbol} ({step.tracker.tracker_id}): {text}")
 
 
 _LOOK_UPS_BEFORE_ALARM = 8
@@ -101,6 +181,6 @@ def _complain_if_long(step: Step, order: TrackedOrder) -> None:
             Severity.WARNING,
             "order_outcome_unknown",
             f"Order {order.client_order_id} of {step.tracker.instrument.trading_symbol} was sent "
-            "and the broker's books cannot tell yet whether it arrived; it is not sent again, "
+            "and the broker's books cannot tell yet whether it is there; it is not sent again, "
             "asking goes on.",
         )

@@ -6,9 +6,12 @@ report that adds nothing leaves no fact.
 
 from squareoff.core.evolve import evolve
 from squareoff.core.facts import OrderReported, Severity
+from squareoff.core.flattening import note_ended_flattening
 from squareoff.core.inputs import OrderSeen
 from squareoff.core.setbacks import note_ended_exit
+from squareoff.core.settling import note_sighting
 from squareoff.core.step import Step
+from squareoff.domain.ids import ClientOrderId, TrackerId
 from squareoff.domain.orders import BrokerOrderStatus, OrderReport
 from squareoff.domain.states import PositionStatus
 
@@ -19,11 +22,35 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
     if before is None:
         return
     report = event.report
+    note_sighting(step, before)
     if report.limit_price is not None:
         step.pace_order(event.client_order_id, limit_price_seen=report.limit_price)
-    fact = OrderReported(
-        tracker_id=step.tracker.tracker_id,
-        client_order_id=event.client_order_id,
+    fact = reported(step.tracker.tracker_id, event.client_order_id, report)
+    after = evolve(step.tracker, fact, step.now.wall_ns)
+    if after.order(event.client_order_id) == before:
+        return
+    quantity = step.tracker.quantity
+    step.record(fact)
+    note_ended_exit(step, before)
+    note_ended_flattening(step, before)
+    is_over = step.tracker.status in (PositionStatus.EXITED, PositionStatus.UNTRACKED)
+    if is_over and step.tracker.quantity > quantity:
+        step.alarm(
+            Severity.CRITICAL,
+            "entry_filled_after_exit",
+            f"The entry order of {step.tracker.instrument.trading_symbol} "
+            f"({step.tracker.tracker_id}) filled {step.tracker.open_quantity} units after the "
+            "position had ended; they are held and no rule watches them. Close them by hand.",
+        )
+
+
+def reported(
+    tracker_id: TrackerId, client_order_id: ClientOrderId, report: OrderReport
+) -> OrderReported:
+    """Return the fact that a report amounts to."""
+    return OrderReported(
+        tracker_id=tracker_id,
+        client_order_id=client_order_id,
         broker_order_id=report.broker_order_id,
         status=_trusted_status(report),
         cumulative_quantity=report.cumulative_quantity,
@@ -31,20 +58,6 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
         reason=report.reason,
         source=report.source,
     )
-    after = evolve(step.tracker, fact, step.now.wall_ns)
-    if after.order(event.client_order_id) == before:
-        return
-    quantity = step.tracker.quantity
-    step.record(fact)
-    note_ended_exit(step, before)
-    if step.tracker.status is PositionStatus.EXITED and step.tracker.quantity > quantity:
-        step.alarm(
-            Severity.CRITICAL,
-            "entry_filled_after_exit",
-            f"The entry order of {step.tracker.instrument.trading_symbol} "
-            f"({step.tracker.tracker_id}) filled {step.tracker.open_quantity} units after the "
-            "position was exited; they are held and no rule watches them. Close them by hand.",
-        )
 
 
 def _trusted_status(report: OrderReport) -> BrokerOrderStatus:
@@ -53,6 +66,8 @@ def _trusted_status(report: OrderReport) -> BrokerOrderStatus:
     TRADED with fewer fills than ordered is not believed: taken for final, the rest would be closed
     a second time. The order stays live until a record tells both alike.
     """
+    if report.status is BrokerOrderStatus.MISSING:  # our own word, which no broker may use
+        return BrokerOrderStatus.UNKNOWN
     if report.status is not BrokerOrderStatus.TRADED:
         return report.status
     if report.cumulative_quantity >= report.order_quantity:

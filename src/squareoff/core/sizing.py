@@ -4,23 +4,29 @@ Invariants:
 1. A reading that failed is not a reading of zero (three-valued reads).
 2. What other live exits on the same key may still close is not ours to close.
 3. Where the broker holds less than we do, our newest fills are taken off what a reading shows.
-4. One flat reading proves nothing; only spaced ones, and then the trades must explain them.
+4. What other trackers on the key hold is not ours to close, until it is known or cannot be known
+   whose units are missing.
+5. One flat reading proves nothing; only spaced ones, and then the trades must explain them.
 """
 
 from squareoff.core.client_order_ids import client_order_id
 from squareoff.core.commands import ReadBooks, ReadPositions
 from squareoff.core.facts import ExitSized, OrderPlanned, OrderReplanned
-from squareoff.core.inputs import PositionsRead
+from squareoff.core.flattening import net_quantity, on_flatten_reading, wants_flattening
+from squareoff.core.inputs import PermitGranted, PositionsRead
 from squareoff.core.policy import (
     MISSING_READINGS_BEFORE_BLOCK,
+    SHORT_READINGS_MAX,
     SLICES_MAX,
     ZERO_READINGS_NEEDED,
 )
+from squareoff.core.sending import on_permit_granted
 from squareoff.core.setbacks import block_exit
-from squareoff.core.slicing import slice_quantity
+from squareoff.core.slicing import slice_limit, slice_quantity
 from squareoff.core.step import Step
 from squareoff.core.tracker import PositionTracker, TrackedOrder
-from squareoff.domain.orders import BrokerPosition, OrderOrigin, OrderRole
+from squareoff.domain.ids import ClientOrderId
+from squareoff.domain.orders import OrderOrigin, OrderRole
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 
 _ZERO_READING_SPACING_SECONDS = 1.0
@@ -44,6 +50,9 @@ def read_positions_for_uncovered(step: Step) -> None:
 
 def on_positions_read(step: Step, event: PositionsRead) -> None:
     """Size what is uncovered against the reading, and plan orders for it."""
+    if wants_flattening(step):
+        on_flatten_reading(step, event)
+        return
     intent = step.tracker.intent
     uncovered = uncovered_quantity(step.tracker)
     if intent is None or intent.status is not IntentStatus.OPEN or uncovered == 0:
@@ -56,19 +65,21 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
     net = net_quantity(step.tracker, event.positions)
     held = max(0, step.tracker.side.sign * net)
     free = held - event.others_leaves - step.tracker.exit_leaves_quantity
-    if free < uncovered and event.closed_lately > 0:
-        # Somebody else has closed too, and the reading may lack our newest fills: what it shows
-        # beyond them is surely there, the rest is looked at again.
+    if event.closed_lately > 0 and (free < uncovered or not event.only_ours_closed):
+        # Somebody else may have closed too, and the reading may lack our newest fills: what it
+        # shows beyond them is surely there, the rest is looked at again.
         free -= event.closed_lately
-        if free <= 0:
-            step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
-            return
+    step.pace(unheld_quantity=max(0, uncovered - max(0, free)))
+    if event.closed_lately > 0 and free <= 0:
+        step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
+        return
     quantity = min(uncovered, free)
     if held > 0:
         step.pace(zero_readings=0)
+        quantity = _own_share(step, event, quantity, held)
     if quantity > 0:
-        _plan(step, quantity, net, event.others_leaves)
-    elif step.tracker.exit_leaves_quantity > 0:
+        _send_what_may_go(step, event, _plan(step, quantity, net, event.others_leaves))
+    elif step.tracker.exit_leaves_quantity > 0 or free > 0:
         step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
     elif held > 0:
         text = f"{event.others_leaves} units are already being closed by other exits"
@@ -77,20 +88,31 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
         _note_flat_reading(step)
 
 
-def net_quantity(tracker: PositionTracker, positions: tuple[BrokerPosition, ...]) -> int:
-    """Return the signed net of this tracker's key in a reading; a missing row is 0."""
-    return sum(
-        row.net_quantity
-        for row in positions
-        if row.instrument_id == tracker.instrument.instrument_id
-        and row.product_type is tracker.product_type
-    )
+def _own_share(step: Step, event: PositionsRead, quantity: int, held: int) -> int:
+    """Return what of `quantity` is surely not another tracker's.
+
+    Where the broker shows less than all trackers of the key hold, somebody's units are gone. Whose
+    is found out within some readings; if it cannot be, closing what is there comes first.
+    """
+    sure = held - max(event.others_open, event.others_leaves) - step.tracker.exit_leaves_quantity
+    if quantity <= max(sure, 0):
+        step.pace(short_readings=0)
+        return quantity
+    if step.pacing.short_readings >= SHORT_READINGS_MAX:
+        return quantity
+    next_ns = step.after(_ZERO_READING_SPACING_SECONDS)
+    step.pace(short_readings=step.pacing.short_readings + 1, next_positions_ns=next_ns)
+    return max(sure, 0)
 
 
 def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> None:
-    age = event.reconciled_age_seconds
-    if age is not None and age <= step.policy.reconciled_age_seconds_max:
-        _plan(step, uncovered, None, event.others_leaves)
+    """Go by our own word on a recently compared book, never beyond what a reading last showed."""
+    age, unheld = event.reconciled_age_seconds, step.pacing.unheld_quantity
+    if unheld is None:
+        unheld = uncovered if step.tracker.exit_orders else 0
+    quantity = uncovered - unheld
+    if quantity > 0 and age is not None and age <= step.policy.reconciled_age_seconds_max:
+        _send_what_may_go(step, event, _plan(step, quantity, None, event.others_leaves))
         return
     block_exit(
         step,
@@ -116,21 +138,37 @@ def _note_flat_reading(step: Step) -> None:
         )
 
 
-def _plan(step: Step, quantity: int, net: int | None, reserved: int) -> None:
+def orders_needed(tracker: PositionTracker) -> int:
+    """Return about how many orders what is uncovered takes, for whoever gets permits ahead."""
+    limit = slice_limit(tracker.instrument, tracker.exit_orders)
+    quantity = uncovered_quantity(tracker)
+    return min(SLICES_MAX, 1 if limit is None else -(-quantity // limit))
+
+
+def _send_what_may_go(step: Step, event: PositionsRead, planned: tuple[ClientOrderId, ...]) -> None:
+    """Plan and send are one decision, and so one commit, where permits and a price are at hand."""
+    if event.ready is not None:
+        for order_id in planned[: event.ready.permits]:
+            on_permit_granted(step, PermitGranted(order_id, event.ready.price))
+
+
+def _plan(step: Step, quantity: int, net: int | None, reserved: int) -> tuple[ClientOrderId, ...]:
     """Plan orders for `quantity`: the absent ones again if they fit exactly, else a new attempt."""
     tracker = step.tracker
     absent = _resendable(tracker)
     again = sum(order.order_quantity for order in absent) == quantity
     attempt = step.intent.attempt if again else step.intent.attempt + 1
     instrument = tracker.instrument
-    slices = slice_quantity(quantity, instrument.lot_size, instrument.freeze_quantity)[:SLICES_MAX]
+    limit = slice_limit(instrument, tracker.exit_orders)
+    slices = slice_quantity(quantity, instrument.lot_size, limit)[:SLICES_MAX]
     planned = quantity if again else sum(slices)
     step.record(ExitSized(tracker.tracker_id, attempt, planned, net, reserved))
     if again:
         for order in absent:
             step.record(OrderReplanned(tracker.tracker_id, order.client_order_id))
             step.pace_order(order.client_order_id, planned_at_ns=step.now.monotonic_ns)
-        return
+        return tuple(order.client_order_id for order in absent)
+    planned_ids: list[ClientOrderId] = []
     for number, size in enumerate(slices, start=1):
         order_id = client_order_id(
             tracker.account_id,
@@ -154,6 +192,8 @@ def _plan(step: Step, quantity: int, net: int | None, reserved: int) -> None:
             )
         )
         step.pace_order(order_id, planned_at_ns=step.now.monotonic_ns)
+        planned_ids.append(order_id)
+    return tuple(planned_ids)
 
 
 def _resendable(tracker: PositionTracker) -> tuple[TrackedOrder, ...]:

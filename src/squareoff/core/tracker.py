@@ -53,6 +53,11 @@ class Send:
     sent_at_ns: int
     broker_order_id: BrokerOrderId | None = None
 
+    @property
+    def is_accepted_unnamed(self) -> bool:
+        """Say whether it was accepted without the broker's name for the order."""
+        return self.outcome is SendOutcome.ACCEPTED and self.broker_order_id is None
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerOrder:
@@ -112,6 +117,19 @@ class TrackedOrder:
     def has_unresolved_send(self) -> bool:
         """Say whether any send's outcome is still unknown."""
         return any(not send.outcome.is_resolved for send in self.sends)
+
+    @property
+    def has_unseen_send(self) -> bool:
+        """Say whether a send was accepted without a name and no record can surely be its order."""
+        if not any(send.is_accepted_unnamed for send in self.sends):
+            return False
+        named = {send.broker_order_id for send in self.sends}
+        records = sum(record.broker_order_id not in named for record in self.broker_orders)
+        origins = sum(
+            send.outcome.may_reach_the_exchange and send.broker_order_id is None
+            for send in self.sends
+        )
+        return origins > records
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +210,43 @@ class PositionTracker:
         return max(0, self.quantity - self.exited_quantity)
 
     @property
+    def signed_quantity(self) -> int:
+        """What this tracker says the broker's net owes to it, below zero for a short.
+
+        Beyond zero where more was closed than held; nothing once it was let go.
+        """
+        if self.status is PositionStatus.UNTRACKED:
+            return 0
+        taken_back = sum(
+            order.cumulative_quantity for order in self.orders if order.role is OrderRole.FLATTEN
+        )
+        return self.side.sign * (self.quantity - self.exited_quantity + taken_back)
+
+    @property
     def exit_leaves_quantity(self) -> int:
         """What our planned and live exits may still close."""
         return sum(order.leaves_quantity for order in self.exit_orders)
+
+    @property
+    def has_live_intent(self) -> bool:
+        """Say whether an exit claims the position, driven or waiting."""
+        return self.intent is not None and self.intent.status.is_live
+
+    @property
+    def is_withdrawing(self) -> bool:
+        """Say whether a person is taking the exit back, and something of it may still live."""
+        intent = self.intent
+        return (
+            intent is not None
+            and intent.status is IntentStatus.BLOCKED
+            and intent.block_reason is BlockReason.WITHDRAWING
+        )
+
+    @property
+    def is_frozen(self) -> bool:
+        """Say whether an over-exit waits for a person's word."""
+        in_hands = self.intent is not None and self.intent.status is IntentStatus.NEEDS_HUMAN
+        return self.over_exited_quantity > 0 and in_hands
 
     def order(self, client_order_id: ClientOrderId) -> TrackedOrder | None:
         """Return the order with this id, or None."""

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
+STATIC_IP_CODE = "static_ip"
+"""The code of `BrokerRejected` where the broker refuses this machine's address."""
+
 
 class Sent(str, Enum):
     """Did the request leave and take effect? NO needs proof; without proof it is MAYBE."""
@@ -61,6 +64,13 @@ class BrokerError(SquareoffError):
 
 class BrokerUnreachable(BrokerError):
     """No byte of the request left: retry within the limit."""
+
+    sent = Sent.NO
+
+
+class BrokerSendForbidden(BrokerError):
+    """We forbade it ourselves right before the first byte: it came too late, or we may not own
+    the account any more. Nothing left; the position is sized anew."""
 
     sent = Sent.NO
 
@@ -133,6 +143,10 @@ class SchemaMismatch(StoreError):
 
 class AccountLocked(StoreError):
     """Another engine owns this account on this database."""
+
+
+class OwnershipLost(AccountLocked):
+    """Another engine took this account over from us; we write and send nothing any more."""
 
 
 class InvariantBroken(SquareoffError):

@@ -1,6 +1,6 @@
 """Orders as asked for and as reported, in our words (style.md names, FIX tags there)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
@@ -56,6 +56,7 @@ class OrderRole(str, Enum):
 
     ENTRY = "ENTRY"
     EXIT = "EXIT"
+    FLATTEN = "FLATTEN"
 
 
 class OrderOrigin(str, Enum):
@@ -77,6 +78,8 @@ class BrokerOrderStatus(str, Enum):
     EXPIRED = "EXPIRED"
     UNKNOWN = "UNKNOWN"
     """A word we do not know: quantities count, the word decides nothing (I15)."""
+    MISSING = "MISSING"
+    """Our own word: accepted, and in none of the broker's books; any report takes its place."""
 
     @property
     def is_terminal(self) -> bool:
@@ -86,6 +89,7 @@ class BrokerOrderStatus(str, Enum):
             BrokerOrderStatus.CANCELLED,
             BrokerOrderStatus.REJECTED,
             BrokerOrderStatus.EXPIRED,
+            BrokerOrderStatus.MISSING,
         )
 
 
@@ -102,7 +106,8 @@ class ReportSource(str, Enum):
 class OrderRequest:
     """One order to place. Quantity in whole units, prices in rupees on the tick grid.
 
-    `limit_price` is None only for MARKET; `stop_price` only for the stop types.
+    `limit_price` is None only for MARKET; `stop_price` only for the stop types. `send_before_ns` is
+    the monotonic instant after which it must not leave any more; it is no part of the order.
     """
 
     client_order_id: ClientOrderId
@@ -112,11 +117,15 @@ class OrderRequest:
     order_quantity: int
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    send_before_ns: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderModification:
-    """A live order's new absolute target: `order_quantity` is the total, filled part included."""
+    """A live order's new absolute target: `order_quantity` is the total, filled part included.
+
+    `send_before_ns` as in `OrderRequest`.
+    """
 
     broker_order_id: BrokerOrderId
     client_order_id: ClientOrderId
@@ -124,6 +133,7 @@ class OrderModification:
     order_quantity: int
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    send_before_ns: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

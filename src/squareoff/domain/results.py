@@ -28,6 +28,8 @@ class ExitCode(str, Enum):
     """The exit is latched and waits for a named reason to lift; it goes on by itself."""
     NEEDS_HUMAN = "needs_human"
     """The exit is latched, the machine's means are used up; a person must decide."""
+    WITHDRAWN = "withdrawn"
+    """A person took the exit back, or let the position go, before it was closed."""
     INVALID_TRACKER = "invalid_tracker"
     """There is no such position; nothing was sent."""
     INVALID_ROUTER = "invalid_router"
@@ -37,7 +39,7 @@ class ExitCode(str, Enum):
     NOT_ACTIVE = "not_active"
     """The position is not held (its entry has not filled, or was cancelled); nothing was sent."""
     HALTED = "halted"
-    """The kill switch stands at level `all`, or a defect halted this position; nothing was sent."""
+    """A defect halted this position; nothing is sent for it any more."""
     STORE_UNAVAILABLE = "store_unavailable"
     """The journal cannot be written, so nothing may be sent; try again."""
 

@@ -3,16 +3,18 @@
 A rule set is plain values; what they mean in prices is `core.levels`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import time
 from decimal import Decimal
 from enum import Enum
+from typing import Any
 
 from squareoff.domain.prices import PriceUnits
 
 
 class RuleName(str, Enum):
-    """Which rule asked for an exit; `manual` is a person or a program through the API."""
+    """Which rule asked for an exit; `manual` is a person or a program through the API, `exit_all`
+    the wish to close everything."""
 
     STOP_LOSS = "stop_loss"
     TARGET = "target"
@@ -23,6 +25,7 @@ class RuleName(str, Enum):
     MAX_HOLDING = "max_holding_minutes"
     SQUARE_OFF = "square_off_at"
     MANUAL = "manual"
+    EXIT_ALL = "exit_all"
 
 
 class Urgency(int, Enum):
@@ -51,6 +54,7 @@ _URGENCIES = {
     RuleName.MAX_HOLDING: Urgency.TIME,
     RuleName.SQUARE_OFF: Urgency.TIME,
     RuleName.MANUAL: Urgency.STOP,
+    RuleName.EXIT_ALL: Urgency.KILL_SWITCH,
 }
 
 
@@ -119,6 +123,13 @@ class RuleSet:
     peak_drawdown: PeakDrawdownRule | None = None
     max_holding_minutes: int | None = None
     square_off_at: time | None = None
+
+    def without(self, rule: RuleName) -> "RuleSet":
+        """Return the set with one rule taken out; `manual` takes out nothing."""
+        if rule.value not in RuleSet.__dataclass_fields__:
+            return self
+        empty: Any = () if rule is RuleName.TIERS else None
+        return replace(self, **{rule.value: empty})
 
 
 NO_RULES = RuleSet()

@@ -16,11 +16,17 @@ class PositionStatus(str, Enum):
     """Closed and confirmed by the broker's books; final."""
     CANCELLED = "CANCELLED"
     """The entry ended without any fill; final."""
+    UNTRACKED = "UNTRACKED"
+    """A person let it go without an order: whatever is held is theirs again; final."""
 
     @property
     def is_final(self) -> bool:
         """Say whether the position can never change again."""
-        return self in (PositionStatus.EXITED, PositionStatus.CANCELLED)
+        return self in (
+            PositionStatus.EXITED,
+            PositionStatus.CANCELLED,
+            PositionStatus.UNTRACKED,
+        )
 
 
 class IntentStatus(str, Enum):
@@ -112,8 +118,15 @@ class BlockReason(str, Enum):
     """The broker shows no such position and no trade explains who closed it."""
     BROKER_UNREACHABLE = "broker_unreachable"
     """Orders cannot be delivered; retried with growing pauses."""
+    BREAKER_OPEN = "breaker_open"
+    """Too many order calls in a row failed; exits wait their turn, one at a time asks again."""
+    SEND_FORBIDDEN = "send_forbidden"
+    """The engine kept an order back at its first byte: it was decided too long ago, or the lease
+    on the account had run out; it is sized anew."""
     TOKEN_DEAD = "token_dead"
-    """The broker refuses the access token."""
+    """The broker refuses the access token; goes on at once with a new one."""
+    STATIC_IP = "static_ip"
+    """The broker takes no orders from this machine's address."""
     MARKET_CLOSED = "market_closed"
     """The exchange is not taking orders."""
     REJECTED_TRANSIENT = "rejected_transient"
@@ -124,3 +137,5 @@ class BlockReason(str, Enum):
     """The kill switch stands at level `all`."""
     RESERVED = "reserved"
     """Other live exits of ours on the same position already use what the broker holds."""
+    WITHDRAWING = "withdrawing"
+    """A person takes the exit back: what is live is cancelled, then the intent is withdrawn."""

@@ -1,14 +1,88 @@
-"""Alarms: each is journalled, logged, counted and handed to the alert channels."""
+"""Alarms: each is journalled, logged, counted and handed to the alert channels.
+
+Answers for: that a person hears of what needs one, again and again until seen, and is not drowned.
+Nothing here stands on the way of an exit: `publish` never waits, and the rest has its own task.
+Invariants:
+1. Alarms of one code about one position (about the account: of one code and text) are one alarm
+   while it stands unseen; its repeats are counted, and told at most once in RETELL_SECONDS_MIN.
+2. A critical alarm is told again until it is acknowledged or its cause is gone, at pauses that
+   grow from RETELL_SECONDS_MIN to RETELL_SECONDS_MAX; a restart goes on with that.
+3. An alarm that could not be journalled is told all the same, and journalled as soon as it can be.
+4. An alarm whose cause is seen to be gone is cleared, and where it was critical, that is told.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
-from squareoff.core.facts import AlarmAcknowledged, AlarmRaised, Severity
+from squareoff.core.facts import (
+    AccountFact,
+    AlarmAcknowledged,
+    AlarmCleared,
+    AlarmRaised,
+    AlarmRepeated,
+    Severity,
+)
+from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import TrackerId
-from squareoff.ports import Alerts, Clock, TrackerStore
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import Alarm, Alerts, Clock, TrackerStore
+from squareoff.services.alarm_causes import what_ended
 from squareoff.services.metrics import Metrics
 
 _log = structlog.get_logger("squareoff.alarms")
+TURN_SECONDS = 5.0
+"""How often standing alarms are looked at: far finer than any pause between two tellings."""
+
+RETELL_SECONDS_MIN = 60.0
+"""The first pause before a critical alarm is told again; it doubles each time."""
+
+RETELL_SECONDS_MAX = 900.0
+"""The longest pause: a person who has not looked for this long must hear it again."""
+
+UNWRITTEN_MAX = 1_000
+"""Alarms kept while the database is away; beyond, they are in the log and the channels only."""
+
+Group = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Standing:
+    """An alarm as people were told of it: when last (monotonic), how often, and what since."""
+
+    severity: Severity
+    message: str
+    told_ns: int
+    tellings: int = 1
+    untold: int = 0
+
+    def is_news(self, alarm: AlarmRaised, now_ns: int) -> bool:
+        """Say whether the alarm tells more than what was told lately."""
+        if alarm.severity is Severity.CRITICAL and alarm.message != self.message:
+            return True
+        is_worse = alarm.severity is Severity.CRITICAL is not self.severity
+        return is_worse or now_ns - self.told_ns >= seconds_to_ns(RETELL_SECONDS_MIN)
+
+    def take(self, alarm: AlarmRaised, now_ns: int) -> None:
+        """Note that the alarm is told now; what was critical once stays so."""
+        if alarm.severity is Severity.CRITICAL:
+            self.severity = alarm.severity
+        self.message, self.told_ns = alarm.message, now_ns
+
+    @property
+    def pause_ns(self) -> int:
+        """How long not to tell it again."""
+        return seconds_to_ns(
+            min(RETELL_SECONDS_MIN * 2 ** (min(self.tellings, 10) - 1), RETELL_SECONDS_MAX)
+        )
+
+
+def group_of(code: str, message: str, tracker_id: TrackerId | None) -> Group:
+    """Return what makes two alarms one."""
+    return code, message if tracker_id is None else tracker_id
 
 
 class AlarmDesk:
@@ -21,27 +95,159 @@ class AlarmDesk:
         self._alerts = alerts
         self._clock = clock
         self._metrics = metrics
+        self._standing: dict[Group, _Standing] = {}
+        self._unwritten: deque[AccountFact] = deque(maxlen=UNWRITTEN_MAX)
+        self._look: Callable[[TrackerId], PositionTracker | None] = lambda tracker_id: None
+
+    def connect(self, look: Callable[[TrackerId], PositionTracker | None]) -> None:
+        """Give the desk its sight of the positions, by which causes end."""
+        self._look = look
 
     async def raise_alarm(
         self, severity: Severity, code: str, message: str, tracker_id: TrackerId | None = None
     ) -> None:
-        """Journal an alarm and publish it; a store that fails keeps no alarm from the channels."""
+        """Journal an alarm and publish it; a store that fails keeps no alarm from the channels.
+
+        One that is raised again within its pause is counted, and journalled with the next telling.
+        """
         alarm = AlarmRaised(severity, code, message, tracker_id)
-        self.publish(alarm)
+        if self.publish(alarm):
+            await self._write(alarm)
+
+    def publish(self, alarm: AlarmRaised) -> bool:
+        """Log, count and notify; the alarm is journalled elsewhere. Never waits.
+
+        Returns:
+            False where it was told so lately that nobody is told now.
+        """
+        self._metrics.alarms.labels(alarm.severity.value, alarm.code).inc()
+        group = group_of(alarm.code, alarm.message, alarm.tracker_id)
+        now_ns = self._clock.now().monotonic_ns
+        standing = self._standing.get(group)
+        if standing is not None:
+            if not standing.is_news(alarm, now_ns):
+                standing.untold += 1
+                return False
+            standing.take(alarm, now_ns)
+        else:
+            self._standing[group] = _Standing(alarm.severity, alarm.message, now_ns)
+        log = _log.error if alarm.severity is Severity.CRITICAL else _log.warning
+        log("alarm", code=alarm.code, message=alarm.message, tracker_id=alarm.tracker_id)
+        self._notify(alarm.severity, alarm.code, alarm.message)
+        return True
+
+    async def acknowledge(self, alarm: Alarm) -> None:
+        """Journal that a person has seen the alarm; raised anew, it is a new one."""
+        fact = AlarmAcknowledged(alarm.seq)
+        await self._store.record((fact,), self._clock.now().wall_ns)
+        self._standing.pop(_group(alarm), None)
+
+    async def clear(
+        self, code: str, text: str, tracker_id: TrackerId | None = None, *, about: str = ""
+    ) -> None:
+        """Say that the cause of every standing alarm of this code is gone.
+
+        Args:
+            text: what ended it.
+            tracker_id: the position that it is about, None for the account.
+            about: only those whose message begins like this.
+        """
+        if not any(group[0] == code for group in self._standing):
+            return
+        try:
+            for alarm in await self._open():
+                is_meant = alarm.code == code and alarm.tracker_id == tracker_id
+                if is_meant and alarm.message.startswith(about):
+                    await self._clear(alarm, text)
+        except StoreError as error:
+            _log.error("alarm_not_cleared", code=code, error=str(error))
+
+    async def run(self) -> None:
+        """Tell standing alarms again, clear those that are over; never returns."""
+        await self._take_over()
+        while True:
+            await self._clock.sleep(TURN_SECONDS)
+            try:
+                await self._take_turn()
+            except StoreError as error:
+                _log.error("alarms_not_looked_at", error=str(error))
+
+    async def _take_over(self) -> None:
+        """What the last process left standing is told again in its time."""
+        try:
+            left = await self._open()
+        except StoreError as error:
+            _log.error("alarms_not_taken_over", error=str(error))
+            return
+        now = self._clock.now()
+        for alarm in left:
+            told_ns = now.monotonic_ns - (
+                now.wall_ns - (alarm.last_raised_at_ns or alarm.raised_at_ns)
+            )
+            told_ns = min(told_ns, now.monotonic_ns)  # whatever the wall clock did meanwhile
+            standing = _Standing(alarm.severity, alarm.message, told_ns, alarm.repeats + 1)
+            self._standing.setdefault(_group(alarm), standing)
+
+    async def _take_turn(self) -> None:
+        while self._unwritten:
+            await self._store.record((self._unwritten[0],), self._clock.now().wall_ns)
+            self._unwritten.popleft()
+        if not self._standing:
+            return
+        open_alarms = {_group(alarm): alarm for alarm in await self._open()}
+        for group in [group for group in self._standing if group not in open_alarms]:
+            del self._standing[group]  # seen by a person, or over
+        for group, alarm in open_alarms.items():
+            ended = self._what_ended(alarm)
+            if ended is not None:
+                await self._clear(alarm, ended)
+            elif group in self._standing:
+                await self._tell_again(alarm, self._standing[group])
+
+    def _what_ended(self, alarm: Alarm) -> str | None:
+        tracker = None if alarm.tracker_id is None else self._look(alarm.tracker_id)
+        return None if tracker is None else what_ended(alarm.code, tracker)
+
+    async def _clear(self, alarm: Alarm, text: str) -> None:
+        cleared = AlarmCleared(alarm.seq, text, alarm.tracker_id)
+        await self._store.record((cleared,), self._clock.now().wall_ns)
+        self._standing.pop(_group(alarm), None)
+        _log.info("alarm_cleared", code=alarm.code, tracker_id=alarm.tracker_id, text=text)
+        if alarm.severity is Severity.CRITICAL:
+            self._notify(Severity.WARNING, alarm.code, f"OVER: {text}. It was: {alarm.message}")
+
+    async def _tell_again(self, alarm: Alarm, standing: _Standing) -> None:
+        """Tell a critical alarm again, in its time; of a warning only the repeats are noted."""
+        is_critical = standing.severity is Severity.CRITICAL
+        now = self._clock.now()
+        is_due = now.monotonic_ns - standing.told_ns >= standing.pause_ns
+        if not is_due or not (is_critical or standing.untold):
+            return
+        repeats = alarm.repeats + standing.untold + is_critical
+        standing.told_ns, standing.untold = now.monotonic_ns, 0
+        standing.tellings += 1
+        if is_critical:
+            minutes = (now.wall_ns - alarm.raised_at_ns) // seconds_to_ns(60.0)
+            text = f"STILL, {minutes} min and {repeats} repeats later: {alarm.message}"
+            seen = f"squareoff alarms --acknowledge {alarm.seq}"
+            self._notify(alarm.severity, alarm.code, f"{text} (once seen: {seen})")
+        repeated = AlarmRepeated(alarm.seq, repeats, alarm.tracker_id)
+        await self._store.record((repeated,), now.wall_ns)
+
+    async def _open(self) -> list[Alarm]:
+        return [a for a in await self._store.alarms(unacknowledged_only=True) if a.is_open]
+
+    async def _write(self, alarm: AlarmRaised) -> None:
         try:
             await self._store.record((alarm,), self._clock.now().wall_ns)
         except StoreError as error:
-            _log.error("alarm_not_journalled", code=code, error=str(error))
+            self._unwritten.append(alarm)
+            _log.error("alarm_not_journalled", code=alarm.code, error=str(error))
 
-    def publish(self, alarm: AlarmRaised) -> None:
-        """Log, count and notify; the alarm is journalled elsewhere."""
-        self._metrics.alarms.labels(alarm.severity.value, alarm.code).inc()
-        log = _log.error if alarm.severity is Severity.CRITICAL else _log.warning
-        log("alarm", code=alarm.code, message=alarm.message, tracker_id=alarm.tracker_id)
+    def _notify(self, severity: Severity, code: str, message: str) -> None:
         for channel in self._alerts:
-            channel.notify(alarm.severity, alarm.code, alarm.message)
+            channel.notify(severity, code, message)
 
-    async def acknowledge(self, alarm_seq: int) -> None:
-        """Journal that a person has seen the alarm."""
-        fact = AlarmAcknowledged(alarm_seq)
-        await self._store.record((fact,), self._clock.now().wall_ns)
+
+def _group(alarm: Alarm) -> Group:
+    return group_of(alarm.code, alarm.message, alarm.tracker_id)

@@ -12,7 +12,7 @@ import structlog
 
 from squareoff.domain.errors import BrokerError
 from squareoff.domain.orders import BrokerPosition, OrderReport, TradeReport
-from squareoff.services.gateway import Gateway
+from squareoff.services.gateway import BrokerBooks
 from squareoff.services.position_book import PositionBook
 
 _log = structlog.get_logger("squareoff.broker_reads")
@@ -39,9 +39,15 @@ class _Shared:
 class BrokerReads:
     """Order book, trade book and positions of one account."""
 
-    def __init__(self, gateway: Gateway, book: PositionBook) -> None:
+    def __init__(
+        self,
+        gateway: BrokerBooks,
+        book: PositionBook,
+        note_read: Callable[[bool], None] = lambda is_answered: None,
+    ) -> None:
         self._gateway = gateway
         self._book = book
+        self._note_read = note_read
         self._positions = _Shared()
         self._order_book = _Shared()
         self._trade_book = _Shared()
@@ -54,6 +60,14 @@ class BrokerReads:
             return PositionsReading(await self._gateway.positions(), fill_count)
 
         return await self._share(self._positions, read, "positions")
+
+    async def positions_ahead(self) -> PositionsReading | None:
+        """Read the positions for somebody who may need them in a moment; never raises."""
+        try:
+            return await self.positions()
+        except Exception as error:  # noqa: BLE001 - whoever needs the reading meets it again
+            _log.warning("read_ahead_failed", error=str(error))
+            return None
 
     async def order_book(self) -> tuple[OrderReport, ...] | None:
         """Read today's orders; None where they could not be read."""
@@ -76,7 +90,9 @@ class BrokerReads:
         try:
             book = await read()
             to_share = book
+            self._note_read(True)
         except BrokerError as error:
+            self._note_read(False)
             _log.warning("broker_read_failed", book=name, error=str(error))
             to_share = None
             return None

@@ -4,8 +4,9 @@ The API and the command line speak to this and to nothing below it. Checks input
 values, never with live objects.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from squareoff.core.facts import JournalEntry
@@ -15,12 +16,13 @@ from squareoff.core.rule_checks import rule_faults
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import DomainError, FieldFault
 from squareoff.domain.ids import AccountId, BrokerOrderId, TrackerId
-from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
+from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import BrokerPosition, OrderType, PositionSide
 from squareoff.domain.prices import decimal_from_units
-from squareoff.domain.results import ExitCode, ExitResult
-from squareoff.domain.rules import NO_RULES, RuleSet
+from squareoff.domain.results import ExitResult
+from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import (
     Alarm,
     Clock,
@@ -32,67 +34,30 @@ from squareoff.ports import (
     TrackerStore,
 )
 from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.desk_requests import (
+    EntryRequest,
+    InvalidRequest,
+    PositionRequest,
+    UnknownTracker,
+    instrument_of,
+)
+from squareoff.services.exit_all import ExitAll
+from squareoff.services.exit_all_report import ExitAllReport, report_of
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.exit_results import Wait
+from squareoff.services.held_check import HeldCheck
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.metrics import Metrics
+from squareoff.services.takebacks import Takebacks
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.views import OrderView, StatusView, TrackerView, order_views, tracker_view
 
+EXIT_ALL_LOOK_SECONDS = 0.1
+"""How often a caller who waits for everything to be closed looks again: memory only."""
+
 DeclarePosition = Callable[[Instrument, BrokerPosition], Awaitable[None]]
 """Tells the paper broker to hold what a new tracker says is held."""
-
-
-@dataclass(frozen=True, slots=True)
-class PositionRequest:
-    """A position to take under watch, as asked for from outside.
-
-    Instrument terms are needed only where the instrument master does not hold the instrument;
-    where both speak, the master's word counts. Prices in rupees, quantity in units.
-    """
-
-    exchange_segment: ExchangeSegment
-    security_id: str
-    product_type: ProductType
-    side: PositionSide
-    quantity: int
-    entry_price: Decimal
-    rules: RuleSet = NO_RULES
-    trading_symbol: str | None = None
-    lot_size: int | None = None
-    tick_size: Decimal | None = None
-    freeze_quantity: int | None = None
-    entry_order_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EntryRequest:
-    """An entry order to place together with its tracker. `limit_price` is None for MARKET."""
-
-    exchange_segment: ExchangeSegment
-    security_id: str
-    product_type: ProductType
-    side: PositionSide
-    quantity: int
-    order_type: OrderType
-    limit_price: Decimal | None = None
-    rules: RuleSet = NO_RULES
-
-
-class InvalidRequest(DomainError):
-    """The request has faults; each names its field. Nothing was changed."""
-
-    def __init__(self, faults: Sequence[FieldFault]) -> None:
-        text = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
-        super().__init__("invalid_request", text, faults[0].field)
-        self.faults = tuple(faults)
-
-
-class UnknownTracker(DomainError):
-    """There is no tracker with this id."""
-
-    def __init__(self, tracker_id: str) -> None:
-        super().__init__("tracker_not_found", f"there is no tracker {tracker_id}", "tracker_id")
 
 
 class Desk:
@@ -112,6 +77,8 @@ class Desk:
         alarms: AlarmDesk,
         kill_switch: KillSwitch,
         metrics: Metrics,
+        exit_all: ExitAll,
+        reads: BrokerReads,
         reconcile: Callable[[str], Awaitable[tuple[str, ...]]],
         status: Callable[[], StatusView],
         declare_position: DeclarePosition | None,
@@ -127,6 +94,11 @@ class Desk:
         self._alarms = alarms
         self._kill_switch = kill_switch
         self._metrics = metrics
+        self._exit_all = exit_all
+        self._reads = reads
+        self._held_check = HeldCheck(engine.book, reads, alarms, clock)
+        self._takebacks = Takebacks(engine)
+        self._tracking = asyncio.Lock()
         self._reconcile = reconcile
         self._status = status
         self._declare_position = declare_position
@@ -150,12 +122,14 @@ class Desk:
 
         Raises:
             InvalidRequest: every fault by field; nothing was changed.
+            NotHeld, DomainError("opposite_side"): the broker's positions or another tracker speak
+                against it; nothing was changed.
             StoreUnavailable: nothing was written.
         """
         position = NewPosition(
             tracker_id=tracker_id or TrackerId(self._ids.new_id("trk")),
             account_id=self._account_id,
-            instrument=self._instrument(request),
+            instrument=instrument_of(request, self._instruments),
             product_type=request.product_type,
             side=request.side,
             quantity=request.quantity,
@@ -166,9 +140,18 @@ class Desk:
             ),
         )
         self._check(position)
-        if self._declare_position is not None and position.entry_order_id is None:
+        async with self._tracking:  # two at once would both find the same units free
+            self._held_check.check_side(position)
+            if position.entry_order_id is None:
+                await self._hold(position)
+            return self._view(await self._engine.open(position))
+
+    async def _hold(self, position: NewPosition) -> None:
+        """See that the broker holds it; a paper broker is told to."""
+        if self._declare_position is None:
+            await self._held_check.check_held(position)
+        else:
             await self._declare_position(position.instrument, _as_broker_position(position))
-        return self._view(await self._engine.open(position))
 
     async def enter(
         self, request: EntryRequest, tracker_id: TrackerId | None = None
@@ -180,6 +163,7 @@ class Desk:
         Raises:
             InvalidRequest, StoreUnavailable: nothing was changed, nothing left.
             DomainError("halted"): the kill switch is active.
+            DomainError("opposite_side"): the other side is under watch.
         """
         if self._kill_switch.blocks_entries:
             raise DomainError("halted", "the kill switch is active: only exits go through")
@@ -198,7 +182,7 @@ class Desk:
         position = NewPosition(
             tracker_id=tracker_id or TrackerId(self._ids.new_id("trk")),
             account_id=self._account_id,
-            instrument=self._instrument(terms),
+            instrument=instrument_of(terms, self._instruments),
             product_type=request.product_type,
             side=request.side,
             quantity=request.quantity,
@@ -207,6 +191,7 @@ class Desk:
             entry_order_type=request.order_type,
         )
         self._check(position)
+        self._held_check.check_side(position)
         return self._view(await self._engine.open(position))
 
     def _check(self, position: NewPosition) -> None:
@@ -214,38 +199,6 @@ class Desk:
         faults = opening_faults(position, reference)
         if faults:
             raise InvalidRequest(faults)
-
-    def _instrument(self, request: PositionRequest) -> Instrument:
-        instrument_id = InstrumentId(request.exchange_segment, request.security_id.strip())
-        known = self._instruments.get(instrument_id)
-        if known is not None:
-            return known
-        faults = [
-            FieldFault(name, "is needed: the instrument master does not hold this security_id")
-            for name in ("lot_size", "tick_size")
-            if getattr(request, name) is None
-        ]
-        if not request.security_id.strip().isdigit():
-            faults.insert(0, FieldFault("security_id", "must be the exchange's number"))
-        elif faults:
-            faults.insert(0, FieldFault("security_id", f"{instrument_id} is not known"))
-        if request.lot_size is not None and request.lot_size <= 0:
-            faults.append(FieldFault("lot_size", f"must be above zero, was {request.lot_size}"))
-        if request.tick_size is not None and not _is_whole_units(request.tick_size):
-            faults.append(
-                FieldFault("tick_size", f"must be a multiple of 0.0001, was {request.tick_size}")
-            )
-        if faults:
-            raise InvalidRequest(faults)
-        assert request.lot_size is not None, "checked above"
-        assert request.tick_size is not None, "checked above"
-        return Instrument(
-            instrument_id=instrument_id,
-            trading_symbol=request.trading_symbol or str(instrument_id),
-            lot_size=request.lot_size,
-            tick_size=request.tick_size,
-            freeze_quantity=request.freeze_quantity,
-        )
 
     async def set_rules(self, tracker_id: TrackerId, rules: RuleSet) -> TrackerView:
         """Replace a position's rules.
@@ -279,25 +232,58 @@ class Desk:
     async def exit(
         self, tracker_id: TrackerId, reason: str, wait: Wait, wait_seconds: float
     ) -> ExitResult:
-        """Exit one position; the result says what became of it, on every path."""
-        if self._kill_switch.blocks_exits:
-            text = "the kill switch stands at level all: nothing goes through"
-            return ExitResult(False, ExitCode.HALTED, tracker_id, error=text)
+        """Exit one position; the result says what became of it, on every path.
+
+        Under a kill switch at level `all` the exit is latched all the same, and goes out by itself
+        once the switch is lifted.
+        """
         return await self._engine.execute_exit(
             tracker_id, reason, wait=wait, wait_seconds=wait_seconds
         )
 
-    async def exit_all(self, reason: str) -> tuple[ExitResult, ...]:
-        """Exit every held position, shorts first (buying back frees margin), and report each."""
-        held = [
-            actor.tracker
-            for actor in self._engine.book
-            if actor.tracker.status in (PositionStatus.ACTIVE, PositionStatus.EXITING)
-        ]
-        held.sort(key=lambda tracker: tracker.side is PositionSide.LONG)
-        return tuple(
-            [await self.exit(tracker.tracker_id, reason, Wait.CLAIMED, 0.0) for tracker in held]
-        )
+    async def exit_all(
+        self, reason: str, *, lock_account: bool = False, wait_seconds: float = 0.0
+    ) -> ExitAllReport:
+        """Close everything, durably, and report what remains; it goes on after the wait.
+
+        Args:
+            lock_account: put on the broker's own kill switch once the account is flat.
+            wait_seconds: how long to wait for nothing to remain.
+
+        Raises:
+            InvalidRequest: the reason is blank; nothing was changed.
+            StoreError: the wish may not be durable; new entries are held back all the same.
+        """
+        if not reason.strip():
+            raise InvalidRequest([FieldFault("reason", "must not be blank")])
+        await self._exit_all.ask(reason.strip(), lock_account=lock_account)
+        return await self.exit_all_report(wait_seconds)
+
+    async def exit_all_report(self, wait_seconds: float = 0.0) -> ExitAllReport:
+        """Return how the newest wish to close everything stands."""
+        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(wait_seconds)
+        while True:
+            state = self._exit_all.state
+            is_over = state is None or not state.is_running
+            if is_over or self._clock.now().monotonic_ns >= deadline_ns:
+                return await report_of(self._exit_all, self._engine.book, self._reads, self._clock)
+            await self._clock.sleep(EXIT_ALL_LOOK_SECONDS)
+
+    async def withdraw(
+        self, tracker_id: TrackerId, reason: str, actor: str, wait_seconds: float
+    ) -> TrackerView:
+        """Take a position's exit back; see `Takebacks.withdraw`."""
+        return self._view(await self._takebacks.withdraw(tracker_id, reason, actor, wait_seconds))
+
+    async def untrack(self, tracker_id: TrackerId, reason: str, actor: str) -> TrackerView:
+        """Let a position go without an order; see `Takebacks.untrack`."""
+        return self._view(await self._takebacks.untrack(tracker_id, reason, actor))
+
+    async def resolve_over_exit(
+        self, tracker_id: TrackerId, reason: str, actor: str
+    ) -> TrackerView:
+        """End the freeze of an over-exit; see `Takebacks.resolve_over_exit`."""
+        return self._view(await self._takebacks.resolve_over_exit(tracker_id, reason, actor))
 
     def trackers(self, statuses: Sequence[PositionStatus] | None = None) -> tuple[TrackerView, ...]:
         """Return views of the trackers, oldest first."""
@@ -340,7 +326,7 @@ class Desk:
         if alarm_seq not in known:
             raise DomainError("alarm_not_found", f"there is no alarm {alarm_seq}", "id")
         if known[alarm_seq].acknowledged_at_ns is None:
-            await self._alarms.acknowledge(alarm_seq)
+            await self._alarms.acknowledge(known[alarm_seq])
         return replace(
             known[alarm_seq],
             acknowledged_at_ns=known[alarm_seq].acknowledged_at_ns or self._clock.now().wall_ns,
@@ -376,10 +362,6 @@ class Desk:
 
     def _view(self, tracker: PositionTracker) -> TrackerView:
         return tracker_view(tracker, self._ticks.newest(tracker.instrument.instrument_id))
-
-
-def _is_whole_units(tick_size: Decimal) -> bool:
-    return tick_size > 0 and tick_size % Decimal("0.0001") == 0
 
 
 def _as_broker_position(position: NewPosition) -> BrokerPosition:

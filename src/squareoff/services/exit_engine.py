@@ -83,6 +83,7 @@ class ExitEngine:
         self._carry_out: Callable[[PositionActor, Decision], None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._on_change: list[Callable[[PositionTracker], None]] = []
+        self._on_exit_asked: Callable[[PositionActor], None] = lambda actor: None
 
     def connect(
         self, tasks: asyncio.TaskGroup, carry_out: Callable[[PositionActor, Decision], None]
@@ -94,6 +95,10 @@ class ExitEngine:
     def on_change(self, listener: Callable[[PositionTracker], None]) -> None:
         """Call `listener` with each tracker right after a change of it was committed."""
         self._on_change.append(listener)
+
+    def on_exit_asked(self, listener: Callable[[PositionActor], None]) -> None:
+        """Call `listener` when an exit is about to be claimed: what it needs can be begun."""
+        self._on_exit_asked = listener
 
     def disconnect(self) -> None:
         """The task group ends: nothing wakes by itself any more and no exit is taken."""
@@ -116,7 +121,7 @@ class ExitEngine:
         await commit_certainly(self._store, Change(None, tracker, facts), now.wall_ns)
         actor = self.book.add(tracker)
         self._notify(tracker)
-        await self._tell(actor, Woke())
+        await self.tell_within(actor, Woke())
         return actor.tracker
 
     async def execute_exit(
@@ -192,6 +197,7 @@ class ExitEngine:
                 await self._resolve_doubt(actor)
                 refusal = self._validate(actor)
                 if refusal is None:
+                    self._on_exit_asked(actor)  # begins once the commit is under way
                     await self._decide_and_commit(actor, asked)
                 return refusal
             except LostUpdate:
@@ -207,10 +213,12 @@ class ExitEngine:
             case _ if actor.is_halted:
                 return self._halted(tracker_id)
             case PositionStatus.EXITING if (
-                intent is not None and intent.status is not IntentStatus.NEEDS_HUMAN
+                intent is not None
+                and intent.status is not IntentStatus.NEEDS_HUMAN
+                and not tracker.is_withdrawing  # asked again, the exit goes on
             ):
                 return result_of(tracker, Wait.FILLED, code=ExitCode.EXIT_IN_PROGRESS)
-            case PositionStatus.PENDING | PositionStatus.CANCELLED:
+            case PositionStatus.PENDING | PositionStatus.CANCELLED | PositionStatus.UNTRACKED:
                 text = f"tracker {tracker_id} is {tracker.status.value}: nothing is held"
                 return self._refusal(tracker_id, ExitCode.NOT_ACTIVE, text)
         return None
@@ -241,9 +249,10 @@ class ExitEngine:
         A store that is away delays the decision, for an input must not be lost; commands wait too.
         A caller who is cancelled meanwhile leaves the decision to be taken.
         """
-        return await see_through(self._tasks, self._tell(actor, event))
+        return await see_through(self._tasks, self.tell_within(actor, event))
 
-    async def _tell(self, actor: PositionActor, event: Input) -> Decision | None:
+    async def tell_within(self, actor: PositionActor, event: Input) -> Decision | None:
+        """As `tell`, for tasks of the engine's own group: only the engine's end cancels those."""
         lost_updates, is_first_failure = 0, True
         while not actor.is_halted:
             try:
@@ -293,6 +302,7 @@ class ExitEngine:
                 actor.is_in_doubt = True
                 raise
             self._checkpoints.reach(f"after_commit_{fact_kind(type(last))}")
+        actor.decided_at_ns = now.monotonic_ns
         closed = decision.tracker.exited_quantity - actor.tracker.exited_quantity
         if closed > 0:
             self.book.note_closed(actor.tracker.key, closed, now.monotonic_ns)
@@ -353,7 +363,7 @@ class ExitEngine:
 
     def _wake(self, actor: PositionActor) -> None:
         if self._tasks is not None:
-            self._tasks.create_task(self._tell(actor, Woke()))
+            self._tasks.create_task(self.tell_within(actor, Woke()))
 
     async def halt(self, actor: PositionActor, error: Exception) -> None:
         """A defect of ours within one position halts that position; others go on."""

@@ -78,6 +78,8 @@ def _code_of(tracker: PositionTracker, wait: Wait) -> ExitCode:
             return ExitCode.CLOSED_EXTERNALLY
         return ExitCode.EXITED
     intent = tracker.intent
+    if intent is not None and intent.status is IntentStatus.WITHDRAWN:
+        return ExitCode.WITHDRAWN
     if intent is not None and intent.status is IntentStatus.BLOCKED:
         return ExitCode.BLOCKED
     if intent is not None and intent.status is IntentStatus.NEEDS_HUMAN:
@@ -94,8 +96,12 @@ def _error_text(tracker: PositionTracker, code: ExitCode) -> str:
     note = intent.note if intent is not None and intent.note else ""
     held = f"{tracker.open_quantity} of {tracker.quantity} still open"
     match code:
+        case ExitCode.BLOCKED if tracker.is_withdrawing:
+            return f"the exit is being taken back: {note}; {held}"
         case ExitCode.BLOCKED:
             return f"the exit waits and goes on by itself: {note}; {held}"
+        case ExitCode.WITHDRAWN:
+            return f"the exit was taken back: {note}; {held}"
         case ExitCode.NEEDS_HUMAN:
             return f"the exit needs a person: {note}; {held}"
         case _:

@@ -28,11 +28,11 @@ from squareoff.ports import BrokerClient
 _Answer = TypeVar("_Answer")
 
 
-class Gateway(Protocol):
-    """What the engine needs of a broker, real or simulated.
+class OrderWrites(Protocol):
+    """The order writes of a broker; only `OrderRouter` holds them.
 
-    Order writes raise `BrokerError` (its `sent` says whether the order may have left) or return an
-    answer that `read_gateway_answer` understands.
+    They raise `BrokerError` (its `sent` says whether the order may have left) or return an answer
+    that `read_gateway_answer` understands.
     """
 
     async def exit_market(self, request: OrderRequest) -> object:
@@ -50,6 +50,10 @@ class Gateway(Protocol):
     async def cancel_order(self, broker_order_id: BrokerOrderId) -> object:
         """Ask for a cancel."""
         ...
+
+
+class BrokerBooks(Protocol):
+    """What can be read of a broker, real or simulated; a failed read raises `BrokerError`."""
 
     async def position(self, key: PositionKey) -> BrokerPosition | None:
         """Return the broker's position on a key; None means the broker shows none."""
@@ -82,9 +86,25 @@ class Gateway(Protocol):
         ...
 
 
+class AccountLocking(Protocol):
+    """The broker's own kill switch; both calls raise `BrokerError`."""
+
+    async def lock_account(self) -> None:
+        """Put on the broker's own kill switch; it may be repeated. Raises BrokerError."""
+        ...
+
+    async def is_account_locked(self) -> bool:
+        """Read whether the broker's own kill switch is on. Raises BrokerError."""
+        ...
+
+
+class Gateway(OrderWrites, BrokerBooks, AccountLocking, Protocol):
+    """All that the engine needs of a broker, real or simulated."""
+
+
 class GatewayLive:
-    """The gateway over a broker client. A call refused for a token that has been replaced since
-    is made once more: it was refused before execution."""
+    """The gateway over a broker client. A read refused for a token that has been replaced since is
+    made once more; of an order write the router decides, for each one counts in the rate limit."""
 
     mode = "live"
 
@@ -94,19 +114,27 @@ class GatewayLive:
 
     async def exit_market(self, request: OrderRequest) -> PlacementAnswer:
         """Place one exit order; raises BrokerError, whose `sent` says whether it may have left."""
-        return await self._call(lambda: self._client.place_order(request), "placing an exit")
+        return await self._within_deadline(
+            lambda: self._client.place_order(request), "placing an exit"
+        )
 
     async def place_market(self, request: OrderRequest) -> PlacementAnswer:
         """Place one entry order; raises BrokerError like `exit_market`."""
-        return await self._call(lambda: self._client.place_order(request), "placing an entry")
+        return await self._within_deadline(
+            lambda: self._client.place_order(request), "placing an entry"
+        )
 
     async def modify_order(self, modification: OrderModification) -> None:
         """Set a live order's new absolute target; it may be repeated."""
-        await self._call(lambda: self._client.modify_order(modification), "modifying an order")
+        await self._within_deadline(
+            lambda: self._client.modify_order(modification), "modifying an order"
+        )
 
     async def cancel_order(self, broker_order_id: BrokerOrderId) -> None:
         """Ask for a cancel; it may be repeated."""
-        await self._call(lambda: self._client.cancel_order(broker_order_id), "cancelling an order")
+        await self._within_deadline(
+            lambda: self._client.cancel_order(broker_order_id), "cancelling an order"
+        )
 
     async def position(self, key: PositionKey) -> BrokerPosition | None:
         """Return the broker's position on a key; None means the broker shows none."""
@@ -143,15 +171,30 @@ class GatewayLive:
         """Return the broker's quotes."""
         return await self._call(lambda: self._client.quotes(instrument_ids), "reading quotes")
 
+    async def lock_account(self) -> None:
+        """Put on the broker's own kill switch; it may be repeated."""
+        await self._call(self._client.lock_account, "locking the account")
+
+    async def is_account_locked(self) -> bool:
+        """Read whether the broker's own kill switch is on."""
+        return await self._call(self._client.is_account_locked, "reading the account's lock")
+
     async def _call(self, call: Callable[[], Awaitable[_Answer]], doing: str) -> _Answer:
+        async def call_again_with_new_token() -> _Answer:
+            try:
+                return await call()
+            except BrokerSessionExpired as error:
+                if not error.has_new_token:
+                    raise
+                return await call()
+
+        return await self._within_deadline(call_again_with_new_token, doing)
+
+    async def _within_deadline(self, call: Callable[[], Awaitable[_Answer]], doing: str) -> _Answer:
+        """Make one call within the deadline."""
         try:
             async with asyncio.timeout(self._gateway_seconds):
-                try:
-                    return await call()
-                except BrokerSessionExpired as error:
-                    if not error.has_new_token:
-                        raise
-                    return await call()
+                return await call()
         except TimeoutError as error:
             raise BrokerOutcomeUnknown(
                 f"{doing} was not answered within {self._gateway_seconds:g} s"

@@ -1,35 +1,111 @@
-"""The durable kill switch: `new` lets only exits through, `all` lets nothing through (I9)."""
+"""The durable kill switch: `new` lets only exits through, `all` lets nothing through (I9).
 
-from squareoff.core.facts import KillSwitchSet
+Answers for: what is held back now, in this process, whoever set it and wherever.
+Invariants:
+1. Throwing takes effect before its commit and even without it; releasing only by its commit.
+2. A switch that another process set on the same database holds here within a second.
+3. A throw that could not be committed is committed as soon as the database is back.
+4. A reading of the database never undoes what was set here while it was being read.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from squareoff.core.facts import AccountFact, KillSwitchSet
+from squareoff.domain.errors import StoreError
 from squareoff.domain.rules import Urgency
 from squareoff.ports import Clock, KillSwitchState, TrackerStore
+
+_log = structlog.get_logger("squareoff.kill_switch")
+WATCH_SECONDS = 0.5
+"""Between two readings of the stored switch: two fit into the second that it may take."""
+
+OFF = KillSwitchState(active=False, level="new", reason="")
 
 
 class KillSwitch:
     """The switch as last committed, in memory for every check before a send."""
 
-    def __init__(self, store: TrackerStore, clock: Clock) -> None:
+    def __init__(
+        self, store: TrackerStore, clock: Clock, *, watch_seconds: float = WATCH_SECONDS
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._state = KillSwitchState(active=False, level="new", reason="")
+        self._watch_seconds = watch_seconds
+        self._state = OFF
+        self._held_exits = False
         self._settings = 0
+        self._setting_count = 0
+        self._uncommitted: KillSwitchState | None = None
+        self._on_release: list[Callable[[], Awaitable[None]]] = []
+        self.store_failure: str | None = None
+
+    def on_release(self, listener: Callable[[], Awaitable[None]]) -> None:
+        """Call `listener` whenever exits may go out again."""
+        self._on_release.append(listener)
 
     async def load(self) -> None:
         """Read the switch as stored; done before anything can be sent."""
         self._state = await self._store.kill_switch()
+        self._held_exits = self.blocks_exits
 
-    async def set(self, *, active: bool, level: str, reason: str) -> KillSwitchState:
-        """Commit the switch, then apply it; throwing it takes effect before the commit."""
+    async def run(self) -> None:
+        """Follow the stored switch, and store what could not be stored; never returns."""
+        while True:
+            await self._clock.sleep(self._watch_seconds)
+            try:
+                await self._follow()
+                self.store_failure = None
+            except StoreError as error:
+                if self.store_failure is None:
+                    _log.error("kill_switch_not_read", error=str(error))
+                self.store_failure = str(error)
+
+    async def _follow(self) -> None:
+        uncommitted = self._uncommitted
+        if uncommitted is not None and not self._setting_count:
+            _log.warning("kill_switch_stored_late", level=uncommitted.level)
+            await self.set(active=True, level=uncommitted.level, reason=uncommitted.reason)
+            return
+        settings = self._settings
+        stored = await self._store.kill_switch()
+        if settings != self._settings or self._setting_count or stored == self._state:
+            return
+        _log.warning("kill_switch_followed", active=stored.active, level=stored.level)
+        await self._apply(stored)
+
+    async def set(
+        self, *, active: bool, level: str, reason: str, facts: Sequence[AccountFact] = ()
+    ) -> KillSwitchState:
+        """Commit the switch, then apply it; throwing it takes effect before the commit.
+
+        Args:
+            facts: what is committed in the same transaction, after the switch.
+        """
         wanted = KillSwitchState(active=active, level=level, reason=reason)
         self._settings += 1
         setting = self._settings
         if active:
-            self._state = wanted
+            self._state = self._uncommitted = wanted
+            self._held_exits = self._held_exits or self.blocks_exits
         fact = KillSwitchSet(active, level, reason)
-        await self._store.record((fact,), self._clock.now().wall_ns)
+        self._setting_count += 1
+        try:
+            await self._store.record((fact, *facts), self._clock.now().wall_ns)
+        finally:
+            self._setting_count -= 1
         if setting == self._settings:  # else it was set again meanwhile, and that stands
-            self._state = wanted
+            self._uncommitted = None
+            await self._apply(wanted)
         return wanted
+
+    async def _apply(self, state: KillSwitchState) -> None:
+        blocked_exits, self._state = self._held_exits, state
+        self._held_exits = self.blocks_exits
+        if blocked_exits and not self.blocks_exits:
+            for listener in self._on_release:
+                await listener()
 
     @property
     def state(self) -> KillSwitchState:

@@ -3,6 +3,8 @@
 Names are fixed: dashboards and alert rules use them.
 """
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -13,6 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._before_rendering: list[Callable[[], None]] = []
         self._make_exit_metrics()
         self._make_router_metrics()
         self._make_input_metrics()
@@ -50,7 +53,22 @@ class Metrics:
         self.router_retries = self._counter(
             "router_retries", "Retries of writes proved not to have left", "operation"
         )
-        self.breaker_open = self._gauge("breaker_open", "1 while the circuit breaker is open")
+        self.breaker_open = self._gauge("breaker_open", "1 while a breaker of writes is not closed")
+        self.breaker_state = self._gauge(
+            "breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open", "endpoint"
+        )
+        self.rate_limited = self._counter(
+            "rate_limited", "Order writes that the broker answered with too many requests"
+        )
+        self.budget_used = self._gauge(
+            "budget_used", "Order writes counted in the running window", "horizon"
+        )
+        self.permits_waiting = self._gauge(
+            "permits_waiting", "Order writes that wait for a send permit", "urgency"
+        )
+        self.oldest_exit_wait_seconds = self._gauge(
+            "oldest_exit_wait_seconds", "How long the exit that waits longest has waited"
+        )
         self.permit_wait_seconds = self._seconds(
             "permit_wait", "From asking for a send permit to getting it", "urgency"
         )
@@ -70,7 +88,30 @@ class Metrics:
             "reconciliations", "Comparisons with the broker's books", "cause", "result"
         )
         self.alarms = self._counter("alarms", "Alarms raised", "severity", "code")
+        self._make_session_metrics()
+
+    def _make_session_metrics(self) -> None:
+        self.token_alive = self._gauge("token_alive", "0 while the broker refuses the access token")
+        self.token_seconds_left = self._gauge(
+            "token_seconds_left", "Time until the access token ends, as far as it is known"
+        )
+        self.token_renewals = self._counter(
+            "token_renewals", "Tries to get another access token", "how", "result"
+        )
+        self.static_ip_allowed = self._gauge(
+            "static_ip_allowed", "0 where the broker refuses orders from this machine's address"
+        )
+        self.clock_offset_seconds = self._gauge(
+            "clock_offset_seconds", "This machine's clock less the broker's, median of its answers"
+        )
+        self.clock_jumps = self._counter("clock_jumps", "Steps of the wall clock seen")
+
+    def before_rendering(self, set_gauges: Callable[[], None]) -> None:
+        """Call `set_gauges` before each rendering, for gauges that nobody keeps up meanwhile."""
+        self._before_rendering.append(set_gauges)
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
+        for set_gauges in self._before_rendering:
+            set_gauges()
         return generate_latest(self.registry)

@@ -1,18 +1,18 @@
-"""The one way to the broker for order writes: permits, retries, breaker, one result type.
+"""The one way to the broker for order writes: permits, last gate, retries, one result type.
 
-Answers for: who may write next (exits first by urgency, then largest risk), at what rate, and what
-is tried again. Only a write that is proved not to have left is tried again.
+Answers for: that every write has a permit (`permit_queue`), passes the gate (`order_gate`), and
+what is tried again. Only a write that is proved not to have left is tried again.
 Invariants:
-1. Never more writes in any window than the limits.
+1. Never more writes in any window than the limits, over restarts too (`load_budget`).
 2. A write whose outcome is unknown is made once.
 3. An open breaker delays exits; it never refuses them.
 4. While writes are stopped (kill switch) no try begins, not even a retry; cancels still go.
+5. No try of a placement or modify begins that the gate does not pass.
 """
 
 import asyncio
-import heapq
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 
@@ -23,6 +23,7 @@ from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
     BrokerRateLimited,
     BrokerRejected,
+    BrokerSendForbidden,
     BrokerSessionExpired,
     Sent,
 )
@@ -34,21 +35,31 @@ from squareoff.domain.orders import (
 )
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
-from squareoff.ports import Chance, Clock
-from squareoff.services.gateway import Gateway, read_gateway_answer
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import Chance, Clock, Journal
+from squareoff.services.gateway import OrderWrites, read_gateway_answer
 from squareoff.services.metrics import Metrics
-from squareoff.services.rate_budget import BreakerState, CircuitBreaker, RateBudget, RateLimits
+from squareoff.services.order_gate import OrderGate
+from squareoff.services.permit_queue import PermitQueue
+from squareoff.services.rate_budget import (
+    DAY_SECONDS,
+    RateBudget,
+    RateLimits,
+    WriteKind,
+    stamps_of,
+)
 
 _log = structlog.get_logger("squareoff.order_router")
 ATTEMPTS_MAX = 3
 RETRY_BASE_SECONDS = 0.2
 RATE_LIMITED_PAUSE_SECONDS = 1.0
-"""The broker gives no Retry-After; its shortest window is a second (dhanhq-v2.md 9.1)."""
+"""The broker gives no Retry-After; its shortest window is a second."""
 
 RETRY_PERMIT_SECONDS_MAX = 5.0
 """A retry that waits longer for its turn is given up: nothing has left, and what was sized by then
 may have been closed by hand. The position sizes it anew."""
+
+_HTTP_TOO_MANY = 429
 
 
 class RouterOutcome(str, Enum):
@@ -73,12 +84,25 @@ class RouterResult:
     block_reason: BlockReason | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One order write: what it is called, how to make a try, and what holds a try back."""
+
+    operation: str
+    kind: WriteKind
+    urgency: Urgency
+    make: Callable[[], Awaitable[object]]
+    held_back: Callable[[], "RouterResult | None"]
+    risk: Decimal = Decimal(0)
+
+
 class OrderRouter:
-    """Queues, paces and retries the order writes of one account."""
+    """Paces, checks and retries the order writes of one account."""
 
     def __init__(
         self,
-        gateway: Gateway,
+        gateway: OrderWrites,
+        gate: OrderGate,
         *,
         limits: RateLimits,
         clock: Clock,
@@ -87,134 +111,136 @@ class OrderRouter:
         is_stopped: Callable[[Urgency], bool] = lambda urgency: False,
     ) -> None:
         self._gateway = gateway
+        self._gate = gate
+        self._limits = limits
         self._is_stopped = is_stopped
-        self._budget = RateBudget(limits)
-        self._breaker = CircuitBreaker()
         self._clock = clock
         self._chance = chance
         self._metrics = metrics
-        self._waiting: list[tuple[int, Decimal, int, Urgency, asyncio.Future[None]]] = []
-        self._order = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self.queue = PermitQueue(RateBudget(limits), clock=clock, metrics=metrics)
 
-    async def permit(self, urgency: Urgency, risk: Decimal = Decimal(0)) -> None:
+    async def load_budget(self, journal: Journal) -> None:
+        """Count the account's writes of the last day, whoever made them; before any permit."""
+        now = self._clock.now()
+        since_ns = now.wall_ns - seconds_to_ns(DAY_SECONDS)
+        times = await journal.write_times(since_ns=since_ns, limit=self._limits.per_day)
+        self.queue.seed(stamps_of(times, now))
+        _log.info("budget_loaded", used=self.queue.budget_used())
+
+    async def permit(
+        self, urgency: Urgency, risk: Decimal = Decimal(0), kind: WriteKind = WriteKind.PLACE
+    ) -> None:
         """Wait until a write of this urgency may go; whoever returns from here must write or
         call `return_permit`."""
-        asked_ns = self._clock.now().monotonic_ns
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._order += 1
-        heapq.heappush(self._waiting, (urgency.value, -risk, self._order, urgency, future))
-        self._pump()
-        try:
-            await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self.return_permit()
-            raise
-        waited = (self._clock.now().monotonic_ns - asked_ns) / NANOSECONDS_PER_SECOND
-        self._metrics.permit_wait_seconds.labels(urgency.name.lower()).observe(waited)
+        await self.queue.permit(urgency, risk, kind)
 
-    def return_permit(self) -> None:
-        """The permit was not used; its place in the budget stays counted, which errs to safety."""
-        self._breaker.note_unused()
-        self._pump()
+    def take_permits(self, urgency: Urgency, count: int) -> int:
+        """Take up to `count` permits to place orders now; whoever has them must write, or give
+        each back by `return_permit`."""
+        return self.queue.take_now(urgency, count)
 
-    def _pump(self) -> None:
-        """Let through whoever may go now; come back when the next one may."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._waiting:
-            urgency, future = self._waiting[0][3], self._waiting[0][4]
-            if future.done():
-                heapq.heappop(self._waiting)
-                continue
-            now_ns = self._clock.now().monotonic_ns
-            breaker_wait = self._breaker.wait_ns(now_ns)
-            if breaker_wait is None:
-                return  # the probe's answer will pump again
-            wait_ns = max(breaker_wait, self._budget.wait_ns(now_ns, urgency))
-            if wait_ns > 0:
-                delay = wait_ns / NANOSECONDS_PER_SECOND
-                self._timer = asyncio.get_running_loop().call_later(delay, self._pump)
-                return
-            heapq.heappop(self._waiting)
-            self._budget.take(now_ns)
-            self._breaker.note_permit(now_ns)
-            future.set_result(None)
+    def return_permit(self, kind: WriteKind = WriteKind.PLACE) -> None:
+        """The permit will not be used."""
+        self.queue.give_back(kind)
 
-    @property
-    def breaker_state(self) -> BreakerState:
-        """Where the breaker stands now."""
-        return self._breaker.state(self._clock.now().monotonic_ns)
+    async def exit_market(
+        self,
+        request: OrderRequest,
+        urgency: Urgency,
+        *,
+        decided_version: int,
+        risk: Decimal = Decimal(0),
+    ) -> RouterResult:
+        """Place an exit whose permit was granted. Never raises BrokerError.
 
-    @property
-    def waiting_count(self) -> int:
-        """How many writes wait for a permit."""
-        return sum(1 for entry in self._waiting if not entry[4].done())
+        Args:
+            decided_version: the tracker's version whose decision wants it sent.
 
-    def budget_used(self) -> tuple[int, ...]:
-        """Return the writes counted per second, minute, hour and day."""
-        return self._budget.used()
+        Raises:
+            InvariantBroken: the gate says that it must never go; nothing was sent.
+        """
 
-    async def exit_market(self, request: OrderRequest, urgency: Urgency) -> RouterResult:
-        """Place an exit whose permit was granted. Never raises BrokerError."""
+        def held_back() -> RouterResult | None:
+            text = self._gate.overtaken_exit(request, decided_version=decided_version)
+            return None if text is None else _not_sent(BlockReason.RESERVED, text)
+
+        def make() -> Awaitable[object]:
+            return self._gateway.exit_market(request)
+
         return await self._write(
-            "exit", lambda: self._gateway.exit_market(request), urgency, has_permit=True
+            _Write("exit", WriteKind.PLACE, urgency, make, held_back, risk), has_permit=True
         )
 
     async def place_market(self, request: OrderRequest) -> RouterResult:
-        """Place an entry whose permit was granted. Never raises BrokerError."""
+        """Place an entry whose permit was granted. Never raises BrokerError.
+
+        Raises:
+            InvariantBroken: the gate says that it must never go; nothing was sent.
+        """
+
+        def make() -> Awaitable[object]:
+            return self._gateway.place_market(request)
+
+        def held_back() -> RouterResult | None:
+            self._gate.check_entry(request)
+            return None
+
         return await self._write(
-            "entry", lambda: self._gateway.place_market(request), Urgency.ENTRY, has_permit=True
+            _Write("entry", WriteKind.PLACE, Urgency.ENTRY, make, held_back), has_permit=True
         )
 
     async def modify_order(self, modification: OrderModification, urgency: Urgency) -> RouterResult:
-        """Modify an order; its permit was granted. Success means requested."""
+        """Modify an order; its permit was granted. Success means requested.
 
-        async def write() -> bool:
+        Raises:
+            InvariantBroken: the gate says that it must never go; nothing was sent.
+        """
+
+        async def make() -> bool:
             await self._gateway.modify_order(modification)
             return True
 
-        return await self._write("modify", write, urgency, has_permit=True)
+        def held_back() -> RouterResult | None:
+            self._gate.check_modification(modification)
+            return None
+
+        return await self._write(
+            _Write("modify", WriteKind.MODIFY, urgency, make, held_back), has_permit=True
+        )
 
     async def cancel_order(self, broker_order_id: BrokerOrderId, urgency: Urgency) -> RouterResult:
         """Cancel an order; waits for a permit of its own. Success means requested."""
 
-        async def write() -> bool:
+        async def make() -> bool:
             await self._gateway.cancel_order(broker_order_id)
             return True
 
-        return await self._write("cancel", write, urgency, has_permit=False)
+        write = _Write("cancel", WriteKind.CANCEL, urgency, make, lambda: None)
+        return await self._write(write, has_permit=False)
 
-    async def _write(
-        self,
-        operation: str,
-        write: Callable[[], Awaitable[object]],
-        urgency: Urgency,
-        *,
-        has_permit: bool,
-    ) -> RouterResult:
+    async def _write(self, write: _Write, *, has_permit: bool) -> RouterResult:
         if not has_permit:
-            await self.permit(urgency)
+            await self.permit(write.urgency, write.risk, write.kind)
         attempt = 1
         while True:
-            if operation != "cancel" and self._is_stopped(urgency):
-                self.return_permit()
-                result = _stopped_result(attempt - 1)
+            held_back = self._held_back(write)
+            if held_back is not None:
+                result = replace(held_back, attempts=attempt - 1)
                 break
             result, pause = await self._attempt(write, attempt)
             if result.outcome is not RouterOutcome.NOT_SENT or attempt == ATTEMPTS_MAX:
                 break
+            if result.block_reason is BlockReason.SEND_FORBIDDEN:
+                break  # it is not this write that may be tried again: the position is sized anew
             await self._clock.sleep(pause)
-            if not await self._has_permit_to_retry(urgency):
+            if not await self._has_permit_to_retry(write):
                 break
             attempt += 1
-            self._metrics.router_retries.labels(operation).inc()
-        self._metrics.router_calls.labels(operation, result.outcome.value).inc()
+            self._metrics.router_retries.labels(write.operation).inc()
+        self._metrics.router_calls.labels(write.operation, result.outcome.value).inc()
         _log.info(
             "order_write",
-            operation=operation,
+            operation=write.operation,
             outcome=result.outcome.value,
             attempts=result.attempts,
             code=result.code,
@@ -222,44 +248,53 @@ class OrderRouter:
         )
         return result
 
-    async def _has_permit_to_retry(self, urgency: Urgency) -> bool:
+    def _held_back(self, write: _Write) -> RouterResult | None:
+        """Return why the next try must not begin; its permit then is given back."""
+        is_free = False
+        try:
+            if write.kind is not WriteKind.CANCEL and self._is_stopped(write.urgency):
+                text = "the kill switch was thrown before it left"
+                return _not_sent(BlockReason.KILL_SWITCH, text)
+            result = write.held_back()
+            is_free = result is None
+            return result
+        finally:
+            if not is_free:
+                self.return_permit(write.kind)
+
+    async def _has_permit_to_retry(self, write: _Write) -> bool:
         try:
             async with asyncio.timeout(RETRY_PERMIT_SECONDS_MAX):
-                await self.permit(urgency)
+                await self.permit(write.urgency, write.risk, write.kind)
         except TimeoutError:
             return False
         return True
 
-    async def _attempt(
-        self, write: Callable[[], Awaitable[object]], attempt: int
-    ) -> tuple[RouterResult, float]:
+    async def _attempt(self, write: _Write, attempt: int) -> tuple[RouterResult, float]:
         """Make one try; return its result and the pause before another, should there be one."""
         pause = self._chance.uniform(0.0, RETRY_BASE_SECONDS * 2 ** (attempt - 1))
+        flight, end = self.queue.begin(write.kind), self.queue.end_failed
         try:
-            result = _result_of_answer(read_gateway_answer(await _made(write)), attempt)
-        except BrokerRateLimited as error:
-            result = _result_of_error(error, attempt)
-            pause += RATE_LIMITED_PAUSE_SECONDS
+            result = _result_of_answer(read_gateway_answer(await _made(write.make)), attempt)
+            if result.outcome is not RouterOutcome.UNKNOWN:
+                end = self.queue.end_answered
         except BrokerError as error:
             result = _result_of_error(error, attempt)
-        self._note_health(result)
+            if _is_rate_limited(error):
+                end, pause = self.queue.end_rate_limited, pause + RATE_LIMITED_PAUSE_SECONDS
+            elif isinstance(error, BrokerRejected | BrokerSessionExpired):
+                end = self.queue.end_answered
+            elif isinstance(error, BrokerSendForbidden):
+                end = self.queue.end_unsent
+        finally:
+            end(flight)
         return result, pause
 
-    def _note_health(self, result: RouterResult) -> None:
-        answered = result.outcome in (RouterOutcome.ACCEPTED, RouterOutcome.REFUSED)
-        if answered or result.block_reason is BlockReason.TOKEN_DEAD:
-            self._breaker.note_answer()
-        else:
-            self._breaker.note_failure(self._clock.now().monotonic_ns)
-        is_open = self.breaker_state is not BreakerState.CLOSED
-        self._metrics.breaker_open.set(1 if is_open else 0)
-        self._pump()
 
-
-async def _made(write: Callable[[], Awaitable[object]]) -> object:
+async def _made(make: Callable[[], Awaitable[object]]) -> object:
     """Make one try; an exception that nobody foresaw proves nothing, so the write may have left."""
     try:
-        return await write()
+        return await make()
     except BrokerError:
         raise
     except Exception as error:
@@ -267,10 +302,13 @@ async def _made(write: Callable[[], Awaitable[object]]) -> object:
         raise BrokerOutcomeUnknown(text) from error
 
 
-def _stopped_result(attempts: int) -> RouterResult:
-    text = "the kill switch was thrown before it left"
-    reason = BlockReason.KILL_SWITCH
-    return RouterResult(RouterOutcome.NOT_SENT, None, "", text, attempts, reason)
+def _is_rate_limited(error: BrokerError) -> bool:
+    """Say whether the broker is told to be asked too often, whatever became of this write."""
+    return isinstance(error, BrokerRateLimited) or error.http_status == _HTTP_TOO_MANY
+
+
+def _not_sent(reason: BlockReason, text: str) -> RouterResult:
+    return RouterResult(RouterOutcome.NOT_SENT, text=text, block_reason=reason)
 
 
 def _result_of_answer(answer: PlacementAnswer | bool | None, attempt: int) -> RouterResult:
@@ -291,10 +329,17 @@ def _result_of_error(error: BrokerError, attempt: int) -> RouterResult:
     if isinstance(error, BrokerRejected):
         return RouterResult(RouterOutcome.REFUSED, None, code, text, attempt)
     if error.sent is Sent.NO:
-        reason = (
-            BlockReason.TOKEN_DEAD
-            if isinstance(error, BrokerSessionExpired)
-            else BlockReason.BROKER_UNREACHABLE
-        )
+        reason = _hindrance(error)
         return RouterResult(RouterOutcome.NOT_SENT, None, code, text, attempt, reason)
     return RouterResult(RouterOutcome.UNKNOWN, None, code, text, attempt)
+
+
+def _hindrance(error: BrokerError) -> BlockReason:
+    """Say what kept a write from leaving."""
+    match error:
+        case BrokerSessionExpired():
+            return BlockReason.TOKEN_DEAD
+        case BrokerSendForbidden():
+            return BlockReason.SEND_FORBIDDEN
+        case _:
+            return BlockReason.BROKER_UNREACHABLE

@@ -2,6 +2,10 @@
 
 A report is an entry's or an exit's by our own order row, never by BUY or SELL; what it changes
 (active, part filled, exited, cancelled) the core decides from the order's merged record.
+
+The books are read every second while an exit is in flight, and most of their rows are of orders
+that have ended long ago: a record of an ended order that was told before, of a position that has
+not changed since, is not told again.
 """
 
 import structlog
@@ -9,11 +13,12 @@ import structlog
 from squareoff.core.client_order_ids import is_ours
 from squareoff.core.facts import Severity
 from squareoff.core.inputs import OrderSeen
-from squareoff.domain.ids import BrokerOrderId
-from squareoff.domain.orders import OrderReport
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId
+from squareoff.domain.orders import OrderReport, ReportSource
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.metrics import Metrics
+from squareoff.services.position_book import PositionActor
 
 _log = structlog.get_logger("squareoff.order_update_handler")
 
@@ -26,6 +31,7 @@ class OrderUpdateHandler:
         self._alarms = alarms
         self._metrics = metrics
         self._strangers: set[BrokerOrderId] = set()
+        self._told: dict[tuple[BrokerOrderId, ReportSource], tuple[OrderReport, int]] = {}
 
     async def handle(self, report: OrderReport) -> bool:
         """Feed a report to its owner; return whether it is one of ours."""
@@ -36,8 +42,20 @@ class OrderUpdateHandler:
             await self._note_stranger(report)
             return False
         actor, client_order_id = owner
+        if self._says_nothing_new(actor, client_order_id, report):
+            return True
         await self._engine.tell(actor, OrderSeen(client_order_id, report))
+        self._told[report.broker_order_id, report.source] = report, actor.tracker.version
         return True
+
+    def _says_nothing_new(
+        self, actor: PositionActor, client_order_id: ClientOrderId, report: OrderReport
+    ) -> bool:
+        order = actor.tracker.order(client_order_id)
+        if order is None or not order.state.is_terminal or actor.is_in_doubt:
+            return False
+        told = self._told.get((report.broker_order_id, report.source))
+        return told == (report, actor.tracker.version)
 
     async def _note_stranger(self, report: OrderReport) -> None:
         """An order with an id of our shape that our book does not hold: a person must know (I5)."""

@@ -10,44 +10,42 @@ Invariants:
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
 from squareoff.core import commands as c
 from squareoff.core import inputs as i
-from squareoff.core.sizing import net_quantity
+from squareoff.core.flattening import net_quantity
+from squareoff.core.sizing import orders_needed
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
-from squareoff.domain.errors import BrokerError
+from squareoff.domain.errors import BrokerError, OwnershipLost
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import OrderReport, OrderRole
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
-from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Checkpoints, Clock, SessionCalendar
 from squareoff.services.broker_reads import BrokerReads, PositionsReading
+from squareoff.services.command_terms import key_of, send_answer, with_deadline
 from squareoff.services.exit_engine import ExitEngine
-from squareoff.services.gateway import Gateway
+from squareoff.services.gateway import BrokerBooks
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.ltp_resolver import LtpResolver
 from squareoff.services.order_router import OrderRouter, RouterOutcome, RouterResult
 from squareoff.services.order_update_handler import OrderUpdateHandler
-from squareoff.services.position_book import CommandKey, PositionActor, transmit_key
+from squareoff.services.permit_watch import PermitWatch
+from squareoff.services.position_book import CommandKey, PositionActor
+from squareoff.services.rate_budget import WriteKind
+from squareoff.services.sizing_readings import SizingReadings
 
 _log = structlog.get_logger("squareoff.placer")
 SIZING_READS_MAX = 5
 """Readings overtaken by our own fills before the sizing is put off."""
 
-POSITIONS_DEADLINE_SECONDS = 2.0
-"""How long failed readings of the positions are repeated before the tracker's own word must do."""
-
-POSITIONS_LAG_SECONDS = 5.0
-"""A reading may lack fills this old: twice what the broker's positions were seen to lag, and the
-time of a slow answer."""
-
-POSITIONS_RETRY_SECONDS = 0.25
 CLOSED_RETRY_SECONDS_MAX = 30.0
-KILL_SWITCH_RETRY_SECONDS = 1.0
+KILL_SWITCH_RETRY_SECONDS = 30.0
+"""Only in case nobody wakes the exit: lifting the switch does so at once."""
 
 
 class Placer:
@@ -58,7 +56,8 @@ class Placer:
         engine: ExitEngine,
         *,
         router: OrderRouter,
-        gateway: Gateway,
+        permit_watch: PermitWatch,
+        gateway: BrokerBooks,
         reads: BrokerReads,
         prices: LtpResolver,
         handler: OrderUpdateHandler,
@@ -67,9 +66,11 @@ class Placer:
         clock: Clock,
         checkpoints: Checkpoints,
         reconciled_age_seconds: Callable[[], float | None],
+        session_hindrance: Callable[[], i.ExitHindered | None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._router = router
+        self._permit_watch = permit_watch
         self._gateway = gateway
         self._reads = reads
         self._prices = prices
@@ -78,23 +79,27 @@ class Placer:
         self._kill_switch = kill_switch
         self._clock = clock
         self._checkpoints = checkpoints
-        self._reconciled_age_seconds = reconciled_age_seconds
+        self._readings = SizingReadings(engine.book, reads, clock, reconciled_age_seconds)
+        self._session_hindrance = session_hindrance
         self._tasks: asyncio.TaskGroup | None = None
         self.may_send = asyncio.Event()
 
     def connect(self, tasks: asyncio.TaskGroup) -> None:
         """Give the placer its task group."""
         self._tasks = tasks
+        self._engine.on_exit_asked(lambda actor: self._readings.begin(actor.tracker, tasks))
 
     def carry_out(self, actor: PositionActor, decision: Decision) -> None:
         """Start every command of a committed decision that is not already under way."""
         assert self._tasks is not None, "connected before any decision"
         for command in decision.commands:
-            key = _key_of(command)
+            key = key_of(command)
             if key in actor.in_flight or self._must_wait(actor, command):
                 continue
+            command = with_deadline(command, actor.decided_at_ns)
             actor.in_flight[key] = command
-            self._tasks.create_task(self._run(actor, command, key))
+            version = decision.tracker.version
+            self._tasks.create_task(self._run(actor, command, key, version))
 
     @staticmethod
     def _must_wait(actor: PositionActor, command: c.Command) -> bool:
@@ -104,9 +109,14 @@ class Placer:
         modify = c.TransmitModify.__name__, command.client_order_id, command.broker_order_id
         return modify in actor.in_flight
 
-    async def _run(self, actor: PositionActor, command: c.Command, key: CommandKey) -> None:
+    async def _run(
+        self, actor: PositionActor, command: c.Command, key: CommandKey, version: int
+    ) -> None:
+        """Carry out one command of the decision that made the tracker's `version`."""
         try:
-            event = await self._perform(actor, command)
+            event = await self._perform(actor, command, version)
+        except OwnershipLost:
+            raise  # the whole engine ends: another one owns the account
         except Exception as error:  # noqa: BLE001 - a defect of ours halts this position only
             await self._engine.halt(actor, error)
             _log.exception("command_failed", command=type(command).__name__)
@@ -115,9 +125,11 @@ class Placer:
             # Before the input is told: its decision may want the same command again.
             actor.end_command(key, command)
         if event is not None:
-            await self._engine.tell(actor, event)
+            await self._engine.tell_within(actor, event)
 
-    async def _perform(self, actor: PositionActor, command: c.Command) -> i.Input | None:
+    async def _perform(
+        self, actor: PositionActor, command: c.Command, version: int
+    ) -> i.Input | None:
         match command:
             case c.ReadPositions():
                 return await self._read_positions(actor, command)
@@ -128,7 +140,7 @@ class Placer:
             case c.RequestPermit():
                 return await self._request_permit(actor, command)
             case c.TransmitOrder():
-                return await self._transmit(actor, command)
+                return await self._transmit(actor, command, version)
             case c.RequestReprice():
                 return await self._request_reprice(actor, command)
             case c.TransmitModify():
@@ -140,41 +152,41 @@ class Placer:
         self, actor: PositionActor, command: c.ReadPositions
     ) -> i.Input | None:
         """Read, then decide under the key's lock, so that no two exits size on the same units."""
-        key = actor.tracker.key
+        if (hindrance := self._session_hindrance()) is not None:
+            return hindrance  # nothing can be read, and a reading would be old when something can
         for _ in range(SIZING_READS_MAX):
-            since_ns = self._clock.now().monotonic_ns - seconds_to_ns(POSITIONS_LAG_SECONDS)
-            reading = await self._positions_within_deadline()
-            async with self._engine.book.key_lock(key):
-                if reading is None or not self._is_overtaken(actor, reading):
-                    actor.end_command(_key_of(command), command)
-                    await self._engine.tell(actor, self._positions_read(actor, reading, since_ns))
+            reading = await self._readings.read(actor.tracker)
+            async with self._engine.book.key_lock(actor.tracker.key):
+                if not self._readings.is_overtaken(actor.tracker, reading):
+                    actor.end_command(key_of(command), command)
+                    await self._size(actor, self._readings.input_of(actor.tracker, reading))
                     return None
         return i.ExitHindered(
             BlockReason.POSITIONS_UNREADABLE, "fills keep overtaking the readings", 1.0
         )
 
-    async def _positions_within_deadline(self) -> PositionsReading | None:
-        """Read again where a reading failed at once: sizing without one is the last resort."""
-        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(POSITIONS_DEADLINE_SECONDS)
-        while True:
-            reading = await self._reads.positions()
-            if reading is not None or self._clock.now().monotonic_ns >= deadline_ns:
-                return reading
-            await self._clock.sleep(POSITIONS_RETRY_SECONDS)
+    async def _size(self, actor: PositionActor, event: i.PositionsRead) -> None:
+        """Tell the reading, with permits and a price where both are at hand: what the plan can
+        send at once then costs one commit instead of two."""
+        ready = self._ready_to_send(actor)
+        sent = 0
+        try:
+            decision = await self._engine.tell_within(actor, replace(event, ready=ready))
+            if decision is not None:
+                sent = sum(isinstance(each, c.TransmitOrder) for each in decision.commands)
+        finally:
+            for _ in range(0 if ready is None else ready.permits - sent):
+                self._router.return_permit()
 
-    def _is_overtaken(self, actor: PositionActor, reading: PositionsReading) -> bool:
-        return self._engine.book.has_filled_since(actor.tracker.key, reading.fill_count)
-
-    def _positions_read(
-        self, actor: PositionActor, reading: PositionsReading | None, since_ns: int
-    ) -> i.PositionsRead:
-        return i.PositionsRead(
-            positions=None if reading is None else reading.rows,
-            others_leaves=self._engine.book.others_leaves(actor.tracker),
-            reconciled_age_seconds=self._reconciled_age_seconds(),
-            exited_quantity=actor.tracker.exited_quantity,
-            closed_lately=self._engine.book.closed_since(actor.tracker.key, since_ns),
-        )
+    def _ready_to_send(self, actor: PositionActor) -> i.ReadyToSend | None:
+        urgency = self._urgency(actor)
+        if not self.may_send.is_set() or self._hindrance(actor, urgency) is not None:
+            return None
+        price = self._prices.at_hand(actor.tracker.instrument)
+        if price is None:
+            return None
+        permits = self._router.take_permits(urgency, orders_needed(actor.tracker))
+        return i.ReadyToSend(permits, price) if permits else None
 
     async def _read_books(self, actor: PositionActor) -> i.Input:
         """Read both books: the order book first, so that our own late orders are not strangers."""
@@ -183,8 +195,12 @@ class Placer:
         for report in orders or ():
             if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
                 await self._handler.handle(report)
-        own_ids = self._engine.book.own_broker_order_ids()
-        return i.BooksRead(None if orders is None else trades, own_ids)
+        book = self._engine.book
+        return i.BooksRead(
+            None if orders is None else trades,
+            book.own_broker_order_ids(),
+            book.booked_by_others(actor.tracker),
+        )
 
     async def _look_up(self, actor: PositionActor, client_order_id: ClientOrderId) -> i.Input:
         """Ask for an order by every way the broker offers."""
@@ -198,14 +214,17 @@ class Placer:
         found = [
             report
             for report in (*(looked_up or ()), *(orders or ()))
-            if report.client_order_id == client_order_id
+            if report.client_order_id == client_order_id or report.broker_order_id in known
         ]
         for report in found:
             await self._handler.handle(report)
-        complete = None not in (looked_up, orders, trades, positions)
+        is_complete = None not in (looked_up, orders, trades, positions)
+        if positions is not None:
+            book = self._engine.book
+            is_complete &= not book.has_filled_since(tracker.key, positions.fill_count)
         return i.SettleRead(
             client_order_id,
-            complete=complete and not (positions and self._is_overtaken(actor, positions)),
+            complete=is_complete,
             lacking=all(report.broker_order_id in known for report in found),
             steady_net_quantity=self._steady_net(tracker, positions),
         )
@@ -231,7 +250,8 @@ class Placer:
         hindrance = self._hindrance(actor, command.urgency)
         if hindrance is not None:
             return hindrance
-        await self._router.permit(command.urgency, command.risk)
+        with self._permit_watch.waiting(actor, command.urgency):
+            await self._router.permit(command.urgency, command.risk)
         decision: Decision | None = None
         try:
             price = await self._prices.resolve(actor.tracker.instrument)
@@ -239,20 +259,25 @@ class Placer:
             hindrance = self._hindrance(actor, command.urgency)
             if hindrance is not None:
                 return hindrance
-            actor.end_command(_key_of(command), command)
+            actor.end_command(key_of(command), command)
             granted = i.PermitGranted(command.client_order_id, price)
             decision = await self._engine.tell(actor, granted)
         finally:
-            self._return_unused_permit(decision, c.TransmitOrder)
+            self._return_unused_permit(decision, c.TransmitOrder, WriteKind.PLACE)
         return None
 
-    def _return_unused_permit(self, decision: Decision | None, wanted: type[c.Command]) -> None:
+    def _return_unused_permit(
+        self, decision: Decision | None, wanted: type[c.Command], kind: WriteKind
+    ) -> None:
         if decision is None or not any(isinstance(k, wanted) for k in decision.commands):
-            self._router.return_permit()
+            self._router.return_permit(kind)
 
     def _hindrance(self, actor: PositionActor, urgency: Urgency) -> i.ExitHindered | None:
         if urgency is Urgency.ENTRY:
             return None
+        session_hindrance = self._session_hindrance()
+        if session_hindrance is not None:
+            return session_hindrance
         if self._kill_switch.blocks_exits:
             return i.ExitHindered(
                 BlockReason.KILL_SWITCH,
@@ -267,17 +292,22 @@ class Placer:
         text = f"{segment.value} is closed and takes no orders"
         return i.ExitHindered(BlockReason.MARKET_CLOSED, text, max(wait, 1.0))
 
-    async def _transmit(self, actor: PositionActor, command: c.TransmitOrder) -> i.Input:
+    async def _transmit(
+        self, actor: PositionActor, command: c.TransmitOrder, version: int
+    ) -> i.Input:
         order = actor.tracker.order(command.request.client_order_id)
         self._checkpoints.reach("before_first_byte")
         if order is not None and order.role is OrderRole.ENTRY:
             result = await self._router.place_market(command.request)
         else:
             urgency = self._urgency(actor)
-            result = await self._router.exit_market(command.request, urgency)
+            risk = command.request.order_quantity * actor.tracker.entry_price
+            result = await self._router.exit_market(
+                command.request, urgency, decided_version=version, risk=risk
+            )
         self._checkpoints.reach("after_answer")
         return i.SendAnswered(
-            command.request.client_order_id, command.send_number, _send_answer(result)
+            command.request.client_order_id, command.send_number, send_answer(result)
         )
 
     @staticmethod
@@ -293,7 +323,7 @@ class Placer:
         if hindrance is not None:
             await self._clock.sleep(hindrance.retry_after_seconds)
             return i.Woke()
-        await self._router.permit(command.urgency)
+        await self._router.permit(command.urgency, kind=WriteKind.MODIFY)
         decision: Decision | None = None
         try:
             price = await self._prices.resolve(actor.tracker.instrument)
@@ -304,7 +334,7 @@ class Placer:
             ready = i.RepriceReady(command.client_order_id, command.broker_order_id, price)
             decision = await self._engine.tell(actor, ready)
         finally:
-            self._return_unused_permit(decision, c.TransmitModify)
+            self._return_unused_permit(decision, c.TransmitModify, WriteKind.MODIFY)
         return None
 
     async def _modify(self, actor: PositionActor, command: c.TransmitModify) -> i.Input:
@@ -327,33 +357,3 @@ class Placer:
         for report in await self._reads.order_book() or ():
             if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
                 await self._handler.handle(report)
-
-
-def _key_of(command: c.Command) -> CommandKey:
-    name = type(command).__name__
-    match command:
-        case c.TransmitOrder(send_number, request):
-            return transmit_key(request.client_order_id, send_number)
-        case c.TransmitModify(modification):
-            return name, modification.client_order_id, modification.broker_order_id
-        case c.TransmitCancel(client_order_id, broker_order_id):
-            return name, client_order_id, broker_order_id
-        case c.LookUpOrder(client_order_id) | c.RequestPermit(client_order_id):
-            return name, client_order_id, ""
-        case c.RequestReprice(client_order_id):
-            return name, client_order_id, ""
-        case _:
-            return name, "", ""
-
-
-def _send_answer(result: RouterResult) -> i.SendAnswer:
-    match result.outcome:
-        case RouterOutcome.ACCEPTED:
-            return i.SendAccepted(result.broker_order_id)
-        case RouterOutcome.REFUSED:
-            return i.SendRefused(result.code, result.text)
-        case RouterOutcome.NOT_SENT:
-            reason = result.block_reason or BlockReason.BROKER_UNREACHABLE
-            return i.SendNotMade(reason, result.text)
-        case RouterOutcome.UNKNOWN:
-            return i.SendLost(result.text)

@@ -6,8 +6,8 @@ Invariant: what is here was committed; the database is the authority.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 
 from squareoff.core.commands import Command, TransmitOrder
 from squareoff.core.pacing import Pacing
@@ -15,7 +15,7 @@ from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker, SendOutcome
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import InstrumentId, PositionKey
-from squareoff.domain.orders import Side
+from squareoff.domain.orders import Side, TradeReport
 
 CommandKey = tuple[str, str, str]
 
@@ -34,6 +34,7 @@ class PositionActor:
 
     The lock is held for one decision and its commit, never across a call to the broker.
     `in_flight` holds the command under way for each key, so that only its own task ends it.
+    `decided_at_ns` is the monotonic instant at which the newest committed decision was begun.
     `is_in_doubt`: the database may hold another state than `tracker`; it is read before deciding.
     """
 
@@ -45,6 +46,7 @@ class PositionActor:
         self.wake_handle: asyncio.TimerHandle | None = None
         self.is_halted = False
         self.is_in_doubt = False
+        self.decided_at_ns = 0
         self._changed = asyncio.Event()
 
     def announce(self) -> None:
@@ -174,6 +176,41 @@ class PositionBook:
             if other.tracker_id != tracker.tracker_id and other.side is tracker.side
         )
 
+    def others_open(self, tracker: PositionTracker) -> int:
+        """Return what other trackers on the key hold on the same side."""
+        return sum(
+            other.open_quantity
+            for other in self.on_key(tracker.key)
+            if other.tracker_id != tracker.tracker_id
+            and other.side is tracker.side
+            and not other.status.is_final
+        )
+
+    def opposed_open(self, tracker: PositionTracker) -> int:
+        """Return what trackers on the other side of the key hold."""
+        return sum(
+            other.open_quantity
+            for other in self.on_key(tracker.key)
+            if other.side is not tracker.side and not other.status.is_final
+        )
+
+    def booked_by_others(self, tracker: PositionTracker) -> int:
+        """Return what other trackers on the key have booked as closed by strangers meanwhile."""
+        return sum(
+            other.externally_closed_quantity
+            for other in self.on_key(tracker.key)
+            if other.tracker_id != tracker.tracker_id
+            and (other.exited_at_ns or tracker.created_at_ns) >= tracker.created_at_ns
+        )
+
+    def is_moving(self, key: PositionKey) -> bool:
+        """Say whether an order of ours on the key is planned, live or unknown."""
+        return any(
+            order.state.is_live or order.leaves_quantity
+            for tracker in self.on_key(key)
+            for order in tracker.orders
+        )
+
     def signed_fills(self, key: PositionKey) -> int:
         """Return the signed sum of all known fills of ours on a key (buys above zero)."""
         return sum(
@@ -190,6 +227,37 @@ class PositionBook:
     def has_filled_since(self, key: PositionKey, fill_count: int) -> bool:
         """Say whether a quantity on the key changed after the count was `fill_count`."""
         return self._last_fill.get(key, 0) > fill_count
+
+    def explains(
+        self, key: PositionKey, exit_side: Side, trades: Iterable[TradeReport], since_ns: int
+    ) -> bool:
+        """Say whether `trades` hold every fill of ours on the key, and nobody else's on the exit
+        side since `since_ns` (UTC ns). Positions that ended before that are not asked for."""
+        on_key = [
+            trade
+            for trade in trades
+            if trade.instrument_id == key.instrument_id and trade.product_type is key.product_type
+        ]
+        found: Counter[BrokerOrderId] = Counter()
+        for trade in on_key:
+            found[trade.broker_order_id] += trade.quantity
+        lately = [
+            tracker
+            for tracker in self.on_key(key)
+            if tracker.exited_at_ns is None or tracker.exited_at_ns >= since_ns
+        ]
+        is_whole = all(
+            found[record.broker_order_id] >= record.cumulative_quantity
+            for tracker in lately
+            for order in tracker.orders
+            for record in order.broker_orders
+        )
+        return is_whole and not any(
+            trade.side is exit_side
+            and trade.broker_order_id not in self._by_broker_order_id
+            and (trade.exchange_time_ns is None or trade.exchange_time_ns >= since_ns)
+            for trade in on_key
+        )
 
     def note_closed(self, key: PositionKey, quantity: int, at_ns: int) -> None:
         """Note that exits of ours closed `quantity` on a key; `at_ns` is monotonic."""

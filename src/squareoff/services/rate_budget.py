@@ -1,19 +1,54 @@
-"""The account's order-rate budget over all horizons, and the circuit breaker of order writes.
+"""The account's order-rate budget over all horizons, shared by every write.
 
-Both only look at a clock that is handed in; the queue that waits for them is `order_router`.
-Source of the horizons: dhanhq-v2.md 9.1 (10/s, 250/min, 1000/h, 7000/day); the window type is not
-documented, so windows slide.
+It only looks at a clock that is handed in; the queue that waits for it is `permit_queue`.
+The broker's limits are 10/s, 250/min, 1000/h, 7000/day; its window type is not documented, so
+windows slide. What counts is when a write may have reached the broker, not when it was allowed:
+a permit counts as now until its write begins, a write as now until it is answered or
+`TRANSIT_SECONDS` have passed. So writes that wait on their way cannot pile up in one second there.
+Invariants:
+1. Never more writes in any window than the limits.
+2. Entries leave a reserve of every horizon for exits, modifies leave half of it for placements.
+3. A permit that nobody uses and nobody gives back stops counting after a bound.
 """
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from squareoff.domain.rules import Urgency
-from squareoff.domain.time import seconds_to_ns
+from squareoff.domain.time import Now, seconds_to_ns
 
 EXIT_RESERVE_SHARE = 0.25
 """This share of every horizon is kept for exits: entries can never starve them."""
+
+TRANSIT_SECONDS = 0.25
+"""A write reaches the broker within this time of its first byte: several times a slow round trip
+inside India. One that takes longer falls into the two writes a second left below the limit."""
+
+PERMIT_SECONDS_MAX = 15.0
+"""A permit whose write has not begun by then is taken for used: pricing and commit take less."""
+
+RATE_LIMITED_HOLDS_SECONDS = (1.0, 2.0, 4.0)
+"""Nothing is written for so long after the broker's "too many requests", by how often in a row;
+the last one repeats. It names no time, and its shortest window is a second."""
+
+CLOCK_DOUBT_SECONDS = 2.0
+"""After a restart our earlier writes are taken to be this much younger than the wall clock says,
+for it may have been stepped since."""
+
+DAY_SECONDS = 86_400
+
+
+class WriteKind(int, Enum):
+    """What a write does, in the order in which writes of one urgency go."""
+
+    CANCEL = 0
+    """Ends an order that may fill too much: nothing is more urgent within its urgency."""
+    PLACE = 1
+    """Places an order."""
+    MODIFY = 2
+    """Moves an order that is already there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +66,15 @@ class RateLimits:
             (seconds_to_ns(1), self.per_second),
             (seconds_to_ns(60), self.per_minute),
             (seconds_to_ns(3_600), self.per_hour),
-            (seconds_to_ns(86_400), self.per_day),
+            (seconds_to_ns(DAY_SECONDS), self.per_day),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flight:
+    """One write between its first byte and its answer."""
+
+    began_ns: int
 
 
 class RateBudget:
@@ -40,91 +82,128 @@ class RateBudget:
 
     def __init__(self, limits: RateLimits) -> None:
         self._windows = [(span, limit, deque[int]()) for span, limit in limits.windows()]
+        self._held: deque[int] = deque()
+        self._flights: dict[Flight, None] = {}
+        self._full_until_ns: int | None = None
+        self._rate_limited_in_a_row = 0
 
-    def wait_ns(self, now_ns: int, urgency: Urgency) -> int:
-        """Return how long until a write of this urgency fits, 0 if it fits now."""
-        longest = 0
+    def wait_ns(self, now_ns: int, urgency: Urgency, kind: WriteKind) -> int:
+        """Return how long until such a write fits, 0 if it fits now; ends in flight shorten it."""
+        self._settle(now_ns)
+        longest = 0 if self._full_until_ns is None else self._full_until_ns - now_ns
         for span, limit, taken in self._windows:
+            excess = len(taken) + self._open_count() - _allowed(limit, urgency, kind)
+            if excess >= 0:
+                longest = max(longest, self._frees_at(taken, excess) + span - now_ns)
+        return max(0, longest)
+
+    def _open_count(self) -> int:
+        return len(self._held) + len(self._flights)
+
+    def _frees_at(self, taken: Sequence[int], excess: int) -> int:
+        """Return the instant whose window's end makes room: the stamp of write number `excess`."""
+        if excess < len(taken):
+            return taken[excess]
+        excess -= len(taken)
+        flights = tuple(self._flights)
+        if excess < len(flights):
+            return flights[excess].began_ns + seconds_to_ns(TRANSIT_SECONDS)
+        return self._held[excess - len(flights)] + seconds_to_ns(PERMIT_SECONDS_MAX)
+
+    def hold(self, now_ns: int) -> None:
+        """Grant a permit: it counts from now."""
+        self._settle(now_ns)
+        self._held.append(now_ns)
+
+    def release(self, now_ns: int) -> None:
+        """A permit was given back: no write was made."""
+        self._settle(now_ns)
+        if self._held:
+            self._held.popleft()
+
+    def begin(self, now_ns: int) -> Flight:
+        """The write of a permit begins."""
+        self.release(now_ns)
+        flight = Flight(now_ns)
+        self._flights[flight] = None
+        return flight
+
+    def end(self, flight: Flight, now_ns: int) -> None:
+        """The write was answered or given up; one that took long is counted already."""
+        self._settle(now_ns)
+        if flight in self._flights:
+            del self._flights[flight]
+            self._count(now_ns)
+
+    def note_rate_limited(self, flight: Flight, now_ns: int) -> None:
+        """The broker says "too many": the second is full, whatever we counted, and longer each
+        time. Several answers to what was sent before the last hold ended are one."""
+        if self._full_until_ns is not None and flight.began_ns < self._full_until_ns:
+            return
+        step = min(self._rate_limited_in_a_row, len(RATE_LIMITED_HOLDS_SECONDS) - 1)
+        self._rate_limited_in_a_row += 1
+        self._full_until_ns = now_ns + seconds_to_ns(RATE_LIMITED_HOLDS_SECONDS[step])
+
+    def note_in_rate(self, flight: Flight) -> None:
+        """A write begun since the last hold was not refused for its rate."""
+        if self._full_until_ns is None or flight.began_ns >= self._full_until_ns:
+            self._rate_limited_in_a_row = 0
+
+    def seed(self, stamps: Iterable[int]) -> None:
+        """Count writes of earlier processes, oldest first, before any of this one."""
+        for stamp in stamps:
+            self._count(stamp)
+
+    def used(self, now_ns: int) -> tuple[int, ...]:
+        """Return the writes counted in each window, shortest first."""
+        self._settle(now_ns)
+        return tuple(len(taken) + self._open_count() for _span, _limit, taken in self._windows)
+
+    def _count(self, stamp: int) -> None:
+        for _span, _limit, taken in self._windows:
+            taken.append(stamp)
+
+    def _settle(self, now_ns: int) -> None:
+        """Stamp what has been on its way for too long, and forget what left its window.
+
+        Done first in every call, so stamps are appended in their order.
+        """
+        late_flight = now_ns - seconds_to_ns(TRANSIT_SECONDS)
+        late_permit = now_ns - seconds_to_ns(PERMIT_SECONDS_MAX)
+        due = [flight for flight in self._flights if flight.began_ns <= late_flight]
+        stamps = [flight.began_ns + seconds_to_ns(TRANSIT_SECONDS) for flight in due]
+        for flight in due:
+            del self._flights[flight]
+        while self._held and self._held[0] <= late_permit:
+            stamps.append(self._held.popleft() + seconds_to_ns(PERMIT_SECONDS_MAX))
+        for stamp in sorted(stamps):
+            self._count(stamp)
+        for span, _limit, taken in self._windows:
             while taken and taken[0] <= now_ns - span:
                 taken.popleft()
-            allowed = limit
-            if urgency is Urgency.ENTRY:
-                allowed = max(1, limit - max(1, round(limit * EXIT_RESERVE_SHARE)))
-            if len(taken) >= allowed:
-                frees_at = taken[len(taken) - allowed] + span
-                longest = max(longest, frees_at - now_ns)
-        return longest
-
-    def take(self, now_ns: int) -> None:
-        """Count one write."""
-        for _span, _limit, taken in self._windows:
-            taken.append(now_ns)
-
-    def used(self) -> tuple[int, ...]:
-        """Return the writes counted in each window, shortest first."""
-        return tuple(len(taken) for _span, _limit, taken in self._windows)
 
 
-class BreakerState(str, Enum):
-    """Where the circuit breaker stands."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-BREAKER_FAILURES = 5
-"""Failures in a row that open the breaker: three tries of one order and two of the next."""
-
-BREAKER_OPEN_SECONDS = 3.0
-"""Pause before the probe. An open breaker delays exits, it never loses or refuses them."""
+def _allowed(limit: int, urgency: Urgency, kind: WriteKind) -> int:
+    reserve = max(1, round(limit * EXIT_RESERVE_SHARE))
+    if urgency is Urgency.ENTRY and kind is not WriteKind.CANCEL:
+        return max(1, limit - reserve)
+    if kind is WriteKind.MODIFY:
+        return max(1, limit - max(1, reserve // 2))
+    return limit
 
 
-class CircuitBreaker:
-    """Opens after failures in a row; then lets one probe through, which is an exit if one waits."""
+def stamps_of(write_times_ns: Iterable[int], now: Now) -> list[int]:
+    """Return monotonic stamps of journalled writes, oldest first, never older than they may be.
 
-    def __init__(self) -> None:
-        self._failures = 0
-        self._opened_at_ns: int | None = None
-        self._probe_is_out = False
-
-    def state(self, now_ns: int) -> BreakerState:
-        """Return the state at an instant."""
-        if self._opened_at_ns is None:
-            return BreakerState.CLOSED
-        if now_ns - self._opened_at_ns >= seconds_to_ns(BREAKER_OPEN_SECONDS):
-            return BreakerState.HALF_OPEN
-        return BreakerState.OPEN
-
-    def wait_ns(self, now_ns: int) -> int | None:
-        """Return how long until a write may try, None while a probe's answer is awaited."""
-        match self.state(now_ns):
-            case BreakerState.CLOSED:
-                return 0
-            case BreakerState.HALF_OPEN:
-                return None if self._probe_is_out else 0
-            case BreakerState.OPEN:
-                assert self._opened_at_ns is not None, "open since some instant"
-                return self._opened_at_ns + seconds_to_ns(BREAKER_OPEN_SECONDS) - now_ns
-
-    def note_permit(self, now_ns: int) -> None:
-        """A write was let through; while half open it is the probe."""
-        if self.state(now_ns) is BreakerState.HALF_OPEN:
-            self._probe_is_out = True
-
-    def note_answer(self) -> None:
-        """The broker answered (acceptance or refusal): it is there."""
-        self._failures = 0
-        self._opened_at_ns = None
-        self._probe_is_out = False
-
-    def note_failure(self, now_ns: int) -> None:
-        """The broker could not be reached or gave no answer that can be trusted."""
-        self._failures += 1
-        if self._probe_is_out or self._failures >= BREAKER_FAILURES:
-            self._opened_at_ns = now_ns
-        self._probe_is_out = False
-
-    def note_unused(self) -> None:
-        """The write that was let through was not made."""
-        self._probe_is_out = False
+    Args:
+        write_times_ns: wall clock of each write, in the order of the journal. A time before an
+            earlier entry's shows a clock that was set back; a time to come, one that was ahead:
+            both count as the youngest that they can be.
+    """
+    stamps: list[int] = []
+    newest = None
+    for time_ns in write_times_ns:
+        newest = time_ns if newest is None else max(newest, time_ns)
+        age_ns = now.wall_ns - newest - seconds_to_ns(CLOCK_DOUBT_SECONDS)
+        stamps.append(now.monotonic_ns - max(0, age_ns))
+    return stamps

@@ -11,19 +11,25 @@ from dataclasses import dataclass
 import structlog
 
 from squareoff.core.facts import BooksReconciled, Severity
+from squareoff.core.policy import SHORT_READINGS_MAX
+from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.errors import StoreError
-from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition, OrderReport
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.foreign_closes import ForeignCloses
 from squareoff.services.metrics import Metrics
 from squareoff.services.order_update_handler import OrderUpdateHandler
 
 _log = structlog.get_logger("squareoff.reconciler")
 START_RETRY_SECONDS = 1.0
+TIMER, SHORTAGE = "timer", "shortage"
+"""Causes of comparisons that nobody asked for; they are journalled where they find news."""
+
 UNREADABLE = "the broker's books could not be read"
 
 
@@ -60,6 +66,7 @@ class Reconciler:
         self._metrics = metrics
         self._pace = pace
         self._adopt = adopt
+        self._foreign_closes = ForeignCloses(engine, reads, handler, clock)
         self._reconciled_at_ns: int | None = None
         self._last_differences: frozenset[str] = frozenset()
         self._complained: set[str] = set()
@@ -104,6 +111,7 @@ class Reconciler:
             self._reconciled_at_ns = self._clock.now().monotonic_ns
             # An older reading may show what our own exit has closed since.
             await self._adopt_all(self._unknown_positions(positions.rows))
+            await self._foreign_closes.review(positions)
         differences = self._differences(positions.rows)
         await self._note(cause, ours, differences)
         return differences
@@ -126,7 +134,7 @@ class Reconciler:
         known = {
             (key.instrument_id, key.product_type)
             for key in self._engine.book.position_keys()
-            if any(not tracker.status.is_final for tracker in self._engine.book.on_key(key))
+            if any(self._speaks_for(tracker) for tracker in self._engine.book.on_key(key))
         }
         return [
             row
@@ -134,25 +142,28 @@ class Reconciler:
             if row.net_quantity != 0 and (row.instrument_id, row.product_type) not in known
         ]
 
+    def _speaks_for(self, tracker: PositionTracker) -> bool:
+        """A position that a person let go today is theirs: it is not taken under watch again."""
+        if tracker.status is not PositionStatus.UNTRACKED:
+            return not tracker.status.is_final
+        ended = Now(tracker.exited_at_ns or 0, 0).ist().date()
+        return ended == self._clock.now().ist().date()
+
     def _differences(self, rows: tuple[BrokerPosition, ...]) -> tuple[str, ...]:
         """Compare net quantities of keys on which nothing of ours is moving."""
         nets = {(row.instrument_id, row.product_type): row.net_quantity for row in rows}
         found = []
         for key in self._engine.book.position_keys():
-            if self._is_moving(key):
+            if self._engine.book.is_moving(key):
                 continue
-            ours = sum(t.side.sign * t.open_quantity for t in self._engine.book.on_key(key))
+            trackers = self._engine.book.on_key(key)
+            ours = sum(tracker.signed_quantity for tracker in trackers)
             theirs = nets.get((key.instrument_id, key.product_type), 0)
-            if ours != theirs and ours != 0:
+            # Once all of ours has ended, what is there is somebody else's.
+            is_ours = ours != 0 or any(t.open_quantity for t in trackers if not t.status.is_final)
+            if ours != theirs and is_ours:
                 found.append(f"{key}: our trackers hold {ours}, the broker shows {theirs}")
         return tuple(found)
-
-    def _is_moving(self, key: PositionKey) -> bool:
-        return any(
-            order.state.is_live or order.leaves_quantity
-            for tracker in self._engine.book.on_key(key)
-            for order in tracker.orders
-        )
 
     async def _note(self, cause: str, ours: int, differences: tuple[str, ...]) -> None:
         result = "differs" if differences else "agrees"
@@ -160,8 +171,10 @@ class Reconciler:
         standing = self._last_differences & frozenset(differences)
         is_news = frozenset(differences) != self._last_differences
         self._last_differences = frozenset(differences)
-        if cause != "timer" or (differences and is_news):
+        if cause not in (TIMER, SHORTAGE) or (differences and is_news):
             await self._journal(BooksReconciled(cause, ours, differences))
+        for over in sorted(self._complained - standing):
+            await self._alarms.clear("position_mismatch", "the books agree again", about=over)
         self._complained &= standing
         for difference in sorted(standing - self._complained):
             self._complained.add(difference)
@@ -187,10 +200,12 @@ class Reconciler:
         while True:
             await self._wait(next_full_ns)
             if self._asked or self._clock.now().monotonic_ns >= next_full_ns:
-                cause = self._asked[0] if self._asked else "timer"
+                cause = self._asked[0] if self._asked else TIMER
                 self._asked.clear()
                 await self.reconcile(cause)
                 next_full_ns = self._next_full_ns()
+            elif self._wants_fast_comparison():
+                await self.reconcile(SHORTAGE)
             elif self._has_in_flight():
                 await self._feed(await self._reads.order_book() or ())
 
@@ -208,7 +223,24 @@ class Reconciler:
             return
         self._wake.clear()
 
+    def _wants_fast_comparison(self) -> bool:
+        """Others may have closed units: a missing share is found by comparisons, not by orders."""
+        return self._foreign_closes.wants_reading or any(
+            0 < actor.pacing.short_readings < SHORT_READINGS_MAX and actor.tracker.has_live_intent
+            for actor in self._engine.book
+        )
+
     def _has_in_flight(self) -> bool:
         return any(
-            order.state.is_live for actor in self._engine.book for order in actor.tracker.orders
+            order.state.is_live or self._may_come_late(order)
+            for actor in self._engine.book
+            for order in actor.tracker.orders
+        )
+
+    def _may_come_late(self, order: TrackedOrder) -> bool:
+        """An order that was lost and declared absent today is watched to the day's end."""
+        today = self._clock.now().ist().date()
+        return any(
+            send.outcome is SendOutcome.ABSENT and Now(send.sent_at_ns, 0).ist().date() == today
+            for send in order.sends
         )

@@ -6,6 +6,8 @@ result of `execute_exit`: counted, tried again, or alarmed.
 """
 
 import asyncio
+from collections.abc import Callable
+from decimal import Decimal
 
 import structlog
 
@@ -20,7 +22,7 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE, PriceUnits, decimal_from_units
 from squareoff.domain.results import ExitCode
-from squareoff.domain.rules import RuleName, Trigger
+from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick
 from squareoff.ports import Clock
@@ -50,8 +52,10 @@ class RiskManager:
         clock: Clock,
         alarms: AlarmDesk,
         metrics: Metrics,
+        expect_exits: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._engine = engine
+        self._expect_exits = expect_exits
         self._ticks = ticks
         self._trailing = trailing
         self._limits = limits
@@ -123,12 +127,22 @@ class RiskManager:
             return
         self._ticks.put(tick)
         fired = self._book.cross(tick.instrument_id, tick.last_traded_price)
+        if len(fired) > 1:
+            fired.sort(key=self._rank_of_fired)
+            self._expect_exits(len(fired))
         for tracker_id, level in fired:
             self._fire(tracker_id, level, tick)
         for tracker in self._trailing.on_price(tick.instrument_id, tick.last_traded_price):
             if tracker.tracker_id not in self._latched:
                 self._arm(tracker)
                 self._save_peak(tracker)
+
+    def _rank_of_fired(self, fired: tuple[TrackerId, Level]) -> tuple[int, Decimal, TrackerId]:
+        """Order what one tick fires as its exits are to go: by urgency, largest risk first."""
+        tracker_id, level = fired
+        tracker = self._watched[tracker_id]
+        risk = tracker.open_quantity * tracker.entry_price
+        return Urgency.of_rule(level.rule).value, -risk, tracker_id
 
     def _fire(self, tracker_id: TrackerId, level: Level, tick: Tick) -> None:
         trigger = Trigger(

@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 
 from squareoff import __version__
-from squareoff.core.facts import EngineStarted
+from squareoff.core.facts import EngineStarted, Severity
 from squareoff.core.inputs import Recovered
 from squareoff.core.tracker import PositionTracker
-from squareoff.domain.errors import AccountLocked, FeedDisconnected
+from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.ids import AccountId
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
@@ -26,10 +26,13 @@ from squareoff.ports import (
     FeedConnected,
     FeedEvent,
     FeedGarbled,
+    Journal,
     MarketFeed,
     Ownership,
     TrackerStore,
 )
+from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.circuit_breaker import BreakerState, Endpoint
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.metrics import Metrics
@@ -38,11 +41,12 @@ from squareoff.services.order_update_hub import Backoff, OrderUpdateHub
 from squareoff.services.placer import Placer
 from squareoff.services.reconciler import Reconciler
 from squareoff.services.risk_manager import RiskManager
+from squareoff.services.session_watch import SessionWatch
 from squareoff.services.views import StatusView
 
 _log = structlog.get_logger("squareoff.supervisor")
-OWNERSHIP_INTERVAL_SECONDS = 1.0
-"""How soon an engine notices that it lost its account."""
+HORIZONS = ("second", "minute", "hour", "day")
+"""The windows that the broker counts order writes in."""
 
 
 class Supervisor:
@@ -54,6 +58,7 @@ class Supervisor:
         account_id: AccountId,
         mode: str,
         store: TrackerStore,
+        journal: Journal,
         engine: ExitEngine,
         router: OrderRouter,
         placer: Placer,
@@ -66,13 +71,16 @@ class Supervisor:
         chance: Chance,
         metrics: Metrics,
         checkpoints: Checkpoints,
+        alarms: AlarmDesk,
         ownership: Ownership | None = None,
+        session: SessionWatch | None = None,
         on_tick: tuple[Callable[[Tick], None], ...] = (),
         background: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (),
     ) -> None:
         self._account_id = account_id
         self._mode = mode
         self._store = store
+        self._journal = journal
         self._engine = engine
         self._router = router
         self._placer = placer
@@ -85,13 +93,14 @@ class Supervisor:
         self._feed_backoff = Backoff(chance)
         self._metrics = metrics
         self._checkpoints = checkpoints
+        self._alarms = alarms
         self._ownership = ownership
+        self._session = session
         self._on_tick = on_tick
         self._background = background
         self._started_at_ns = clock.now().wall_ns
         self._last_tick_ns: int | None = None
         self._feed_is_connected = False
-        self.token_expires_ns: int | None = None
         self.is_recovered = False
 
     async def run(self) -> None:
@@ -101,14 +110,18 @@ class Supervisor:
             ExceptionGroup: a service died of a defect; the process must end and start anew.
         """
         async with asyncio.TaskGroup() as tasks:
+            if self._ownership is not None:
+                tasks.create_task(self._ownership.keep())
             self._engine.connect(tasks, self._placer.carry_out)
             self._placer.connect(tasks)
             self._risk.connect(tasks)
             self._engine.on_change(self._follow_feed)
             await self._kill_switch.load()
+            await self._router.load_budget(self._journal)
             open_count = await self._load()
             fact = EngineStarted(__version__, self._mode, open_count)
             await self._store.record((fact,), self._clock.now().wall_ns)
+            await self._tell_takeover()
             for run in self._background:
                 tasks.create_task(run())
             tasks.create_task(self._run_feed())
@@ -116,7 +129,6 @@ class Supervisor:
             tasks.create_task(self._recover())
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._risk.run_time_rules())
-            tasks.create_task(self._watch_ownership())
             try:
                 await asyncio.Event().wait()  # ended by a cancel, or by a service that died
             finally:
@@ -143,12 +155,11 @@ class Supervisor:
         self.is_recovered = True
         _log.info("recovered", positions=len(self._engine.book))
 
-    async def _watch_ownership(self) -> None:
-        """Stop the engine the moment the account is not ours any more; returns if nobody asks."""
-        while self._ownership is not None:
-            await self._clock.sleep(OWNERSHIP_INTERVAL_SECONDS)
-            if not await self._ownership.is_held():
-                raise AccountLocked("the lock on this account was lost: another engine may own it")
+    async def _tell_takeover(self) -> None:
+        """Let a person know that another engine of the account died or fell silent."""
+        if self._ownership is not None and self._ownership.takeover_text:
+            text = self._ownership.takeover_text
+            await self._alarms.raise_alarm(Severity.WARNING, "account_taken_over", text)
 
     def _follow_feed(self, tracker: PositionTracker) -> None:
         if not tracker.status.is_final:
@@ -211,24 +222,36 @@ class Supervisor:
             not_ready_because=waiting,
             market_feed="connected" if self._feed_is_connected else "disconnected",
             order_stream="connected" if self._hub.is_connected else "disconnected",
-            database="open",
-            breaker=self._router.breaker_state.value,
-            permits_waiting=self._router.waiting_count,
-            budget_used=self._router.budget_used(),
+            database=self._database_state(),
+            breaker=self._router.queue.breaker_state().value,
+            breakers={e.value: self._router.queue.breaker_state(e).value for e in Endpoint},
+            permits_waiting=self._router.queue.waiting(),
+            oldest_exit_wait_seconds=self._router.queue.oldest_exit_wait_seconds(),
+            budget_used=dict(zip(HORIZONS, self._router.queue.budget_used(), strict=True)),
             positions=counts,
             reconciled_age_seconds=self._reconciler.age_seconds(),
             last_tick_age_seconds=tick_age,
-            token_expires_ns=self.token_expires_ns,
+            token_expires_ns=None if self._session is None else self._session.expires_ns,
             kill_switch_active=self._kill_switch.state.active,
             started_at_ns=self._started_at_ns,
         )
+
+    def _database_state(self) -> str:
+        failure = self._kill_switch.store_failure
+        return "open" if failure is None else f"away: {failure}"
 
     def _not_ready_because(self) -> tuple[str, ...]:
         causes = []
         if self._kill_switch.blocks_exits:
             causes.append("the kill switch stands at level all")
+        if self._kill_switch.store_failure is not None:
+            causes.append("the database cannot be read")
+        if self._router.queue.breaker_state() is BreakerState.OPEN:
+            causes.append("the circuit breaker holds orders back: the broker does not answer them")
         if not self.is_recovered:
             causes.append("the first comparison with the broker's books is not done")
+        if self._session is not None and self._session.is_refused:
+            causes.append("the broker refuses the access token")
         if not self._feed_is_connected:
             causes.append("the market feed is not connected")
         if not self._hub.is_connected:

@@ -92,8 +92,10 @@ class StatusView:
     order_stream: str
     database: str
     breaker: str
+    breakers: dict[str, str]
     permits_waiting: int
-    budget_used: tuple[int, ...]
+    oldest_exit_wait_seconds: float
+    budget_used: dict[str, int]
     positions: dict[str, int]
     reconciled_age_seconds: float | None
     last_tick_age_seconds: float | None

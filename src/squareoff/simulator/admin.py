@@ -131,6 +131,7 @@ class AdminRoutes:
             self._broker.identity.kill_all()
         for token in body.get("kill", ()):
             self._broker.identity.kill(token)
+        self._broker.end_dead_sockets()
         return {"done": True}
 
     async def _sockets(self, request: web.Request) -> Any:

@@ -41,6 +41,8 @@ from squareoff.simulator.wire import WireRequest, WireResponse, body_fields
 RECEIVED_MAX = 20_000
 """Requests kept for /admin/state; a day of rehearsal at the rate limits stays below."""
 
+_SECRET_QUERY = ("pin", "totp")
+
 
 class SimulatedBroker:
     """One broker with its accounts, market, sockets and faults.
@@ -64,11 +66,12 @@ class SimulatedBroker:
         credentials: Mapping[str, str] | None = None,
         replay: Replay | None = None,
         speed: float = 1.0,
+        faults: FaultPlan | None = None,
     ) -> None:
         self.now_ns = now_ns
         self._conduct = conduct or BrokerConduct()
         self.agenda = Agenda()
-        self.faults = FaultPlan(chance)
+        self.faults = faults or FaultPlan(chance)
         self.identity = Identity(credentials or {})
         self.days: dict[InstrumentId, InstrumentDay] = {}
         self.engine = MatchingEngine(matching_rules(self._conduct))
@@ -122,9 +125,19 @@ class SimulatedBroker:
 
     def identify(self, client_id: str, token: str) -> str | None:
         """Return the client a socket's credentials belong to, None where they are refused."""
-        if not self._conduct.token_is_alive:
+        owner = self.identity.client_of(client_id, token)
+        if not self._conduct.token_is_alive or owner is None:
             return None
-        return self._adopted(self.identity.client_of(client_id, token))
+        hours = self._conduct.token_hours
+        if self.now_ns >= self.identity.expires_ns(token, hours, self.now_ns):
+            return None
+        return self._adopted(owner)
+
+    def end_dead_sockets(self) -> None:
+        """End the sockets of tokens that were killed, where the conduct says so."""
+        if self._conduct.token_death_ends_sockets:
+            self.updates.end_dead(self.identity.is_dead)
+            self.feed.end_dead(self.identity.is_dead)
 
     def decide(self, request: WireRequest, now_ns: int) -> FaultDecision:
         """Return which fault befalls this request; call once per request, before `handle`."""
@@ -147,7 +160,7 @@ class SimulatedBroker:
                 "time_ns": now_ns,
                 "method": request.method,
                 "path": request.path,
-                "query": dict(request.query),
+                "query": {n: "***" if n in _SECRET_QUERY else v for n, v in request.query.items()},
                 "body": request.body.decode(errors="replace"),
                 "status": response.status,
                 "answer": response.body.decode(errors="replace"),
@@ -211,7 +224,7 @@ class SimulatedBroker:
     def adopt(self, client_id: str | None) -> Account | None:
         """Return the account of a recognised client, None where it is refused."""
         adopted = self._adopted(client_id)
-        return None if adopted is None else self.desk.accounts[adopted]
+        return None if adopted is None else self.desk.accounts.get(adopted)
 
     def _fields_of(self, request: WireRequest) -> dict[str, Any]:
         """Return what a fault rule can match on: the order a path names, the query, the body."""

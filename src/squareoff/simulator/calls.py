@@ -37,6 +37,10 @@ class BrokerParts(Protocol):
         """Return the account of a recognised client, None where it is refused."""
         ...
 
+    def end_dead_sockets(self) -> None:
+        """End the sockets of tokens that were killed, where the conduct says so."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

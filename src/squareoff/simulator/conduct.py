@@ -105,9 +105,15 @@ class BrokerConduct:
 
     # Identity (1.3 - 1.6).
     token_is_alive: bool = True
-    dead_token_answer: Literal["401", "400"] = "401"
+    dead_token_answer: Literal["401", "400", "807", "809"] = "401"
     token_hours: float = 24.0
+    token_death_ends_sockets: bool = False
     renew_allowed: bool = True
+    login_pin: str = ""
+    login_totp_secret: str = ""
+    mint_interval_seconds: float = 120.0
+    ip_answer: Literal["observed", "documented", "error_array"] = "observed"
+    date_header_offset_seconds: float = 0.0
     active_segment_style: Literal["letters", "words"] = "letters"
 
     # Rates (9.1) and traders control (4).

@@ -67,7 +67,7 @@ class FeedHub:
         if client_id is None or query.get("version") != "2":
             self._refuse(session)
             return session
-        session.client_id = client_id
+        session.client_id, session.token = client_id, query.get("token", "")
         self._sessions.append(session)
         mine = [each for each in self._sessions if each.client_id == client_id]
         for oldest in mine[: max(0, len(mine) - self._conduct().feed_connections_max)]:
@@ -90,6 +90,12 @@ class FeedHub:
         """End every session."""
         for session in list(self._sessions):
             session.end(how)
+
+    def end_dead(self, is_dead: Callable[[str], bool]) -> None:
+        """End the sessions whose token is dead, as a refused connection ends."""
+        for session in [each for each in self._sessions if is_dead(each.token)]:
+            self._refuse(session)
+            self.disconnect(session)
 
     def session_count(self) -> int:
         """Return how many sessions are open."""

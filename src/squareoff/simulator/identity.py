@@ -1,7 +1,8 @@
 """Who calls: access tokens, their life and death (dhanhq-v2.md 1.3 - 1.6).
 
 Without credentials any token is good and belongs to the one account; with credentials only theirs.
-A token lives from its first use for the hours that the conduct says, or until it is killed.
+A token lives until the `exp` that it claims, else from its first use for the hours that the conduct
+says, or until it is killed. A client has one live token: making one kills the others.
 """
 
 import base64
@@ -15,6 +16,9 @@ from squareoff.simulator.wire import WireRequest, body_fields
 DEFAULT_CLIENT_ID = "1100000001"
 """Name of the one account until a client names itself."""
 
+WEB_MADE, API_MADE = "SELF", "APP"
+"""`tokenConsumerType` of tokens made in the web console and by the API (dhanhq-v2.md 1.3)."""
+
 
 class Identity:
     """Maps tokens to clients and knows which tokens are dead."""
@@ -25,6 +29,7 @@ class Identity:
         self._born_ns: dict[str, int] = {}
         self._dead: set[str] = set()
         self._minted = 0
+        self._logged_in_ns: dict[str, int] = {}
 
     def client_ids(self) -> list[str]:
         """Return the clients that the credentials name."""
@@ -48,10 +53,19 @@ class Identity:
 
     def expires_ns(self, token: str, hours: float, now_ns: int) -> int:
         """Return when the token ends: its own `exp` where it is a JWT, else from first use."""
+        born_ns = self._born_ns.setdefault(token, now_ns)
         expiry = _claims(token).get("exp")
         if isinstance(expiry, int):
             return expiry * NANOSECONDS_PER_SECOND
-        return self._born_ns.setdefault(token, now_ns) + seconds_to_ns(hours * 3_600)
+        return born_ns + seconds_to_ns(hours * 3_600)
+
+    def is_dead(self, token: str) -> bool:
+        """Say whether the token was killed."""
+        return token in self._dead
+
+    def is_renewable(self, token: str) -> bool:
+        """Say whether the token was made on the web page: those made by the API are not renewed."""
+        return _claims(token).get("tokenConsumerType") != API_MADE
 
     def kill(self, token: str) -> None:
         """Let a token die at once."""
@@ -61,15 +75,44 @@ class Identity:
         """Let every token that was ever used die; new ones are good."""
         self._dead |= set(self._born_ns)
 
-    def renew(self, token: str, client_id: str, now_ns: int) -> str:
-        """Kill `token` and return a new one of the same client."""
+    def renew(self, token: str, client_id: str, now_ns: int, hours: float) -> str:
+        """Kill `token` and return a new one of the same client, of the kind made on the web."""
         self.kill(token)
+        return self._issue(client_id, now_ns, hours, WEB_MADE)
+
+    def may_log_in(self, client_id: str, interval_seconds: float, now_ns: int) -> bool:
+        """Say whether the client's last login lies far enough back for another."""
+        last_ns = self._logged_in_ns.get(client_id)
+        return last_ns is None or now_ns - last_ns >= seconds_to_ns(interval_seconds)
+
+    def mint(self, client_id: str, now_ns: int, hours: float) -> str:
+        """Return a new token for a client that logged in by PIN and TOTP; its others die."""
+        self._logged_in_ns[client_id] = now_ns
+        for token in list(self._born_ns):
+            if self.is_open or self._clients.get(token) == client_id:
+                self.kill(token)
+        for token, owner in list(self._clients.items()):
+            if owner == client_id:
+                self.kill(token)
+        return self._issue(client_id, now_ns, hours, API_MADE)
+
+    def _issue(self, client_id: str, now_ns: int, hours: float, kind: str) -> str:
         self._minted += 1
-        fresh = f"sim-token-{client_id}-{now_ns}-{self._minted}"
+        expiry = (now_ns + seconds_to_ns(hours * 3_600)) // NANOSECONDS_PER_SECOND
+        claims = {
+            "iss": "dhan", "partnerId": "", "exp": expiry, "tokenConsumerType": kind,
+            "webhookUrl": "", "dhanClientId": client_id, "number": self._minted,
+        }  # fmt: skip
+        parts = (_segment({"typ": "JWT", "alg": "HS512"}), _segment(claims), "c2ltdWxhdGVk")
+        fresh = ".".join(parts)
         if not self.is_open:
             self._clients[fresh] = client_id
         self._born_ns[fresh] = now_ns
         return fresh
+
+
+def _segment(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
-from squareoff.simulator import order_routes, views
+from squareoff.simulator import identity_routes, order_routes, views
 from squareoff.simulator.calls import BrokerParts, Call
 from squareoff.simulator.catalogue import master_csv
 from squareoff.simulator.conduct import QUOTE_CLASS
@@ -17,12 +17,10 @@ from squareoff.simulator.wire import (
     WireRefusal,
     WireRequest,
     WireResponse,
-    clock_text,
     data_refusal,
     decode_object,
     gateway_not_found,
     json_response,
-    profile_text,
     refusal,
 )
 
@@ -37,9 +35,11 @@ def answer(
 ) -> WireResponse:
     """Return the true answer to one request."""
     handler, arguments = _find(request)
-    if handler is None:
+    if handler is None and request.path != identity_routes.LOGIN_PATH:
         return gateway_not_found(f"/v2{request.path}")
     try:
+        if handler is None:
+            return identity_routes.log_in(broker, request, now_ns)
         account = _authenticated(broker, request, now_ns)
         _check_rate(broker, account, request, now_ns)
         return handler(Call(broker, account, request, now_ns, decision), *arguments)
@@ -68,8 +68,13 @@ def _authenticated(broker: BrokerParts, request: WireRequest, now_ns: int) -> Ac
         return account
     if request.path.startswith("/marketfeed"):
         raise data_refusal(401, "807", "Access token is expired")
-    if conduct.dead_token_answer == "400":
-        raise refusal(400, "DH-906", "Invalid Token")
+    match conduct.dead_token_answer:
+        case "400":
+            raise refusal(400, "DH-906", "Invalid Token")
+        case "807":
+            raise data_refusal(400, "807", "Access token is expired")
+        case "809":
+            raise data_refusal(400, "809", "Access token is invalid")
     raise refusal(401, "DH-901", "Client ID or user generated access token is invalid or expired.")
 
 
@@ -164,49 +169,6 @@ def _funds(call: Call) -> WireResponse:
     return json_response(200, views.funds(call.account, call.conduct, call.broker.days))
 
 
-def _profile(call: Call) -> WireResponse:
-    token = call.request.headers["access-token"]
-    conduct = call.conduct
-    expires_ns = call.broker.identity.expires_ns(token, conduct.token_hours, call.now_ns)
-    is_letters = conduct.active_segment_style == "letters"
-    return json_response(
-        200,
-        {
-            "dhanClientId": call.account.client_id,
-            "tokenValidity": profile_text(expires_ns),
-            "activeSegment": "E, D, C, M, " if is_letters else "Equity, Derivative, Currency",
-            "ddpi": "Active",
-            "mtf": "Deactive",
-            "dataPlan": "Active",
-            "dataValidity": clock_text(expires_ns) + ".0",
-        },
-    )
-
-
-def _renew(call: Call) -> WireResponse:
-    token, client_id = call.request.headers["access-token"], call.account.client_id
-    if not call.conduct.renew_allowed:
-        raise refusal(400, "DH-905", "Token cannot be renewed")
-    identity = call.broker.identity
-    fresh = identity.renew(token, client_id, call.now_ns)
-    expires_ns = identity.expires_ns(fresh, call.conduct.token_hours, call.now_ns)
-    return json_response(
-        200,
-        {
-            "dhanClientId": client_id,
-            "dhanClientName": "SAMPLE USER",
-            "dhanClientUcc": "ABCD1234",
-            "givenPowerOfAttorney": True,
-            "accessToken": fresh,
-            "expiryTime": clock_text(expires_ns).replace(" ", "T") + ".000",
-        },
-    )
-
-
-def _renew_by_post(_: Call) -> WireResponse:
-    raise refusal(400, "DH-905", "Bad request")
-
-
 def _kill_switch_state(call: Call) -> WireResponse:
     word = "ACTIVATE" if call.account.kill_switch_is_on else "DEACTIVATE"
     row = {"dhanClientId": call.account.client_id, "killSwitchStatus": word}
@@ -280,22 +242,6 @@ def _margin(call: Call) -> WireResponse:
     )
 
 
-def _ip_state(call: Call) -> WireResponse:
-    is_allowed = call.conduct.static_ip_allowed
-    return json_response(
-        200,
-        {
-            "primaryIP": "127.0.0.1" if is_allowed else "192.0.2.1",
-            "secondaryIP": "",
-            "modifyDatePrimary": "0001-01-01",
-            "modifyDateSecondary": "0001-01-01",
-            "detectedIP": "127.0.0.1",
-            "ipMatchStatus": "MATCH" if is_allowed else "MISMATCH",
-            "ordersAllowed": is_allowed,
-        },
-    )
-
-
 def _instrument_file(call: Call, segment: str) -> WireResponse:
     listings = [
         day.listing
@@ -327,13 +273,13 @@ _ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
         ("GET", "/holdings", _holdings),
         ("GET", "/fundlimit", _funds),
         ("POST", "/margincalculator", _margin),
-        ("GET", "/profile", _profile),
-        ("GET", "/RenewToken", _renew),
-        ("POST", "/RenewToken", _renew_by_post),
+        ("GET", "/profile", identity_routes.profile),
+        ("GET", "/RenewToken", identity_routes.renew),
+        ("POST", "/RenewToken", identity_routes.renew_by_post),
         ("GET", "/killswitch", _kill_switch_state),
         ("POST", "/killswitch", _set_kill_switch),
         ("POST", "/marketfeed/(ltp|ohlc|quote)", _quotes),
-        ("GET", "/ip/getIP", _ip_state),
+        ("GET", "/ip/getIP", identity_routes.address_state),
         ("GET", f"/instrument/{_NAME}", _instrument_file),
     )
 ]

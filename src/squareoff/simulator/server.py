@@ -1,7 +1,7 @@
 """`squareoff sim`: the simulated broker on real sockets.
 
-REST under `/v2`, order updates at `/order-update`, market feed at `/feed`, the instrument master
-at `/instruments.csv`, control under `/admin`.
+REST under `/v2`, the login by PIN and TOTP under `/app`, order updates at `/order-update`, market
+feed at `/feed`, the instrument master at `/instruments.csv`, control under `/admin`.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import json
 import signal
 import threading
 from contextlib import suppress
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -116,6 +117,7 @@ class SimulatorServer:
         application.router.add_get("/feed", self._serve_feed)
         application.router.add_get("/instruments.csv", self._serve_instruments)
         application.router.add_route("*", "/v2/{path:.*}", self._serve_rest)
+        application.router.add_route("*", "/app/{path:.*}", self._serve_rest)
         return application
 
     async def _listen(self) -> None:
@@ -182,7 +184,8 @@ class SimulatorServer:
         match outcome.ending:
             case Ending.ANSWER:
                 assert outcome.response is not None
-                return _http_response(outcome.response)
+                offset_seconds = broker.conduct.date_header_offset_seconds
+                return _http_response(outcome.response, self.now_ns(), offset_seconds)
             case Ending.CUT:
                 assert outcome.response is not None
                 return await _cut_answer(request, outcome.response)
@@ -305,17 +308,19 @@ class _Pong:
 async def _wire_request(request: web.Request) -> WireRequest:
     return WireRequest(
         method=request.method,
-        path="/" + request.match_info["path"],
+        path=request.path.removeprefix("/v2"),
         query=dict(request.query),
         headers={name.lower(): value for name, value in request.headers.items()},
         body=await request.read(),
     )
 
 
-def _http_response(response: WireResponse) -> web.Response:
-    return web.Response(
-        status=response.status, body=response.body or None, headers=dict(response.headers)
-    )
+def _http_response(response: WireResponse, now_ns: int, offset_seconds: float) -> web.Response:
+    """Return the answer; a broker whose clock is off from ours says so in its Date header."""
+    headers = dict(response.headers)
+    if offset_seconds:
+        headers["date"] = formatdate(now_ns / NANOSECONDS_PER_SECOND + offset_seconds, usegmt=True)
+    return web.Response(status=response.status, body=response.body or None, headers=headers)
 
 
 async def _cut_answer(request: web.Request, response: WireResponse) -> web.StreamResponse:

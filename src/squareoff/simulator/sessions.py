@@ -34,11 +34,12 @@ class FrameSink(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One connection. `client_id` is empty until it is known; `is_open` ends once and for all."""
+    """One connection. `client_id` and `token` are empty until known; `is_open` ends for good."""
 
     sink: FrameSink
     opened_ns: int
     client_id: str = ""
+    token: str = field(default="", repr=False)
     is_open: bool = True
     held: list[list[int | Frame]] = field(default_factory=list)
 

@@ -57,7 +57,7 @@ class OrderUpdateHub:
         if client_id is None or decision.what.disconnect is not False:
             self._refuse(session)
             return
-        session.client_id = client_id
+        session.client_id, session.token = client_id, str(login.get("Token", ""))
         if self._conduct().login_answer == "json":
             session.sink.deliver(json_frame({"Type": "login", "Data": {"status": "success"}}))
         self._drop_oldest(client_id)
@@ -82,6 +82,11 @@ class OrderUpdateHub:
         """End every session."""
         for session in list(self._sessions):
             session.end(how)
+
+    def end_dead(self, is_dead: Callable[[str], bool]) -> None:
+        """End the sessions whose token is dead, as a refused login ends."""
+        for session in [each for each in self._sessions if is_dead(each.token)]:
+            self._refuse(session)
 
     def _refuse(self, session: Session) -> None:
         if self._conduct().bad_login_binary_frame:

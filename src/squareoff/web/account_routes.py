@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from squareoff.domain.results import ExitCode
 from squareoff.web.answers import (
     AlarmOut,
-    ExitResultOut,
+    ExitAllOut,
     ItemList,
     KillSwitchOut,
     OrderOut,
@@ -16,21 +16,29 @@ from squareoff.web.answers import (
 )
 from squareoff.web.context import TheDesk
 from squareoff.web.errors import ApiError
-from squareoff.web.requests import ExitAllIn, KillSwitchIn
+from squareoff.web.requests import ExitAllIn, ExitAllQuery, KillSwitchIn
 
 router = APIRouter(prefix="/api/v1")
 
 
 @router.post("/exit-all")
-async def exit_all(body: ExitAllIn, desk: TheDesk) -> ItemList[ExitResultOut]:
-    """Close every held position; each result is as of right after its durable claim."""
+async def exit_all(body: ExitAllIn, desk: TheDesk) -> ExitAllOut:
+    """Close every position, shorts first: stops entries, ends resting ones, tells what remains."""
     reason = (body.reason or "").strip()
     if not reason:
         raise ApiError(
             422, ExitCode.INVALID_REASON.value, "the reason is blank", {"field": "reason"}
         )
-    results = await desk.exit_all(reason)
-    return ItemList(items=[ExitResultOut.model_validate(result) for result in results])
+    report = await desk.exit_all(
+        reason, lock_account=body.lock_account, wait_seconds=body.wait_seconds
+    )
+    return ExitAllOut.of(report)
+
+
+@router.get("/exit-all")
+async def exit_all_progress(desk: TheDesk, query: Annotated[ExitAllQuery, Query()]) -> ExitAllOut:
+    """Show how the newest wish to close everything stands, and what remains."""
+    return ExitAllOut.of(await desk.exit_all_report(query.wait_seconds))
 
 
 @router.get("/kill-switch")

@@ -1,6 +1,6 @@
 """Answers of the API, with the names of interface.md."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import Field
 
@@ -9,6 +9,7 @@ from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderRole, OrderType, PositionSide, Side
 from squareoff.domain.results import ExitCode
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
+from squareoff.services.exit_all_report import ExitAllReport
 from squareoff.web.wire_types import DecimalText, Instant, Outgoing, RulesOut
 
 _Item = TypeVar("_Item")
@@ -119,6 +120,80 @@ class AlarmOut(Outgoing):
     tracker_id: str | None
     raised_at: Instant = Field(validation_alias="raised_at_ns")
     acknowledged_at: Instant | None = Field(validation_alias="acknowledged_at_ns")
+    repeats: int
+    """How often it was raised or told again since."""
+    last_raised_at: Instant | None = Field(validation_alias="last_raised_at_ns")
+    cleared_at: Instant | None = Field(validation_alias="cleared_at_ns")
+    """When its cause was seen to be gone; null while it stands, or where only a person can tell."""
+
+
+class RemainingOut(Outgoing):
+    """A position under watch that is not closed."""
+
+    tracker_id: str
+    trading_symbol: str
+    side: PositionSide
+    status: PositionStatus
+    open_quantity: int
+    reason: str
+    why: str
+    """What it waits for, in words."""
+
+
+class UnknownPositionOut(Outgoing):
+    """What the broker holds beyond the positions under watch."""
+
+    exchange_segment: str
+    security_id: str
+    product_type: str
+    trading_symbol: str
+    net_quantity: int
+    how: str
+    """What can be done about it."""
+
+
+class ExitAllOut(Outgoing):
+    """The newest wish to close everything, and what remains of it."""
+
+    operation_id: str | None
+    outcome: str
+    """`running`, `closed`, `lifted` (with the kill switch), or `none` where there was no wish."""
+    reason: str
+    asked_at: Instant | None
+    ended_at: Instant | None
+    lock_outcome: str
+    """The broker's own lock: empty where not asked for, `sent`, `locked`, `refused`, `unknown`."""
+    note: str
+    nothing_remains: bool
+    """True only where the broker's positions could be read and nothing is left anywhere."""
+    items: list[ExitResultOut]
+    """What became of each position since the wish."""
+    next: int | None = None
+    remaining: list[RemainingOut]
+    unknown_positions: list[UnknownPositionOut] | None
+    """Null where the broker's positions could not be read."""
+
+    @classmethod
+    def of(cls, report: ExitAllReport) -> Self:
+        """Return the report as the API shows it."""
+        state, unknown = report.state, report.unknown
+        return cls(
+            operation_id=None if state is None else state.operation_id,
+            outcome="none" if state is None else state.outcome,
+            reason="" if state is None else state.reason,
+            asked_at=None if state is None else state.asked_at_ns,
+            ended_at=None if state is None else state.ended_at_ns,
+            lock_outcome="" if state is None else state.lock_outcome,
+            note="" if state is None else state.note,
+            nothing_remains=report.nothing_remains,
+            items=[ExitResultOut.model_validate(result) for result in report.results],
+            remaining=[RemainingOut.model_validate(row) for row in report.remaining],
+            unknown_positions=(
+                None
+                if unknown is None
+                else [UnknownPositionOut.model_validate(row) for row in unknown]
+            ),
+        )
 
 
 class KillSwitchOut(Outgoing):
@@ -147,10 +222,16 @@ class StatusOut(Outgoing):
     market_feed: str
     order_stream: str
     database: str
+    """`open`, or `away` with what the last reading failed with."""
     breaker: str
+    """The worst of the breakers that hold order writes back: `closed`, `half_open`, `open`."""
+    breakers: dict[str, str]
+    """Each circuit breaker: `placements`, `changes` (modifies and cancels), `reads`."""
     permits_waiting: int
-    budget_used: list[int]
-    """Order writes counted in the running second, minute, hour and day."""
+    oldest_exit_wait_seconds: float
+    """How long the exit that waits longest for a send permit has waited, 0 if none waits."""
+    budget_used: dict[str, int]
+    """Order writes counted in the running `second`, `minute`, `hour` and `day`."""
     positions: dict[str, int]
     reconciled_age_seconds: float | None
     last_tick_age_seconds: float | None

@@ -47,6 +47,7 @@ def create_app(
         responses={"4XX": {"model": ErrorOut, "description": "Refused; nothing was changed"}},
     )
     app.state.context = ApiContext(desk, IdempotencyDesk(desk))
+    app.state.is_closing = app.state.context.is_closing
     for routes in (tracker_routes, account_routes, journal_routes, health_routes):
         app.include_router(routes.router)
     install_error_handlers(app)

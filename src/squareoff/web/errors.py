@@ -24,7 +24,7 @@ from squareoff.domain.errors import (
     StoreError,
 )
 from squareoff.domain.rule_parsing import InvalidRules
-from squareoff.services.desk import InvalidRequest
+from squareoff.services.desk_requests import InvalidRequest, NotHeld
 
 _log = structlog.get_logger("squareoff.web")
 
@@ -43,6 +43,11 @@ _STATUS_BY_CODE: Mapping[str, int] = {
     "invalid_request": 422,
     "halted": 409,
     "not_active": 409,
+    "not_held": 409,
+    "opposite_side": 409,
+    "nothing_to_withdraw": 409,
+    "cannot_untrack": 409,
+    "no_over_exit": 409,
     "invalid_transition": 409,
 }
 _CODE_BY_STATUS: Mapping[int, str] = {
@@ -136,6 +141,9 @@ async def _on_own(request: Request, error: Exception) -> JSONResponse:
             return _answer(error.status, error.code, str(error), error.details)
         case InvalidRequest() | InvalidRules():
             return _answer(422, "invalid_request", str(error), fault_details(error.faults))
+        case NotHeld():
+            details = {"field": error.field, **error.details}
+            return _answer(409, error.code, str(error), details)
         case DomainError():
             status = _STATUS_BY_CODE.get(error.code, 422)
             details = {"field": error.field} if error.field else {}

@@ -9,7 +9,7 @@ from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderType, PositionSide
 from squareoff.domain.rule_parsing import parse_rules
 from squareoff.domain.states import PositionStatus
-from squareoff.services.desk import EntryRequest, PositionRequest
+from squareoff.services.desk_requests import EntryRequest, PositionRequest
 from squareoff.services.exit_engine import EXIT_WAIT_SECONDS_MAX
 from squareoff.services.exit_results import Wait
 from squareoff.web.wire_types import Incoming, Price, RulesIn, Whole
@@ -124,6 +124,34 @@ class ExitAllIn(Incoming):
 
     reason: Reason | None = None
     """Why, in your words; it must be given and not blank."""
+
+    lock_account: Annotated[bool, Field(strict=True)] = False
+    """Put on the broker's own kill switch for the day, once nothing is held and no order open."""
+    wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = 0.0
+    """How long to wait for nothing to remain; it goes on by itself."""
+
+
+class ExitAllQuery(Incoming):
+    """How long to wait for nothing to remain."""
+
+    wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = 0.0
+    """Answers at once by default."""
+
+
+class PersonIn(Incoming):
+    """A person's decision over a position."""
+
+    reason: Reason
+    """Why, in your words; not blank, kept for ever."""
+    actor: Name = "api"
+    """Who decides; kept for ever."""
+
+
+class WithdrawIn(PersonIn):
+    """The wish to take an exit back."""
+
+    wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = EXIT_WAIT_SECONDS_MAX
+    """How long to wait for its orders to end at the broker; it goes on by itself."""
 
 
 class KillSwitchIn(Incoming):

@@ -12,7 +12,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from squareoff.domain.errors import ConfigError
-from squareoff.web.context import ApiContext
 
 CONNECTIONS_MAX = 100
 """A person, a dashboard and a few scripts; more is a leak or an attack, and gets 503."""
@@ -32,9 +31,8 @@ class ApiServer:
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
         self._socket = _listening_socket(host, port)
         self._host = host
-        context = app.state.context
-        assert isinstance(context, ApiContext), "create_app put it there"
-        self._is_closing = context.is_closing
+        self._is_closing = app.state.is_closing
+        assert isinstance(self._is_closing, asyncio.Event), "whoever made the app put it there"
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
@@ -87,6 +85,15 @@ class _QuietServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def refuse_taken_address(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, before anything else is begun.
+
+    Raises:
+        ConfigError: somebody listens there, or it is none of ours.
+    """
+    _listening_socket(host, port).close()
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:

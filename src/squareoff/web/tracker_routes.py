@@ -9,7 +9,9 @@ from fastapi.responses import JSONResponse
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.results import ExitCode, ExitResult
 from squareoff.domain.rule_parsing import parse_rules
-from squareoff.services.desk import Desk, UnknownTracker
+from squareoff.domain.states import PositionStatus
+from squareoff.services.desk import Desk
+from squareoff.services.desk_requests import UnknownTracker
 from squareoff.services.views import TrackerView
 from squareoff.web.answers import EntryOut, ExitResultOut, ItemList, TrackerOut
 from squareoff.web.context import ApiContext, TheContext, TheDesk
@@ -19,9 +21,11 @@ from squareoff.web.requests import (
     EntryIn,
     ExitIn,
     JournalQuery,
+    PersonIn,
     PositionIn,
     RulesPatch,
     TrackersQuery,
+    WithdrawIn,
 )
 
 router = APIRouter(prefix="/api/v1")
@@ -130,6 +134,33 @@ async def exit_tracker(tracker_id: Id, body: ExitIn, desk: TheDesk) -> Response:
     reason = body.reason or ""
     result = await desk.exit(TrackerId(tracker_id), reason, body.wait, body.wait_seconds)
     return exit_answer(result)
+
+
+@router.post(
+    "/trackers/{tracker_id}/withdraw",
+    response_model=TrackerOut,
+    responses={202: {"model": TrackerOut, "description": "Its orders have not all ended yet"}},
+)
+async def withdraw(tracker_id: Id, body: WithdrawIn, desk: TheDesk) -> Response:
+    """Take an exit back: its orders are cancelled first, and only then is the position kept."""
+    view = await desk.withdraw(TrackerId(tracker_id), body.reason, body.actor, body.wait_seconds)
+    shown = TrackerOut.model_validate(view).model_dump(mode="json")
+    is_under_way = view.status is PositionStatus.EXITING
+    return JSONResponse(shown, status_code=202 if is_under_way else 200)
+
+
+@router.post("/trackers/{tracker_id}/untrack")
+async def untrack(tracker_id: Id, body: PersonIn, desk: TheDesk) -> TrackerOut:
+    """Let a position go without any order; whatever is held stays held."""
+    view = await desk.untrack(TrackerId(tracker_id), body.reason, body.actor)
+    return TrackerOut.model_validate(view)
+
+
+@router.post("/trackers/{tracker_id}/resolve-over-exit")
+async def resolve_over_exit(tracker_id: Id, body: PersonIn, desk: TheDesk) -> TrackerOut:
+    """Say that an over-exit has been dealt with, so that the position can end."""
+    view = await desk.resolve_over_exit(TrackerId(tracker_id), body.reason, body.actor)
+    return TrackerOut.model_validate(view)
 
 
 @router.get("/trackers/{tracker_id}/journal")

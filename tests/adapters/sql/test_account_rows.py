@@ -1,18 +1,26 @@
 """Alarms, kill switch and remembered answers."""
 
+from dataclasses import replace
+
 from async_body import run_async
 from sql_samples.histories import ACCOUNT, START_NS
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.core.facts import (
     AlarmAcknowledged,
+    AlarmCleared,
     AlarmRaised,
+    AlarmRepeated,
     BooksReconciled,
+    BrokerLockAnswered,
+    BrokerLockSent,
     EngineStarted,
+    ExitAllAsked,
+    ExitAllEnded,
     KillSwitchSet,
     Severity,
 )
 from squareoff.domain.ids import AccountId, TrackerId
-from squareoff.ports import Alarm, KillSwitchState, RememberedAnswer
+from squareoff.ports import Alarm, ExitAllState, KillSwitchState, RememberedAnswer
 
 RAISED = AlarmRaised(Severity.CRITICAL, "over_exit", "75 too many", TrackerId("trk-1"))
 
@@ -23,9 +31,9 @@ def test_alarms_follow_their_facts(opened) -> None:
     async def body() -> None:
         async with opened() as database:
             store = SqlStore(database.runner, ACCOUNT)
-            await store.record([RAISED, RAISED], START_NS)
+            await store.record([RAISED], START_NS)
             await store.record([AlarmAcknowledged(1)], START_NS + 5)
-            await store.record([AlarmAcknowledged(1)], START_NS + 9)
+            await store.record([AlarmAcknowledged(1), RAISED], START_NS + 9)
 
             first, second = await store.alarms()
             assert first == Alarm(
@@ -39,6 +47,69 @@ def test_alarms_follow_their_facts(opened) -> None:
             )
             assert second.acknowledged_at_ns is None
             assert await store.alarms(unacknowledged_only=True) == (second,)
+
+    run_async(body())
+
+
+def test_alarms_of_one_kind_are_one_while_they_stand(opened) -> None:
+    """A repeat is counted with its newest words; another position or text is another alarm."""
+    about_account = AlarmRaised(Severity.WARNING, "position_mismatch", "A", None)
+    newer = replace(RAISED, message="150 too many", severity=Severity.WARNING)
+    other = replace(RAISED, tracker_id=TrackerId("trk-2"))
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            await store.record([RAISED, newer, other], START_NS)
+            await store.record([about_account, replace(about_account, message="B")], START_NS + 1)
+            await store.record([about_account, AlarmRepeated(3, 7)], START_NS + 2)
+
+            rows = [(a.seq, a.message, a.repeats) for a in await store.alarms()]
+            assert rows == [(1, "150 too many", 1), (3, "75 too many", 7), (4, "A", 1), (5, "B", 0)]
+            first, _, third, _ = await store.alarms()
+            assert first.severity is Severity.CRITICAL
+            assert third.last_raised_at_ns == START_NS + 2
+
+    run_async(body())
+
+
+def test_a_cleared_alarm_stands_no_more_and_a_new_one_is_new(opened) -> None:
+    """What comes after the cause was gone is an alarm of its own."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            await store.record([RAISED, AlarmCleared(1, "over")], START_NS)
+            await store.record([RAISED], START_NS + 1)
+
+            first, second = await store.alarms()
+            assert (first.cleared_at_ns, first.is_open, first.repeats) == (START_NS, False, 0)
+            assert (second.seq, second.is_open) == (3, True)
+
+    run_async(body())
+
+
+def test_the_wish_to_close_everything_is_kept_with_its_end(opened) -> None:
+    """The newest wish counts; what becomes of an older one does not touch it."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            assert await store.exit_all() is None
+            await store.record([ExitAllAsked("all-1", "storm", True)], START_NS)
+            await store.record([BrokerLockSent("all-1")], START_NS + 1)
+
+            sent = ExitAllState("all-1", "storm", True, START_NS, lock_outcome="sent")
+            assert await store.exit_all() == sent
+            await store.record([BrokerLockAnswered("all-1", "locked", "done")], START_NS + 2)
+            await store.record([ExitAllEnded("all-1", "closed", "all")], START_NS + 3)
+            ended = ExitAllState(
+                "all-1", "storm", True, START_NS, "closed", "locked", "all", START_NS + 3
+            )
+            assert await store.exit_all() == ended
+            await store.record([ExitAllAsked("all-2", "again", False)], START_NS + 4)
+            await store.record([ExitAllEnded("all-1", "lifted", "late")], START_NS + 5)
+            assert await store.exit_all() == ExitAllState("all-2", "again", False, START_NS + 4)
 
     run_async(body())
 

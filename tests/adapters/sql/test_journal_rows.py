@@ -113,6 +113,21 @@ def test_a_chain_longer_than_one_batch_is_verified_whole(opened, monkeypatch) ->
     run_async(body())
 
 
+def test_transactions_follow_each_other_without_a_gap(opened) -> None:
+    """The numbers of one transaction go on where the last one ended, and so does the chain."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            for count in (1, 3, 2):
+                await store.record(_facts()[:count], START_NS)
+
+            assert [entry.seq for entry in await store.entries()] == [1, 2, 3, 4, 5, 6]
+            assert (await store.verify_chain()).entries == 6
+
+    run_async(body())
+
+
 def test_no_facts_are_no_entries(opened) -> None:
     """Recording nothing takes no number."""
 

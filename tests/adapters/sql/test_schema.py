@@ -3,13 +3,16 @@
 import asyncio
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from async_body import run_async
+from sql_samples.histories import ACCOUNT
 from squareoff.adapters.sql import schema
 from squareoff.adapters.sql.schema import SchemaAge, check_revision, prepare, schema_state, upgrade
+from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import metadata
 from squareoff.domain.errors import SchemaMismatch
 
@@ -18,6 +21,15 @@ def _differences(connection: Connection) -> list[object]:
     options = {"version_table": schema.VERSION_TABLE, "compare_server_default": True}
     context = MigrationContext.configure(connection, opts=options)
     return list(compare_metadata(context, metadata))
+
+
+def _make_first_revision(connection: Connection) -> None:
+    """Make the tables of revision 0001, with a journal of seven entries."""
+    config = schema._config()
+    config.attributes |= {"connection": connection, "version_table": schema.VERSION_TABLE}
+    command.upgrade(config, "0001")
+    head = text("INSERT INTO journal_head (account_id, seq, entry_hash) VALUES (:account, 7, 'x')")
+    connection.execute(head, {"account": ACCOUNT})
 
 
 def _set_revision(revision: str):
@@ -70,17 +82,34 @@ def test_an_empty_database_is_not_of_our_revision(opener) -> None:
     run_async(body())
 
 
-def test_an_older_database_is_refused_with_the_cure(opened, monkeypatch) -> None:
+def test_an_older_database_is_refused_with_the_cure(opened) -> None:
     """A database of a revision we know but have passed asks for `squareoff db upgrade`."""
 
     async def body() -> None:
         async with opened() as database:
-            # Until there is a second revision, ours is made to look like a later one.
-            heads = schema.ScriptDirectory
-            monkeypatch.setattr(heads, "get_current_head", lambda _scripts: "0002")
+            await database.runner.write(_set_revision("0001"))
             for refuse in (check_revision, prepare):
                 with pytest.raises(SchemaMismatch, match=r"0001.*0002.*squareoff db upgrade"):
                     await refuse(database)
+
+    run_async(body())
+
+
+def test_an_older_journal_goes_on_after_the_upgrade(opener) -> None:
+    """What revision 0001 wrote is whole after the upgrade, and its account has epoch 0."""
+
+    async def body() -> None:
+        database = opener()
+        try:
+            await database.runner.write(_make_first_revision)
+            await upgrade(database)
+            assert await database.runner.read(_differences) == []
+            store = SqlStore(database.runner, ACCOUNT)
+            assert await store.head() == 7
+            query = text("SELECT epoch FROM journal_head")
+            assert await database.runner.read(lambda c: c.execute(query).scalar_one()) == 0
+        finally:
+            await database.close()
 
     run_async(body())
 
@@ -93,7 +122,7 @@ def test_a_newer_database_is_refused_and_left_alone(opened) -> None:
             await database.runner.write(_set_revision("9999"))
 
             for refuse in (check_revision, prepare, upgrade):
-                with pytest.raises(SchemaMismatch, match=r"9999.*newer.*0001"):
+                with pytest.raises(SchemaMismatch, match=r"9999.*newer.*0002"):
                     await refuse(database)
             assert (await schema_state(database)).found == "9999"
 

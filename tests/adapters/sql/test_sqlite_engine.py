@@ -44,15 +44,21 @@ def _pragma(name: str):
 
 
 def test_every_connection_is_durable_and_strict(file_opened) -> None:
-    """WAL, synchronous=FULL, foreign keys and the busy timeout are really in force."""
+    """WAL, synchronous=FULL, foreign keys and the busy timeout are really in force.
+
+    The writer waits for the write lock before its transaction begins, and for nothing in it.
+    """
 
     async def body() -> None:
         async with file_opened() as database:
-            for run in (database.runner.write, database.runner.read):
+            for run, waits_ms in (
+                (database.runner.write, 0),
+                (database.runner.read, BUSY_TIMEOUT_MS),
+            ):
                 assert await run(_pragma("journal_mode")) == "wal"
                 assert await run(_pragma("synchronous")) == SYNCHRONOUS_FULL
                 assert await run(_pragma("foreign_keys")) == 1
-                assert await run(_pragma("busy_timeout")) == BUSY_TIMEOUT_MS
+                assert await run(_pragma("busy_timeout")) == waits_ms
             assert await database.runner.read(_pragma("query_only")) == 1
 
     run_async(body())

@@ -1,9 +1,13 @@
 """Only the rows that differ are written."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from async_body import run_async
 from sql_samples.histories import ACCOUNT, START_NS, change_of, claimed
@@ -95,14 +99,29 @@ STEPS = {
 
 
 def _touched_tables(connection: Connection, change: Change) -> list[str]:
+    """Return kind and table of each statement that the driver is given."""
     touched: list[str] = []
 
-    def note(_connection, _cursor, statement: str, *_rest: object) -> None:
-        words = statement.replace("INTO ", "").split()
-        touched.append(f"{words[0]} {words[1]}")
+    class Listening:
+        """The driver's connection, with an ear at its cursors."""
 
-    event.listen(connection, "before_cursor_execute", note)
-    write_parts(connection, change, START_NS)
+        def cursor(self) -> Any:
+            driven = connection.connection.cursor()
+
+            def note(method: Callable[..., Any], sql: str, *rest: Any) -> Any:
+                words = sql.replace("INTO ", "").split()
+                touched.append(f"{words[0]} {words[1]}")
+                return method(sql, *rest)
+
+            return SimpleNamespace(
+                execute=partial(note, driven.execute),
+                executemany=partial(note, driven.executemany),
+                close=driven.close,
+                rowcount=0,
+            )
+
+    heard = SimpleNamespace(dialect=connection.dialect, connection=Listening())
+    write_parts(cast(Connection, heard), change, START_NS)
     return touched
 
 

@@ -52,6 +52,10 @@ class AlwaysOpen:
         """Say now."""
         return 0.0
 
+    def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
+        """Return None: it never closes."""
+        return None
+
 
 class ScriptedFeed:
     """A market feed that says what the test says."""

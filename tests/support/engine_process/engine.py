@@ -1,9 +1,12 @@
 """`squareoff run` as a process of its own, in live mode against the simulator."""
 
 import json
+import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from engine_process.waiting import wait_until
 START_SECONDS_MAX = 60.0
 KILLED_SECONDS_MAX = 40.0
 STOP_SECONDS_MAX = 20.0
+PAUSES_MAX = 20
 API_TOKEN = "token-of-the-engine-under-test"
 
 _SETTINGS = """
@@ -26,6 +30,8 @@ quarantine_seconds = 2.5
 chase_interval_seconds = 0.7
 [reconcile]
 in_flight_seconds = 0.3
+[ownership]
+lease_seconds = 1.0
 """
 
 
@@ -42,25 +48,36 @@ class EngineProcess:
         self._url = ""
         (folder / "settings.toml").write_text(_SETTINGS)
 
-    def start(self, kill_at: str | None = None) -> None:
-        """Start the process; with `kill_at` it kills itself at that point (`name:n`)."""
+    def start(self, kill_at: str | None = None, *words: str, stop_at: str | None = None) -> None:
+        """Start the process; with `kill_at` it kills itself at that point (`name:n`).
+
+        Args:
+            words: further words of the command, such as `--standby`.
+            stop_at: the point at which it stops itself with SIGSTOP.
+        """
         self._starts += 1
         announced = self.folder / f"announced-{self._starts}.json"
         log = self.folder / f"engine-{self._starts}.log"
         command = [str(Path(sys.executable).with_name("squareoff")), "run", "--json"]
-        command += ["--config", "settings.toml"]
+        command += ["--config", "settings.toml", *words]
         with announced.open("wb") as out, log.open("wb") as err:
             self._process = subprocess.Popen(
-                command, cwd=self.folder, env=self._environment(kill_at), stdout=out, stderr=err
+                command,
+                cwd=self.folder,
+                env=self._environment(kill_at, stop_at),
+                stdout=out,
+                stderr=err,
             )
         self._announced, self._log = announced, log
 
-    def _environment(self, kill_at: str | None) -> dict[str, str]:
+    def _environment(self, kill_at: str | None, stop_at: str | None) -> dict[str, str]:
         ours = simulator_environment(self._broker.port, self.client_id, token_of(self.client_id))
         ours["SQUAREOFF_DATABASE_URL"] = self.database_url
         ours["SQUAREOFF_API_TOKEN"] = API_TOKEN
         if kill_at is not None:
             ours["SQUAREOFF_REHEARSAL_KILL_AT"] = kill_at
+        if stop_at is not None:
+            ours["SQUAREOFF_REHEARSAL_STOP_AT"] = stop_at
         environment = clean_environment(**ours)
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # dozens of starts: compile once
         return environment
@@ -81,6 +98,10 @@ class EngineProcess:
         except (Refused, OSError):
             return False
         return True
+
+    def announced_text(self) -> str:
+        """Return what the newest process printed so far: one JSON line each."""
+        return self._announced.read_text().strip()
 
     def log_tail(self) -> str:
         """Return the end of the newest log, for messages."""
@@ -108,6 +129,51 @@ class EngineProcess:
         assert self._process is not None, "started before"
         self._process.kill()
         self._process.wait(STOP_SECONDS_MAX)
+
+    def pause(self) -> None:
+        """Stop the process with SIGSTOP, at a moment when it holds nothing in the database.
+
+        A process that is stopped inside of a transaction keeps every other writer of the file out.
+        """
+        assert self._process is not None, "started before"
+        for _ in range(PAUSES_MAX):
+            self._process.send_signal(signal.SIGSTOP)
+            if self._others_can_write():
+                return
+            self.wake()
+        raise AssertionError("the engine was stopped inside of a transaction each time")
+
+    def _others_can_write(self) -> bool:
+        if not self.database_url.startswith("sqlite"):
+            return True  # a server ends an idle transaction by itself
+        path = self.database_url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
+
+    def wait_stopped(self) -> None:
+        """Wait until the process has stopped itself."""
+        assert self._process is not None, "started before"
+        state = Path(f"/proc/{self._process.pid}/stat")
+
+        def ask() -> bool:
+            return state.read_text().rpartition(")")[2].split()[0] == "T"
+
+        wait_until(ask, f"stopped; {self.log_tail()}", KILLED_SECONDS_MAX)
+
+    def wake(self) -> None:
+        """Let a stopped process go on."""
+        assert self._process is not None, "started before"
+        self._process.send_signal(signal.SIGCONT)
+
+    def wait_ended(self) -> int:
+        """Wait until the process ends by itself, and return its exit status."""
+        assert self._process is not None, "started before"
+        return self._process.wait(STOP_SECONDS_MAX)
 
     def stop(self) -> None:
         """End the process in whatever state it is."""

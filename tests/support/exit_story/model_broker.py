@@ -126,10 +126,10 @@ class ModelBroker:
 
     def arrive(self) -> None:
         """Let delayed requests arrive that are due."""
-        due = [r for at_ns, r in self._delayed if at_ns <= self.story.monotonic_ns]
+        due = [each for each in self._delayed if each[0] <= self.story.monotonic_ns]
         self._delayed = [d for d in self._delayed if d[0] > self.story.monotonic_ns]
-        for request in due:
-            self._accept(request)
+        for at_ns, request in due:
+            self._accept(request, at_ns)
 
     def move_market(self) -> None:
         """Let something happen to a live order: it works, fills, or ends."""
@@ -265,7 +265,9 @@ class ModelBroker:
 
     # The broker's own books.
 
-    def _accept(self, request: OrderRequest) -> ModelOrder:
+    def _accept(self, request: OrderRequest, at_ns: int | None = None) -> ModelOrder:
+        """Take an order, now or at the instant at which a delayed one had arrived."""
+        arrived_ns = self.story.monotonic_ns if at_ns is None else at_ns
         lag = 0.0 if self.is_healed else self.rng.uniform(0, VISIBLE_SECONDS_MAX)
         order = ModelOrder(
             BrokerOrderId(f"B{len(self.orders) + 1}"),
@@ -273,7 +275,7 @@ class ModelBroker:
             request.side,
             request.order_quantity,
             request.limit_price if request.order_type is OrderType.LIMIT else Decimal(140),
-            self.story.monotonic_ns + seconds_to_ns(lag),
+            arrived_ns + seconds_to_ns(lag),
         )
         self.orders.append(order)
         self._remember(order)

@@ -22,6 +22,7 @@ from squareoff.core.inputs import (
     SendAnswered,
     SendLost,
     SendRefused,
+    WithdrawAsked,
     Woke,
 )
 from squareoff.core.policy import ExitPolicy
@@ -45,6 +46,7 @@ class Kind:
     outlaw: bool = False
     by_hand: bool = False
     with_entry: bool = False
+    taken_back: bool = False
     quantity: int = 100
     policy: ExitPolicy = field(default_factory=ExitPolicy)
 
@@ -92,7 +94,8 @@ class Run:
         self.feed(Woke())
         self.finish()
         for _ in range(CHAOS_STEPS):
-            if not self.was_asked and self.tracker.status is PositionStatus.ACTIVE:
+            is_wanted = not self.was_asked or self.kind.taken_back
+            if is_wanted and self.tracker.status is PositionStatus.ACTIVE:
                 self.was_asked = True
                 self.feed(asked())
             self.rng.choice(_DOINGS)(self)
@@ -143,6 +146,8 @@ class Run:
         ]
         if self.was_asked and self.tracker.status is PositionStatus.EXITING:
             events.append(asked("exit-again"))
+        if self.kind.taken_back:
+            events += [WithdrawAsked("a slip of the hand", "a person")] * 3
         if some is not None:
             events += [
                 RepriceReady(some, BrokerOrderId("B0"), None),

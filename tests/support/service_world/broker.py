@@ -42,6 +42,7 @@ class ScriptedGateway:
         self.gates: dict[str, asyncio.Event] = {}
         self.failures: dict[str, Exception] = {}
         self.fills = True
+        self.is_locked = False
         self.orders: dict[BrokerOrderId, OrderReport] = {}
         self.trades: list[TradeReport] = []
         self.nets: dict[tuple[InstrumentId, ProductType], int] = {}
@@ -208,6 +209,16 @@ class ScriptedGateway:
         """Look an order up."""
         await self._pass("orders_by_client_order_id")
         return tuple(o for o in self.orders.values() if o.client_order_id == client_order_id)
+
+    async def lock_account(self) -> None:
+        """Put on the broker's own kill switch."""
+        await self._pass("lock_account")
+        self.is_locked = True
+
+    async def is_account_locked(self) -> bool:
+        """Say whether it is on."""
+        await self._pass("is_account_locked")
+        return self.is_locked
 
     async def quotes(self, instrument_ids: Sequence[InstrumentId]) -> Mapping[InstrumentId, Quote]:
         """Return the quote price for every instrument, nothing where it is None."""

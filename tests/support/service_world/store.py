@@ -13,6 +13,7 @@ from squareoff.core.facts import AccountFact, JournalEntry
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import CommitOutcomeUnknown
 from squareoff.domain.ids import AccountId, TrackerId
+from squareoff.ports import KillSwitchState
 
 
 class LostAfterCommit(CommitOutcomeUnknown):
@@ -22,13 +23,15 @@ class LostAfterCommit(CommitOutcomeUnknown):
 class FaultyStore:
     """Delegates to a store; `failures` holds what the next commits raise.
 
-    An exception is raised before anything is written; `LostAfterCommit` after it was. `load_errors`
+    An exception is raised before anything is written; `LostAfterCommit` after it was.
+    `record_failures` holds what the next records raise after they were written. `load_errors`
     does the same for reads. `gate` delays every commit, after it was written.
     """
 
     def __init__(self, inner: SqlStore) -> None:
         self._inner = inner
         self.failures: deque[Exception] = deque()
+        self.record_failures: deque[Exception] = deque()
         self.load_errors: deque[Exception] = deque()
         self.down: Exception | None = None
         self.gate: asyncio.Event | None = None
@@ -53,13 +56,22 @@ class FaultyStore:
         """Record, or fail while down."""
         if self.down is not None:
             raise self.down
-        return await self._inner.record(facts, at_ns)
+        entries = await self._inner.record(facts, at_ns)
+        if self.record_failures:
+            raise self.record_failures.popleft()
+        return entries
 
     async def load(self, tracker_id: TrackerId) -> PositionTracker | None:
         """Load, or fail as told."""
         if self.load_errors:
             raise self.load_errors.popleft()
         return await self._inner.load(tracker_id)
+
+    async def kill_switch(self) -> KillSwitchState:
+        """Read the kill switch, or fail while down."""
+        if self.down is not None:
+            raise self.down
+        return await self._inner.kill_switch()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

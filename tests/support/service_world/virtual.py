@@ -16,6 +16,9 @@ START_WALL_NS = 1_789_440_000_000_000_000
 
 START_MONOTONIC_NS = 5_000_000_000
 _DEADLINE_SECONDS = 400_000.0
+_STEPS_MAX = 5_000_000
+"""Some tests let a whole trading day pass; a program that spins is through this in a minute."""
+
 _Result = TypeVar("_Result")
 
 
@@ -24,7 +27,7 @@ def run_virtual(body: Coroutine[Any, Any, _Result], seed: int = 0) -> _Result:
     print(f"seed {seed}")
 
     def make_loop() -> asyncio.AbstractEventLoop:
-        return VirtualLoop(random.Random(seed), _DEADLINE_SECONDS)
+        return VirtualLoop(random.Random(seed), _DEADLINE_SECONDS, steps_max=_STEPS_MAX)
 
     with asyncio.Runner(loop_factory=make_loop) as runner:
         return runner.run(body)

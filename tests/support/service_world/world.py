@@ -22,6 +22,8 @@ from squareoff.domain.prices import units_from_decimal
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick
 from squareoff.ports import (
+    BrokerSession,
+    BrokerTime,
     FeedConnected,
     FeedEvent,
     OrderStreamEvent,
@@ -59,6 +61,7 @@ class Calendar:
 
     def __init__(self) -> None:
         self.opens_in_seconds = 0.0
+        self.closes_in_seconds: float | None = None
 
     def is_open(self, segment: ExchangeSegment, wall_ns: int) -> bool:
         """Say whether orders can go out."""
@@ -67,6 +70,10 @@ class Calendar:
     def seconds_to_open(self, segment: ExchangeSegment, wall_ns: int) -> float:
         """Return the time to the next session."""
         return self.opens_in_seconds
+
+    def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
+        """Return the time to the end of the day."""
+        return self.closes_in_seconds
 
 
 class Master:
@@ -210,7 +217,12 @@ class World:
 
 
 async def make_world(
-    *, store: FaultyStore | None = None, gateway: ScriptedGateway | None = None, **settings: Any
+    *,
+    store: FaultyStore | None = None,
+    gateway: ScriptedGateway | None = None,
+    session: BrokerSession | None = None,
+    broker_time: BrokerTime | None = None,
+    **settings: Any,
 ) -> World:
     """Wire an engine; nothing runs yet."""
     store = store or await memory_store(ACCOUNT)
@@ -231,6 +243,8 @@ async def make_world(
         chance=chance,
         checkpoints=checkpoints,
         alerts=(alarms,),
+        session=session,
+        broker_time=broker_time,
     )
     engine = assemble(EngineSettings(ACCOUNT, "live", **settings), ports)
 

@@ -29,6 +29,7 @@ from squareoff.adapters.paper.rows import position_row, quote_of, trade_row
 from squareoff.adapters.paper.state import PaperLedgerStore, StateEncoder, decode_state
 from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
+    BrokerRejected,
     BrokerUnreachable,
     FeedDisconnected,
     StoreError,
@@ -266,6 +267,18 @@ class PaperBroker:
         """Describe the account; there is no token, so none ends."""
         segments = ",".join(each.value for each in ExchangeSegment if each.is_tradable)
         return BrokerProfile(self._account_id, None, segments, data_plan_active=True)
+
+    async def lock_account(self) -> None:
+        """Refuse: there is no broker whose account could be locked.
+
+        Raises:
+            BrokerRejected: always.
+        """
+        raise BrokerRejected("lock the account", text="paper trading has no account to lock")
+
+    async def is_account_locked(self) -> bool:
+        """Say no: see `lock_account`."""
+        return False
 
     async def close(self) -> None:
         """End the stream and save; a store that fails is heard of by who calls."""

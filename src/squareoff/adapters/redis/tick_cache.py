@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.ticks import Tick
 
-CALL_SECONDS_MAX = 0.25
+CALL_SECONDS_MAX = 0.15
 """An exit asks Redis on its way to a price; a local Redis answers within a millisecond."""
 
 PAUSE_AFTER_FAILURE_SECONDS = 0.5

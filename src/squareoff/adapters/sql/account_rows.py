@@ -1,24 +1,33 @@
-"""What the account's facts make of alarms and kill switch, and the remembered API answers.
+"""What the account's facts make of alarms, kill switch and exit-all; the remembered API answers.
 
-Alarms and kill switch are projections: each row follows from facts of the same transaction.
+All but the answers are projections: each row follows from facts of the same transaction.
+Invariant: alarms of one code about one position (about the account: of one code and text) that
+stand unseen are one row, which counts how often it was raised and told again.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from squareoff.adapters.sql.keyed_inserts import insert_if_absent
-from squareoff.adapters.sql.tables import alarms, idempotency_keys, kill_switch
+from squareoff.adapters.sql.tables import alarms, exit_all, idempotency_keys, kill_switch
 from squareoff.core.facts import (
     AlarmAcknowledged,
+    AlarmCleared,
     AlarmRaised,
+    AlarmRepeated,
+    BrokerLockAnswered,
+    BrokerLockSent,
+    ExitAllAsked,
+    ExitAllEnded,
     JournalEntry,
     KillSwitchSet,
     Severity,
 )
 from squareoff.domain.ids import AccountId
-from squareoff.ports import Alarm, KillSwitchState, RememberedAnswer
+from squareoff.ports import Alarm, ExitAllState, KillSwitchState, RememberedAnswer
 
 KILL_SWITCH_OFF = KillSwitchState(active=False, level="new", reason="")
 
@@ -26,15 +35,31 @@ KILL_SWITCH_OFF = KillSwitchState(active=False, level="new", reason="")
 def project_entries(
     connection: Connection, account_id: AccountId, entries: Sequence[JournalEntry]
 ) -> None:
-    """Bring alarms and kill switch up to these entries; entries of other kinds change nothing."""
+    """Bring the rows up to these entries; entries of other kinds change nothing."""
     for entry in entries:
         match entry.fact:
             case AlarmRaised() as fact:
                 _raise_alarm(connection, account_id, entry, fact)
             case AlarmAcknowledged() as fact:
                 _acknowledge_alarm(connection, account_id, fact.alarm_seq, entry.time_ns)
+            case AlarmRepeated(alarm_seq, repeats):
+                told = {"repeats": repeats, "last_raised_at_ns": entry.time_ns}
+                _update_alarm(connection, account_id, alarm_seq, told)
+            case AlarmCleared(alarm_seq):
+                cleared = {"cleared_at_ns": entry.time_ns}
+                _update_alarm(connection, account_id, alarm_seq, cleared)
             case KillSwitchSet() as fact:
                 _set_kill_switch(connection, account_id, fact, entry.time_ns)
+            case ExitAllAsked() as fact:
+                _begin_exit_all(connection, account_id, fact, entry.time_ns)
+            case BrokerLockSent(operation_id):
+                _update_exit_all(connection, account_id, operation_id, {"lock_outcome": "sent"})
+            case BrokerLockAnswered(operation_id, outcome, text):
+                answer = {"lock_outcome": outcome, "note": text}
+                _update_exit_all(connection, account_id, operation_id, answer)
+            case ExitAllEnded(operation_id, outcome, text):
+                end = {"outcome": outcome, "note": text, "ended_at_ns": entry.time_ns}
+                _update_exit_all(connection, account_id, operation_id, end)
             case _:
                 pass
 
@@ -55,6 +80,9 @@ def read_alarms(
             tracker_id=row["tracker_id"],
             raised_at_ns=row["raised_at_ns"],
             acknowledged_at_ns=row["acknowledged_at_ns"],
+            repeats=row["repeats"],
+            last_raised_at_ns=row["last_raised_at_ns"],
+            cleared_at_ns=row["cleared_at_ns"],
         )
         for row in connection.execute(query.order_by(alarms.c.seq)).mappings()
     )
@@ -67,6 +95,15 @@ def read_kill_switch(connection: Connection, account_id: AccountId) -> KillSwitc
     if row is None:
         return KILL_SWITCH_OFF
     return KillSwitchState(row["active"], row["level"], row["reason"])
+
+
+def read_exit_all(connection: Connection, account_id: AccountId) -> ExitAllState | None:
+    """Return the newest wish to close everything, None where there never was one."""
+    query = select(exit_all).where(exit_all.c.account_id == account_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    return ExitAllState(**{name: row[name] for name in row if name != "account_id"})
 
 
 def read_answer(
@@ -103,6 +140,24 @@ def store_answer(
 def _raise_alarm(
     connection: Connection, account_id: AccountId, entry: JournalEntry, fact: AlarmRaised
 ) -> None:
+    """A repeat of one that stands unseen is counted there; its words are the newest."""
+    is_standing = and_(
+        alarms.c.account_id == account_id,
+        alarms.c.code == fact.code,
+        alarms.c.acknowledged_at_ns.is_(None),
+        alarms.c.cleared_at_ns.is_(None),
+        (
+            and_(alarms.c.tracker_id.is_(None), alarms.c.message == fact.message)
+            if fact.tracker_id is None
+            else alarms.c.tracker_id == fact.tracker_id
+        ),
+    )
+    newest: dict[str, Any] = {"message": fact.message}
+    if fact.severity is Severity.CRITICAL:  # what was critical once stays so
+        newest["severity"] = fact.severity.value
+    repeated = newest | {"repeats": alarms.c.repeats + 1, "last_raised_at_ns": entry.time_ns}
+    if connection.execute(update(alarms).where(is_standing).values(repeated)).rowcount:
+        return
     row = {
         "account_id": account_id,
         "seq": entry.seq,
@@ -113,6 +168,13 @@ def _raise_alarm(
         "raised_at_ns": entry.time_ns,
     }
     connection.execute(insert(alarms), row)
+
+
+def _update_alarm(
+    connection: Connection, account_id: AccountId, alarm_seq: int, columns: dict[str, Any]
+) -> None:
+    key = and_(alarms.c.account_id == account_id, alarms.c.seq == alarm_seq)
+    connection.execute(update(alarms).where(key).values(columns))
 
 
 def _acknowledge_alarm(
@@ -139,3 +201,19 @@ def _set_kill_switch(
     insert_if_absent(connection, kill_switch, {"account_id": account_id} | columns)
     key = kill_switch.c.account_id == account_id
     connection.execute(update(kill_switch).where(key).values(columns))
+
+
+def _begin_exit_all(
+    connection: Connection, account_id: AccountId, fact: ExitAllAsked, at_ns: int
+) -> None:
+    connection.execute(delete(exit_all).where(exit_all.c.account_id == account_id))
+    state = ExitAllState(fact.operation_id, fact.reason, fact.lock_account, at_ns)
+    connection.execute(insert(exit_all), {"account_id": account_id} | asdict(state))
+
+
+def _update_exit_all(
+    connection: Connection, account_id: AccountId, operation_id: str, columns: dict[str, Any]
+) -> None:
+    """An end of an operation that a newer one has replaced changes nothing."""
+    key = and_(exit_all.c.account_id == account_id, exit_all.c.operation_id == operation_id)
+    connection.execute(update(exit_all).where(key).values(columns))

@@ -15,21 +15,35 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from squareoff.adapters.sql.codec import decode_fact, encode_fact
 from squareoff.adapters.sql.keyed_inserts import insert_if_absent
+from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.rows import Row
 from squareoff.adapters.sql.tables import journal, journal_head
-from squareoff.core.facts import Fact, JournalEntry, fact_kind
+from squareoff.core.facts import (
+    Fact,
+    JournalEntry,
+    OrderCancelSent,
+    OrderModifySent,
+    OrderSent,
+    fact_kind,
+)
+from squareoff.domain.errors import OwnershipLost
 from squareoff.domain.ids import AccountId, TrackerId
 
 # A batch of this many rows is some 300 kB: small beside everything else in memory.
 VERIFY_BATCH_ENTRIES = 1_000
 
-_INSERT_ENTRY = insert(journal)
-_READ_HEAD = (
+WRITE_KINDS = frozenset(fact_kind(fact) for fact in (OrderSent, OrderModifySent, OrderCancelSent))
+"""The facts that are committed right before a write leaves."""
+
+_INSERT_ENTRY = Prepared(insert(journal))
+_READ_HEAD = Prepared(
     select(journal_head.c.seq, journal_head.c.entry_hash)
     .where(journal_head.c.account_id == bindparam("account_id"))
     .with_for_update()
 )
-_MOVE_HEAD = update(journal_head).where(journal_head.c.account_id == bindparam("key_account_id"))
+_OF_ACCOUNT = update(journal_head).where(journal_head.c.account_id == bindparam("key_account_id"))
+_MOVE_HEAD = Prepared(_OF_ACCOUNT)
+_MOVE_HEAD_FENCED = Prepared(_OF_ACCOUNT.where(journal_head.c.epoch == bindparam("key_epoch")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +64,20 @@ class ChainReport:
 
 
 def append_facts(
-    connection: Connection, account_id: AccountId, facts: Sequence[Fact], at_ns: int
+    connection: Connection,
+    account_id: AccountId,
+    facts: Sequence[Fact],
+    at_ns: int,
+    epoch: int | None = None,
 ) -> tuple[JournalEntry, ...]:
     """Append facts in their order, all at `at_ns`, and return their entries.
 
     The head stays locked until the transaction ends, so numbers are gapless and entries become
     visible in their order, also with several writers on PostgreSQL.
+
+    Raises:
+        OwnershipLost: `epoch` (None: not asked) is not the account's newest; the transaction must
+            be rolled back.
     """
     if not facts:
         return ()
@@ -68,9 +90,8 @@ def append_facts(
         entry_hash = chained_hash(entry_hash, row)
         new_rows.append(row | {"entry_hash": entry_hash})
         entries.append(JournalEntry(seq, at_ns, fact, entry_hash))
-    connection.execute(_INSERT_ENTRY, new_rows[0] if len(new_rows) == 1 else new_rows)
-    head = {"key_account_id": account_id, "seq": seq, "entry_hash": entry_hash}
-    connection.execute(_MOVE_HEAD, head)
+    _INSERT_ENTRY.change_each(connection, new_rows)
+    _move_head(connection, account_id, seq, entry_hash, epoch)
     return tuple(entries)
 
 
@@ -93,6 +114,36 @@ def read_entries(
         )
         for row in found
     )
+
+
+def read_write_times(
+    connection: Connection, account_id: AccountId, *, since_ns: int, limit: int
+) -> tuple[int, ...]:
+    """Return when order writes were journalled, in the journal's order, the newest `limit`.
+
+    The journal is read backward in batches and no further than to the first batch that lies wholly
+    before `since_ns`; a clock that was set back for less than a batch hides nothing.
+    """
+    found: list[int] = []
+    below = read_head(connection, account_id) + 1
+    while below > 1 and len(found) < limit:
+        query = (
+            select(journal.c.time_ns, journal.c.kind)
+            .where(
+                journal.c.account_id == account_id,
+                journal.c.seq < below,
+                journal.c.seq >= below - VERIFY_BATCH_ENTRIES,
+            )
+            .order_by(journal.c.seq.desc())
+        )
+        batch = connection.execute(query).all()
+        found += [
+            row.time_ns for row in batch if row.kind in WRITE_KINDS and row.time_ns >= since_ns
+        ]
+        if all(row.time_ns < since_ns for row in batch):
+            break
+        below -= VERIFY_BATCH_ENTRIES
+    return tuple(reversed(found[:limit]))
 
 
 def read_head(connection: Connection, account_id: AccountId) -> int:
@@ -139,12 +190,32 @@ def _row_of(account_id: AccountId, seq: int, at_ns: int, fact: Fact) -> dict[str
 
 def _locked_head(connection: Connection, account_id: AccountId) -> tuple[int, str]:
     key = {"account_id": account_id}
-    head = connection.execute(_READ_HEAD, key).one_or_none()
+    head = _READ_HEAD.first(connection, key)
     if head is None:
         # Two processes may write an account's first entry at once; both then wait for one row.
         insert_if_absent(connection, journal_head, key | {"seq": 0, "entry_hash": ""})
-        head = connection.execute(_READ_HEAD, key).one()
-    return head.seq, head.entry_hash
+        head = _READ_HEAD.first(connection, key)
+    assert head is not None, "inserted above, or by whoever was first"
+    seq, entry_hash = head
+    return seq, entry_hash
+
+
+def _move_head(
+    connection: Connection, account_id: AccountId, seq: int, entry_hash: str, epoch: int | None
+) -> None:
+    """Note the new end. The fence costs no statement: a passed epoch matches no row here."""
+    head: dict[str, object] = {
+        "key_account_id": account_id,
+        "seq": seq,
+        "entry_hash": entry_hash,
+    }
+    if epoch is None:
+        _MOVE_HEAD.change(connection, head)
+    elif _MOVE_HEAD_FENCED.change(connection, head | {"key_epoch": epoch}) != 1:
+        raise OwnershipLost(
+            f"this engine was owner number {epoch} of the account and another engine has taken it "
+            "over: nothing was written"
+        )
 
 
 def _all_rows(connection: Connection, account_id: AccountId) -> Iterator[Row]:

@@ -3,15 +3,15 @@
 The lock belongs to the process: operating system or server frees it when the process dies, however
 it dies. Invariants:
 1. At most one holder per account and database.
-2. `is_held` says True only where that was checked just now; a holder that hears False must stop
-   sending at once, for another engine may own the account.
+2. `is_held` says True only where that was checked just now.
+
+The lock alone does not fence a process that was paused: epochs and leases do (owners.py).
 """
 
 import fcntl
 import hashlib
 import os
 from pathlib import Path
-from typing import Protocol
 
 import asyncpg
 
@@ -20,6 +20,7 @@ from squareoff.adapters.sql.database import Database
 from squareoff.adapters.sql.failures import FOREIGN_ERRORS, describe
 from squareoff.domain.errors import AccountLocked, StoreUnavailable
 from squareoff.domain.ids import AccountId
+from squareoff.ports import ProcessLock
 
 LOCK_CHECK_SECONDS = 2.0
 """A server that does not answer so simple a question within this time cannot vouch for a lock."""
@@ -28,28 +29,7 @@ _LOCK_FILE_MODE = 0o600
 _HOLDER_TEXT_BYTES_MAX = 64
 
 
-class AccountLock(Protocol):
-    """The right to be the account's only engine. Taken once, released once."""
-
-    async def acquire(self) -> None:
-        """Take the lock, without waiting.
-
-        Raises:
-            AccountLocked: another process holds it; the message names it where that is known.
-            StoreUnavailable: the lock's file or server cannot be reached.
-        """
-        ...
-
-    async def is_held(self) -> bool:
-        """Say whether the lock is still ours; checked now, not remembered."""
-        ...
-
-    async def release(self) -> None:
-        """Give the lock back; does nothing where it is not held."""
-        ...
-
-
-def account_lock(database: Database, account_id: AccountId) -> AccountLock:
+def account_lock(database: Database, account_id: AccountId) -> ProcessLock:
     """Return the lock that fits the database, not yet taken."""
     if database.postgres_url is not None:
         return PostgresAccountLock(database.postgres_url, account_id)
@@ -65,6 +45,8 @@ def lock_path(database_path: Path, account_id: AccountId) -> Path:
 
 class PrivateAccountLock:
     """For a database in memory, which no other process can reach."""
+
+    proves_death = True
 
     def __init__(self) -> None:
         self._is_held = False
@@ -85,12 +67,14 @@ class PrivateAccountLock:
 class FileAccountLock:
     """An `flock` on a file. The file stays when the lock goes: removing it would let two in."""
 
+    proves_death = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     async def acquire(self) -> None:
-        """Take the lock and write our process id into the file; see `AccountLock`."""
+        """Take the lock and write our process id into the file; see `ProcessLock`."""
         assert self._descriptor is None, "the account lock was taken twice"
         try:
             descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, _LOCK_FILE_MODE)
@@ -126,7 +110,13 @@ class FileAccountLock:
 
 
 class PostgresAccountLock:
-    """A session advisory lock, held by a connection of its own."""
+    """A session advisory lock, held by a connection of its own.
+
+    It comes free when that connection ends, which a server's restart or a cut network also does:
+    alone it proves nothing about the process.
+    """
+
+    proves_death = False
 
     def __init__(self, url: str, account_id: AccountId) -> None:
         self._url = url
@@ -136,7 +126,7 @@ class PostgresAccountLock:
         self._connection: asyncpg.Connection | None = None
 
     async def acquire(self) -> None:
-        """Take the lock on a fresh connection; see `AccountLock`."""
+        """Take the lock on a fresh connection; see `ProcessLock`."""
         assert self._connection is None, "the account lock was taken twice"
         try:
             connection = await postgres_engine.connect(self._url)

@@ -10,8 +10,8 @@ they run. Invariants:
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from squareoff.adapters.sql.failures import before_commit, in_commit
+from squareoff.adapters.sql.worker_thread import WorkerThread
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
@@ -47,21 +48,21 @@ class InlineRunner:
     """
 
     def __init__(self, engine: Engine, reading_engine: Engine | None = None) -> None:
-        self._engine = engine
-        self._reading_engine = reading_engine or engine
+        self._writing = _HeldConnection(engine)
+        self._reading = self._writing if reading_engine is None else _HeldConnection(reading_engine)
 
     async def write(self, work: Work[Result]) -> Result:
         """Run `work` in a write transaction; never gives way to other tasks."""
-        return _write_on(self._engine, work)
+        return _write_on(self._writing, work)
 
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` on one snapshot; never gives way to other tasks."""
-        return _read_on(self._reading_engine, work)
+        return _read_on(self._reading, work)
 
     async def close(self) -> None:
         """Release all connections."""
-        self._engine.dispose()
-        self._reading_engine.dispose()
+        self._writing.dispose()
+        self._reading.dispose()
 
 
 class ThreadRunner:
@@ -71,28 +72,25 @@ class ThreadRunner:
     """
 
     def __init__(self, engine: Engine, reading_engine: Engine) -> None:
-        self._engine = engine
-        self._reading_engine = reading_engine
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sql-write")
-        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sql-read")
+        self._writing = _HeldConnection(engine)
+        self._reading = _HeldConnection(reading_engine)
+        self._writer = WorkerThread("sql-write")
+        self._reader = WorkerThread("sql-read")
 
     async def write(self, work: Work[Result]) -> Result:
         """Run `work` in a write transaction on the writing thread."""
-        return await self._run(self._writer, partial(_write_on, self._engine, work))
+        return await _finished(self._writer.call(partial(_write_on, self._writing, work)))
 
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` on one snapshot on the reading thread."""
-        return await self._run(self._reader, partial(_read_on, self._reading_engine, work))
+        return await _finished(self._reader.call(partial(_read_on, self._reading, work)))
 
     async def close(self) -> None:
         """Let running work finish, then release threads and connections."""
-        await self._run(self._writer, self._engine.dispose)
-        await self._run(self._reader, self._reading_engine.dispose)
-        self._writer.shutdown()
-        self._reader.shutdown()
-
-    async def _run(self, threads: ThreadPoolExecutor, call: Callable[[], Result]) -> Result:
-        return await _finished(asyncio.get_running_loop().run_in_executor(threads, call))
+        await _finished(self._writer.call(self._writing.dispose))
+        await _finished(self._reader.call(self._reading.dispose))
+        self._writer.shut_down()
+        self._reader.shut_down()
 
 
 class AsyncRunner:
@@ -118,17 +116,47 @@ class AsyncRunner:
         await self._reading_engine.dispose()
 
 
-def _write_on(engine: Engine, work: Work[Result]) -> Result:
-    with before_commit():
-        connection = engine.connect()
-    with connection:
+class _HeldConnection:
+    """One connection of an engine, kept from transaction to transaction while all goes well.
+
+    Taking a connection out of the pool and giving it back costs as much as a statement.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def use(self) -> Iterator[Connection]:
+        """Give the connection out; after a failure the next one begins afresh."""
+        if self._connection is None:
+            with before_commit():
+                self._connection = self._engine.connect()
+        try:
+            yield self._connection
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with before_commit():
+                connection.close()
+
+    def dispose(self) -> None:
+        """Close everything."""
+        self._let_go()
+        self._engine.dispose()
+
+
+def _write_on(held: _HeldConnection, work: Work[Result]) -> Result:
+    with held.use() as connection:
         return _write_transaction(connection, work)
 
 
-def _read_on(engine: Engine, work: Work[Result]) -> Result:
-    with before_commit():
-        connection = engine.connect()
-    with connection:
+def _read_on(held: _HeldConnection, work: Work[Result]) -> Result:
+    with held.use() as connection:
         return _read_transaction(connection, work)
 
 

@@ -10,6 +10,7 @@ Invariants:
 import os
 import sqlite3
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
@@ -20,7 +21,12 @@ BUSY_TIMEOUT_MS = 3_000
 """How long a transaction waits for another writer: below the gateway's 8 s for a whole call, and
 hundreds of times what one commit takes."""
 
+_BUSY_POLL_SECONDS = 0.001
+"""SQLite itself asks for a busy write lock every 100 ms in the end, and would be passed over for
+seconds by a writer that commits without a pause."""
+
 _DATABASE_FILE_MODE = 0o600
+_PRIMARY_CODE_MASK = 0xFF
 
 
 def file_engines(path: Path) -> tuple[Engine, Engine]:
@@ -32,9 +38,11 @@ def file_engines(path: Path) -> tuple[Engine, Engine]:
         OSError: the folder is missing or closed to us.
     """
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, _DATABASE_FILE_MODE))
-    writing = _engine(path, "BEGIN IMMEDIATE")
-    event.listen(writing, "connect", _set_up_file)
-    reading = _engine(path, "BEGIN")
+    writing = _engine(path)
+    event.listen(writing, "begin", _begin_writing)
+    event.listen(writing, "connect", _set_up_writer)
+    reading = _engine(path)
+    _begin_with(reading, "BEGIN")
     event.listen(reading, "connect", _set_up_reader)
     return writing, reading
 
@@ -52,16 +60,34 @@ def memory_engine() -> Engine:
     return engine
 
 
-def _engine(path: Path, begin: str) -> Engine:
-    engine = create_engine(
+def _engine(path: Path) -> Engine:
+    return create_engine(
         URL.create("sqlite", database=str(path)),
         pool_size=1,
         max_overflow=0,
         hide_parameters=True,
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1_000},
     )
-    _begin_with(engine, begin)
-    return engine
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Begin with the write lock; while another writer has it, ask again every millisecond."""
+    driver: Any = connection.connection.driver_connection
+    for _ in range(round(BUSY_TIMEOUT_MS / 1_000 / _BUSY_POLL_SECONDS)):
+        if _has_begun(driver):
+            return
+        sleep(_BUSY_POLL_SECONDS)
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _has_begun(driver: sqlite3.Connection) -> bool:
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & _PRIMARY_CODE_MASK != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _begin_with(engine: Engine, statement: str) -> None:
@@ -77,6 +103,12 @@ def _set_up_file(connection: sqlite3.Connection, _record: Any) -> None:
     mode = _pragma(connection, "journal_mode = WAL")
     if mode != "wal":
         raise StoreError(f"the database file cannot use WAL, its journal mode was {mode}")
+
+
+def _set_up_writer(connection: sqlite3.Connection, _record: Any) -> None:
+    _set_up_file(connection, _record)
+    # All its waiting is in `_begin_writing`: with the write lock in hand nothing else can be busy.
+    _pragma(connection, "busy_timeout = 0")
 
 
 def _set_up_reader(connection: sqlite3.Connection, _record: Any) -> None:

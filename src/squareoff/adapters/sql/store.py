@@ -11,22 +11,35 @@ from sqlalchemy import Connection
 
 from squareoff.adapters.sql import account_rows, journal_rows, tracker_reads, tracker_writes
 from squareoff.adapters.sql.journal_rows import ChainReport
-from squareoff.adapters.sql.runners import Runner
+from squareoff.adapters.sql.runners import Runner, Work
 from squareoff.core.change import Change
 from squareoff.core.facts import AccountFact, JournalEntry
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.states import PositionStatus
-from squareoff.ports import Alarm, KillSwitchState, RememberedAnswer
+from squareoff.ports import Alarm, ExitAllState, KillSwitchState, RememberedAnswer, SignsOfLife
 
 
 class SqlStore:
-    """Fulfils the ports `TrackerStore` and `Journal`; raises the store errors they name."""
+    """Fulfils the ports `TrackerStore` and `Journal`; raises the store errors they name.
 
-    def __init__(self, runner: Runner, account_id: AccountId) -> None:
+    `epoch` is the owner number under which an engine took the account: `commit` and `record` are
+    refused with `OwnershipLost` once it is not the newest. None writes unfenced (tests, tools).
+    `signs` is told of each of them that was durable.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        account_id: AccountId,
+        epoch: int | None = None,
+        signs: SignsOfLife | None = None,
+    ) -> None:
         self._runner = runner
         self._account_id = account_id
+        self._epoch = epoch
+        self._signs = signs
 
     async def commit(self, change: Change, at_ns: int) -> tuple[JournalEntry, ...]:
         """Write state and facts in one transaction, durable on return.
@@ -34,18 +47,42 @@ class SqlStore:
         Raises:
             LostUpdate: the stored version is not `change.before`'s, or a second live intent was
                 claimed; nothing was written.
+            OwnershipLost: another engine has taken the account over; nothing was written.
             InvariantBroken: the facts do not account for the step from before to after.
         """
         _assert_sound(change, self._account_id)
-        return await self._runner.write(
-            partial(_commit, account_id=self._account_id, change=change, at_ns=at_ns)
+        return await self._write_journal(
+            partial(
+                _commit,
+                account_id=self._account_id,
+                change=change,
+                at_ns=at_ns,
+                epoch=self._epoch,
+            )
         )
 
     async def record(self, facts: Sequence[AccountFact], at_ns: int) -> tuple[JournalEntry, ...]:
         """Journal facts that belong to no tracker change, with alarms and kill switch."""
-        return await self._runner.write(
-            partial(_record, account_id=self._account_id, facts=tuple(facts), at_ns=at_ns)
+        return await self._write_journal(
+            partial(
+                _record,
+                account_id=self._account_id,
+                facts=tuple(facts),
+                at_ns=at_ns,
+                epoch=self._epoch,
+            )
         )
+
+    async def _write_journal(
+        self, work: Work[tuple[JournalEntry, ...]]
+    ) -> tuple[JournalEntry, ...]:
+        if self._signs is None:
+            return await self._runner.write(work)
+        began_ns = self._signs.begin_sign()
+        entries = await self._runner.write(work)
+        if entries:
+            self._signs.note_sign(began_ns)
+        return entries
 
     async def load(self, tracker_id: TrackerId) -> PositionTracker | None:
         """Return one tracker as stored."""
@@ -75,6 +112,12 @@ class SqlStore:
         """Return the kill switch as last set."""
         return await self._runner.read(
             partial(account_rows.read_kill_switch, account_id=self._account_id)
+        )
+
+    async def exit_all(self) -> ExitAllState | None:
+        """Return the newest wish to close everything, None where there never was one."""
+        return await self._runner.read(
+            partial(account_rows.read_exit_all, account_id=self._account_id)
         )
 
     async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:
@@ -115,6 +158,17 @@ class SqlStore:
             )
         )
 
+    async def write_times(self, *, since_ns: int, limit: int) -> tuple[int, ...]:
+        """Return when order writes were journalled since `since_ns`, the newest `limit` of them."""
+        return await self._runner.read(
+            partial(
+                journal_rows.read_write_times,
+                account_id=self._account_id,
+                since_ns=since_ns,
+                limit=limit,
+            )
+        )
+
     async def head(self) -> int:
         """Return the newest sequence number, 0 for an empty journal."""
         return await self._runner.read(partial(journal_rows.read_head, account_id=self._account_id))
@@ -139,13 +193,17 @@ def _assert_sound(change: Change, account_id: AccountId) -> None:
 
 
 def _commit(
-    connection: Connection, account_id: AccountId, change: Change, at_ns: int
+    connection: Connection,
+    account_id: AccountId,
+    change: Change,
+    at_ns: int,
+    epoch: int | None,
 ) -> tuple[JournalEntry, ...]:
     # The tracker before the journal, always: two writers that lock in one order cannot deadlock.
     if change.before is not None:
         tracker_writes.update_tracker(connection, change.before, change.after)
     facts = (*change.facts, *change.account_facts)
-    entries = journal_rows.append_facts(connection, account_id, facts, at_ns)
+    entries = journal_rows.append_facts(connection, account_id, facts, at_ns, epoch)
     if change.before is None:
         tracker_writes.insert_tracker(connection, change.after, opened_seq=entries[0].seq)
     tracker_writes.write_parts(connection, change, at_ns)
@@ -154,8 +212,12 @@ def _commit(
 
 
 def _record(
-    connection: Connection, account_id: AccountId, facts: Sequence[AccountFact], at_ns: int
+    connection: Connection,
+    account_id: AccountId,
+    facts: Sequence[AccountFact],
+    at_ns: int,
+    epoch: int | None,
 ) -> tuple[JournalEntry, ...]:
-    entries = journal_rows.append_facts(connection, account_id, facts, at_ns)
+    entries = journal_rows.append_facts(connection, account_id, facts, at_ns, epoch)
     account_rows.project_entries(connection, account_id, entries)
     return entries

@@ -5,6 +5,8 @@ Invariants:
 2. `(account_id, seq)` numbers each account's journal from 1 without gaps: numbers are taken from
    `journal_head` under its row lock, inside the transaction that writes the entries.
 3. One client order id may stand for two orders at the broker, so `broker_orders` is keyed by both.
+4. `journal_head.epoch` only rises: each taking of the account raises it by one, and an engine
+   whose epoch is not the newest writes nothing.
 """
 
 from sqlalchemy import (
@@ -167,6 +169,27 @@ journal_head = Table(
     Column("account_id", Text, primary_key=True),
     Column("seq", whole_number(), nullable=False),
     Column("entry_hash", Text, nullable=False),
+    Column("epoch", whole_number(), nullable=False, server_default="0"),
+)
+
+# Who runs the account, and until when that is sure. No row: nobody ever took it.
+account_owner = Table(
+    "account_owner",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("epoch", whole_number(), nullable=False),
+    Column("host", AnyText, nullable=False),
+    Column("process_id", whole_number(), nullable=False),
+    # Names one process of one machine exactly; empty where the system cannot tell.
+    Column("process_key", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("holds_lock", Boolean, nullable=False),
+    Column("is_released", Boolean, nullable=False),
+    Column("lease_ms", whole_number(), nullable=False),
+    Column("renewals", whole_number(), nullable=False),
+    Column("taken_at_ns", whole_number(), nullable=False),
+    Column("lease_until_ns", whole_number(), nullable=False),
 )
 
 alarms = Table(
@@ -180,6 +203,26 @@ alarms = Table(
     Column("tracker_id", Text),
     Column("raised_at_ns", whole_number(), nullable=False),
     Column("acknowledged_at_ns", whole_number()),
+    # How often it was raised or told again, and when last; NULL: never again.
+    Column("repeats", whole_number(), nullable=False, server_default="0"),
+    Column("last_raised_at_ns", whole_number()),
+    # When its cause was seen to be gone.
+    Column("cleared_at_ns", whole_number()),
+)
+
+# The newest wish to close everything, one an account.
+exit_all = Table(
+    "exit_all",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("operation_id", Text, nullable=False),
+    Column("reason", AnyText, nullable=False),
+    Column("lock_account", Boolean, nullable=False),
+    Column("asked_at_ns", whole_number(), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("lock_outcome", Text, nullable=False),
+    Column("note", AnyText, nullable=False),
+    Column("ended_at_ns", whole_number()),
 )
 
 kill_switch = Table(

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, update
 
 from squareoff.adapters.sql import rows
+from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.tables import (
     broker_orders,
     exit_intents,
@@ -24,28 +25,37 @@ from squareoff.core.facts import ExitClaimed
 from squareoff.core.tracker import ExitIntent, PositionTracker, TrackedOrder
 from squareoff.domain.errors import LostUpdate
 
-# Statements are made once: SQLAlchemy then finds their compiled form by identity.
-_INSERT_TRACKER = insert(trackers)
-_INSERT_INTENT = insert(exit_intents)
-_INSERT_ORDER = insert(orders)
-_INSERT_SEND = insert(order_sends)
-_INSERT_BROKER_ORDER = insert(broker_orders)
+_INSERT_TRACKER = Prepared(insert(trackers))
+_INSERT_INTENT = Prepared(insert(exit_intents))
+_INSERT_ORDER = Prepared(insert(orders))
+_INSERT_SEND = Prepared(insert(order_sends))
+_INSERT_BROKER_ORDER = Prepared(insert(broker_orders))
 
 # The names of bound keys must differ from the columns that the same statement sets.
-_UPDATE_TRACKER = update(trackers).where(
-    trackers.c.tracker_id == bindparam("key_tracker_id"),
-    trackers.c.account_id == bindparam("key_account_id"),
-    trackers.c.version == bindparam("key_version"),
+_UPDATE_TRACKER = Prepared(
+    update(trackers).where(
+        trackers.c.tracker_id == bindparam("key_tracker_id"),
+        trackers.c.account_id == bindparam("key_account_id"),
+        trackers.c.version == bindparam("key_version"),
+    )
 )
-_UPDATE_INTENT = update(exit_intents).where(exit_intents.c.intent_id == bindparam("key_intent_id"))
-_UPDATE_ORDER = update(orders).where(orders.c.client_order_id == bindparam("key_client_order_id"))
-_UPDATE_SEND = update(order_sends).where(
-    order_sends.c.client_order_id == bindparam("key_client_order_id"),
-    order_sends.c.number == bindparam("key_number"),
+_UPDATE_INTENT = Prepared(
+    update(exit_intents).where(exit_intents.c.intent_id == bindparam("key_intent_id"))
 )
-_UPDATE_BROKER_ORDER = update(broker_orders).where(
-    broker_orders.c.client_order_id == bindparam("key_client_order_id"),
-    broker_orders.c.broker_order_id == bindparam("key_broker_order_id"),
+_UPDATE_ORDER = Prepared(
+    update(orders).where(orders.c.client_order_id == bindparam("key_client_order_id"))
+)
+_UPDATE_SEND = Prepared(
+    update(order_sends).where(
+        order_sends.c.client_order_id == bindparam("key_client_order_id"),
+        order_sends.c.number == bindparam("key_number"),
+    )
+)
+_UPDATE_BROKER_ORDER = Prepared(
+    update(broker_orders).where(
+        broker_orders.c.client_order_id == bindparam("key_client_order_id"),
+        broker_orders.c.broker_order_id == bindparam("key_broker_order_id"),
+    )
 )
 
 _Rows = list[dict[str, Any]]
@@ -54,7 +64,7 @@ _Rows = list[dict[str, Any]]
 def insert_tracker(connection: Connection, tracker: PositionTracker, opened_seq: int) -> None:
     """Write the row of a new tracker; the database refuses one that exists."""
     row = rows.opening_columns(tracker) | rows.changing_columns(tracker)
-    connection.execute(_INSERT_TRACKER, row | {"opened_seq": opened_seq})
+    _INSERT_TRACKER.change(connection, row | {"opened_seq": opened_seq})
 
 
 def update_tracker(connection: Connection, before: PositionTracker, after: PositionTracker) -> None:
@@ -68,8 +78,7 @@ def update_tracker(connection: Connection, before: PositionTracker, after: Posit
         "key_account_id": before.account_id,
         "key_version": before.version,
     }
-    done = connection.execute(_UPDATE_TRACKER, keys | rows.changing_columns(after))
-    if done.rowcount != 1:
+    if _UPDATE_TRACKER.change(connection, keys | rows.changing_columns(after)) != 1:
         raise LostUpdate(
             f"tracker {before.tracker_id} is no longer at version {before.version}: "
             "somebody else changed it first, so it must be read and decided again"
@@ -97,10 +106,10 @@ def _write_intents(connection: Connection, change: Change, at_ns: int) -> None:
             continue
         if intent.intent_id == known:
             columns = rows.intent_columns(intent)
-            connection.execute(_UPDATE_INTENT, {"key_intent_id": known} | columns)
+            _UPDATE_INTENT.change(connection, {"key_intent_id": known} | columns)
         else:
             claim = rows.claim_columns(change.after.tracker_id, intent)
-            connection.execute(_INSERT_INTENT, claim | rows.intent_columns(intent))
+            _INSERT_INTENT.change(connection, claim | rows.intent_columns(intent))
 
 
 def _touched_intents(change: Change, at_ns: int) -> Sequence[ExitIntent]:
@@ -174,10 +183,9 @@ class _OrderBatch:
     def write(self, connection: Connection) -> None:
         """Orders before their parts, as the foreign keys ask."""
         for statement, batch in self._statements():
-            if batch:
-                connection.execute(statement, batch[0] if len(batch) == 1 else batch)
+            statement.change_each(connection, batch)
 
-    def _statements(self) -> Iterator[tuple[Any, _Rows]]:
+    def _statements(self) -> Iterator[tuple[Prepared, _Rows]]:
         yield _INSERT_ORDER, self._order_inserts
         yield _UPDATE_ORDER, self._order_updates
         yield _INSERT_SEND, self._send_inserts

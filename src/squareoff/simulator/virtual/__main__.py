@@ -7,7 +7,7 @@ trace. Exit status 1 where a seed was violated.
 import argparse
 import sys
 
-from squareoff.simulator.virtual.knobs import draw_knobs
+from squareoff.simulator.virtual.knobs import draw_knobs, parse_knobs
 from squareoff.simulator.virtual.run_seed import run_seed
 
 
@@ -18,10 +18,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--outlaw", action="store_true", help="requests later than the quarantine")
     parser.add_argument("--trace", action="store_true", help="print the trace of good runs too")
     parser.add_argument("--quiet", action="store_true", help="print violated seeds only")
+    parser.add_argument("--knobs", default="", help="run with these knobs, as a report prints them")
     options = parser.parse_args(arguments)
     bad = 0
     for seed in _seeds(options.seeds):
-        report = run_seed(seed, knobs=draw_knobs(seed, outlaw=options.outlaw))
+        drawn = draw_knobs(seed, outlaw=options.outlaw)
+        report = run_seed(seed, knobs=parse_knobs(options.knobs) if options.knobs else drawn)
         bad += not report.is_good
         if not (options.quiet and report.is_good):
             print(report.summary())

@@ -11,6 +11,7 @@ switch, I10 gapless numbers, I11 no secret. `final_audit` checks what must hold 
 import json
 import re
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from squareoff.domain.instruments import InstrumentId
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.orders import BrokerOrder
+from squareoff.simulator.virtual.marks import Marks
 from squareoff.simulator.wire import WireRequest
 
 OUR_TAG = re.compile(r"sq[xe]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}")
@@ -79,9 +81,15 @@ class Auditor:
     """Watches one run. `violations` holds what was found, each with its invariant's name."""
 
     def __init__(
-        self, broker: SimulatedBroker, database: sqlite3.Connection, account: str, canary: str
+        self,
+        broker: SimulatedBroker,
+        database: sqlite3.Connection,
+        account: str,
+        canary: str,
+        now_ns: Callable[[], int],
     ) -> None:
         self._broker = broker
+        self._now_ns = now_ns
         self.database = database
         self._account_id = account
         self._canary = canary
@@ -92,16 +100,26 @@ class Auditor:
         self.alarms: list[tuple[int, dict[str, Any]]] = []
         self.prints: dict[str, list[tuple[int, int]]] = {}
         self.outside_closes: dict[Key, list[int]] = {}
+        self.outside_adds: dict[Key, int] = {}
         self.cancel_sent: set[str] = set()
         self.modify_sent: dict[str, int] = {}
         self.kill_switch: tuple[int, str] | None = None
         self.is_outlaw = False
+        self.attempts_max = 10
+        """So many failed attempts justify calling a person."""
         self.is_healed = False
         self.healed_prices: dict[str, list[Decimal]] = {}
         self.heard: dict[str, int] = {}
         self.unwatched: dict[Key, bool] = {}
         self.claim_times_ns: list[int] = []
         self.clock_error_ns = 0
+        """The most that the machine's wall clock was off so far."""
+        self.wall_error_ns = 0
+        """How far it is off now, signed."""
+        self.buffered_ns = 0
+        """How long frames may have waited in a socket's buffer while the process stood still."""
+        self.marks = Marks()
+        self._read_ns = 0
         self._seen_trades = 0
         self._position_nets: dict[Key, int] = {}
         self._order_sides: dict[str, str] = {}
@@ -124,6 +142,10 @@ class Auditor:
     def hear_outside_close(self, key: Key, now_ns: int) -> None:
         """Hear that somebody else is closing a position by hand at this instant."""
         self.outside_closes.setdefault(key, []).append(now_ns)
+
+    def hear_outside_add(self, key: Key, signed: int) -> None:
+        """Hear that somebody else adds to a position by hand at this instant."""
+        self.outside_adds[key] = self.outside_adds.get(key, 0) + signed
 
     # --- requests, before the broker acts ---
 
@@ -174,7 +196,12 @@ class Auditor:
     # --- the journal ---
 
     def read_journal(self) -> None:
-        """Take in the rows that are new since the last look."""
+        """Take in the rows that are new since the last look.
+
+        Their stamps are the machine's, whose clock may be wrong: what was written since the last
+        look was written between that look and now.
+        """
+        now_ns = self._now_ns()
         rows = self.database.execute(
             "SELECT seq, time_ns, kind, data, entry_hash FROM journal"
             " WHERE account_id = ? AND seq > ? ORDER BY seq",
@@ -186,9 +213,12 @@ class Auditor:
             self.journal_hashes.append(entry_hash)
             if self._canary in text:
                 self.violate("I11", f"journal entry {seq} holds the access token")
-            self._take(kind, json.loads(text), time_ns)
+            at_ns = min(now_ns, max(self._read_ns, time_ns - self.wall_error_ns))
+            self._take(kind, json.loads(text), at_ns)
+        self._read_ns = now_ns
 
     def _take(self, kind: str, row: dict[str, Any], time_ns: int) -> None:
+        self.marks.take(kind, row)
         match kind:
             case "tracker_opened":
                 self._take_opened(row, time_ns)
@@ -245,7 +275,7 @@ class Auditor:
         """I8: the price that fired was really traded just before, and lies beyond its level."""
         price, level = trigger["price"], trigger["level"]
         received_ns, traded_ns = trigger["received_time_ns"], trigger["exchange_time_ns"]
-        slack_ns = self.clock_error_ns + FRESH_NS
+        slack_ns = self.clock_error_ns + self.buffered_ns + FRESH_NS
         name = f"{tracker.tracker_id} fired {trigger['rule']} at {price}"
         prints = self.prints.get(tracker.key[1], [])
         if not any(
@@ -330,10 +360,15 @@ class Auditor:
             return  # a human's close and our order met on the way: beyond our reach (I2d)
         self.violate("I2", f"{key}: net {net} and our open exits {could_trade} cross zero")
 
+    def finish_marks(self, cells: Mapping[tuple[str, str], int]) -> None:
+        """Complete the marks with what is known only at the end."""
+        self.marks.take_cells(cells)
+        self.marks.take_tags(self._tags)
+
     def net(self, key: Key) -> int:
         """Return the broker's net position by its trades."""
         return self._position_nets.get(key, 0)
 
     def newest_claim_age_ns(self, now_ns: int) -> int:
-        """Return how long ago the newest exit was claimed, by the engine's own stamp."""
+        """Return how long ago the newest exit was claimed."""
         return min((now_ns - at_ns for at_ns in self.claim_times_ns), default=now_ns)

@@ -10,13 +10,14 @@ from typing import Any
 
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.core.evolve import fold
-from squareoff.core.facts import JournalEntry
+from squareoff.core.facts import JournalEntry, TrackerFact, fact_kind
 from squareoff.simulator.broker import SimulatedBroker
+from squareoff.simulator.protocol_model.journal_path import journal_path
 from squareoff.simulator.virtual.auditor import OUR_TAG, Auditor, Opened
 
 PRICE_STEP = Decimal("0.00000001")
-ATTEMPTS_BEFORE_A_PERSON = 10
-"""So many failed attempts justify calling a person (reliability.md I6)."""
+TRACKER_KINDS = frozenset(fact_kind(fact_type) for fact_type in TrackerFact.__args__)
+"""What changes a tracker; an alarm may name one without changing it."""
 
 _ENDED = ("TRADED", "CANCELLED", "REJECTED", "EXPIRED")
 
@@ -88,7 +89,7 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
         auditor.violate("I4", f"{name} needs a person and no critical alarm says so")
     tried = sum(auditor.heard.get(order_id, 0) for order_id in opened.order_ids)
     is_raced = bool(auditor.outside_closes.get(opened.key)) and row["over_exited_quantity"] > 0
-    if tried < ATTEMPTS_BEFORE_A_PERSON and not auditor.is_outlaw and not is_raced:
+    if tried < auditor.attempts_max and not auditor.is_outlaw and not is_raced:
         auditor.violate("I4", f"{name} needs a person after {tried} orders: {row['note']!r}")
 
 
@@ -188,8 +189,11 @@ def _check_nets(auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[
         if key in moving:
             continue
         net = auditor.net(key)
-        if net == quantity or auditor.unwatched.get(key) or auditor.is_outlaw:
+        added = auditor.outside_adds.get(key, 0)
+        if net == quantity + added or auditor.unwatched.get(key) or auditor.is_outlaw:
             continue
+        if added and auditor.outside_closes.get(key):
+            continue  # whose units a person closed, and whose were added, nobody can say
         told = {a["code"] for _, a in auditor.alarms}
         if auditor.outside_closes.get(key) and told & {"position_mismatch", "over_exit"}:
             continue
@@ -206,19 +210,23 @@ def _check_journal_kept(auditor: Auditor) -> None:
 
 
 async def audit_replay(auditor: Auditor, store: SqlStore) -> None:
-    """I10: folding the journal of each tracker gives the stored tracker; the chain holds."""
+    """I10: folding the journal of each tracker gives the stored tracker; the chain holds.
+
+    And the journal is a path of the protocol model, which was explored on its own.
+    """
     report = await store.verify_chain()
     if not report.is_intact:
         auditor.violate("I10", report.fault_text)
     entries: list[JournalEntry] = []
     while batch := await store.entries(after_seq=len(entries)):
         entries.extend(batch)
+    for line in journal_path(entries):
+        auditor.violate("model", f"the journal is no path of the protocol model: {line}")
     for tracker in await store.load_all():
         mine: list[Any] = [
             (entry.time_ns, entry.fact)
             for entry in entries
-            if entry.fact.tracker_id == tracker.tracker_id
-            and entry.kind not in ("alarm_raised", "alarm_acknowledged")
+            if entry.fact.tracker_id == tracker.tracker_id and entry.kind in TRACKER_KINDS
         ]
         if fold(mine) != tracker:
             auditor.violate("I10", f"the journal does not rebuild {tracker.tracker_id}")

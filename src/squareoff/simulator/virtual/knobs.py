@@ -6,7 +6,16 @@ differ in kind and not only in detail.
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
+
+from squareoff.simulator.virtual.answer_faults import ANSWER_CLASSES
+from squareoff.simulator.virtual.event_classes import (
+    EVENT_CLASSES,
+    NETWORK_CLASSES,
+    STORE_CLASSES,
+)
 from squareoff.simulator.virtual.fault_classes import (
     ACTING_BEHIND_AN_ERROR,
     FAULT_CLASSES,
@@ -15,12 +24,24 @@ from squareoff.simulator.virtual.fault_classes import (
     TRULY_REFUSING,
 )
 
-_RATES = (0.02, 0.08, 0.2, 0.5)
+_RATES = (0.02, 0.08, 0.2, 0.5, 0.9)
+_SPIKE_RATE_MAX = 0.08
+"""Two spikes of one instrument in a row are no spike: the second confirms the first."""
+
+_GENTLE_RATES = (0.01, 0.03, 0.1)
+"""A database that fails in every second commit lets nothing happen at all."""
+
 _CHAOS_SECONDS = (10.0, 30.0)
+_LONG_CHAOS_SECONDS = (130.0, 160.0)
+_LONG_EVENTS = frozenset({"pause", "rest_unfilled"})
+"""Room for a pause of two minutes, and for an order that rests through all its modifications."""
+
 _CONDUCT_CHOICES = {
     "alert_timing": ("after_answer", "before_answer"),
     "alert_keys": ("camel", "pascal", "mixed"),
+    "alert_words": ("title", "upper"),
     "alert_traded_quantity": ("cumulative", "cumulative", "last"),
+    "alert_correlation_id": (True, False),
     "duplicate_lookup": ("first", "newest", "array"),
     "average_lags_fill": (False, False, True),
     "numbers_as_strings": (False, True),
@@ -30,6 +51,8 @@ _CONDUCT_CHOICES = {
     "external_shape": ("object", "array"),
     "market_orders": ("protect", "plain"),
     "feed_concatenate": (False, True),
+    "dead_token_answer": ("401", "400"),
+    "static_ip_code": ("DH-905", "DH-911"),
 }
 
 
@@ -50,53 +73,56 @@ NO_CRASH = CrashPlan()
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """One run's settings. `crashes` holds one plan per incarnation, then no more crashes."""
+    """One run's settings. `crashes` holds one plan per incarnation, then no more crashes.
+
+    `rates` holds probabilities per occasion, `events` how often in the run, by fault class.
+    """
 
     chaos_seconds: float = 20.0
     position_count: int = 2
     rates: dict[str, float] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
     crashes: tuple[CrashPlan, ...] = ()
     outlaws: dict[str, float] = field(default_factory=dict)
-    conduct: dict[str, object] = field(default_factory=dict)
-    store_unavailable: float = 0.0
-    store_commit_unknown: float = 0.0
-    early_reset: float = 0.0
-    dark_socket: float = 0.0
-    stream_silences: int = 0
-    feed_silences: int = 0
+    conduct: dict[str, Any] = field(default_factory=dict)
     thin_market: bool = False
-    closes_by_hand: int = 0
-    cancels_by_broker: int = 0
-    kill_switch: str = ""
-    token_deaths: int = 0
-    halts: int = 0
-    clock_steps: int = 0
     order_type: str = "limit"
+    attempts_max: int = 10
+    has_standby: bool = False
 
     def describe(self) -> str:
-        """Return everything that is not at rest, on one line."""
+        """Return everything that is not at rest, as JSON on one line; `parse_knobs` reads it."""
         rest = Knobs()
-        parts = []
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if value != getattr(rest, name):
-                parts.append(f"{name}={value}")
-        return " ".join(parts)
+        moved = {
+            name: getattr(self, name)
+            for name in self.__slots__
+            if getattr(self, name) != getattr(rest, name)
+        }
+        return msgspec.json.encode(moved).decode()
+
+
+def parse_knobs(text: str | bytes) -> Knobs:
+    """Return the knobs that `describe` wrote."""
+    return msgspec.json.decode(text, type=Knobs)
 
 
 def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
     """Return the knobs of a seed; one seed in ten is calm, so that the plain path is run too."""
     chance = random.Random(f"knobs {seed}")
     chaos = chance.uniform(*_CHAOS_SECONDS)
-    positions = chance.choice((1, 1, 2, 2, 3))
+    positions = chance.choice((1, 2, 4, 6, 8, 12))
     if chance.random() < 0.1 and not outlaw:
         return Knobs(chaos_seconds=chaos, position_count=positions)
-    breadth = chance.choice((0.05, 0.15, 0.3))
+    breadth = chance.choice((0.03, 0.1, 0.2))
     rates = _draw_rates(chance, breadth)
+    events = _draw_events(chance, rates)
+    if events.keys() & _LONG_EVENTS and chance.random() < 0.1:
+        chaos = chance.uniform(*_LONG_CHAOS_SECONDS)
     return Knobs(
         chaos_seconds=chaos,
         position_count=positions,
         rates=rates,
+        events=events,
         crashes=_draw_crashes(chance),
         outlaws={n: chance.uniform(0.1, 0.4) for n in OUTLAW_CLASSES} if outlaw else {},
         conduct={
@@ -104,39 +130,34 @@ def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
             for name, choices in _CONDUCT_CHOICES.items()
             if chance.random() < 0.3
         },
-        store_unavailable=_sometimes(chance, 0.1),
-        store_commit_unknown=_sometimes(chance, 0.1),
-        early_reset=_sometimes(chance, 0.15),
-        dark_socket=_sometimes(chance, 0.5),
-        stream_silences=_few(chance),
-        feed_silences=0 if "feed_spike" in rates else _few(chance),
         thin_market=chance.random() < 0.3,
-        closes_by_hand=_few(chance),
-        cancels_by_broker=_few(chance),
-        kill_switch=chance.choice(("", "", "", "", "", "new", "all")),
-        token_deaths=_few(chance),
-        halts=_few(chance),
-        clock_steps=_few(chance),
         order_type=chance.choice(("limit", "limit", "limit", "market")),
+        attempts_max=chance.choice((10, 10, 10, 2)),
+        has_standby=chance.random() < 0.2,
     )
 
 
 def _draw_rates(chance: random.Random, breadth: float) -> dict[str, float]:
-    rates = {n: chance.choice(_RATES) for n in FAULT_CLASSES if chance.random() < breadth}
+    hard = (*FAULT_CLASSES, *ANSWER_CLASSES)
+    rates = {n: chance.choice(_RATES) for n in hard if chance.random() < breadth}
+    gentle = (*STORE_CLASSES, *NETWORK_CLASSES)
+    rates |= {n: chance.choice(_GENTLE_RATES) for n in gentle if chance.random() < breadth}
     if TRULY_REFUSING & rates.keys():
         rates = {n: rate for n, rate in rates.items() if n not in ACTING_BEHIND_AN_ERROR}
     company = [name for name in rates if name.startswith(SPIKE_COMPANY)]
-    if "feed_spike" in rates and len(company) > 1:
-        del rates["feed_spike"]
+    if "feed_spike" in rates:
+        rates["feed_spike"] = min(rates["feed_spike"], _SPIKE_RATE_MAX)
+        if len(company) > 1:
+            del rates["feed_spike"]
     return rates
 
 
-def _sometimes(chance: random.Random, rate_max: float) -> float:
-    return chance.uniform(0.01, rate_max) if chance.random() < 0.2 else 0.0
-
-
-def _few(chance: random.Random) -> int:
-    return chance.choice((0, 0, 0, 0, 1, 2))
+def _draw_events(chance: random.Random, rates: dict[str, float]) -> dict[str, int]:
+    breadth = chance.choice((0.05, 0.1, 0.2))
+    events = {n: chance.choice((1, 1, 2)) for n in EVENT_CLASSES if chance.random() < breadth}
+    if "feed_spike" in rates:
+        events = {n: count for n, count in events.items() if not n.startswith(SPIKE_COMPANY)}
+    return events
 
 
 def _draw_crashes(chance: random.Random) -> tuple[CrashPlan, ...]:
@@ -144,7 +165,7 @@ def _draw_crashes(chance: random.Random) -> tuple[CrashPlan, ...]:
     for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
         pause = chance.uniform(0.1, 4.0)
         if chance.random() < 0.5:
-            plans.append(CrashPlan(at_point=chance.randint(1, 120), restart_seconds=pause))
+            plans.append(CrashPlan(at_point=chance.randint(1, 300), restart_seconds=pause))
         else:
-            plans.append(CrashPlan(at_step=chance.randint(1, 3_000), restart_seconds=pause))
+            plans.append(CrashPlan(at_step=chance.randint(1, 5_000), restart_seconds=pause))
     return tuple(plans)

@@ -1,8 +1,8 @@
 """The network between one process and the broker, in-process: bytes in, bytes out, in virtual time.
 
 Implements the transport seam of `adapters.broker.dhan.transport`. What befalls a call or a frame is
-decided by the broker's fault plan (`simulator.faults`); only two faults are the network's own: a
-connection that breaks while the request is still on its way, and a socket that goes dark.
+decided by the broker's fault plan (`simulator.faults`); the network's own faults are a connection
+that breaks while the request is still on its way, a socket that goes dark, and spoilt answers.
 
 Invariants:
 1. A request that left arrives or is lost whatever becomes of the process that sent it.
@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from squareoff.adapters.broker.dhan.transport import (
     ControlFrame,
+    Forbidden,
     HttpRequest,
     HttpResponse,
     NoAnswer,
@@ -31,6 +32,8 @@ from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.faults import FaultDecision, FaultPoint, SocketName
 from squareoff.simulator.front import Ending, Outcome, answer_delay_ns, perform
 from squareoff.simulator.sessions import Frame, Session
+from squareoff.simulator.virtual.answer_faults import ANSWER_CLASSES, YOUNG_NS, spoil_answer
+from squareoff.simulator.virtual.event_classes import NETWORK_CLASSES
 from squareoff.simulator.wire import WireRequest
 
 ORDER_UPDATE_URL = "virtual://broker/order-update"
@@ -40,19 +43,33 @@ _LATENCY_SECONDS = (0.001, 0.030)
 
 
 class NetworkFaults:
-    """The network's own two faults, as probabilities; zero once the world is healed."""
+    """The network's own faults, and spoilt answers, as probabilities by class; none once healed.
 
-    def __init__(self, early_reset: float = 0.0, dark_socket: float = 0.0) -> None:
-        self.early_reset = early_reset
-        self.dark_socket = dark_socket
-        self.counts: dict[str, int] = {}
+    `on_strike` hears of each fault that strikes.
+    """
 
-    def hits(self, name: str, rate: float, chance: random.Random) -> bool:
-        """Draw one fault and count it."""
+    def __init__(self, rates: Mapping[str, float], on_strike: Callable[[str], None]) -> None:
+        self.rates = {n: rates[n] for n in (*NETWORK_CLASSES, *ANSWER_CLASSES) if n in rates}
+        self._on_strike = on_strike
+
+    def hits(self, name: str, chance: random.Random) -> bool:
+        """Draw one fault and tell of it."""
+        rate = self.rates.get(name, 0.0)
         if rate <= 0 or chance.random() >= rate:
             return False
-        self.counts[name] = self.counts.get(name, 0) + 1
+        self._on_strike(name)
         return True
+
+    def spoils(self, path: str, chance: random.Random) -> list[str]:
+        """Return the classes that befall one read's answer."""
+        kind = path.strip("/")
+        return [
+            name
+            for name in self.rates
+            if name in ANSWER_CLASSES
+            and kind in ANSWER_CLASSES[name][1]
+            and self.hits(name, chance)
+        ]
 
 
 class Host(Protocol):
@@ -113,6 +130,8 @@ class VirtualHttp:
         """Send one request; see `HttpTransport.send`."""
         name = f"{request.method} {request.path.split('/')[1]}"
         self._process.reach(f"before {name}")
+        if (reason := request.forbidden()) is not None:
+            raise Forbidden(reason)
         wire = _wire(request)
         decision = self._host.broker.decide(wire, self._host.broker_ns())
         answer: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
@@ -134,9 +153,7 @@ class VirtualHttp:
     ) -> None:
         host = self._host
         flight = latency(host) + decision.delay_ns / 1e9
-        if host.network_faults.hits(
-            "early_reset", host.network_faults.early_reset, host.network_chance
-        ):
+        if host.network_faults.hits("early_reset", host.network_chance):
             broken_after = host.network_chance.uniform(0.0, flight)
             host.later(broken_after, lambda: self._fail(answer, NoAnswer("connection reset")))
         host.later(flight, lambda: self._arrive(wire, decision, answer))
@@ -149,12 +166,23 @@ class VirtualHttp:
         def take(now_ns: int) -> Outcome:
             if not decision.what.drop_before:
                 host.note_request(wire)
-            return perform(host.broker, wire, decision, now_ns)
+            return self._spoilt(wire, perform(host.broker, wire, decision, now_ns), now_ns)
 
         outcome: Outcome = host.act(f"{wire.method} {wire.path}", take)
         late = answer_delay_ns(host.broker, decision) / 1e9
         if outcome.ending is not Ending.HOLD:
             host.later(latency(host) + late, lambda: self._deliver(outcome, answer))
+
+    def _spoilt(self, wire: WireRequest, outcome: Outcome, now_ns: int) -> Outcome:
+        """Let the answer of a read be whole and wrong, where a class of faults says so."""
+        host, response = self._host, outcome.response
+        if wire.method != "GET" or response is None or response.status != 200:
+            return outcome
+        for name in host.network_faults.spoils(wire.path, host.network_chance):
+            orders = host.broker.account().orders.values()
+            young = {o.order_id for o in orders if now_ns - o.created_ns < YOUNG_NS}
+            response = spoil_answer(response, name, host.network_chance, young)
+        return Outcome(outcome.ending, response)
 
     def _deliver(self, outcome: Outcome, answer: "asyncio.Future[HttpResponse]") -> None:
         if answer.done() or self._process.is_dead:
@@ -215,7 +243,7 @@ class VirtualConnection:
     def __init__(self, host: Host, process: Process, name: SocketName) -> None:
         self._host = host
         self._process = process
-        self._name = name
+        self.name = name
         self._inbox: deque[SocketMessage | SocketEnded] = deque()
         self._waiting: asyncio.Future[None] | None = None
         self._last_in = self._last_out = 0.0
@@ -223,18 +251,23 @@ class VirtualConnection:
         self._ended: SocketEnded | None = None
         faults, chance = host.network_faults, host.network_chance
         self._dark_from: float | None = None
-        if faults.hits("dark_socket", faults.dark_socket, chance):
+        if faults.hits("dark_socket", chance):
             self._dark_from = asyncio.get_running_loop().time() + chance.uniform(0.0, 20.0)
 
     def open(self, query: Mapping[str, str], now_ns: int) -> Session:
         """Let the broker open the session; called once, by the transport."""
         hubs = self._host.broker
-        if self._name == "feed":
+        if self.name == "feed":
             self._session = hubs.feed.connect(self, query, now_ns)
         else:
             self._session = hubs.updates.connect(self, now_ns)
         session: Session = self._session
         return session
+
+    @property
+    def has_ended(self) -> bool:
+        """Say whether the client knows that this connection is over."""
+        return self._ended is not None
 
     @property
     def _is_dark(self) -> bool:
@@ -264,17 +297,17 @@ class VirtualConnection:
 
     async def send_text(self, text: str) -> None:
         """Send one text frame."""
-        self._process.reach(f"send {self._name}")
+        self._process.reach(f"send {self.name}")
         self._check_open()
 
         def receive(now_ns: int) -> None:
             hubs = self._host.broker
-            if self._name == "feed":
+            if self.name == "feed":
                 hubs.feed.receive(self._session, text, now_ns)
             else:
                 hubs.updates.receive(self._session, text, now_ns)
 
-        self._carry_out(lambda: self._host.act(f"frame {self._name}", receive))
+        self._carry_out(lambda: self._host.act(f"frame {self.name}", receive))
 
     async def send_ping(self) -> None:
         """Send one ping; a dark socket answers none."""
@@ -320,7 +353,7 @@ class VirtualConnection:
         if self._session is None:
             return
         hubs = self._host.broker
-        hub = hubs.feed if self._name == "feed" else hubs.updates
+        hub = hubs.feed if self.name == "feed" else hubs.updates
         self._host.later(latency(self._host), lambda: hub.disconnect(self._session))
 
 

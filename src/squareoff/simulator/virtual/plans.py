@@ -1,11 +1,12 @@
 """The positions of one run and the prices that hit them, drawn from the seed before the start."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import time
 from decimal import Decimal
 
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId, ProductType
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.prices import round_to_tick_down
@@ -16,6 +17,9 @@ FOREIGN_SECURITY = "1333"
 
 NAME_MINUTES = 1_000
 """A holding limit far beyond the run: `NAME_MINUTES + number` tells which plan a tracker is."""
+
+ENTRY_LOTS_MAX = 20
+"""An entry is one order, so it stays below the freeze quantity; exits are sliced."""
 
 _STYLES = ("stop", "stop", "target", "trailing", "time", "manual", "manual", "none")
 _DOWN, _UP = Decimal("0.94"), Decimal("1.06")
@@ -41,6 +45,7 @@ class PositionPlan:
     is_held: bool = False
     is_abandoned: bool = False
     is_exit_asked: bool = False
+    tracker_id: TrackerId | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -55,6 +60,13 @@ class PricePath:
 
     base: Decimal
     jumps: list[tuple[float, Decimal]] = field(default_factory=list)
+
+
+PlanMaker = Callable[
+    [random.Random, Sequence[Instrument], dict[InstrumentId, PricePath], int, float],
+    list[PositionPlan],
+]
+"""Chance, instruments, paths, number of positions, seconds -> the positions, jumps added."""
 
 
 def draw_plans(
@@ -90,16 +102,18 @@ def _draw_plan(
     is_cash = instrument.instrument_id.exchange_segment.is_cash
     style = chance.choice(_STYLES)
     fires_at = chance.uniform(6.0, max(7.0, chaos_seconds))
+    lots = chance.choice((1, 2, 3, 10, 30, 55))
+    by_entry = chance.random() < 0.25
     return PositionPlan(
         number=number,
         instrument=instrument,
         product_type=ProductType.INTRADAY if is_cash else ProductType.MARGIN,
         side=side,
-        quantity=instrument.lot_size * chance.choice((1, 2, 3, 10, 30, 55)),
+        quantity=instrument.lot_size * (min(lots, ENTRY_LOTS_MAX) if by_entry else lots),
         entry_price=base,
         style=style,
         rules=_draw_rules(chance, style, side, base, instrument, number, fires_at),
-        by_entry=chance.random() < 0.25,
+        by_entry=by_entry,
         opens_at=chance.uniform(0.2, 4.0),
         fires_at=fires_at,
         callers=chance.choice((1, 1, 2, 5)),

@@ -5,48 +5,36 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
-import structlog
-
-from squareoff.adapters.broker.dhan.credentials import FixedToken
-from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
-from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
-from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
-from squareoff.adapters.broker.dhan.socket_session import SocketSettings
-from squareoff.assembly import Engine, EngineSettings, Ports, assemble
-from squareoff.core.policy import ExitPolicy
-from squareoff.domain.errors import StoreError
-from squareoff.domain.orders import OrderType
-from squareoff.services.gateway import GatewayLive
+from squareoff.assembly import Engine
+from squareoff.services.account_ownership import AccountOwnership
+from squareoff.simulator.virtual.coverage import ENGINE_DOWN, RECOVERING
+from squareoff.simulator.virtual.endings import describe_end, is_of_closing, is_rightful_end
 from squareoff.simulator.virtual.final_audit import audit_end, audit_replay, is_at_rest, is_overdue
 from squareoff.simulator.virtual.incarnation import (
     Incarnation,
+    InjectedDefect,
     ProcessClock,
-    SeededIds,
-    StoreAtRisk,
 )
 from squareoff.simulator.virtual.knobs import NO_CRASH, Knobs, draw_knobs
-from squareoff.simulator.virtual.network import (
-    FEED_URL,
-    ORDER_UPDATE_URL,
-    VirtualHttp,
-    VirtualSockets,
-)
-from squareoff.simulator.virtual.trace import Trace
+from squareoff.simulator.virtual.log_capture import captured_logs
+from squareoff.simulator.virtual.meddling import Meddling
+from squareoff.simulator.virtual.network import VirtualConnection
+from squareoff.simulator.virtual.plans import PlanMaker, draw_plans
+from squareoff.simulator.virtual.process_parts import QUARANTINE_SECONDS, assemble_process
+from squareoff.simulator.virtual.run_report import RunReport
 from squareoff.simulator.virtual.virtual_loop import (
     Deadlock,
     Overrun,
     ProcessKilled,
     VirtualLoop,
 )
+from squareoff.simulator.virtual.virtual_ownership import virtual_ownership
 from squareoff.simulator.virtual.workload import Wish, Workload
 from squareoff.simulator.virtual.world import ACCOUNT, TOKEN, World
 
-QUARANTINE_SECONDS = 10.0
 HEAL_SECONDS_MAX = QUARANTINE_SECONDS + 30.0 + 15.0
 """The promise is quarantine + 30 s; 15 s more are the broker's: a request 4 s late on the wire, a
 pause of 30 s that began just before the healing, and the order that follows it."""
@@ -59,54 +47,32 @@ FEED_SECONDS_MAX = 80.0
 """A feed that went dark is given up after 35 s of silence, then come the pauses of reconnecting."""
 
 RETRY_SECONDS = 1.0
+_LEFT_BY_THE_DEAD = ("never retrieved", "destroyed but it is pending")
+"""What the event loop says of futures and tasks whose process was killed around them."""
+
 _VIRTUAL_SECONDS_MAX = 600.0
 
 
-@dataclass(slots=True)
-class RunReport:
-    """What one run showed. `violations` is empty for a good run."""
-
-    seed: int
-    knobs: Knobs
-    violations: list[str] = field(default_factory=list)
-    trace_hash: str = ""
-    trace: Trace = field(default_factory=Trace)
-    exits: int = 0
-    cancelled: int = 0
-    claims: int = 0
-    crashes: list[str] = field(default_factory=list)
-    restarts_after_store_failure: int = 0
-    faults: dict[str, int] = field(default_factory=dict)
-    points: dict[str, int] = field(default_factory=dict)
-    point_count: int = 0
-    orders: int = 0
-    virtual_seconds: float = 0.0
-    callbacks: int = 0
+class Script(Protocol):
+    """A hand-written run: its positions instead of drawn ones, and what else happens."""
 
     @property
-    def is_good(self) -> bool:
-        """Say whether nothing was violated."""
-        return not self.violations
+    def draw(self) -> PlanMaker:
+        """What draws the positions."""
+        ...
 
-    def summary(self) -> str:
-        """Return one line, and one more per violation."""
-        hits = " ".join(f"{name}:{count}" for name, count in sorted(self.faults.items()))
-        head = (
-            f"seed {self.seed}: {'ok' if self.is_good else 'VIOLATED'}, {self.claims} claims, "
-            f"{self.exits} exits, {self.orders} orders, {len(self.crashes)} crashes, "
-            f"{self.virtual_seconds:.1f} virtual s, {self.callbacks} callbacks, "
-            f"trace {self.trace_hash[:16]}, faults [{hits}]"
-        )
-        return "\n".join([head, *(f"  {line}" for line in self.violations)])
+    def begin(self, world: World, workload: Workload) -> None:
+        """Put faults and people on the world's clock, before the engine starts."""
+        ...
 
 
-def run_seed(seed: int, *, knobs: Knobs | None = None) -> RunReport:
+def run_seed(seed: int, *, knobs: Knobs | None = None, script: Script | None = None) -> RunReport:
     """Run one seed to its end and return what it showed; never raises for what the engine does."""
     chosen = draw_knobs(seed) if knobs is None else knobs
     report = RunReport(seed, chosen)
     loop = VirtualLoop(random.Random(f"schedule {seed}"), _VIRTUAL_SECONDS_MAX)
-    with _captured_logs() as logs:
-        run = _Run(seed, chosen, loop, report)
+    with captured_logs() as logs:
+        run = _Run(seed, chosen, loop, report, script)
         try:
             loop.run_until_complete(run.main())
         except (Deadlock, Overrun) as error:
@@ -118,35 +84,33 @@ def run_seed(seed: int, *, knobs: Knobs | None = None) -> RunReport:
     return report
 
 
-@contextmanager
-def _captured_logs() -> Iterator[list[str]]:
-    """Keep every log line of the run instead of printing it, to search it for secrets."""
-    lines: list[str] = []
-
-    def keep(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
-        lines.append(str(event))
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(processors=[keep], cache_logger_on_first_use=False)
-    try:
-        yield lines
-    finally:
-        structlog.configure(**before)
-
-
 class _Run:
     """One run in progress: the world, and whatever process is alive in it."""
 
-    def __init__(self, seed: int, knobs: Knobs, loop: VirtualLoop, report: RunReport) -> None:
+    def __init__(
+        self,
+        seed: int,
+        knobs: Knobs,
+        loop: VirtualLoop,
+        report: RunReport,
+        script: Script | None,
+    ) -> None:
         self.knobs = knobs
         self.loop = loop
         self.report = report
         self.world = World(seed, knobs, loop, report.trace)
         self.world.auditor.is_outlaw = bool(knobs.outlaws)
-        self.workload = Workload(self.world, self._run_wish)
+        self.world.auditor.attempts_max = knobs.attempts_max
+        draw = draw_plans if script is None else script.draw
+        self.workload = Workload(self.world, self._run_wish, draw)
+        chance = self.world.chance("meddling")
+        self.meddling = Meddling(self.world, self.workload.plans, chance, self)
         self.process: Incarnation | None = None
         self.engine: Engine | None = None
+        self._alive: list[Incarnation] = []
+        self._script = script
+        self.world.connections = self._connections
+        self.world.coverage.engine_state = self._engine_state
         self._boots = 0
         self._waiting: list[Wish] = []
         loop.set_exception_handler(self._on_loop_exception)
@@ -155,9 +119,15 @@ class _Run:
     async def main(self) -> None:
         """Chaos, heal, wait for rest, reconcile, audit."""
         self.workload.start()
+        self.meddling.start()
+        if self._script is not None:
+            self._script.begin(self.world, self.workload)
+        self.workload.start_wishes()
         self._boot()
+        if self.knobs.has_standby:
+            self._boot()
         await asyncio.sleep(self.knobs.chaos_seconds)
-        self.world.heal()
+        self._heal()
         rest = OUTLAW_REST_SECONDS if self.knobs.outlaws else REST_SECONDS
         bound = HEAL_SECONDS_MAX + (OUTLAW_REST_SECONDS if self.knobs.outlaws else 0.0)
         await self._rest(rest, bound)
@@ -166,6 +136,59 @@ class _Run:
         self._note_unwatched()
         audit_end(self.world.auditor, self.world.broker)
         await audit_replay(self.world.auditor, self.world.store)
+
+    def _engine_state(self) -> str:
+        """Return where the account's engine stands, for the coverage."""
+        if self.process is None or self.engine is None or self.process.is_dead:
+            return ENGINE_DOWN
+        return "" if self.engine.supervisor.is_recovered else RECOVERING
+
+    def _connections(self) -> list[VirtualConnection]:
+        """Return the open connections of the process that is alive."""
+        return [] if self.process is None or self.process.is_dead else self.process.connections
+
+    def _heal(self) -> None:
+        """End every fault; a process that stands still goes on, one with a defect starts anew."""
+        self.world.heal()
+        for process in list(self._alive):
+            self._resume(process)
+            if process.defect_at:
+                process.kill("restarted by a person after a defect")
+
+    # --- what events do to the process: fulfils `meddling.Machine` ---
+
+    def stop_process(self, seconds: float) -> None:
+        """Let the process stand still for some seconds."""
+        process = self.process
+        if process is None or process.is_dead or process.held is not None:
+            return
+        self.world.strike("pause")
+        self.world.note("stopped", f"process {process.number}, {seconds:.1f} s")
+        process.stop()
+        # Frames wait in the socket's buffer meanwhile: their prices are as old as the pause.
+        self.world.auditor.buffered_ns += round(seconds * 1e9)
+        self.world.later(seconds, lambda: self._resume(process))
+
+    def kill_process(self) -> None:
+        """Kill the process between two callbacks."""
+        if self.process is not None:
+            self.process.kill("callback of the world")
+
+    def _resume(self, process: Incarnation) -> None:
+        if process.held is not None and not process.is_dead:
+            self.world.note("goes on", f"process {process.number}")
+            self.loop.go_on(process.resume())
+
+    def plant_defect(self, points: int) -> None:
+        """Let the process raise an unforeseen exception at a named point to come."""
+        if self.process is not None and not self.process.is_dead:
+            self.world.strike("defect")
+            self.report.defects += 1
+            self.process.defect_at = self.process.point_count + points
+
+    def throw_kill_switch(self, level: str, at: float, until: float) -> None:
+        """Throw the kill switch, and take it back."""
+        self.workload.throw_kill_switch(level, at, until)
 
     def _note_unwatched(self) -> None:
         """What a person bought and could not bring under watch is theirs to close."""
@@ -180,7 +203,7 @@ class _Run:
         """Wait until nothing is under way, at most `bound` after the newest claim."""
         begun = self.loop.time()
         while True:
-            age = self.world.auditor.newest_claim_age_ns(self.world.wall_ns()) / 1e9
+            age = self.world.auditor.newest_claim_age_ns(self.world.broker_ns()) / 1e9
             elapsed = self.loop.time() - begun
             is_old = elapsed >= seconds
             if is_overdue(self.world.auditor) and elapsed < FEED_SECONDS_MAX:
@@ -206,52 +229,52 @@ class _Run:
             plan = NO_CRASH
         self._boots += 1
         process = Incarnation(self._boots, plan, self._on_kill)
-        self.process = process
+        self._alive.append(process)
         self.world.note("boot", f"process {process.number}")
-        self.engine = process.context.run(self._assemble, process)
-        task = self.loop.launch(self.engine.supervisor.run(), process.context)
+        chance = self.world.chance(f"process {process.number}")
+        clock = ProcessClock(process, self.world.wall_ns, chance.randint(1, 10**15))
+        if self.knobs.has_standby:
+            life = self._live_as_one_of_two(process, chance, clock)
+        else:
+            life = self._begin(process, chance, clock, None)
+        task = self.loop.launch(life, process.context)
         task.add_done_callback(lambda done: self._on_end(process, done), context=self.world.context)
-        for wish in self._waiting:
-            self._start_wish(wish)
-        self._waiting = []
 
-    def _assemble(self, process: Incarnation) -> Engine:
+    def _begin(
+        self,
+        process: Incarnation,
+        chance: random.Random,
+        clock: ProcessClock,
+        ownership: AccountOwnership | None,
+    ) -> Coroutine[Any, Any, None]:
+        """Assemble the engine, which is the account's from now on; return its life."""
+        self.process = process
+        self.engine = process.context.copy().run(
+            assemble_process, self.world, process, chance, clock, ownership
+        )
+        waiting, self._waiting = self._waiting, []
+        for wish in waiting:
+            self._start_wish(wish)
+        return self.engine.supervisor.run()
+
+    async def _live_as_one_of_two(
+        self, process: Incarnation, chance: random.Random, clock: ProcessClock
+    ) -> None:
+        """Stand by until the account is free or its owner silent for too long; then serve."""
         world = self.world
-        chance = world.chance(f"process {process.number}")
-        clock = ProcessClock(process, world.wall_ns, chance.randint(1, 10**15))
-        http, sockets = VirtualHttp(world, process), VirtualSockets(world, process)
-        tokens = FixedToken(TOKEN)
-        client = DhanRestClient(RestSettings(ACCOUNT), http, tokens)
-        store = StoreAtRisk(world.store, process, world.store_faults, chance)
-        settings = EngineSettings(
-            ACCOUNT,
-            "live",
-            policy=ExitPolicy(
-                quarantine_seconds=QUARANTINE_SECONDS,
-                order_type=OrderType[self.knobs.order_type.upper()],
-            ),
-        )
-        ports = Ports(
-            store=store,
-            journal=store,
-            gateway=GatewayLive(client, gateway_seconds=8.0),
-            order_updates=DhanOrderUpdates(
-                SocketSettings(ORDER_UPDATE_URL, ACCOUNT), sockets, tokens, clock
-            ),
-            market_feed=DhanMarketFeed(SocketSettings(FEED_URL, ACCOUNT), sockets, tokens, clock),
-            instruments=world,
-            calendar=world,
-            clock=clock,
-            ids=SeededIds(chance),
-            chance=chance,
-            checkpoints=process,
-            alerts=(world.alerts,),
-        )
-        return assemble(settings, ports)
+        ownership = virtual_ownership(process, world.runner, ACCOUNT, clock, world.lock_file)
+        await ownership.stand_by(lambda _: None)
+        if ownership.takeover_text:
+            world.strike("takeover")
+        world.note("owner", f"process {process.number}, epoch {ownership.epoch}")
+        await self._begin(process, chance, clock, ownership)
 
     def _on_kill(self, process: Incarnation, where: str) -> None:
         self.world.note("killed", f"process {process.number} at {where}")
         self.report.crashes.append(where)
+        is_recovering = self._engine_state() == RECOVERING
+        self.world.strike(_crash_class(where, is_recovering=is_recovering))
+        self._alive.remove(process)
         self._keep_points(process)
         self.world.later(0.0, process.bury)
         self.world.later(process.plan.restart_seconds, self._boot)
@@ -266,11 +289,11 @@ class _Run:
         if process.is_dead or task.cancelled():
             return
         error = task.exception()
-        if error is not None and _is_all(error, (StoreError,)):
+        if is_rightful_end(error):
             self.report.restarts_after_store_failure += 1
             process.kill(f"store failure: {error!r}")
             return
-        self.world.auditor.violate("I20", f"the engine ended: {_leaves(error)}")
+        self.world.auditor.violate("I20", f"the engine ended: {describe_end(error)}")
         process.kill("defect")
 
     def _run_wish(self, wish: Wish) -> None:
@@ -297,10 +320,12 @@ class _Run:
 
     def _watch(self, wish: Wish, process: Incarnation, task: "asyncio.Task[None]") -> None:
         """Ask again after a refusal, and in the next process after a death."""
-        if process.is_dead:
-            self._waiting.append(wish)
+        if process.is_dead or task.cancelled():
+            self._run_wish(wish)
         elif not task.done():
             self.world.later(0.25, lambda: self._watch(wish, process, task))
+        elif isinstance(task.exception(), InjectedDefect):
+            self.world.later(RETRY_SECONDS, lambda: self._run_wish(wish))
         elif task.exception() is not None:
             text = f"{wish.name} raised {task.exception()!r}"
             self.world.auditor.violate("I20", text)
@@ -311,16 +336,20 @@ class _Run:
         """A future that nobody reads is a defect, unless those who would have read it are dead."""
         error = context.get("exception")
         is_deathbed = bool(self.report.crashes) or self.process is None or self.process.is_dead
-        if isinstance(error, ProcessKilled) or ("never retrieved" in str(context) and is_deathbed):
+        if (
+            isinstance(error, ProcessKilled)
+            or is_of_closing(error)
+            or (is_deathbed and any(words in str(context) for words in _LEFT_BY_THE_DEAD))
+        ):
             return
         self.world.auditor.violate("I20", f"{context.get('message')}: {error!r}")
 
     def close(self) -> None:
-        """End the last process without a trace."""
-        if self.process is not None and not self.process.is_dead:
-            self._keep_points(self.process)
-            self.process.is_dead = True
-            self.process.bury()
+        """End the last processes without a trace."""
+        for process in self._alive:
+            self._keep_points(process)
+            process.is_dead = True
+            process.bury()
 
     def finish(self, logs: list[str]) -> None:
         """Fill in the report."""
@@ -329,7 +358,8 @@ class _Run:
             auditor.violate("I11", "a log line holds the access token")
         if any(TOKEN in message for _, _, _, message in self.world.alerts.notes):
             auditor.violate("I11", "an alert holds the access token")
-        if any(row["code"] == "position_halted" for _, row in auditor.alarms):
+        is_defective = self.report.defects > 0
+        if not is_defective and any(r["code"] == "position_halted" for _, r in auditor.alarms):
             told = [r["message"] for _, r in auditor.alarms if r["code"] == "position_halted"]
             auditor.violate("I20", f"a position was halted by a defect: {told[0]}")
         report.violations = auditor.violations
@@ -338,7 +368,10 @@ class _Run:
         report.exits = sum(1 for (status,) in statuses if status == "EXITED")
         report.cancelled = sum(1 for (status,) in statuses if status == "CANCELLED")
         report.orders = len(auditor.heard)
-        report.faults = self.world.fault_counts or self.world.count_faults()
+        report.faults = dict(self.world.coverage.struck)
+        report.cells = self.world.coverage.cells
+        auditor.finish_marks(report.cells)
+        report.marks = +auditor.marks.seen
         report.virtual_seconds = self.loop.time()
         report.callbacks = self.loop.step_count
         for line in auditor.violations:
@@ -347,17 +380,14 @@ class _Run:
         report.trace_hash = report.trace.digest()
 
 
+def _crash_class(where: str, *, is_recovering: bool) -> str:
+    """Return which fault class a death belongs to."""
+    if not where.startswith(("callback", "point")):
+        return "engine_ended"
+    if is_recovering:
+        return "kill_in_recovery"
+    return "kill_at_callback" if where.startswith("callback") else "kill_at_point"
+
+
 async def _compare(desk: Any) -> bool:
     return not await desk.reconcile() or True
-
-
-def _is_all(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_all(one, kinds) for one in error.exceptions)
-    return isinstance(error, kinds)
-
-
-def _leaves(error: BaseException | None) -> str:
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(_leaves(one) for one in error.exceptions)
-    return repr(error)

@@ -6,14 +6,15 @@ same moment run in an order drawn from the seed; what a callback causes always r
 Invariants:
 1. Same seed, same program: same order of callbacks, same times.
 2. A callback that belongs to a dead process never runs, so no `finally` of it reaches the world.
-3. Nothing ready and no timer is a `Deadlock`; a run past its deadline is an `Overrun`.
+3. Of a stopped process no callback runs until it goes on; time does not wait for it.
+4. Nothing ready and no timer is a `Deadlock`; a run past its deadline is an `Overrun`.
 """
 
 import asyncio
 import heapq
 import random
-from collections.abc import Coroutine
-from contextvars import Context, ContextVar, copy_context
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -37,6 +38,8 @@ class Owner(Protocol):
     """A simulated process: it owns the callbacks that run in its context."""
 
     tasks: "WeakSet[asyncio.Task[Any]]"
+    held: list[Any] | None
+    """While the process is stopped: the callbacks that wait for it to go on. Else None."""
 
     def may_step(self) -> bool:
         """Count one callback of this process; False once it is dead."""
@@ -46,18 +49,25 @@ class Owner(Protocol):
 OWNER: ContextVar[Owner | None] = ContextVar("owner", default=None)
 """Whose callback is running; None is the world itself."""
 
-STEPS_MAX = 3_000_000
-"""Far above any run (some 20,000 callbacks): a program that spins without letting time pass."""
+STEPS_MAX = 300_000
+"""Far above any run (some 5,000 callbacks, the longest 50,000): a program that spins without
+letting time pass."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs tasks in virtual time. `time()` is the monotonic clock, in seconds from 0."""
 
-    def __init__(self, chance: random.Random, deadline_seconds: float) -> None:
+    def __init__(
+        self, chance: random.Random, deadline_seconds: float, *, steps_max: int = STEPS_MAX
+    ) -> None:
         super().__init__()
+        self._steps_max = steps_max
         self._chance = chance
         self._deadline = deadline_seconds
         self._now = 0.0
+        self._round: list[asyncio.Handle] = []
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timer_count = 0
         self.step_count = 0
         self.set_task_factory(_make_task)  # type: ignore[arg-type]
 
@@ -73,50 +83,84 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Start a coroutine of the process that owns `context`; that process buries it."""
         return _make_task(self, coroutine, context)
 
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run a callback in the next round."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._round.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run a callback at a virtual time; timers of one instant become ready together."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timer_count += 1
+        heapq.heappush(self._timers, (when, self._timer_count, timer))
+        return timer
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run a callback some virtual seconds from now."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def go_on(self, held: list[Any]) -> None:
+        """Run what a stopped process has held."""
+        self._round.extend(held)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled timer is dropped when its time comes."""
+
     def _run_once(self) -> None:
         """Run everything that is ready now, in an order drawn from the seed."""
-        inner: Any = self
-        self._take_due_timers(inner)
-        batch = list(inner._ready)
-        inner._ready.clear()
+        self._take_due_timers()
+        batch, self._round = self._round, []
         if len(batch) > 1:
             self._chance.shuffle(batch)
         for handle in batch:
-            self._run_handle(handle)
+            if not handle._cancelled:
+                self._run_handle(handle)
 
-    def _take_due_timers(self, inner: Any) -> None:
-        timers = inner._scheduled
-        self._drop_cancelled(inner)
-        if not inner._ready and not inner._stopping:
-            if not timers:
-                raise Deadlock(f"nothing is ready and no timer is set at {self._now:.6f} s")
-            self._now = max(self._now, timers[0].when())
-            if self._now > self._deadline:
-                raise Overrun(f"the run passed its deadline of {self._deadline:g} s")
-        while timers and timers[0].when() <= self._now:
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
-            if timer.cancelled():
-                inner._timer_cancelled_count -= 1
-            else:
-                inner._ready.append(timer)
+    def _take_due_timers(self) -> None:
+        timers, pop = self._timers, heapq.heappop
+        if not self._round and not self._stopping:  # type: ignore[attr-defined]
+            while timers and timers[0][2]._cancelled:
+                pop(timers)
+            self._jump(timers)
+        now = self._now
+        while timers and timers[0][0] <= now:
+            self._round.append(pop(timers)[2])
 
-    @staticmethod
-    def _drop_cancelled(inner: Any) -> None:
-        timers = inner._scheduled
-        while timers and timers[0].cancelled():
-            inner._timer_cancelled_count -= 1
-            heapq.heappop(timers)._scheduled = False
+    def _jump(self, timers: list[tuple[float, int, asyncio.TimerHandle]]) -> None:
+        """Let time jump to the next timer."""
+        if not timers:
+            raise Deadlock(f"nothing is ready and no timer is set at {self._now:.6f} s")
+        self._now = max(self._now, timers[0][0])
+        if self._now > self._deadline:
+            raise Overrun(f"the run passed its deadline of {self._deadline:g} s")
 
     def _run_handle(self, handle: Any) -> None:
-        if handle.cancelled():
-            return
         owner = handle._context.get(OWNER)
-        if owner is not None and not owner.may_step():
-            return
+        if owner is not None:
+            if owner.held is not None:
+                owner.held.append(handle)
+                return
+            if not owner.may_step():
+                return
         self.step_count += 1
-        if self.step_count > STEPS_MAX:
-            raise Overrun(f"{STEPS_MAX} callbacks ran by {self._now:.6f} s: does something spin?")
+        if self.step_count > self._steps_max:
+            steps, seconds = self.step_count, self._now
+            raise Overrun(f"{steps} callbacks ran by {seconds:.6f} s: does something spin?")
         handle._run()
 
     def _process_events(self, event_list: Any) -> None:
@@ -133,7 +177,7 @@ def _make_task(
     **more: Any,
 ) -> "asyncio.Task[Any]":
     """Make a task and tell its owner, who must be able to bury it."""
-    owner = (context or copy_context()).get(OWNER)
+    owner = OWNER.get() if context is None else context.get(OWNER)
     task = asyncio.Task(coroutine, loop=loop, context=context, **more)
     if owner is not None:
         owner.tasks.add(task)

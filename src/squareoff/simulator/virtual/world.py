@@ -28,11 +28,15 @@ from squareoff.simulator.catalogue import Listing, default_listings
 from squareoff.simulator.conduct import BrokerConduct, conduct_from_json
 from squareoff.simulator.market import MarketUpdate
 from squareoff.simulator.virtual.auditor import Auditor
+from squareoff.simulator.virtual.coverage import Coverage
 from squareoff.simulator.virtual.fault_classes import FAULT_CLASSES, OUTLAW_CLASSES
-from squareoff.simulator.virtual.incarnation import AlertLog, StoreFaults
+from squareoff.simulator.virtual.heard_faults import HeardFaultPlan
+from squareoff.simulator.virtual.incarnation import AlertLog
 from squareoff.simulator.virtual.knobs import Knobs
-from squareoff.simulator.virtual.network import NetworkFaults
+from squareoff.simulator.virtual.network import NetworkFaults, VirtualConnection
+from squareoff.simulator.virtual.store_at_risk import StoreFaults
 from squareoff.simulator.virtual.trace import Trace
+from squareoff.simulator.virtual.virtual_lock import LockFile
 from squareoff.simulator.virtual.virtual_loop import VirtualLoop
 from squareoff.simulator.wire import WireRequest
 
@@ -85,26 +89,40 @@ class World:
         self.trace = trace
         self.network_chance = self.chance("network")
         self.market_chance = self.chance("market")
-        self.network_faults = NetworkFaults(knobs.early_reset, knobs.dark_socket)
-        self.store_faults = StoreFaults(knobs.store_unavailable, knobs.store_commit_unknown)
+        self.coverage = Coverage()
+        self.network_faults = NetworkFaults(knobs.rates, self.strike)
+        self.store_faults = StoreFaults(knobs.rates)
+        broker_chance = self.chance("broker")
         self.broker = SimulatedBroker(
-            self.chance("broker"),
+            broker_chance,
             WALL_BASE_NS,
             conduct=conduct_from_json(dict(knobs.conduct)),
             listings=_listings(),
             credentials={TOKEN: ACCOUNT},
+            faults=HeardFaultPlan(broker_chance, self.strike),
         )
         self.admin = AdminDesk(self.broker)
         self.store = _emptied_store()
+        self.runner = InlineRunner(_engine())
+        self.lock_file = LockFile()
         self.alerts = AlertLog(self.broker_ns)
-        self.auditor = Auditor(self.broker, raw_connection(), ACCOUNT, TOKEN)
-        self.wall_step_ns = 0
+        self.auditor = Auditor(self.broker, raw_connection(), ACCOUNT, TOKEN, self.broker_ns)
+        self.has_empty_book = False
+        self.connections: Callable[[], list[VirtualConnection]] = list
+        """The open connections of the process that is alive; the run tells."""
+        self._step_ns = 0
+        self._jump_ns = 0
+        self._slew = 0.0
+        self._slew_from_ns = 0
         self.is_healed = False
         self.context = Context()
         self._pump_timer: asyncio.TimerHandle | None = None
         self._prices: dict[InstrumentId, Decimal] = {}
-        self.fault_counts: dict[str, int] = {}
         self._add_faults()
+
+    def store_of(self, epoch: int | None) -> SqlStore:
+        """Return the store as an owner of this epoch sees it; None writes unfenced."""
+        return self.store if epoch is None else SqlStore(self.runner, ACCOUNT, epoch)
 
     def chance(self, name: str) -> random.Random:
         """Return a generator of this seed for one purpose."""
@@ -115,8 +133,42 @@ class World:
         return WALL_BASE_NS + self.loop.now_ns()
 
     def wall_ns(self) -> int:
-        """Return the machine's wall clock, which a time server may have stepped."""
-        return self.broker_ns() + self.wall_step_ns
+        """Return the machine's wall clock, which may step, jump, and run fast or slow."""
+        now_ns = self.broker_ns()
+        slewed_ns = round((now_ns - self._slew_from_ns) * self._slew) if self._slew else 0
+        return now_ns + self._step_ns + self._jump_ns + slewed_ns
+
+    def step_clock(self, by_ns: int) -> None:
+        """Let a time server step the wall clock."""
+        self.strike("clock_step")
+        self._step_ns += by_ns
+        self._note_clock()
+
+    def jump_clock(self, seconds: float) -> None:
+        """Let the wall clock stand this far off; 0 corrects it."""
+        self._jump_ns = round(seconds * 1e9)
+        self._note_clock()
+
+    def slew_clock(self, rate: float) -> None:
+        """Let the wall clock run fast or slow from now on."""
+        self.strike("clock_slew")
+        self._stop_slew()
+        self._slew, self._slew_from_ns = rate, self.broker_ns()
+        self.auditor.clock_error_ns += round(abs(rate) * self.knobs.chaos_seconds * 1e9)
+
+    def _stop_slew(self) -> None:
+        self._step_ns = self.wall_ns() - self.broker_ns() - self._jump_ns
+        self._slew = 0.0
+
+    def _note_clock(self) -> None:
+        error_ns = abs(self.wall_ns() - self.broker_ns())
+        self.auditor.clock_error_ns = max(self.auditor.clock_error_ns, error_ns)
+        self.auditor.wall_error_ns = self.wall_ns() - self.broker_ns()
+        self.note("clock stepped", f"{self.wall_ns() - self.broker_ns()}")
+
+    def strike(self, fault_class: str) -> None:
+        """Count a fault, which strikes now."""
+        self.coverage.strike(fault_class, self.broker_ns())
 
     def note(self, kind: str, text: str = "") -> None:
         """Add a line to the trace."""
@@ -177,6 +229,10 @@ class World:
         """Never closed."""
         return 0.0
 
+    def seconds_to_last_close(self, _segment: object, _wall_ns: int) -> float | None:
+        """Never closing."""
+        return None
+
     def price(self, instrument_id: InstrumentId) -> Decimal:
         """Return the market's last price, rupees."""
         return self._prices[instrument_id]
@@ -190,7 +246,7 @@ class World:
         levels = range(1, 3)
         bids = tuple(DepthLevel(max(price - tick * k, tick), size) for k in levels)
         asks = tuple(DepthLevel(price + tick * k, size) for k in levels)
-        depth = Depth(bids, asks)
+        depth = Depth((), ()) if self.has_empty_book else Depth(bids, asks)
         update = MarketUpdate(instrument.instrument_id, price, instrument.lot_size, depth=depth)
         self.auditor.hear_print(instrument.instrument_id, price, self.broker_ns())
         self.act(
@@ -198,37 +254,43 @@ class World:
             lambda now_ns: self.broker.push_market(update, now_ns),
         )
 
+    def trade_in_app(self, key: tuple[str, str, str], signed: int, price: str | None) -> None:
+        """Let a person trade in the broker's own app, at the last price where none is named."""
+        segment, security_id, product = key
+        body = {
+            "exchange_segment": segment,
+            "security_id": security_id,
+            "product_type": product,
+            "net_quantity": signed,
+        }
+        if price is not None:
+            body["price"] = price
+        self.act(
+            f"app trade {security_id} {signed}",
+            lambda now_ns: self.admin.trade_in_app(body, now_ns),
+        )
+
     def change_conduct(self, **changes: Any) -> None:
-        """Change knobs of the broker."""
-        value = dict(self.knobs.conduct) | changes
-        self.broker.conduct = conduct_from_json(value)
+        """Change knobs of the broker; those that are not named stay as they are."""
+        self.broker.conduct = conduct_from_json(changes, self.broker.conduct)
 
     def _add_faults(self) -> None:
         rules = []
-        makers = FAULT_CLASSES | dict(OUTLAW_CLASSES)  # type: ignore[operator]
         for name, rate in {**self.knobs.rates, **self.knobs.outlaws}.items():
-            rules += makers[name](rate)
+            maker = FAULT_CLASSES.get(name) or OUTLAW_CLASSES.get(name)
+            if maker is not None:
+                rules += maker(rate)
         self.broker.faults.add(rules, WALL_BASE_NS)
-
-    def count_faults(self) -> dict[str, int]:
-        """Return how often each class hit so far."""
-        counts = dict(self.fault_counts)
-        for entry in self.broker.faults.describe():
-            name = str(entry["rule"]["id"]).partition("/")[0]
-            if entry["fired"]:
-                counts[name] = counts.get(name, 0) + int(entry["fired"])
-        counts |= self.network_faults.counts
-        if self.store_faults.count:
-            counts["store"] = self.store_faults.count
-        return counts
 
     def heal(self) -> None:
         """End every fault: the network, the broker, the database and the market work again."""
-        self.fault_counts = self.count_faults()
         self.is_healed = True
         self.broker.faults.clear()
-        self.network_faults.early_reset = self.network_faults.dark_socket = 0.0
-        self.store_faults.unavailable = self.store_faults.commit_unknown = 0.0
+        self.network_faults.rates.clear()
+        self.store_faults.heal()
+        self.has_empty_book = False
+        self.jump_clock(0.0)
+        self._stop_slew()
         harmless = ("alert_", "delete_answer", "external_shape", "numbers_", "market_orders")
         kept = {n: v for n, v in self.knobs.conduct.items() if n.startswith(harmless)}
         self.broker.conduct = conduct_from_json(kept, BrokerConduct())

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from async_body import settle
 from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
 from squareoff.adapters.broker.dhan.transport import (
+    Forbidden,
     HttpRequest,
     HttpResponse,
     SocketEnded,
@@ -20,6 +21,7 @@ from squareoff.adapters.broker.dhan.transport import (
 )
 from squareoff.domain.ids import AccountId
 from squareoff.domain.time import Now, seconds_to_ns
+from squareoff.ports import SendFence
 
 TOKEN = "canary-token-7f3a"
 ACCOUNT = AccountId("1100000001")
@@ -64,6 +66,9 @@ class ScriptedTokens:
         self.token = TOKEN
         self.following = list(following)
         self.dead: list[str] = []
+        self.suspected: list[str] = []
+        self.refused = False
+        self.replaced = asyncio.Event()
 
     def current(self) -> str:
         return self.token
@@ -73,6 +78,21 @@ class ScriptedTokens:
         if self.token == dead and self.following:
             self.token = self.following.pop(0)
         return self.token != dead
+
+    def is_refused(self) -> bool:
+        return self.refused
+
+    async def suspect(self, token: str) -> None:
+        self.suspected.append(token)
+
+    async def usable(self) -> str:
+        return self.token
+
+    def watch_replaced(self, token: str) -> Coroutine[Any, Any, None]:
+        async def watch() -> None:
+            await self.replaced.wait()
+
+        return watch()
 
 
 @dataclass
@@ -87,6 +107,9 @@ class ScriptedHttp:
     async def send(self, request: HttpRequest, timeout_seconds: float) -> HttpResponse:
         self.requests.append(request)
         self.timeouts.append(timeout_seconds)
+        refusal = request.forbidden()
+        if refusal is not None:
+            raise Forbidden(refusal)
         answer = self.answers.pop(0)
         if isinstance(answer, TransportError):
             raise answer
@@ -173,7 +196,11 @@ class Fakes:
 def fakes() -> Fakes:
     """Give the fakes of this file."""
 
-    def client(http: ScriptedHttp, tokens: ScriptedTokens | None = None) -> DhanRestClient:
-        return DhanRestClient(RestSettings(ACCOUNT), http, tokens or ScriptedTokens())
+    def client(
+        http: ScriptedHttp,
+        tokens: ScriptedTokens | None = None,
+        fence: SendFence | None = None,
+    ) -> DhanRestClient:
+        return DhanRestClient(RestSettings(ACCOUNT), http, tokens or ScriptedTokens(), fence)
 
     return Fakes(http=lambda *answers: ScriptedHttp(list(answers)), client=client)

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import WSMsgType, web
@@ -12,6 +13,7 @@ from aiohttp import WSMsgType, web
 from squareoff.adapters.broker.dhan.aiohttp_transport import BODY_BYTES_MAX, AiohttpTransport
 from squareoff.adapters.broker.dhan.transport import (
     ControlFrame,
+    Forbidden,
     HttpRequest,
     NoAnswer,
     NotSent,
@@ -511,5 +513,29 @@ def test_a_silent_upgrade_ends_with_the_deadline():
         async with serving(say_nothing) as server, AiohttpTransport("http://unused") as transport:
             with pytest.raises(SocketEnded):
                 await transport.connect(f"ws://127.0.0.1:{server.port}/", 0.2)
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_request_that_forbids_itself_writes_no_byte(method: str):
+    """Asked with the connection standing: Forbidden, nothing arrives, and the next request goes."""
+
+    async def body():
+        async with serving(ok) as server, AiohttpTransport(server.url) as transport:
+            asked: list[int] = []
+
+            def forbidden() -> str | None:
+                asked.append(server.connection_count)
+                return "too late"
+
+            plain = HttpRequest(method, "/orders/1", body=None if method == "DELETE" else b"{}")
+            late = replace(plain, forbidden=forbidden)
+            for count in (1, 2):  # on a new connection, then on one that was kept alive
+                with pytest.raises(Forbidden, match=r"^too late$"):
+                    await transport.send(late, DEADLINE_SECONDS)
+                assert (await transport.send(plain, DEADLINE_SECONDS)).status == 200
+                assert len(server.requests) == count
+            assert asked == [1, 2]
 
     asyncio.run(body())

@@ -54,7 +54,7 @@ TABLE = [
     ("static address", 400, refusal("DH-905", "Invalid IP"), BrokerRejected, "static_ip"),
     ("static address, 911", 403, refusal("DH-911", "not allowed"), BrokerRejected, "static_ip"),
     ("rate", 429, refusal("DH-904", "Too many requests"), BrokerRateLimited, "DH-904"),
-    ("data rate", 429, data_refusal("805", "Too many"), BrokerRateLimited, "805"),
+    ("data rate", 429, data_refusal("805", "Too many"), BrokerOutcomeUnknown, "805"),
     ("429 with HTML", 429, HTML, BrokerOutcomeUnknown, ""),
     ("429 empty", 429, b"", BrokerOutcomeUnknown, ""),
     ("429 other code", 429, refusal("RL001", "slow down"), BrokerOutcomeUnknown, "RL001"),
@@ -102,9 +102,10 @@ def test_a_write_is_never_proved_unsent_by_a_server_fault():
 
 def test_a_read_that_hits_429_is_told_to_wait():
     """A read has no effect, so any 429 means no more than: later."""
-    error = error_from_response(READ, HttpResponse(429, {}, HTML), "secret")
+    for body in (HTML, b"", data_refusal("805", "Too many"), refusal("DH-904", "Too many")):
+        error = error_from_response(READ, HttpResponse(429, {}, body), "secret")
 
-    assert type(error) is BrokerRateLimited
+        assert type(error) is BrokerRateLimited
 
 
 def test_transport_failures_keep_their_proof():

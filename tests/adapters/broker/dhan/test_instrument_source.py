@@ -59,6 +59,26 @@ def lot_size(master):
     return instrument.lot_size
 
 
+def keep(settings, name, text):
+    """Put a file into the cache of a source."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    (settings.folder / name).write_text(text)
+
+
+def test_the_cache_of_one_source_is_never_another_ones(fakes, tmp_path):
+    """A rehearsal's file of today is not what the broker's address gives."""
+
+    async def body():
+        async with site() as server:
+            rehearsal = InstrumentSettings("http://127.0.0.1:1/master.csv", tmp_path)
+            keep(rehearsal, TODAY, OLDER)
+            broker = InstrumentSettings(server.url + "/master.csv", tmp_path)
+            assert lot_size(await load_instruments(broker, fakes.clock())) == 1
+            assert lot_size(await load_instruments(rehearsal, fakes.clock())) == 2
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize("path", ["/master.csv", "/moved"])
 def test_an_address_is_fetched_once_a_day(fakes, tmp_path, path):
     """The first load fetches, following a redirect; later ones of the day read the cache."""
@@ -70,7 +90,7 @@ def test_an_address_is_fetched_once_a_day(fakes, tmp_path, path):
                 master = await load_instruments(settings, fakes.clock())
                 assert (lot_size(master), master.is_today) == (1, True)
             assert server.count == 1
-            assert [one.name for one in (tmp_path / "cache").iterdir()] == [TODAY]
+            assert [one.name for one in settings.folder.iterdir()] == [TODAY]
 
     asyncio.run(body())
 
@@ -80,10 +100,10 @@ def test_a_damaged_cache_is_fetched_again(fakes, tmp_path):
 
     async def body():
         async with site() as server:
-            (tmp_path / TODAY).write_text("rubbish")
             settings = InstrumentSettings(server.url + "/master.csv", tmp_path)
+            keep(settings, TODAY, "rubbish")
             assert lot_size(await load_instruments(settings, fakes.clock())) == 1
-            assert (tmp_path / TODAY).read_text() == GOOD
+            assert (settings.folder / TODAY).read_text() == GOOD
 
     asyncio.run(body())
 
@@ -103,16 +123,16 @@ def test_a_failed_fetch_falls_back_to_a_recent_file(fakes, tmp_path, path, statu
     async def body():
         async with site() as server:
             server.status, server.text = status, text
-            (tmp_path / "instruments-2026-09-12.csv").write_text(OLDER)
-            (tmp_path / "instruments-2026-09-14.csv").write_text("damaged")
-            (tmp_path / "instruments-2026-09-01.csv").write_text(GOOD)
-            (tmp_path / "instruments-9999-99-99.csv").write_text(GOOD)
             settings = InstrumentSettings(server.url + path, tmp_path)
+            keep(settings, "instruments-2026-09-12.csv", OLDER)
+            keep(settings, "instruments-2026-09-14.csv", "damaged")
+            keep(settings, "instruments-2026-09-01.csv", GOOD)
+            keep(settings, "instruments-9999-99-99.csv", GOOD)
 
             master = await load_instruments(settings, fakes.clock())
             assert (lot_size(master), master.is_today) == (2, False)
-            assert not (tmp_path / TODAY).exists()
-            assert not list(tmp_path.glob("*.part"))
+            assert not (settings.folder / TODAY).exists()
+            assert not list(settings.folder.glob("*.part"))
 
     asyncio.run(body())
 
@@ -123,8 +143,8 @@ def test_no_file_at_all_refuses_the_start(fakes, tmp_path):
     async def body():
         async with site() as server:
             server.status = 503
-            (tmp_path / "instruments-2026-09-01.csv").write_text(GOOD)
             settings = InstrumentSettings(server.url + "/master.csv", tmp_path)
+            keep(settings, "instruments-2026-09-01.csv", GOOD)
             with pytest.raises(ConfigError) as caught:
                 await load_instruments(settings, fakes.clock())
             assert "/master.csv" in str(caught.value)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
+from squareoff.adapters.broker.dhan.market_feed import UNHEARD_SECONDS, DhanMarketFeed
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.transport import SocketEnded
 from squareoff.domain.errors import DomainError, FeedDisconnected
@@ -162,6 +162,27 @@ def test_each_connection_subscribes_to_all_that_is_watched(fakes):
     asyncio.run(body())
 
 
+def test_a_subscription_without_a_packet_is_asked_for_again(fakes):
+    """What the broker took without sending anything is subscribed anew; what was heard is not."""
+
+    async def body():
+        socket = fakes.socket()
+        run = Run(fakes, socket, watch=[option(1), option(2)])
+        await fakes.settle()
+        socket.sent.clear()
+        socket.feed(ticker(1, 100.0))
+        await fakes.settle()
+
+        await run.clock.advance(UNHEARD_SECONDS)
+        assert messages(socket) == [(21, ["2"])]
+        socket.feed(ticker(2, 200.0))
+        await run.clock.advance(UNHEARD_SECONDS * 2)
+        assert messages(socket) == [(21, ["2"])]
+        await run.stop()
+
+    asyncio.run(body())
+
+
 def test_frames_become_ticks_with_the_time_of_receipt(fakes):
     """Binary frames are decoded with the clock's now; text frames are garbled."""
 
@@ -184,10 +205,10 @@ def test_frames_become_ticks_with_the_time_of_receipt(fakes):
 
 
 @pytest.mark.parametrize(
-    ("reason", "refreshes"), [(805, 0), (806, 0), (807, 1), (808, 1), (809, 1)]
+    ("reason", "suspicions"), [(805, 0), (806, 0), (807, 1), (808, 1), (809, 1), (810, 1)]
 )
-def test_packet_50_ends_the_connection_with_its_reason(fakes, reason, refreshes):
-    """The broker's reason is the error's code; token reasons ask for a new token."""
+def test_packet_50_ends_the_connection_with_its_reason(fakes, reason, suspicions):
+    """The broker's reason is the error's code; token reasons make the token suspect."""
 
     async def body():
         socket = fakes.socket()
@@ -196,7 +217,7 @@ def test_packet_50_ends_the_connection_with_its_reason(fakes, reason, refreshes)
 
         error = await run.end()
         assert error.code == reason
-        assert len(run.tokens.dead) == refreshes
+        assert len(run.tokens.suspected) == suspicions
         assert any(isinstance(event, Tick) for event in run.events)
         assert socket.closed
 
@@ -238,5 +259,18 @@ def test_more_than_5000_instruments_are_refused(fakes):
             run.feed.watch([option(6_000)])
         run.feed.watch([option(1)])
         await run.stop()
+
+    asyncio.run(body())
+
+
+def test_a_connection_ends_when_its_token_is_replaced(fakes):
+    """A socket of a dead token may live on without news, so a new token ends it."""
+
+    async def body():
+        run = Run(fakes, fakes.socket(), watch=[option(1)])
+        await fakes.settle()
+        run.tokens.replaced.set()
+
+        assert "replaced" in str(await run.end())
 
     asyncio.run(body())

@@ -261,3 +261,30 @@ def test_each_run_uses_the_token_of_its_time(fakes):
         ]
 
     asyncio.run(body())
+
+
+def test_an_end_right_after_the_login_makes_the_token_suspect(fakes):
+    """A refused login shows only as an end; one that was taken is above suspicion."""
+
+    async def body():
+        tokens, clock = fakes.tokens(), fakes.clock()
+        sockets = [fakes.socket(), fakes.socket()]
+        updates = DhanOrderUpdates(
+            SocketSettings("wss://orders.example", fakes.account),
+            fakes.sockets(sockets),
+            tokens,
+            clock,
+        )
+        sockets[0].feed(SocketEnded("reset", close_code=1006))
+        with pytest.raises(FeedDisconnected):
+            await updates.run_once(lambda event: None)
+        assert tokens.suspected == [fakes.token]
+
+        run = asyncio.ensure_future(updates.run_once(lambda event: None))
+        await clock.advance(2.0)
+        sockets[1].feed(SocketEnded("reset", close_code=1006))
+        with pytest.raises(FeedDisconnected):
+            await run
+        assert len(tokens.suspected) == 1
+
+    asyncio.run(body())

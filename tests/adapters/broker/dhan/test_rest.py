@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,6 +15,7 @@ from squareoff.domain.errors import (
     BrokerProtocolError,
     BrokerRateLimited,
     BrokerRejected,
+    BrokerSendForbidden,
     BrokerSessionExpired,
     BrokerUnreachable,
     InvariantBroken,
@@ -741,3 +743,46 @@ def test_mutated_answers_never_escape_as_another_error(fakes):
             continue
         # Damage may rename keys (losing our tag), but then the row is read or counted.
         assert len(reports) + client.skipped_row_count >= 1
+
+
+# The fence
+
+
+class NotedFence:
+    """Refuses with a text, and keeps what it was asked."""
+
+    def __init__(self, text: str | None) -> None:
+        self.text = text
+        self.asked: list[int | None] = []
+
+    def refusal(self, send_before_ns: int | None) -> str | None:
+        self.asked.append(send_before_ns)
+        return self.text
+
+
+WRITES = {
+    "place": lambda: ("place_order", replace(request(), send_before_ns=5)),
+    "modify": lambda: ("modify_order", modification(send_before_ns=5)),
+    "cancel": lambda: ("cancel_order", BrokerOrderId("1")),
+    "lock": lambda: ("lock_account",),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_the_fence_is_asked_at_the_first_byte_of_every_write(fakes, name):
+    """What it refuses was not sent, by proof, and the reason is the fence's own."""
+    http, fence = fakes.http(), NotedFence("the lease ran out")
+
+    error = failure(fakes.client(http, fence=fence), *WRITES[name]())
+
+    assert type(error) is BrokerSendForbidden
+    assert (error.sent, error.text) == (Sent.NO, "the lease ran out")
+    assert fence.asked == [5 if name in ("place", "modify") else None]
+
+
+def test_reads_are_not_fenced(fakes):
+    """An engine that may not send may still look."""
+    fence = NotedFence("no")
+
+    assert call(fakes.client(fakes.http(fakes.answer(200, [])), fence=fence), "positions") == ()
+    assert fence.asked == []

@@ -24,6 +24,7 @@ from yarl import URL
 
 from squareoff.adapters.broker.dhan.transport import (
     ControlFrame,
+    Forbidden,
     HttpRequest,
     HttpResponse,
     NoAnswer,
@@ -51,17 +52,25 @@ class AiohttpTransport:
     """HTTP and WebSockets over aiohttp; fulfils `HttpTransport` and `SocketTransport`.
 
     Made outside of a running loop; the session opens with the first use. `base_url` is joined in
-    front of each request's path (it may have a path of its own, such as `/v2`).
+    front of each request's path (it may have a path of its own, such as `/v2`). `on_request` is
+    called with each request right before its first byte.
     """
 
-    def __init__(self, base_url: str, *, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        on_request: Callable[[HttpRequest], None] | None = None,
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self._ssl = ssl_context
+        self._on_request = on_request
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: HttpRequest, timeout_seconds: float) -> HttpResponse:
         """Send once; see `HttpTransport.send` for what its errors prove."""
-        attempt = _Attempt()
+        attempt = _Attempt(request, self._on_request)
         failure = ""
         try:
             return await self._exchange(request, timeout_seconds, attempt)
@@ -69,6 +78,8 @@ class AiohttpTransport:
             failure = _describe(error)
         except _AttemptFailed as error:
             failure = str(error)
+        if attempt.forbidden is not None:
+            raise Forbidden(attempt.forbidden)
         # Raised outside of the handlers on purpose: invariant 3.
         what = f"{request.method} {request.path}: {failure}"
         raise NoAnswer(what) if attempt.handed_over else NotSent(what)
@@ -146,9 +157,23 @@ class _AttemptFailed(TransportError):
 class _Attempt:
     """What is known of one request: whether it was handed over to the socket."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, request: HttpRequest, on_request: Callable[[HttpRequest], None] | None
+    ) -> None:
         self.handed_over = False
+        self.forbidden: str | None = None
+        self._request = request
+        self._on_request = on_request
         self._entered = False
+
+    def hand_over(self) -> None:
+        """The next thing that happens is the first byte, unless the request itself forbids it."""
+        self.forbidden = self._request.forbidden()
+        if self.forbidden is not None:
+            raise _AttemptFailed(self.forbidden)
+        self.handed_over = True
+        if self._on_request is not None:
+            self._on_request(self._request)
 
     async def middleware(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -172,7 +197,7 @@ async def _note_headers_sent(
 ) -> None:
     attempt = context.trace_request_ctx
     if isinstance(attempt, _Attempt):
-        attempt.handed_over = True
+        attempt.hand_over()
 
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes:

@@ -1,16 +1,18 @@
 """Where the access token comes from, read anew for each call.
 
-A token lives 24 hours and a new one kills the old (dhanhq-v2.md 1.3), so nobody keeps a copy.
+A token lives 24 hours and a new one kills the old (1.3), so nobody keeps a copy. The running
+engine's source is `token_keeper`; the two here serve programs that only look (`squareoff doctor`)
+and rehearsals.
 Invariant: a token never appears in a message or a repr.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from squareoff.adapters.broker.dhan.token_file import TokenFile, checked_token
 from squareoff.domain.errors import ConfigError
-
-_TOKEN_LENGTH_MAX = 8_192  # a JWT of this broker has some 300 characters
 
 
 class TokenSource(Protocol):
@@ -18,6 +20,10 @@ class TokenSource(Protocol):
 
     def current(self) -> str:
         """Return the token to use now."""
+        ...
+
+    def is_refused(self) -> bool:
+        """Say whether the token is known to be dead, so that no call with it need be made."""
         ...
 
     async def refresh(self, dead: str) -> bool:
@@ -31,20 +37,47 @@ class TokenSource(Protocol):
         """
         ...
 
+    async def suspect(self, token: str) -> None:
+        """Note that a socket ended as sockets of a dead token do; it proves nothing."""
+        ...
+
+    async def usable(self) -> str:
+        """Return the token to connect with; waits while it is known to be dead."""
+        ...
+
+    def watch_replaced(self, token: str) -> Coroutine[Any, Any, None] | None:
+        """Return what waits until `token` is no longer the current one, None where it stays."""
+        ...
+
 
 class FixedToken:
     """A token given once (`DHAN_ACCESS_TOKEN`); cannot be renewed."""
 
     def __init__(self, token: str) -> None:
-        self._token = _checked(token, "DHAN_ACCESS_TOKEN")
+        self._token = checked_token(token, "DHAN_ACCESS_TOKEN")
 
     def current(self) -> str:
         """Return the token."""
         return self._token
 
+    def is_refused(self) -> bool:
+        """Say no: every call asks the broker anew."""
+        return False
+
     async def refresh(self, dead: str) -> bool:
         """Say whether the current token differs from the dead one."""
         return self._token != dead
+
+    async def suspect(self, token: str) -> None:
+        """Do nothing: there is no other token."""
+
+    async def usable(self) -> str:
+        """Return the token."""
+        return self._token
+
+    def watch_replaced(self, token: str) -> Coroutine[Any, Any, None] | None:
+        """Return None: it stays."""
+        return None
 
 
 class FileToken:
@@ -55,36 +88,35 @@ class FileToken:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._token = self._read()
+        self._file = TokenFile(path)
+        self._token = self._file.read()
 
     def current(self) -> str:
         """Return the token last read."""
         return self._token
+
+    def is_refused(self) -> bool:
+        """Say no: every call asks the broker anew."""
+        return False
 
     async def refresh(self, dead: str) -> bool:
         """Read the file again; an unreadable file leaves the old token in place."""
         if self._token != dead:
             return True
         try:
-            self._token = await asyncio.to_thread(self._read)
+            self._token = await asyncio.to_thread(self._file.read)
         except ConfigError:
             return False
         return self._token != dead
 
-    def _read(self) -> str:
-        try:
-            text = self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"DHAN_ACCESS_TOKEN_FILE: {self._path} could not be read ({type(error).__name__})"
-            ) from error
-        return _checked(text, "DHAN_ACCESS_TOKEN_FILE")
+    async def suspect(self, token: str) -> None:
+        """Read the file again: the next connect takes what it holds."""
+        await self.refresh(token)
 
+    async def usable(self) -> str:
+        """Return the token last read."""
+        return self._token
 
-def _checked(text: str, setting: str) -> str:
-    token = text.strip()
-    is_clean = token.isascii() and token.isprintable() and " " not in token
-    if not token or len(token) > _TOKEN_LENGTH_MAX or not is_clean:
-        raise ConfigError(f"{setting}: must be one access token without blanks")
-    return token
+    def watch_replaced(self, token: str) -> Coroutine[Any, Any, None] | None:
+        """Return None: the file is read for a refused token only."""
+        return None

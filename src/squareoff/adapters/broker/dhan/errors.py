@@ -14,36 +14,46 @@ from dataclasses import dataclass
 from typing import Any
 
 from squareoff.adapters.broker.dhan.json_values import load_json
-from squareoff.adapters.broker.dhan.transport import HttpResponse, NotSent, TransportError
+from squareoff.adapters.broker.dhan.transport import (
+    Forbidden,
+    HttpResponse,
+    NotSent,
+    TransportError,
+)
 from squareoff.domain.errors import (
+    STATIC_IP_CODE,
     BrokerError,
     BrokerOutcomeUnknown,
     BrokerProtocolError,
     BrokerRateLimited,
     BrokerRejected,
+    BrokerSendForbidden,
     BrokerSessionExpired,
     BrokerUnreachable,
 )
-
-STATIC_IP_CODE = "static_ip"
-"""The code of `BrokerRejected` where the broker refuses the machine's address (1.5)."""
 
 RAW_TEXT_LENGTH_MAX = 2_000
 """How much of an answer an error keeps; a page of HTML tells no more after that."""
 
 _MESSAGE_TEXT_LENGTH_MAX = 300
 _TOKEN_DEAD_CODES = frozenset({"DH-901", "807", "809"})
-_RATE_CODES = frozenset({"DH-904", "805"})
+_ADDRESS_TEXTS = ("invalid ip", "ip is not whitelisted", "ip not whitelisted", "unregistered ip")
+_ORDER_RATE_CODE = "DH-904"
+"""The broker's word that a request was refused for its rate before it was executed."""
+_DATA_RATE_CODE = "805"
+"""The same of the data calls; what it would mean under an order write is written nowhere."""
 _HTTP_UNAUTHORIZED = 401
 _HTTP_TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
 class CallSite:
-    """What was asked: one phrase for messages (`place order sqx-...`), and whether it writes."""
+    """What was asked: one phrase for messages (`place order sqx-...`), whether it writes, and the
+    monotonic instant at which a write has become too old to leave."""
 
     what: str
     is_write: bool
+    send_before_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,8 @@ def _fault_of_data(entries: Any) -> Fault | None:
 
 def error_from_transport(site: CallSite, error: TransportError) -> BrokerError:
     """Return our error for a request without an answer."""
+    if isinstance(error, Forbidden):
+        return BrokerSendForbidden(f"{site.what}: not sent, {error}", text=str(error))
     if isinstance(error, NotSent):
         return BrokerUnreachable(f"{site.what}: nothing was sent, {error}")
     return BrokerOutcomeUnknown(f"{site.what}: sent, but not answered, {error}")
@@ -121,11 +133,11 @@ def error_from_response(site: CallSite, response: HttpResponse, secret: str) -> 
 
 def _error_from_refusal(site: CallSite, said: str, details: dict[str, Any]) -> BrokerError:
     code, text, status = details["code"], details["text"], details["http_status"]
-    if code in _RATE_CODES:
+    if code == _ORDER_RATE_CODE or (code == _DATA_RATE_CODE and not site.is_write):
         return BrokerRateLimited(f"{site.what}: refused for rate, {said}", **details)
     if status == _HTTP_TOO_MANY:
         return BrokerOutcomeUnknown(f"{site.what}: 429 without a rate code, {said}", **details)
-    if code == "DH-911" or "invalid ip" in text.lower():
+    if code == "DH-911" or any(each in text.lower() for each in _ADDRESS_TEXTS):
         details["code"] = STATIC_IP_CODE
         return BrokerRejected(f"{site.what}: this address is not registered, {said}", **details)
     return BrokerRejected(f"{site.what}: refused, {said}", **details)

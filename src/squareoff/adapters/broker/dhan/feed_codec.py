@@ -65,13 +65,14 @@ Emit = Callable[[FeedEvent], None]
 class _Watched:
     """What decoding needs of one instrument, and the day's range last told."""
 
-    __slots__ = ("day_high", "day_low", "instrument_id", "tick_units")
+    __slots__ = ("day_high", "day_low", "instrument_id", "is_heard", "tick_units")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument_id = instrument.instrument_id
         self.tick_units = instrument.tick_units
         self.day_high = 0
         self.day_low = 0
+        self.is_heard = False
 
 
 class FeedDecoder:
@@ -102,9 +103,14 @@ class FeedDecoder:
         self._watched.pop(_key_of(instrument_id), None)
 
     def start_connection(self) -> None:
-        """Forget the day ranges told, so that each is told again on a new connection."""
+        """Forget what was heard and the day ranges told: a new connection tells all of it again."""
         for watched in self._watched.values():
             watched.day_high = watched.day_low = 0
+            watched.is_heard = False
+
+    def is_heard(self, instrument_id: InstrumentId) -> bool:
+        """Say whether any packet of a watched instrument came on this connection."""
+        return self._watched[_key_of(instrument_id)].is_heard
 
     def decode(self, frame: bytes, now: Now, emit: Emit) -> int | None:
         """Decode one frame and hand each event to `emit`, in order.
@@ -154,6 +160,7 @@ class FeedDecoder:
         bid: PriceUnits | None = None
         ask: PriceUnits | None = None
         high = low = 0.0
+        watched.is_heard = True
         if code == _TICKER:
             _, _, _, _, raw_price, raw_time = TICKER.unpack_from(frame, offset)
         elif code == _QUOTE:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
@@ -44,6 +45,12 @@ class InstrumentSettings:
     cache_folder: Path
     segments: frozenset[ExchangeSegment] | None = None
 
+    @property
+    def folder(self) -> Path:
+        """Where this source's files are kept: never beside another source's, for lots and ids of
+        a rehearsal must not be taken for the broker's."""
+        return self.cache_folder / sha256(self.source.encode()).hexdigest()[:12]
+
 
 async def load_instruments(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
     """Return the instrument master.
@@ -54,7 +61,7 @@ async def load_instruments(settings: InstrumentSettings, clock: Clock) -> Instru
     if not settings.source.startswith(("http://", "https://")):
         return await _read(Path(settings.source), settings.segments)
     today = clock.now().ist().date()
-    cached = settings.cache_folder / f"instruments-{today.isoformat()}.csv"
+    cached = settings.folder / f"instruments-{today.isoformat()}.csv"
     if await asyncio.to_thread(cached.is_file):
         with contextlib.suppress(ConfigError):  # a damaged cache is fetched again
             return await _read(cached, settings.segments)
@@ -86,7 +93,7 @@ async def _fetch_and_read(settings: InstrumentSettings, cached: Path) -> Instrum
 
 
 async def _read_older(settings: InstrumentSettings, today: date) -> InstrumentMaster | None:
-    for path in await asyncio.to_thread(_cached_files, settings.cache_folder, today):
+    for path in await asyncio.to_thread(_cached_files, settings.folder, today):
         with contextlib.suppress(ConfigError):  # try the next older one
             return await _read(path, settings.segments, is_today=False)
     return None

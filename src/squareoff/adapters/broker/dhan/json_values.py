@@ -8,6 +8,7 @@ A value that cannot be read raises `Unreadable` with the field's name, never a d
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -49,6 +50,20 @@ def text_of(row: Row, name: str) -> str:
     text = optional_text_of(row, name)
     if text is None:
         raise Unreadable(f"{name} must be text, was {_shown(row.get(name))}")
+    return text
+
+
+def name_of(row: Row, name: str) -> str:
+    """Return a required text that names something: printable ASCII without blanks.
+
+    It is kept as a key and compared; a NUL would even be refused by a database.
+
+    Raises:
+        Unreadable: missing, or not such a text.
+    """
+    text = text_of(row, name)
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise Unreadable(f"{name} must be a plain word, was {_shown(text)}")
     return text
 
 
@@ -126,6 +141,7 @@ def time_of(row: Row, name: str) -> int | None:
     return None if text is None else ns_from_ist_text(text)
 
 
+@lru_cache(maxsize=8_192)
 def ns_from_ist_text(text: str) -> int | None:
     """Return `YYYY-MM-DD HH:MM:SS` (or `DD/MM/YYYY HH:MM[:SS]`) in IST as UTC nanoseconds.
 

@@ -6,7 +6,8 @@ can be traded, quote mode for index values (full is unconfirmed there, 7.6).
 Invariants:
 1. The address holds the token: it is built for one connect and never kept or shown.
 2. Subscriptions belong to a connection; each new one subscribes to all that is watched.
-3. A message names at most 100 instruments, a connection at most 5,000.
+3. A subscription that brings no packet is asked for again, so that no stop goes blind unnoticed.
+4. A message names at most 100 instruments, a connection at most 5,000.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from squareoff.adapters.broker.dhan.socket_session import (
     SocketSession,
     SocketSettings,
     run_until_disconnected,
+    until_replaced,
 )
 from squareoff.adapters.broker.dhan.transport import SocketTransport
 from squareoff.adapters.broker.dhan.wire_requests import (
@@ -32,8 +34,14 @@ from squareoff.ports import Clock, FeedConnected, FeedEvent, FeedGarbled
 
 INSTRUMENTS_PER_MESSAGE_MAX = 100
 INSTRUMENTS_PER_CONNECTION_MAX = 5_000
+UNHEARD_SECONDS = 5.0
+"""A subscription is answered by a first packet at once (7.2); one that was taken without an answer
+is asked for again after this pause, and then after pauses twice as long, at most a minute."""
+
+UNHEARD_SECONDS_MAX = 60.0
+
 TOKEN_REFUSED_CODES = frozenset({807, 808, 809, 810})
-"""Reasons after which the token source is asked for a new token (7.7)."""
+"""Reasons that speak of the token; the broker is asked whether it is dead (7.7)."""
 
 _NAME = "market feed"
 
@@ -98,7 +106,7 @@ class DhanMarketFeed:
             FeedDisconnected: always, in the end. `code` is the broker's reason (800-814) after a
                 disconnect packet, an HTTP status where the upgrade was refused, else None.
         """
-        token = self._tokens.current()
+        token = await self._tokens.usable()
         session = await SocketSession.open(
             _NAME, self._transport, self._address(token), self._clock
         )
@@ -108,13 +116,15 @@ class DhanMarketFeed:
             try:
                 await run_until_disconnected(
                     self._subscribe(session, publish),
+                    self._ask_again(session),
                     self._read(session, publish),
                     session.ping(),
                     session.watch_silence(),
+                    *until_replaced(_NAME, self._tokens, token),
                 )
             except FeedDisconnected as error:
                 if error.code in TOKEN_REFUSED_CODES:
-                    await self._tokens.refresh(token)
+                    await self._tokens.suspect(token)
                 raise
 
     def _address(self, token: str) -> str:
@@ -134,6 +144,20 @@ class DhanMarketFeed:
         while True:
             await self._changed.wait()
             await self._send_changes(session)
+
+    async def _ask_again(self, session: SocketSession) -> None:
+        """Subscribe anew what no packet has come for: it may never have been taken."""
+        pause = UNHEARD_SECONDS
+        while True:
+            await self._clock.sleep(pause)
+            unheard = [
+                one
+                for one in self._subscribed
+                if one in self._watched and not self._decoder.is_heard(one)
+            ]
+            pause = min(pause * 2, UNHEARD_SECONDS_MAX) if unheard else UNHEARD_SECONDS
+            for code, batch in _batches(unheard):
+                await session.send(subscription_text(code, batch))
 
     async def _send_changes(self, session: SocketSession) -> None:
         self._changed.clear()

@@ -19,6 +19,7 @@ from squareoff.adapters.broker.dhan.socket_session import (
     SocketSession,
     SocketSettings,
     run_until_disconnected,
+    until_replaced,
 )
 from squareoff.adapters.broker.dhan.transport import SocketTransport
 from squareoff.adapters.broker.dhan.wire_requests import login_text
@@ -58,7 +59,7 @@ class DhanOrderUpdates:
             FeedDisconnected: always, in the end. `code` is an HTTP status where the upgrade was
                 refused (429: wait a minute or more), else None.
         """
-        token = self._tokens.current()
+        token = await self._tokens.usable()
         session = await SocketSession.open(_NAME, self._transport, self._settings.url, self._clock)
         async with session:
             await session.send(login_text(self._settings.account_id, token))
@@ -69,10 +70,12 @@ class DhanOrderUpdates:
                     self._settle(login),
                     session.ping(),
                     session.watch_silence(),
+                    *until_replaced(_NAME, self._tokens, token),
                 )
             except FeedDisconnected as error:
                 if login.is_settled:
                     raise
+                await self._tokens.suspect(token)
                 raise FeedDisconnected(
                     f"{error}; it ended right after the login: is the token alive?", error.code
                 ) from error

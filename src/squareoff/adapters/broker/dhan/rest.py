@@ -7,11 +7,14 @@ Invariants:
 2. No failure looks like an empty answer: an empty body, a wrong shape or an unreadable row of ours
    raises.
 3. The token is asked for at each call and appears in no message. A call the broker refused for its
-   token asks the token source for a new one before it raises, so that the caller's retry has it.
+   token asks the token source for a new one before it raises, so that the caller's retry has it;
+   while the token is known to be dead no call leaves.
+4. The fence is asked right before the first byte of every write.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -26,6 +29,7 @@ from squareoff.adapters.broker.dhan.errors import (
     scrub,
 )
 from squareoff.adapters.broker.dhan.json_values import Unreadable, load_json
+from squareoff.adapters.broker.dhan.row_memory import RowMemory
 from squareoff.adapters.broker.dhan.transport import (
     HttpRequest,
     HttpResponse,
@@ -34,12 +38,14 @@ from squareoff.adapters.broker.dhan.transport import (
 )
 from squareoff.adapters.broker.dhan.wire import (
     ReadRows,
+    order_rows,
+    position_rows,
     read_funds,
-    read_order_rows,
-    read_position_rows,
+    read_kill_switch,
     read_profile,
     read_quotes,
-    read_trade_rows,
+    sorted_out,
+    trade_rows,
 )
 from squareoff.adapters.broker.dhan.wire_requests import (
     QUOTE_INSTRUMENTS_MAX,
@@ -64,6 +70,7 @@ from squareoff.domain.orders import (
     TradeReport,
     WalletSnapshot,
 )
+from squareoff.ports import SendFence
 
 T = TypeVar("T")
 
@@ -71,8 +78,9 @@ _OK = (200,)
 _ACCEPTED = (200, 201, 202)
 _CANCEL_ACCEPTED = (200, 202, 204)
 _NOT_FOUND = 404
-_LOOKUP = ReportSource.LOOKUP
-_BOOK = ReportSource.ORDER_BOOK
+_ACTIVATE = {"killSwitchStatus": "ACTIVATE"}
+_NO_QUERY: Mapping[str, str] = {}
+_LOOKED_UP = order_rows(ReportSource.LOOKUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +96,20 @@ class DhanRestClient:
     """DhanHQ v2 over HTTP; fulfils `ports.BrokerClient`."""
 
     def __init__(
-        self, settings: RestSettings, transport: HttpTransport, tokens: TokenSource
+        self,
+        settings: RestSettings,
+        transport: HttpTransport,
+        tokens: TokenSource,
+        fence: SendFence | None = None,
     ) -> None:
         self._settings = settings
         self._transport = transport
         self._tokens = tokens
+        self._fence = fence
         self._skipped_row_count = 0
+        self._orders = RowMemory(order_rows(ReportSource.ORDER_BOOK))
+        self._trades = RowMemory(trade_rows())
+        self._positions = RowMemory(position_rows())
 
     @property
     def skipped_row_count(self) -> int:
@@ -107,7 +123,7 @@ class DhanRestClient:
             InvariantBroken: the request cannot be written; nothing was sent.
             BrokerError: see `errors.error_from_response`; `sent` tells whether it may live.
         """
-        site = CallSite(f"place order {request.client_order_id}", is_write=True)
+        site = CallSite(f"place order {request.client_order_id}", True, request.send_before_ns)
         body = placement_body(self._settings.account_id, request)
         response, token = await self._call(site, "POST", "/orders", body=body)
         return await self._placement(site, response, token)
@@ -119,7 +135,7 @@ class DhanRestClient:
             BrokerError: `sent` tells whether it may have taken effect.
         """
         order_id = modification.broker_order_id
-        site = CallSite(f"modify order {order_id}", is_write=True)
+        site = CallSite(f"modify order {order_id}", True, modification.send_before_ns)
         body = modification_body(self._settings.account_id, modification)
         response, token = await self._call(site, "PUT", _order_path(order_id), body=body)
         answer = await self._placement(site, response, token)
@@ -160,7 +176,9 @@ class DhanRestClient:
             return ()
         content = await self._content(site, response, token)
         rows = content if isinstance(content, list) else [content]
-        reports = self._rows(site, response, token, lambda: read_order_rows(rows, _LOOKUP))
+        reports = self._rows(
+            site, response, token, lambda: sorted_out(_LOOKED_UP.read(row) for row in rows)
+        )
         for report in reports:
             if report.client_order_id != client_order_id:
                 problem = f"the answer speaks of {report.client_order_id}"
@@ -176,8 +194,7 @@ class DhanRestClient:
             BrokerError: no answer, no array, or a row of ours that cannot be read.
         """
         site = CallSite("read order book", is_write=False)
-        response, token, rows = await self._array(site, "/orders")
-        return self._rows(site, response, token, lambda: read_order_rows(rows, _BOOK))
+        return await self._book(site, "/orders", self._orders)
 
     async def trade_book(self) -> tuple[TradeReport, ...]:
         """Read today's fills; `GET /trades`.
@@ -186,8 +203,7 @@ class DhanRestClient:
             BrokerError: no answer, no array, or a row that may be ours cannot be read.
         """
         site = CallSite("read trade book", is_write=False)
-        response, token, rows = await self._array(site, "/trades")
-        return self._rows(site, response, token, lambda: read_trade_rows(rows))
+        return await self._book(site, "/trades", self._trades)
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Read positions; `GET /positions`. Only `[]` means flat, never an empty body.
@@ -196,8 +212,7 @@ class DhanRestClient:
             BrokerError: no answer, no array, or a row that may be ours cannot be read.
         """
         site = CallSite("read positions", is_write=False)
-        response, token, rows = await self._array(site, "/positions")
-        return self._rows(site, response, token, lambda: read_position_rows(rows))
+        return await self._book(site, "/positions", self._positions)
 
     async def funds(self) -> WalletSnapshot:
         """Read the account's funds; `GET /fundlimit`.
@@ -239,16 +254,46 @@ class DhanRestClient:
         content = await self._content(site, response, token)
         return self._read(site, response, token, lambda: read_quotes(content, wanted))
 
+    async def lock_account(self) -> None:
+        """Put on the broker's kill switch for the day; `POST /killswitch`, needs a flat account.
+
+        Raises:
+            BrokerError: `sent` tells whether it may have taken effect; it may be asked for again.
+        """
+        site = CallSite("lock the account", is_write=True)
+        response, token = await self._call(site, "POST", "/killswitch", query=_ACTIVATE)
+        content = load_json(response.body) if response.status in _OK else None
+        if not isinstance(content, dict) or read_fault(response.body) is not None:
+            raise await self._failure(site, response, token)
+
+    async def is_account_locked(self) -> bool:
+        """Read whether the kill switch is on; `GET /killswitch`.
+
+        Raises:
+            BrokerError: no readable answer.
+        """
+        site = CallSite("read the account's lock", is_write=False)
+        response, token, row = await self._object(site, "/killswitch")
+        return self._read(site, response, token, lambda: read_kill_switch(row))
+
     async def close(self) -> None:
         """Release connections."""
         await self._transport.close()
 
     async def _call(
-        self, site: CallSite, method: str, path: str, *, body: bytes | None = None
+        self,
+        site: CallSite,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        query: Mapping[str, str] = _NO_QUERY,
     ) -> tuple[HttpResponse, str]:
         """Send one request; return the answer and the token it was sent with."""
         settings = self._settings
         token = self._tokens.current()
+        if self._tokens.is_refused():
+            raise BrokerSessionExpired(f"{site.what}: not sent, the access token is dead")
         headers = {
             "access-token": token,
             "client-id": settings.account_id,
@@ -257,7 +302,10 @@ class DhanRestClient:
         if body is not None:
             headers["content-type"] = "application/json"
         timeout = settings.order_timeout_seconds if site.is_write else settings.read_timeout_seconds
-        request = HttpRequest(method, path, headers=headers, body=body)
+        request = HttpRequest(method, path, query=query, headers=headers, body=body)
+        if self._fence is not None and site.is_write:
+            forbidden = partial(self._fence.refusal, site.send_before_ns)
+            request = replace(request, forbidden=forbidden)
         try:
             return await self._transport.send(request, timeout), token
         except TransportError as error:
@@ -287,12 +335,15 @@ class DhanRestClient:
             raise await self._failure(site, response, token)
         return content
 
-    async def _array(self, site: CallSite, path: str) -> tuple[HttpResponse, str, list[Any]]:
+    async def _book(self, site: CallSite, path: str, memory: RowMemory[T]) -> tuple[T, ...]:
         response, token = await self._call(site, "GET", path)
-        content = await self._content(site, response, token)
-        if not isinstance(content, list):
-            raise protocol_error(site, "the answer must be an array", response, token)
-        return response, token, content
+        if response.status in _OK:
+            rows = self._read(site, response, token, lambda: memory.read(response.body))
+            if rows is not None:
+                self._skipped_row_count += len(rows.skipped)
+                return rows.rows
+        await self._content(site, response, token)  # raises for whatever is no answer
+        raise protocol_error(site, "the answer must be an array", response, token)
 
     async def _object(self, site: CallSite, path: str) -> tuple[HttpResponse, str, dict[str, Any]]:
         response, token = await self._call(site, "GET", path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from squareoff.adapters.broker.dhan.credentials import TokenSource
 from squareoff.adapters.broker.dhan.transport import (
     ControlFrame,
     SocketConnection,
@@ -152,6 +153,22 @@ async def run_until_disconnected(*jobs: Coroutine[Any, Any, None]) -> NoReturn:
     except* FeedDisconnected as failures:
         ended = _first(failures)
     raise ended
+
+
+def until_replaced(
+    name: str, tokens: TokenSource, token: str
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Return the job that ends a connection once its token is not the current one, if any can.
+
+    A new token kills the old (1.3), and a socket of a dead token may live on without news.
+    """
+    watch = tokens.watch_replaced(token)
+    return () if watch is None else (_end_after(name, watch),)
+
+
+async def _end_after(name: str, watch: Coroutine[Any, Any, None]) -> NoReturn:
+    await watch
+    raise FeedDisconnected(f"{name}: the access token was replaced; connecting with the new one")
 
 
 def _first(failures: BaseExceptionGroup[FeedDisconnected]) -> FeedDisconnected:

@@ -7,10 +7,11 @@ in-process, so the code above runs unchanged there.
 Invariants:
 1. `NotSent` is raised only where it is proved that no byte of the request was written.
 2. One `send` is at most one request on the wire: no retry, no redirect, no resend.
-3. No error text of this layer holds a header, a query or a URL: they carry the access token.
+3. A request whose own `forbidden` says no right before its first byte is never written.
+4. No error text of this layer holds a header, a query or a URL: they carry the access token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -19,15 +20,25 @@ from typing import Protocol
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
+def _never() -> str | None:
+    """Forbid nothing."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request. `path` starts with `/` and is joined to the transport's base address."""
+    """One request. `path` starts with `/` and is joined to the transport's base address.
+
+    `forbidden` is asked when the connection stands and the first byte is next; a text it returns
+    is why the request must not leave any more.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)
     headers: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)
     body: bytes | None = None
+    forbidden: Callable[[], str | None] = field(default=_never, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,10 @@ class NotSent(TransportError):
     """Proved: no byte of the request was written (name lookup, connect or TLS failed)."""
 
 
+class Forbidden(NotSent):
+    """The request's own check forbade it right before its first byte."""
+
+
 class NoAnswer(TransportError):
     """The request was, or may have been, written, and no complete answer came back."""
 
@@ -60,7 +75,8 @@ class HttpTransport(Protocol):
         Any HTTP status is an answer, redirects included; they are not followed.
 
         Raises:
-            NotSent: proved that nothing of the request was written.
+            NotSent: proved that nothing of the request was written; `Forbidden` where that was
+                the request's own wish.
             NoAnswer: anything else: timeout, reset, cut-off or oversized answer.
         """
         ...

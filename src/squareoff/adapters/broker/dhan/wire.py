@@ -13,7 +13,7 @@ us):
 Skipped rows are counted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -24,6 +24,7 @@ from squareoff.adapters.broker.dhan.json_values import (
     Unreadable,
     average_of,
     decimal_of,
+    name_of,
     ns_from_ist_text,
     optional_text_of,
     positive_price_of,
@@ -83,50 +84,61 @@ class ReadRows(Generic[T]):
     skipped: tuple[str, ...]
 
 
-def read_order_rows(rows: Sequence[Any], source: ReportSource) -> ReadRows[OrderReport]:
-    """Read order rows under rule 1.
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A stranger's row that could not be read, and why."""
 
-    Raises:
-        Unreadable: a row that is ours, or nobody's, cannot be read.
-    """
-    return _read_rows(rows, lambda row: read_order_row(row, source), _is_strange_order)
+    reason: str
 
 
-def read_trade_rows(rows: Sequence[Any]) -> ReadRows[TradeReport]:
-    """Read trade rows under rule 2.
+@dataclass(frozen=True, slots=True)
+class RowReader(Generic[T]):
+    """How the rows of one book are read, and which unreadable ones are strangers'."""
 
-    Raises:
-        Unreadable: a row that may concern us cannot be read.
-    """
-    return _read_rows(rows, read_trade_row, _names_unknown_word)
+    read_row: Callable[[Row], T]
+    may_skip: Callable[[Row, Unreadable], bool]
 
+    def read(self, row: object) -> T | Skipped:
+        """Read one row.
 
-def read_position_rows(rows: Sequence[Any]) -> ReadRows[BrokerPosition]:
-    """Read position rows under rule 2.
-
-    Raises:
-        Unreadable: a row that may concern us cannot be read.
-    """
-    return _read_rows(rows, read_position_row, _names_unknown_word)
-
-
-def _read_rows(
-    rows: Sequence[Any],
-    read_row: Callable[[Row], T],
-    may_skip: Callable[[Row, Unreadable], bool],
-) -> ReadRows[T]:
-    done: list[T] = []
-    skipped: list[str] = []
-    for row in rows:
+        Raises:
+            Unreadable: it cannot be read and may concern us.
+        """
         if not isinstance(row, dict):
             raise Unreadable(f"a row must be an object, was {row!r:.60}")
         try:
-            done.append(read_row(row))
+            return self.read_row(row)
         except Unreadable as error:
-            if not may_skip(row, error):
+            if not self.may_skip(row, error):
                 raise
-            skipped.append(str(error))
+            return Skipped(str(error))
+
+
+def sorted_out(entries: Iterable[T | Skipped]) -> ReadRows[T]:
+    """Tell rows that were read from those that were skipped."""
+    done: list[T] = []
+    skipped: list[str] = []
+    for entry in entries:
+        if isinstance(entry, Skipped):
+            skipped.append(entry.reason)
+        else:
+            done.append(entry)
     return ReadRows(tuple(done), tuple(skipped))
+
+
+def order_rows(source: ReportSource) -> RowReader[OrderReport]:
+    """Return how order rows are read, under rule 1."""
+    return RowReader(lambda row: read_order_row(row, source), _is_strange_order)
+
+
+def trade_rows() -> RowReader[TradeReport]:
+    """Return how trade rows are read, under rule 2."""
+    return RowReader(read_trade_row, _names_unknown_word)
+
+
+def position_rows() -> RowReader[BrokerPosition]:
+    """Return how position rows are read, under rule 2."""
+    return RowReader(read_position_row, _names_unknown_word)
 
 
 def _is_strange_order(row: Row, _error: Unreadable) -> bool:
@@ -147,7 +159,7 @@ def read_order_row(row: Row, source: ReportSource) -> OrderReport:
     status = read_status(row.get("orderStatus"))
     tag = optional_text_of(row, "correlationId")
     return OrderReport(
-        broker_order_id=BrokerOrderId(text_of(row, "orderId")),
+        broker_order_id=BrokerOrderId(name_of(row, "orderId")),
         client_order_id=None if tag is None else ClientOrderId(tag),
         status=status,
         instrument_id=_instrument_of(row),
@@ -185,7 +197,7 @@ def read_trade_row(row: Row) -> TradeReport:
     if price <= 0:
         raise Unreadable(f"tradedPrice must be above zero, was {price}")
     return TradeReport(
-        broker_order_id=BrokerOrderId(text_of(row, "orderId")),
+        broker_order_id=BrokerOrderId(name_of(row, "orderId")),
         exec_id=text_of(row, "exchangeTradeId"),
         instrument_id=instrument_id,
         product_type=product_type,
@@ -285,6 +297,20 @@ def read_profile(row: Row) -> BrokerProfile:
         active_segments=optional_text_of(row, "activeSegment") or "",
         data_plan_active=word_of(row.get("dataPlan")) == "ACTIVE",
     )
+
+
+def read_kill_switch(row: Row) -> bool:
+    """Read whether the broker's kill switch is on: a word, after a change a sentence (4).
+
+    Raises:
+        Unreadable: it says neither.
+    """
+    words = text_of(row, "killSwitchStatus").upper()
+    if "DEACTIVATE" in words:
+        return False
+    if "ACTIVATE" in words:
+        return True
+    raise Unreadable(f"killSwitchStatus is neither on nor off: {words[:40]}")
 
 
 def reason_of(row: Mapping[str, Any], name: str) -> str:

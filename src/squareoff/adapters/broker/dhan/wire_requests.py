@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from squareoff.adapters.broker.dhan.json_values import Unreadable, load_json, text_of, word_of
+from squareoff.adapters.broker.dhan.json_values import Unreadable, load_json, name_of, word_of
 from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import AccountId, BrokerOrderId
 from squareoff.domain.instruments import InstrumentId
@@ -123,7 +123,7 @@ def read_placement(body: bytes) -> PlacementAnswer:
         content = content[0]
     if not isinstance(content, dict):
         raise Unreadable("the answer must be one object")
-    order_id = text_of(content, "orderId")
+    order_id = name_of(content, "orderId")
     if not order_id.strip("0"):
         raise Unreadable("orderId must name an order")
     return PlacementAnswer(BrokerOrderId(order_id), read_status(content.get("orderStatus")))

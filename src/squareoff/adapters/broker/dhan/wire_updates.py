@@ -14,6 +14,7 @@ from squareoff.adapters.broker.dhan.json_values import (
     Unreadable,
     average_of,
     load_json,
+    name_of,
     optional_text_of,
     positive_price_of,
     quantity_of,
@@ -70,7 +71,7 @@ def _read_order(order: Mapping[str, Any]) -> OrderReport:
     status = read_status(order.get("status"))
     tag = optional_text_of(order, "correlationid")
     return OrderReport(
-        broker_order_id=BrokerOrderId(text_of(order, "orderno")),
+        broker_order_id=BrokerOrderId(name_of(order, "orderno")),
         client_order_id=None if tag is None else ClientOrderId(tag),
         status=status,
         instrument_id=InstrumentId(_segment_of(order), text_of(order, "securityid")),

@@ -1,0 +1,1 @@
+"""Bugs that a careless engineer could make, each with the check that must catch it."""

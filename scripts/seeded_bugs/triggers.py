@@ -1,0 +1,112 @@
+"""Bugs in what fires an exit: prices, their times, levels and the latch."""
+
+from seeded_bugs.bug import Bug
+
+BUGS = (
+    Bug(
+        name="float32-not-rounded",
+        careless="Takes the feed's float32 for the price, without the tick grid.",
+        file="domain/prices.py",
+        old="return PriceUnits(ticks * tick_units) if ticks > 0 else None",
+        new="return PriceUnits(int(raw * PRICE_UNITS_PER_RUPEE)) if ticks > 0 else None",
+        tests=("tests/domain/test_prices.py",),
+    ),
+    Bug(
+        name="ist-epoch-not-shifted",
+        careless="Takes the feed's IST clock for UTC.",
+        file="adapters/broker/dhan/feed_codec.py",
+        old="exchange_time_ns = (raw_time - IST_OFFSET_SECONDS) * NANOSECONDS_PER_SECOND",
+        new="exchange_time_ns = raw_time * NANOSECONDS_PER_SECOND",
+        tests=("tests/adapters/broker/dhan/test_feed_codec.py",),
+    ),
+    Bug(
+        name="exchange-time-is-now",
+        careless="Stamps a tick with the time of its receipt instead of that of its trade.",
+        file="adapters/broker/dhan/feed_codec.py",
+        old="                price,\n                exchange_time_ns,\n",
+        new="                price,\n                now.wall_ns,\n",
+        tests=("tests/adapters/broker/dhan/test_feed_codec.py",),
+    ),
+    Bug(
+        name="stale-tick-fires",
+        careless="Lets the first print after a connect fire, however old its trade.",
+        file="core/price_hygiene.py",
+        old="if memory.last_exchange_time_ns == 0 and _trade_age_ns(tick) > seconds_to_ns(",
+        new="if memory.last_exchange_time_ns < 0 and _trade_age_ns(tick) > seconds_to_ns(",
+        tests=("tests/core/test_price_hygiene.py",),
+    ),
+    Bug(
+        name="older-tick-fires",
+        careless="Lets a tick fire that was traded before one already seen.",
+        file="core/price_hygiene.py",
+        old="if tick.exchange_time_ns < memory.last_exchange_time_ns:",
+        new="if tick.exchange_time_ns < 0:",
+        tests=("tests/core/test_price_hygiene.py",),
+    ),
+    Bug(
+        name="spike-fires-at-once",
+        careless="Lets one absurd print fire a stop.",
+        file="core/price_hygiene.py",
+        old="if is_spike and not is_confirmed:",
+        new="if is_spike and is_confirmed:",
+        tests=("tests/core/test_price_hygiene.py",),
+    ),
+    Bug(
+        name="price-outside-circuit-fires",
+        careless="Believes a price beyond the day's circuit limits.",
+        file="core/price_hygiene.py",
+        old="if _is_out_of_circuit(price, instrument):",
+        new="if price <= 0:",
+        tests=("tests/core/test_price_hygiene.py",),
+    ),
+    Bug(
+        name="level-must-be-crossed",
+        careless="Fires below the stop only, not at it.",
+        file="core/trigger_book.py",
+        old="while book.falling and price <= book.falling[-1][0]:",
+        new="while book.falling and price < book.falling[-1][0]:",
+        tests=("tests/services/test_risk_manager.py",),
+    ),
+    Bug(
+        name="stop-loosens",
+        careless="Moves a trailing stop back when its level is looser than before.",
+        file="core/levels.py",
+        old="    if reached is None or not _is_tighter(tracker.side, reached.price, "
+        "tracker.stop_level):\n",
+        new="    if reached is None:\n",
+        tests=("tests/core/test_levels.py",),
+    ),
+    Bug(
+        name="trigger-not-latched",
+        careless="Forgets a trigger whose claim could not be committed: the price may recover.",
+        file="services/risk_manager.py",
+        old="if result.code is not ExitCode.STORE_UNAVAILABLE:",
+        new="if result.code is not None:",
+        tests=("tests/services/test_risk_manager.py",),
+    ),
+    Bug(
+        name="prices-confirm-over-a-reconnect",
+        careless="Lets a print of before a reconnect confirm one after it.",
+        file="services/risk_manager.py",
+        old="instrument_id: PriceMemory(last_good=memory.last_good)",
+        new="instrument_id: memory",
+        tests=("tests/services/test_risk_manager.py",),
+    ),
+    Bug(
+        name="old-value-read-again-is-new",
+        careless="Says that a price from Redis is as old as its reading.",
+        file="services/ltp_resolver.py",
+        old="age = (now_ns - tick.received_time_ns) / NANOSECONDS_PER_SECOND",
+        new="age = min(0.0, (now_ns - tick.received_time_ns) / NANOSECONDS_PER_SECOND)",
+        tests=("tests/services/test_ltp_resolver.py",),
+    ),
+    Bug(
+        name="old-tick-in-memory-is-fresh",
+        careless="Gives the newest tick of the memory however long ago it came.",
+        file="services/tick_cache.py",
+        old="        if tick is None or now_monotonic_ns - tick.received_monotonic_ns > "
+        "self._stale_after_ns:\n",
+        new="        if tick is None:\n",
+        tests=("tests/services/test_tick_cache.py",),
+    ),
+)

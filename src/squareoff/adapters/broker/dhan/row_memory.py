@@ -1,0 +1,42 @@
+"""Read a book's rows, and remember them: a row that comes again byte for byte is not read again.
+
+The broker answers with the whole day's book each time, and books are read every second while an
+exit is in flight; all but the newest rows are the same text as before. The memory holds one
+answer's rows, so it is as large as the book.
+"""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from squareoff.adapters.broker.dhan.json_values import load_json
+from squareoff.adapters.broker.dhan.wire import ReadRows, RowReader, Skipped, sorted_out
+
+T = TypeVar("T")
+
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class RowMemory(Generic[T]):
+    """The rows of one book as last read."""
+
+    def __init__(self, reader: RowReader[T]) -> None:
+        self._reader = reader
+        self._known: dict[bytes, T | Skipped] = {}
+
+    def read(self, body: bytes) -> ReadRows[T] | None:
+        """Read the rows of a JSON array; None where the body is none.
+
+        Raises:
+            Unreadable: a row that may concern us cannot be read.
+        """
+        try:
+            texts = [bytes(raw) for raw in _ARRAY.decode(body)]
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        known: dict[bytes, T | Skipped] = {}
+        for text in texts:
+            entry = self._known.get(text)
+            known[text] = self._reader.read(load_json(text)) if entry is None else entry
+        self._known = known
+        return sorted_out(known[text] for text in texts)

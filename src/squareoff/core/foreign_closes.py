@@ -1,0 +1,175 @@
+"""Who closed what the broker no longer shows, and whose share it was.
+
+A person, another program or the broker's own square-off closes units of a position without us.
+Where several trackers hold one position of the broker, nobody can say whose units went, so a rule
+decides: the tracker that was opened first loses first, as the broker itself nets.
+
+Invariants:
+1. Nothing is booked that foreign trades do not explain in full; each trade counts once.
+2. All that is booked is what is missing, and no tracker loses more than it holds.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from squareoff.core.facts import ClosedExternally, Severity
+from squareoff.core.inputs import ClosedByOthers
+from squareoff.core.step import Step
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.ids import BrokerOrderId, TrackerId
+from squareoff.domain.instruments import ProductType
+from squareoff.domain.orders import TradeReport
+from squareoff.domain.prices import round_average_half_even
+from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
+
+BROKER_SQUARE_OFF_FROM = (15, 15)
+"""IST hour and minute from which the broker closes INTRADAY positions by itself (about 15:20)."""
+
+_HOLDING = (PositionStatus.ACTIVE, PositionStatus.EXITING)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignClose:
+    """What one tracker lost to others; `price` is rupees, `last_trade_ns` UTC, None if untold."""
+
+    tracker_id: TrackerId
+    quantity: int
+    price: Decimal
+    last_trade_ns: int | None
+
+
+def holders_of(trackers: Sequence[PositionTracker]) -> tuple[PositionTracker, ...]:
+    """Return those that hold something, oldest first; none where they stand on both sides."""
+    holders = [t for t in trackers if t.status in _HOLDING and t.open_quantity > 0]
+    if len({tracker.side for tracker in holders}) != 1:
+        return ()
+    return tuple(sorted(holders, key=lambda tracker: tracker.created_at_ns))
+
+
+def missing_quantity(trackers: Sequence[PositionTracker], net: int) -> int:
+    """Return how much less the broker's signed net of a key shows than its trackers hold."""
+    holders = holders_of(trackers)
+    if not holders:
+        return 0
+    there = max(0, holders[0].side.sign * net)
+    return max(0, sum(tracker.open_quantity for tracker in holders) - there)
+
+
+def share_out(
+    trackers: Sequence[PositionTracker],
+    net: int,
+    trades: Iterable[TradeReport],
+    own: frozenset[BrokerOrderId],
+) -> tuple[ForeignClose, ...]:
+    """Return what each tracker of one key lost; nothing where foreign trades do not explain it.
+
+    Args:
+        trackers: all trackers of the key, ended ones too: trades they were closed by are used up.
+        own: every order of ours; their trades are no strangers'.
+    """
+    holders = holders_of(trackers)
+    missing = missing_quantity(trackers, net)
+    if missing == 0:
+        return ()
+    foreign = list(foreign_trades(holders[0], trades, own))
+    used = sum(
+        tracker.externally_closed_quantity
+        for tracker in trackers
+        if (tracker.exited_at_ns or holders[0].created_at_ns) >= holders[0].created_at_ns
+    )
+    if sum(trade.quantity for trade in foreign) - used < missing:
+        return ()
+    return tuple(_shares(holders, missing, _without_first(foreign, used)))
+
+
+def foreign_trades(
+    tracker: PositionTracker, trades: Iterable[TradeReport], own: frozenset[BrokerOrderId]
+) -> Iterator[TradeReport]:
+    """Yield strangers' trades since the tracker's opening that closed units on its key."""
+    # The broker's times have a grain of one second.
+    opened = tracker.created_at_ns - tracker.created_at_ns % NANOSECONDS_PER_SECOND
+    for trade in distinct(trades):
+        if (
+            trade.instrument_id == tracker.instrument.instrument_id
+            and trade.product_type is tracker.product_type
+            and trade.side is tracker.side.exit_order_side
+            and trade.broker_order_id not in own
+            and (trade.exchange_time_ns is None or trade.exchange_time_ns >= opened)
+        ):
+            yield trade
+
+
+def distinct(trades: Iterable[TradeReport]) -> tuple[TradeReport, ...]:
+    """Drop repeated rows; rows without a trade id cannot be told apart and all count."""
+    rows: dict[object, TradeReport] = {}
+    for place, trade in enumerate(trades):
+        name = (trade.broker_order_id, trade.exec_id) if trade.exec_id else place
+        rows.setdefault(name, trade)
+    return tuple(rows.values())
+
+
+_Piece = tuple[int, TradeReport]
+
+
+def _without_first(trades: Iterable[TradeReport], used: int) -> list[_Piece]:
+    """Return the trades as pieces, less the units that are booked already, oldest first."""
+    pieces = []
+    for trade in sorted(trades, key=lambda each: each.exchange_time_ns or 0):
+        left = max(0, trade.quantity - used)
+        used = max(0, used - trade.quantity)
+        if left:
+            pieces.append((left, trade))
+    return pieces
+
+
+def _shares(
+    holders: Iterable[PositionTracker], missing: int, pieces: list[_Piece]
+) -> Iterator[ForeignClose]:
+    for tracker in holders:
+        quantity = min(missing, tracker.open_quantity)
+        if quantity == 0:
+            return
+        missing -= quantity
+        taken = _take(pieces, quantity)
+        notional = sum((units * trade.price for units, trade in taken), Decimal(0))
+        times = [t.exchange_time_ns for _, t in taken if t.exchange_time_ns is not None]
+        price = round_average_half_even(notional, quantity)
+        yield ForeignClose(tracker.tracker_id, quantity, price, max(times, default=None))
+
+
+def _take(pieces: list[_Piece], quantity: int) -> list[_Piece]:
+    """Take units off the front of the pieces."""
+    taken: list[_Piece] = []
+    while quantity:
+        units, trade = pieces.pop(0)
+        used = min(units, quantity)
+        taken.append((used, trade))
+        quantity -= used
+        if units > used:
+            pieces.insert(0, (units - used, trade))
+    return taken
+
+
+def on_closed_by_others(step: Step, event: ClosedByOthers) -> None:
+    """Book what others closed of this position, unless it moved in the meantime."""
+    tracker = step.tracker
+    free = tracker.open_quantity - tracker.exit_leaves_quantity
+    if tracker.status not in _HOLDING or not 0 < event.quantity <= free:
+        return
+    step.record(ClosedExternally(tracker.tracker_id, event.quantity, event.price))
+    who = "the broker's own square-off, by its time" if _is_broker(step, event) else "somebody else"
+    step.alarm(
+        Severity.WARNING,
+        "closed_externally",
+        f"{event.quantity} units of {tracker.instrument.trading_symbol} ({tracker.tracker_id}) "
+        f"were closed at {event.price} by {who}; {step.tracker.open_quantity} are still held.",
+    )
+
+
+def _is_broker(step: Step, event: ClosedByOthers) -> bool:
+    if step.tracker.product_type is not ProductType.INTRADAY or event.last_trade_ns is None:
+        return False
+    time = Now(event.last_trade_ns, 0).ist()
+    return (time.hour, time.minute) >= BROKER_SQUARE_OFF_FROM

@@ -1,0 +1,104 @@
+"""Watch this machine's wall clock: against the broker's, and against its own monotonic clock.
+
+Time rules, staleness and one-time codes go by the wall clock; durations, quarantines and deadlines
+by the monotonic one, which no step moves. A clock that is off is told once, and again after it was
+right. Nothing is sent or held back because of it.
+"""
+
+import structlog
+
+from squareoff.core.clock_skew import OFFSET_SECONDS_MAX, ClockSkew, wall_jump_seconds
+from squareoff.core.facts import Severity
+from squareoff.domain.orders import OrderReport, ReportSource
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import BrokerTime, Clock
+from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.metrics import Metrics
+
+_log = structlog.get_logger("squareoff.clock_watch")
+CHECK_SECONDS = 1.0
+SETTLED_SECONDS = 1.5
+"""Back below this the clock counts as right again: a little less than what was too much."""
+
+REPORT_AGE_SECONDS_MAX = 60.0
+"""Older reports tell of a backlog, not of now."""
+
+
+class ClockWatch:
+    """Looks every second."""
+
+    def __init__(
+        self, times: BrokerTime, alarms: AlarmDesk, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._times = times
+        self._alarms = alarms
+        self._clock = clock
+        self._metrics = metrics
+        self._skew = ClockSkew()
+        self._seen = clock.now()
+        self._is_told = False
+
+    @property
+    def offset_seconds(self) -> float | None:
+        """Our clock less the broker's, None while unknown."""
+        return self._skew.verdict().offset_seconds
+
+    def note_report(self, report: OrderReport) -> None:
+        """Take the exchange's time from a report of the order stream; never waits."""
+        if report.source is not ReportSource.STREAM or report.update_time_ns is None:
+            return
+        now_ns = self._clock.now().wall_ns
+        if now_ns - report.update_time_ns <= seconds_to_ns(REPORT_AGE_SECONDS_MAX):
+            self._skew.note_report(exchange_ns=report.update_time_ns, received_ns=now_ns)
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await self._clock.sleep(CHECK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Take what came since the last look, and judge."""
+        before, self._seen = self._seen, self._clock.now()
+        jump = wall_jump_seconds(before, self._seen)
+        if jump:
+            self._times.take()  # of before the step, or across it
+            self._skew.forget()
+            await self._tell_jump(jump)
+        for reading in self._times.take():
+            self._skew.note_answer(
+                theirs_ns=reading.theirs_ns,
+                sent_ns=reading.sent_ns,
+                received_ns=reading.received_ns,
+            )
+        verdict = self._skew.verdict()
+        if verdict.offset_seconds is None:
+            return
+        self._metrics.clock_offset_seconds.set(verdict.offset_seconds)
+        if verdict.is_too_large and not self._is_told:
+            self._is_told = True
+            await self._tell_offset(verdict.offset_seconds)
+        elif self._is_told and abs(verdict.offset_seconds) < SETTLED_SECONDS:
+            self._is_told = False
+            await self._alarms.clear("clock_offset", "the clock agrees with the broker's")
+
+    async def _tell_jump(self, seconds: float) -> None:
+        self._metrics.clock_jumps.inc()
+        await self._alarms.raise_alarm(
+            Severity.WARNING,
+            "clock_jumped",
+            f"This machine's clock was set by {seconds:+.1f} s, or the machine slept. Time rules "
+            "follow the new time; waiting times are not touched. See that time synchronisation is "
+            "on and the machine never sleeps while positions are open.",
+        )
+
+    async def _tell_offset(self, seconds: float) -> None:
+        side = "ahead of" if seconds > 0 else "behind"
+        await self._alarms.raise_alarm(
+            Severity.CRITICAL,
+            "clock_offset",
+            f"This machine's clock is {abs(seconds):.1f} s {side} the broker's, more than "
+            f"{OFFSET_SECONDS_MAX:g} s: time rules fire that much too "
+            f"{'early' if seconds > 0 else 'late'}, and the age of prices is judged wrongly. "
+            "Turn on time synchronisation.",
+        )

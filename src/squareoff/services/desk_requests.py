@@ -1,0 +1,113 @@
+"""What can be asked of the desk: positions and entries in the caller's words, and its refusals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from squareoff.domain.errors import DomainError, FieldFault
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
+from squareoff.domain.orders import OrderType, PositionSide
+from squareoff.domain.rules import NO_RULES, RuleSet
+from squareoff.ports import InstrumentSource
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRequest:
+    """A position to take under watch, as asked for from outside.
+
+    Instrument terms are needed only where the instrument master does not hold the instrument;
+    where both speak, the master's word counts. Prices in rupees, quantity in units.
+    """
+
+    exchange_segment: ExchangeSegment
+    security_id: str
+    product_type: ProductType
+    side: PositionSide
+    quantity: int
+    entry_price: Decimal
+    rules: RuleSet = NO_RULES
+    trading_symbol: str | None = None
+    lot_size: int | None = None
+    tick_size: Decimal | None = None
+    freeze_quantity: int | None = None
+    entry_order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRequest:
+    """An entry order to place together with its tracker. `limit_price` is None for MARKET."""
+
+    exchange_segment: ExchangeSegment
+    security_id: str
+    product_type: ProductType
+    side: PositionSide
+    quantity: int
+    order_type: OrderType
+    limit_price: Decimal | None = None
+    rules: RuleSet = NO_RULES
+
+
+class InvalidRequest(DomainError):
+    """The request has faults; each names its field. Nothing was changed."""
+
+    def __init__(self, faults: Sequence[FieldFault]) -> None:
+        text = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
+        super().__init__("invalid_request", text, faults[0].field)
+        self.faults = tuple(faults)
+
+
+class UnknownTracker(DomainError):
+    """There is no tracker with this id."""
+
+    def __init__(self, tracker_id: str) -> None:
+        super().__init__("tracker_not_found", f"there is no tracker {tracker_id}", "tracker_id")
+
+
+class NotHeld(DomainError):
+    """The broker does not hold what is to be taken under watch; `details` has the quantities."""
+
+    def __init__(self, text: str, details: Mapping[str, int]) -> None:
+        super().__init__("not_held", text, "quantity")
+        self.details = dict(details)
+
+
+def instrument_of(request: PositionRequest, master: InstrumentSource) -> Instrument:
+    """Return the instrument by the master's word, or by the caller's where it lacks it.
+
+    Raises:
+        InvalidRequest: neither says enough.
+    """
+    instrument_id = InstrumentId(request.exchange_segment, request.security_id.strip())
+    known = master.get(instrument_id)
+    if known is not None:
+        return known
+    faults = [
+        FieldFault(name, "is needed: the instrument master does not hold this security_id")
+        for name in ("lot_size", "tick_size")
+        if getattr(request, name) is None
+    ]
+    if not request.security_id.strip().isdigit():
+        faults.insert(0, FieldFault("security_id", "must be the exchange's number"))
+    elif faults:
+        faults.insert(0, FieldFault("security_id", f"{instrument_id} is not known"))
+    if request.lot_size is not None and request.lot_size <= 0:
+        faults.append(FieldFault("lot_size", f"must be above zero, was {request.lot_size}"))
+    if request.tick_size is not None and not _is_whole_units(request.tick_size):
+        faults.append(
+            FieldFault("tick_size", f"must be a multiple of 0.0001, was {request.tick_size}")
+        )
+    if faults:
+        raise InvalidRequest(faults)
+    assert request.lot_size is not None, "checked above"
+    assert request.tick_size is not None, "checked above"
+    return Instrument(
+        instrument_id=instrument_id,
+        trading_symbol=request.trading_symbol or str(instrument_id),
+        lot_size=request.lot_size,
+        tick_size=request.tick_size,
+        freeze_quantity=request.freeze_quantity,
+    )
+
+
+def _is_whole_units(tick_size: Decimal) -> bool:
+    return tick_size > 0 and tick_size % Decimal("0.0001") == 0

@@ -1,0 +1,152 @@
+"""What remains of the wish to close everything, told so that a person can deal with it.
+
+Never says that nothing remains unless the broker's positions could be read and agree.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import BrokerPosition, PositionSide
+from squareoff.domain.results import ExitResult
+from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import Clock, ExitAllState
+from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.exit_all import ExitAll
+from squareoff.services.position_book import PositionActor, PositionBook
+
+LAG_SECONDS = 5.0
+"""A reading of the positions may lack fills this new."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemainingPosition:
+    """A position under watch that is not closed: `why` says what it waits for, in words."""
+
+    tracker_id: str
+    trading_symbol: str
+    side: PositionSide
+    status: PositionStatus
+    open_quantity: int
+    reason: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownPosition:
+    """What the broker holds beyond our trackers; `how` says what can be done about it."""
+
+    exchange_segment: str
+    security_id: str
+    product_type: str
+    trading_symbol: str
+    net_quantity: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitAllReport:
+    """The wish and what became of it; `unknown` is None where the broker could not be read."""
+
+    state: ExitAllState | None
+    results: tuple[ExitResult, ...]
+    remaining: tuple[RemainingPosition, ...]
+    unknown: tuple[UnknownPosition, ...] | None
+
+    @property
+    def nothing_remains(self) -> bool:
+        """Say whether the account is flat as far as we and the broker know."""
+        return not self.remaining and self.unknown == ()
+
+
+async def report_of(
+    exit_all: ExitAll, book: PositionBook, reads: BrokerReads, clock: Clock
+) -> ExitAllReport:
+    """Return the report as of now; reads the broker's positions."""
+    reading = await reads.positions()
+    since_ns = clock.now().monotonic_ns - seconds_to_ns(LAG_SECONDS)
+    unknown = None if reading is None else unknown_positions(reading.rows, book, since_ns)
+    remaining = tuple(_remaining(actor) for actor in book if _remains(actor.tracker))
+    return ExitAllReport(exit_all.state, exit_all.results(), remaining, unknown)
+
+
+def unknown_positions(
+    rows: Iterable[BrokerPosition], book: PositionBook, since_ns: int
+) -> tuple[UnknownPosition, ...]:
+    """Return what the broker holds that no tracker accounts for, and no fill since an instant."""
+    ours: dict[tuple[object, object], int] = {}
+    closed: dict[tuple[object, object], int] = {}
+    for key in book.position_keys():
+        name = key.instrument_id, key.product_type
+        ours[name] = sum(t.side.sign * t.open_quantity for t in _open_on(book, key))
+        closed[name] = book.closed_since(key, since_ns) + _leaves(book, key)
+    found = []
+    for row in rows:
+        name = row.instrument_id, row.product_type
+        beyond = row.net_quantity - ours.get(name, 0)
+        # Fills of ours that the reading may lack, or that it shows before we know of them.
+        if abs(beyond) > closed.get(name, 0):
+            found.append(_unknown(row, beyond))
+    return tuple(found)
+
+
+def _open_on(book: PositionBook, key: PositionKey) -> list[PositionTracker]:
+    return [tracker for tracker in book.on_key(key) if not tracker.status.is_final]
+
+
+def _leaves(book: PositionBook, key: PositionKey) -> int:
+    return sum(order.leaves_quantity for tracker in book.on_key(key) for order in tracker.orders)
+
+
+def _unknown(row: BrokerPosition, beyond: int) -> UnknownPosition:
+    instrument_id, product = row.instrument_id, row.product_type.value
+    long = beyond > 0
+    price = row.buy_average if long else row.sell_average
+    track = (
+        f"squareoff track --segment {instrument_id.exchange_segment.value} "
+        f"--security-id {instrument_id.security_id} --product {product} "
+        f"--side {'LONG' if long else 'SHORT'} --quantity {abs(beyond)} --entry-price {price}"
+    )
+    return UnknownPosition(
+        exchange_segment=instrument_id.exchange_segment.value,
+        security_id=instrument_id.security_id,
+        product_type=product,
+        trading_symbol=row.trading_symbol,
+        net_quantity=beyond,
+        how=f"close it in the broker's app, or take it under watch and exit it: {track}",
+    )
+
+
+def _remains(tracker: PositionTracker) -> bool:
+    entry_lives = any(not order.state.is_terminal for order in tracker.entry_orders)
+    return entry_lives or not tracker.status.is_final
+
+
+def _remaining(actor: PositionActor) -> RemainingPosition:
+    tracker, intent = actor.tracker, actor.tracker.intent
+    return RemainingPosition(
+        tracker_id=tracker.tracker_id,
+        trading_symbol=tracker.instrument.trading_symbol,
+        side=tracker.side,
+        status=tracker.status,
+        open_quantity=tracker.open_quantity,
+        reason="" if intent is None else intent.reason,
+        why=_why(actor),
+    )
+
+
+def _why(actor: PositionActor) -> str:
+    tracker, intent = actor.tracker, actor.tracker.intent
+    if actor.is_halted:
+        return "halted by a defect: close it in the broker's app"
+    if tracker.status is PositionStatus.PENDING:
+        return "its entry order is being cancelled"
+    if tracker.status.is_final:
+        return "a late entry order is being cancelled"
+    if intent is None or not intent.status.is_live:
+        return "waits for its turn: shorts are bought back first"
+    if intent.note:
+        return f"{intent.status.value}: {intent.note}"
+    return "its exit is on its way"

@@ -1,0 +1,106 @@
+"""Notice that others close positions of ours, and book it once it is sure.
+
+The broker must show less than our trackers hold in several spaced readings while nothing of ours
+moves on the key, and strangers' trades must explain all of it. What they do not explain stays with
+the trackers: the difference is alarmed by the comparison, and exits go by what the broker shows.
+
+Invariants:
+1. Trades are read before orders, so that an order of ours that fills meanwhile is no stranger.
+2. Nothing is booked on a reading that a fill of ours has overtaken, nor while an exit is sized.
+"""
+
+from dataclasses import dataclass
+
+from squareoff.core.foreign_closes import missing_quantity, share_out
+from squareoff.core.inputs import ClosedByOthers
+from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import TradeReport
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import Clock
+from squareoff.services.broker_reads import BrokerReads, PositionsReading
+from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.order_update_handler import OrderUpdateHandler
+
+READINGS_NEEDED = 3
+READING_SPACING_SECONDS = 1.0
+"""Two readings of one lagging replica are one."""
+
+FAST_READINGS_MAX = 10
+"""So many readings follow each other fast; what no trade explains by then waits for the timer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortage:
+    """How much is missing on a key, in how many agreeing readings, the last of them when."""
+
+    missing: int
+    readings: int
+    read_at_ns: int
+
+
+class ForeignCloses:
+    """Watches every key for units that others have closed."""
+
+    def __init__(
+        self, engine: ExitEngine, reads: BrokerReads, handler: OrderUpdateHandler, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._reads = reads
+        self._handler = handler
+        self._clock = clock
+        self._shortages: dict[PositionKey, _Shortage] = {}
+
+    @property
+    def wants_reading(self) -> bool:
+        """Say whether a further reading soon may settle something."""
+        return any(each.readings < FAST_READINGS_MAX for each in self._shortages.values())
+
+    async def review(self, reading: PositionsReading) -> None:
+        """Look at one reading of the positions; book what has become sure."""
+        book = self._engine.book
+        nets = {
+            key: sum(
+                row.net_quantity
+                for row in reading.rows
+                if (row.instrument_id, row.product_type) == (key.instrument_id, key.product_type)
+            )
+            for key in book.position_keys()
+        }
+        for key, net in nets.items():
+            missing = missing_quantity(book.on_key(key), net)
+            if missing == 0 or book.is_moving(key):
+                self._shortages.pop(key, None)
+            elif self._count(key, missing) >= READINGS_NEEDED:
+                await self._book_explained(key, net, reading.fill_count)
+
+    def _count(self, key: PositionKey, missing: int) -> int:
+        now_ns = self._clock.now().monotonic_ns
+        known = self._shortages.get(key)
+        if known is None or known.missing != missing:
+            known = _Shortage(missing, 1, now_ns)
+        elif now_ns - known.read_at_ns >= seconds_to_ns(READING_SPACING_SECONDS):
+            known = _Shortage(missing, known.readings + 1, now_ns)
+        self._shortages[key] = known
+        return known.readings
+
+    async def _book_explained(self, key: PositionKey, net: int, fill_count: int) -> None:
+        trades = await self._reads.trade_book()
+        orders = await self._reads.order_book()
+        if trades is None or orders is None:
+            return
+        book = self._engine.book
+        for report in orders:
+            if book.owner_of(report.client_order_id, report.broker_order_id):
+                await self._handler.handle(report)
+        async with book.key_lock(key):
+            if not (book.is_moving(key) or book.has_filled_since(key, fill_count)):
+                await self._book(key, net, trades)
+
+    async def _book(self, key: PositionKey, net: int, trades: tuple[TradeReport, ...]) -> None:
+        book = self._engine.book
+        for close in share_out(book.on_key(key), net, trades, book.own_broker_order_ids()):
+            actor = book.get(close.tracker_id)
+            assert actor is not None, "it was found in the book"
+            event = ClosedByOthers(close.quantity, close.price, close.last_trade_ns)
+            await self._engine.tell(actor, event)
+            self._shortages.pop(key, None)

@@ -1,0 +1,136 @@
+"""Whether the broker holds what is to be taken under watch.
+
+A tracker that claims more than is held would close what is another's, and one on the other side of
+a position would fight the first; both are told at once, when a person can still mend it.
+Invariants:
+1. Positions that cannot be read refuse nobody: the tracker is taken, and a person is told.
+2. A position that is only just bought is waited for: the broker's positions lag its fills.
+"""
+
+from squareoff.core.facts import Severity
+from squareoff.core.opening import NewPosition
+from squareoff.domain.errors import DomainError
+from squareoff.domain.orders import BrokerPosition, PositionSide
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import Clock
+from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.desk_requests import NotHeld
+from squareoff.services.position_book import PositionBook
+
+LAG_SECONDS = 3.0
+"""Longer than the broker's positions were seen to lag behind a fill."""
+
+READ_AGAIN_SECONDS = 0.5
+GOOD_FOR_SECONDS = 1.0
+"""So long a reading serves for the next position of a list that is registered at one go."""
+
+
+class HeldCheck:
+    """Compares a new tracker with the broker's positions and with its own kind."""
+
+    def __init__(
+        self, book: PositionBook, reads: BrokerReads, alarms: AlarmDesk, clock: Clock
+    ) -> None:
+        self._book = book
+        self._reads = reads
+        self._alarms = alarms
+        self._clock = clock
+        self._rows: tuple[BrokerPosition, ...] = ()
+        self._read_ns: int | None = None
+
+    def check_side(self, position: NewPosition) -> None:
+        """Refuse a tracker on the other side of a position that is under watch.
+
+        Raises:
+            DomainError("opposite_side"): the key has trackers on the other side.
+        """
+        key = position.key
+        for tracker in self._book.on_key(key):
+            if tracker.side is not position.side and not tracker.status.is_final:
+                raise DomainError(
+                    "opposite_side",
+                    f"{tracker.instrument.trading_symbol} is under watch as {tracker.side.value} "
+                    f"({tracker.tracker_id}): the broker nets both sides, so exit or untrack that "
+                    "first",
+                    "side",
+                )
+
+    async def check_held(self, position: NewPosition) -> None:
+        """Refuse a tracker of more than the broker holds beyond the other trackers.
+
+        Raises:
+            NotHeld: fresh readings show less.
+        """
+        if self._is_recent() and self._free_of(position, self._rows) >= position.quantity:
+            return
+        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(LAG_SECONDS)
+        while True:
+            reading = await self._reads.positions()
+            if reading is None:
+                await self._complain(position)
+                return
+            self._rows, self._read_ns = reading.rows, self._clock.now().monotonic_ns
+            free = self._free_of(position, reading.rows)
+            if free >= position.quantity:
+                return
+            if self._read_ns >= deadline_ns:
+                raise self._refusal(position, free)
+            await self._clock.sleep(READ_AGAIN_SECONDS)
+
+    def _is_recent(self) -> bool:
+        if self._read_ns is None:
+            return False
+        return self._clock.now().monotonic_ns - self._read_ns < seconds_to_ns(GOOD_FOR_SECONDS)
+
+    def _free_of(self, position: NewPosition, rows: tuple[BrokerPosition, ...]) -> int:
+        """Return what the broker holds on the side of the position beyond what is under watch."""
+        return position.side.sign * self._net(position, rows) - self._under_watch(position)
+
+    @staticmethod
+    def _net(position: NewPosition, rows: tuple[BrokerPosition, ...]) -> int:
+        return sum(
+            row.net_quantity
+            for row in rows
+            if row.instrument_id == position.instrument.instrument_id
+            and row.product_type is position.product_type
+        )
+
+    def _under_watch(self, position: NewPosition) -> int:
+        return sum(
+            tracker.open_quantity
+            for tracker in self._book.on_key(position.key)
+            if not tracker.status.is_final
+        )
+
+    def _refusal(self, position: NewPosition, free: int) -> NotHeld:
+        watched, net = self._under_watch(position), self._net(position, self._rows)
+        wanted = f"{position.side.value} {position.quantity}"
+        beyond = f", of which {watched} are under watch already" if watched else ""
+        text = (
+            f"{wanted} of {position.instrument.trading_symbol} {position.product_type.value} are "
+            f"not held: the broker shows {_shown(net)}{beyond}"
+        )
+        details = {
+            "quantity": position.quantity,
+            "broker_net_quantity": net,
+            "under_watch": watched,
+            "free_quantity": max(0, free),
+        }
+        return NotHeld(text, details)
+
+    async def _complain(self, position: NewPosition) -> None:
+        await self._alarms.raise_alarm(
+            Severity.WARNING,
+            "position_not_checked",
+            f"{position.instrument.trading_symbol} is taken under watch unchecked: the broker's "
+            "positions cannot be read. An exit closes no more than the broker shows.",
+            position.tracker_id,
+        )
+
+
+def _shown(net: int) -> str:
+    if net == 0:
+        return "none"
+    side = PositionSide.LONG if net > 0 else PositionSide.SHORT
+    return f"{side.value} {abs(net)}"

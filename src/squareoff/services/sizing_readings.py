@@ -1,0 +1,116 @@
+"""What an exit is sized on: the broker's positions, and how far they can be trusted.
+
+Invariants:
+1. A reading that failed stays one that failed; it is repeated for a while, never made up.
+2. A reading that a fill of ours has overtaken is not used.
+3. Where a reading could hide a close of somebody else behind our newest fills, the trade book is
+   asked.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from squareoff.core import inputs as i
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import Clock
+from squareoff.services.broker_reads import BrokerReads, PositionsReading
+from squareoff.services.position_book import PositionBook
+
+DEADLINE_SECONDS = 2.0
+"""How long failed readings are repeated before the tracker's own word must do."""
+
+RETRY_SECONDS = 0.25
+
+LAG_SECONDS = 5.0
+"""A reading may lack fills this old: twice what the broker's positions were seen to lag, and the
+time of a slow answer."""
+
+FOREIGN_SECONDS = 60.0
+"""A fill of somebody else's this old is in every reading: far beyond what any book lags."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizingReading:
+    """One reading for one sizing. `positions` is None where it failed; `since_ns` is the monotonic
+    instant of the oldest fill that it may lack."""
+
+    positions: PositionsReading | None
+    since_ns: int
+    only_ours_closed: bool
+
+
+class SizingReadings:
+    """Reads positions for the sizing of exits."""
+
+    def __init__(
+        self,
+        book: PositionBook,
+        reads: BrokerReads,
+        clock: Clock,
+        reconciled_age_seconds: Callable[[], float | None],
+    ) -> None:
+        self._book = book
+        self._reads = reads
+        self._clock = clock
+        self._reconciled_age_seconds = reconciled_age_seconds
+        self._ahead: dict[TrackerId, asyncio.Task[PositionsReading | None]] = {}
+
+    def begin(self, tracker: PositionTracker, tasks: asyncio.TaskGroup) -> None:
+        """Begin the reading for an exit that is being claimed, beside the commit of its claim."""
+        self._ahead[tracker.tracker_id] = tasks.create_task(self._reads.positions_ahead())
+
+    async def read(self, tracker: PositionTracker) -> SizingReading:
+        """Read what the sizing of this position's exit needs; never raises for the broker."""
+        since_ns = self._clock.now().monotonic_ns - seconds_to_ns(LAG_SECONDS)
+        ahead = self._ahead.pop(tracker.tracker_id, None)
+        positions = None if ahead is None else await ahead
+        if positions is None:
+            positions = await self._within_deadline()
+        only_ours = await self._have_only_we_closed(tracker, since_ns)
+        return SizingReading(positions, since_ns, only_ours)
+
+    def is_overtaken(self, tracker: PositionTracker, reading: SizingReading) -> bool:
+        """Say whether a quantity on the key has changed since the reading began."""
+        positions = reading.positions
+        return positions is not None and self._book.has_filled_since(
+            tracker.key, positions.fill_count
+        )
+
+    def input_of(self, tracker: PositionTracker, reading: SizingReading) -> i.PositionsRead:
+        """Return the input that the reading is now, under the key's lock."""
+        positions = reading.positions
+        return i.PositionsRead(
+            positions=None if positions is None else positions.rows,
+            others_leaves=self._book.others_leaves(tracker),
+            others_open=self._book.others_open(tracker),
+            opposed_open=self._book.opposed_open(tracker),
+            reconciled_age_seconds=self._reconciled_age_seconds(),
+            exited_quantity=tracker.exited_quantity,
+            closed_lately=self._book.closed_since(tracker.key, reading.since_ns),
+            only_ours_closed=reading.only_ours_closed,
+        )
+
+    async def _within_deadline(self) -> PositionsReading | None:
+        """Read again where a reading failed at once: sizing without one is the last resort."""
+        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(DEADLINE_SECONDS)
+        while True:
+            reading = await self._reads.positions()
+            if reading is not None or self._clock.now().monotonic_ns >= deadline_ns:
+                return reading
+            await self._clock.sleep(RETRY_SECONDS)
+
+    async def _have_only_we_closed(self, tracker: PositionTracker, since_ns: int) -> bool:
+        """Ask the trade book, where our fills are so new that a reading may lack them.
+
+        The broker's books are prefixes of one ledger: a trade book with all our fills also has
+        every fill before them.
+        """
+        if self._book.closed_since(tracker.key, since_ns) == 0:
+            return False  # nobody asks
+        trades = await self._reads.trade_book()
+        oldest_ns = self._clock.now().wall_ns - seconds_to_ns(FOREIGN_SECONDS)
+        side = tracker.side.exit_order_side
+        return trades is not None and self._book.explains(tracker.key, side, trades, oldest_ns)

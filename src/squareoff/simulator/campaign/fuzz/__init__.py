@@ -1,0 +1,1 @@
+"""Fuzz of what comes from the broker: order updates, REST answers, feed packets."""

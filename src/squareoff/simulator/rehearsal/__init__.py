@@ -1,0 +1,1 @@
+"""Rehearsals of death: crash stories in virtual time, killed and frozen processes, power loss."""

@@ -1,0 +1,252 @@
+"""The processes of a rehearsal: one broker simulator and one engine, over loopback.
+
+Invariants:
+1. Only processes that were started here are ever signalled, each by its own process object.
+2. The engine is `squareoff run` itself, a fresh program with its own database file.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from squareoff.adapters.system import REHEARSAL_VARIABLES
+from squareoff.ports import Clock
+
+START_SECONDS_MAX = 90.0
+"""Many engines start side by side on few cores: each start is a second of pure computing."""
+
+STOP_SECONDS_MAX = 20.0
+CALL_SECONDS_MAX = 60.0
+POLL_SECONDS = 0.1
+API_TOKEN = "token-of-the-engine-under-rehearsal"
+_OURS = ("SQUAREOFF_", "DHAN_")
+_PROGRAM = (sys.executable, "-c", "from squareoff.cli.main import main; main()")
+
+
+class RehearsalFailed(Exception):
+    """The rehearsal itself could not go on: a process did not start, or an answer never came."""
+
+
+class CallRefused(Exception):
+    """A call was answered with an error status."""
+
+
+def client_ids(count: int) -> list[str]:
+    """Return the accounts of one simulator; each rehearsal takes one of its own."""
+    return [f"77{number:06d}" for number in range(count)]
+
+
+def token_of(client_id: str) -> str:
+    """Return the access token of an account."""
+    return f"token-of-{client_id}"
+
+
+class BrokerProcess:
+    """`squareoff sim` on a free port, and its admin."""
+
+    def __init__(self, folder: Path, clock: Clock, http: aiohttp.ClientSession) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._http = http
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    async def start(self, accounts: Sequence[str]) -> None:
+        """Start it, and wait until it listens."""
+        credentials = self._folder / "credentials.json"
+        named = [{"client_id": name, "access_token": token_of(name)} for name in accounts]
+        credentials.write_text(json.dumps(named))
+        port_file = self._folder / "sim.port"
+        command = [*_PROGRAM, "sim", "--port", "0", "--port-file", str(port_file)]
+        command += ["--credentials", str(credentials)]
+        log = self._folder / "sim.log"
+        self._process = _spawn(command, self._folder, _environment(), log, log)
+        for _ in range(round(START_SECONDS_MAX / POLL_SECONDS)):
+            if port_file.exists() and port_file.read_text().strip():
+                self.port = int(port_file.read_text())
+                return
+            await self._clock.sleep(POLL_SECONDS)
+        raise RehearsalFailed(f"the simulator did not start: {_tail(self._folder / 'sim.log')}")
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(STOP_SECONDS_MAX)
+
+    async def admin(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the admin."""
+        url = f"http://127.0.0.1:{self.port}/admin/{path}"
+        return await _call(self._http, method, url, body, {})
+
+
+class EngineProcess:
+    """One engine's folder (settings, database, logs) and its present process, if any."""
+
+    def __init__(
+        self,
+        folder: Path,
+        broker_port: int,
+        client_id: str,
+        *,
+        settings: str,
+        clock: Clock,
+        http: aiohttp.ClientSession,
+    ) -> None:
+        self.folder = folder
+        self.client_id = client_id
+        self.database = folder / "engine.db"
+        self._broker_port = broker_port
+        self._clock = clock
+        self._http = http
+        self._process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+        self._url = ""
+        (folder / "settings.toml").write_text(settings)
+
+    def start(self, *, kill_at: str = "", stop_at: str = "", wrapper: Sequence[str] = ()) -> None:
+        """Start the next life; it kills or freezes itself at those points (`name:n`)."""
+        self.starts += 1
+        self._url = ""
+        asked = {"kill_at": kill_at, "stop_at": stop_at, "note_to": str(self._points_file)}
+        points = {REHEARSAL_VARIABLES[key]: value for key, value in asked.items() if value}
+        command = [*wrapper, *_PROGRAM, "run", "--json", "--config", "settings.toml"]
+        environment = _environment(self._connection() | points)
+        self._process = _spawn(command, self.folder, environment, self._announced, self._log)
+
+    @property
+    def _announced(self) -> Path:
+        return self.folder / f"announced-{self.starts}.json"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / f"engine-{self.starts}.log"
+
+    @property
+    def _points_file(self) -> Path:
+        return self.folder / f"points-{self.starts}.txt"
+
+    def points(self) -> list[str]:
+        """Return the points that the present life has reached so far, in order."""
+        return self._points_file.read_text().split() if self._points_file.exists() else []
+
+    def _connection(self) -> dict[str, str]:
+        root = f"127.0.0.1:{self._broker_port}"
+        return {
+            "DHAN_REST_URL": f"http://{root}/v2",
+            "DHAN_ORDER_UPDATE_URL": f"ws://{root}/order-update",
+            "DHAN_MARKET_FEED_URL": f"ws://{root}/feed",
+            "DHAN_CLIENT_ID": self.client_id,
+            "DHAN_ACCESS_TOKEN": token_of(self.client_id),
+            "SQUAREOFF_INSTRUMENTS": f"http://{root}/instruments.csv",
+            "SQUAREOFF_MODE": "live",
+            "SQUAREOFF_SESSION": "always",
+            "SQUAREOFF_API_PORT": "0",
+            "SQUAREOFF_API_TOKEN": API_TOKEN,
+            "SQUAREOFF_DATABASE_URL": f"sqlite:///{self.database}",
+        }
+
+    async def is_ready(self) -> bool:
+        """Say whether exits would go out now."""
+        if not self._url:
+            text = self._announced.read_text().strip() if self._announced.exists() else ""
+            if not text:
+                return False
+            self._url = str(json.loads(text.splitlines()[0])["api"])
+        try:
+            await _call(self._http, "GET", f"{self._url}/readyz", None, {})
+        except (CallRefused, OSError, aiohttp.ClientError, TimeoutError):
+            return False
+        return True
+
+    async def wait_ready(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            RehearsalFailed: it ended, or was not in time.
+        """
+        for _ in range(round(START_SECONDS_MAX / POLL_SECONDS)):
+            if await self.is_ready():
+                return
+            if self.ended_with() is not None:
+                break
+            await self._clock.sleep(POLL_SECONDS)
+        raise RehearsalFailed(f"the engine did not become ready: {self.log_tail()}")
+
+    async def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the engine's API; it must have been ready once."""
+        headers = {"authorization": f"Bearer {API_TOKEN}"}
+        return await _call(self._http, method, f"{self._url}/api/v1{path}", body, headers)
+
+    def ended_with(self) -> int | None:
+        """Return the exit status, negative for a signal; None while it lives."""
+        assert self._process is not None, "started before"
+        return self._process.poll()
+
+    def is_frozen(self) -> bool:
+        """Say whether the process stands still by SIGSTOP."""
+        assert self._process is not None, "started before"
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] == "T"  # "t" is a tracer at work
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, where it still lives."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """End the process in whatever state it is."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(STOP_SECONDS_MAX)
+
+    async def end_politely(self) -> None:
+        """End the process by SIGTERM, and by force where that does not help."""
+        self.signal(signal.SIGTERM)
+        for _ in range(round(STOP_SECONDS_MAX / POLL_SECONDS)):
+            if self.ended_with() is not None:
+                return
+            await self._clock.sleep(POLL_SECONDS)
+        self.stop()
+
+    def log_tail(self) -> str:
+        """Return the end of the newest log, for messages."""
+        return _tail(self._log)
+
+
+def _spawn(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path, errors: Path
+) -> "subprocess.Popen[bytes]":
+    with output.open("ab") as out, errors.open("ab") as err:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
+
+
+def _environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of starts: compile once
+    return kept | dict(changes or {})
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-1_500:] if log.exists() else "(no log)"
+
+
+async def _call(
+    http: aiohttp.ClientSession, method: str, url: str, body: Any, headers: Mapping[str, str]
+) -> Any:
+    timeout = aiohttp.ClientTimeout(total=CALL_SECONDS_MAX)
+    async with http.request(method, url, json=body, headers=headers, timeout=timeout) as response:
+        text = await response.text()
+        if response.status >= 400:
+            raise CallRefused(f"{method} {url}: HTTP {response.status}: {text[:300]}")
+    return json.loads(text) if text else None

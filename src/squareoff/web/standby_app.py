@@ -1,0 +1,67 @@
+"""What a standby answers: that it lives, that it is not ready, and who owns the account."""
+
+import asyncio
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from squareoff import __version__
+from squareoff.config.fields import LOOPBACK_NAMES
+from squareoff.core.lease import AccountOwner
+from squareoff.web.answers import HealthOut, ReadinessOut
+from squareoff.web.errors import ApiError, install_error_handlers
+from squareoff.web.guard import Guard, GuardRules, allowed_hosts
+from squareoff.web.health_routes import OPEN_PATHS
+
+_log = structlog.get_logger("squareoff.standby")
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class StandbyPost:
+    """What a standby knows of the account's owner."""
+
+    def __init__(self) -> None:
+        self._text = "standing by: the account's owner was not looked at yet"
+        self._epoch: int | None = None
+
+    @property
+    def text(self) -> str:
+        """Say what is waited for."""
+        return self._text
+
+    def note_owner(self, owner: AccountOwner | None) -> None:
+        """Take in what the newest look showed."""
+        who = "an engine that is just starting" if owner is None else owner.describe()
+        self._text = f"standing by for {who}"
+        epoch = 0 if owner is None else owner.epoch
+        if epoch != self._epoch:
+            _log.info("standing_by", owner=who)
+        self._epoch = epoch
+
+
+def create_standby_app(post: StandbyPost, *, token: str, host: str) -> FastAPI:
+    """Return the API of a standby: alive, not ready, and 503 `standby` to everything else."""
+    app = FastAPI(title="squareoff standby", version=__version__, docs_url=None, redoc_url=None)
+
+    @app.get("/healthz")
+    async def healthz() -> HealthOut:
+        """Say that the process answers."""
+        return HealthOut()
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        """Say that it stands by, and for whom."""
+        answer = ReadinessOut(ready=False, because=[post.text])
+        return JSONResponse(answer.model_dump(), status_code=503)
+
+    @app.api_route("/{path:path}", methods=_METHODS)
+    async def refuse(request: Request) -> Response:
+        """Send the caller to the engine that owns the account."""
+        raise ApiError(503, "standby", f"{post.text}; ask that engine")
+
+    app.state.is_closing = asyncio.Event()
+    install_error_handlers(app)
+    hosts = allowed_hosts((*LOOPBACK_NAMES, host))
+    app.add_middleware(Guard, rules=GuardRules(token, hosts, frozenset(OPEN_PATHS)))
+    return app

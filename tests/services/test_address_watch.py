@@ -1,0 +1,69 @@
+"""A refused address is one alarm that names it, and over when orders are taken again."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from exit_story.values import TRACKER
+from service_world.session import ScriptedSession
+from service_world.virtual import run_virtual
+from service_world.world import World, make_world, running
+from squareoff.domain.errors import STATIC_IP_CODE, BrokerRejected
+from squareoff.domain.states import BlockReason, PositionStatus
+from squareoff.ports import AddressState
+from squareoff.services.exit_results import Wait
+
+REFUSED = AddressState(False, "203.0.113.7", ("192.0.2.1",))
+ALLOWED = AddressState(True, "203.0.113.7", ("203.0.113.7",))
+SILENT = AddressState(None, "", ("192.0.2.1",))
+
+
+def watched(body: Any, session: ScriptedSession) -> None:
+    """Run `body(world)` on an engine with this session."""
+
+    async def run() -> None:
+        world = await make_world(session=session)
+        async with running(world):
+            await asyncio.sleep(2.0)
+            await body(world)
+
+    run_virtual(run())
+
+
+def test_an_unregistered_address_is_told_at_the_start_and_when_it_is_over() -> None:
+    """The alarm names where we are and where we may be; registering the address clears it."""
+    session = ScriptedSession()
+    session.addresses = REFUSED
+
+    async def body(world: World) -> None:
+        assert world.alarms.codes == ["static_ip_refused"]
+        text = world.alarms.heard[0][2]
+        assert "203.0.113.7" in text and "192.0.2.1" in text
+        session.addresses = ALLOWED
+        await asyncio.sleep(40.0)
+        assert [a for a in await world.store.alarms(unacknowledged_only=True) if a.is_open] == []
+
+    watched(body, session)
+
+
+@pytest.mark.parametrize("answer", [SILENT, None, REFUSED])
+def test_a_refused_exit_waits_slowly_and_is_told_once(answer: AddressState | None) -> None:
+    """Whatever getIP says: one alarm, a try a minute, no attempt used up, and then it goes on."""
+    session = ScriptedSession()
+
+    async def body(world: World) -> None:
+        session.addresses = answer
+        await world.hold()
+        refusal = BrokerRejected("Invalid IP", code=STATIC_IP_CODE, text="Invalid IP")
+        world.gateway.answers.extend([refusal] * 15)
+        await world.engine.exit_engine.execute_exit(TRACKER, "asked", wait=Wait.CLAIMED)
+        await asyncio.sleep(14.5 * 60)
+        intent = world.tracker(TRACKER).intent
+        assert intent is not None and intent.block_reason is BlockReason.STATIC_IP
+        assert len(world.gateway.answers) in (0, 1)
+        codes = [code for code in world.alarms.codes if code != "static_ip_refused"]
+        assert codes == [], "told by the one alarm, which is repeated until seen"
+        await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    watched(body, session)

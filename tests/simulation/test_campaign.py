@@ -1,0 +1,126 @@
+"""The campaign around the seeds: tallies, coverage, shrinking, the report, and the fuzz."""
+
+import json
+import random
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from squareoff.simulator.campaign.__main__ import main
+from squareoff.simulator.campaign.fuzz.answers import fuzz_answers
+from squareoff.simulator.campaign.fuzz.frames import fuzz_frames
+from squareoff.simulator.campaign.fuzz.live import fuzz_live
+from squareoff.simulator.campaign.fuzz.packets import fuzz_packets
+from squareoff.simulator.campaign.fuzz.runner import Fuzzer, run_part
+from squareoff.simulator.campaign.fuzz.tally import FuzzTally
+from squareoff.simulator.campaign.matrix import all_classes, missing_cells, why_impossible
+from squareoff.simulator.campaign.runner import CHUNK, knobs_of, run_chunk, run_one
+from squareoff.simulator.campaign.shrink import shrink
+from squareoff.simulator.campaign.tally import Tally
+from squareoff.simulator.virtual.coverage import STATES
+from squareoff.simulator.virtual.knobs import Knobs, draw_knobs, parse_knobs
+from squareoff.simulator.virtual.run_report import RunReport
+from squareoff.simulator.virtual.run_seed import run_seed
+
+
+def test_a_chunk_is_tallied_and_its_first_run_repeated() -> None:
+    """A chunk adds up its runs; one of them is run twice and gave the same trace."""
+    tally = run_chunk(0)
+
+    assert (tally.runs, tally.replayed_runs, tally.violations) == (CHUNK, 1, [])
+    assert tally.exits >= tally.faulted_exits > 0
+    assert tally.cells and tally.marks and tally.struck and tally.points
+
+
+def test_two_tallies_add_up() -> None:
+    """Adding a tally adds every sum and every counter."""
+    one, both = Tally(), Tally()
+    one.take(run_one(2, knobs_of(2)))
+    both.add(one)
+    both.add(one)
+
+    assert (both.runs, both.exits) == (2, 2 * one.exits)
+    assert both.struck == one.struck + one.struck
+
+
+def test_knobs_can_be_read_back() -> None:
+    """What a report prints of a run's knobs gives that run again."""
+    knobs = draw_knobs(17)
+
+    assert parse_knobs(knobs.describe()) == knobs
+
+
+def test_a_violated_run_is_made_small() -> None:
+    """What the violation does not need is left out of the knobs."""
+    knobs = Knobs(
+        rates={"reject": 0.2, "feed_drop": 0.2, "read_slow": 0.5},
+        events={"halt": 1, "pause": 1},
+        position_count=4,
+        thin_market=True,
+    )
+
+    def run(seed: int, tried: Knobs) -> RunReport:
+        is_bad = "reject" in tried.rates and "pause" in tried.events
+        return RunReport(seed, tried, violations=["I2: over"] if is_bad else [])
+
+    assert shrink(1, knobs, run) == Knobs(
+        rates={"reject": 0.2}, events={"pause": 1}, position_count=1
+    )
+
+
+def test_every_cell_is_wanted_or_has_a_reason() -> None:
+    """With no hits at all, exactly the cells without a reason are missing."""
+    missing = missing_cells(Counter(), 1)
+    possible = [(s, c) for s in STATES for c in all_classes() if not why_impossible(s, c)]
+
+    assert sorted((s, c) for s, c, _ in missing) == sorted(possible)
+    assert len(set(all_classes())) == len(all_classes())
+
+
+def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--exits` ends the campaign; Markdown and JSON say what was run."""
+    path = tmp_path / "report.md"
+    status = main(["--exits", "5", "--workers", "1", "--seed-base", "40", "--report", str(path)])
+
+    told = json.loads(path.with_suffix(".json").read_text())
+    assert status == 0, capsys.readouterr().out
+    assert told["faulted_exits"] >= 5 and told["seeds"]["first"] == 40
+    assert path.read_text().startswith("# Campaign of simulated exits")
+
+
+def test_two_engines_take_over_from_each_other() -> None:
+    """A standby takes over from an owner that died or stood still, and no promise is broken."""
+    reports = [
+        run_seed(seed, knobs=replace(draw_knobs(seed), has_standby=True, events={"pause": 1}))
+        for seed in range(1, 13)
+    ]
+
+    assert [report.summary() for report in reports if not report.is_good] == []
+    assert sum(report.faults.get("takeover", 0) for report in reports) > 0
+
+
+@pytest.mark.parametrize(
+    ("fuzzer", "cases"),
+    [
+        pytest.param(fuzz_frames, 10_000, id="order updates"),
+        pytest.param(fuzz_answers, 10_000, id="REST answers"),
+        pytest.param(fuzz_packets, 10_000, id="feed packets"),
+        pytest.param(fuzz_live, 3_000, id="a live engine"),
+    ],
+)
+def test_nothing_escapes_and_nothing_is_made_up(fuzzer: Fuzzer, cases: int) -> None:
+    """Whatever comes from the broker is read as said, or refused in the port's own words."""
+    tally = FuzzTally("slice")
+    fuzzer(random.Random("slice"), cases, tally)
+
+    assert tally.violations == []
+    assert tally.cases == cases
+
+
+def test_the_same_fuzz_seed_gives_the_same_cases() -> None:
+    """A part is repeatable."""
+    first, again = (run_part("feed packets", 3, 500) for _ in range(2))
+
+    assert first.outcomes == again.outcomes
