@@ -78,7 +78,7 @@ def tree() -> list[SourceModule]:
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())
 def test_the_tree_keeps_the_rule(check: Check, tree: list[SourceModule]) -> None:
-    """The source tree breaks none of the rules of style.md that a parser can check."""
+    """The source tree breaks none of our rules that a parser can check."""
     findings = [str(finding) for finding in check(tree)]
 
     if findings:

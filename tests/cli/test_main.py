@@ -19,7 +19,7 @@ def test_the_version_is_told(run: Any) -> None:
 
 
 def test_help_lists_every_command(run: Any) -> None:
-    """Each command of interface.md is in the help."""
+    """Each documented command is in the help."""
     helped = run("--help")
 
     assert helped.status == 0

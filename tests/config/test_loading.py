@@ -34,7 +34,7 @@ def faults_of(
 def test_without_anything_the_defaults_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No file and no variable: paper mode with the defaults of interface.md."""
+    """No file and no variable: paper mode with the documented defaults."""
     monkeypatch.chdir(tmp_path)
     settings = load_settings(None, {})
 
@@ -68,7 +68,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
 
 
 def test_every_table_of_the_file_is_read(tmp_path: Path) -> None:
-    """Each table of interface.md reaches its settings, rules and calendar included."""
+    """Each documented table reaches its settings, rules and calendar included."""
     settings = load(
         tmp_path,
         """

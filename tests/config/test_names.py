@@ -1,4 +1,4 @@
-"""The names of settings are those of interface.md."""
+"""The names of settings are those of docs/settings.md."""
 
 from squareoff.config.names import secret_variable, setting_names
 
@@ -38,7 +38,7 @@ TOML_ONLY = {
 
 
 def test_every_variable_of_the_interface_sets_its_setting() -> None:
-    """Each environment variable of interface.md leads to the setting beside it."""
+    """Each documented environment variable leads to the setting beside it."""
     found = {
         name.environment.name: ".".join(name.path)
         for name in setting_names()
@@ -49,7 +49,7 @@ def test_every_variable_of_the_interface_sets_its_setting() -> None:
 
 
 def test_every_setting_of_the_file_is_there() -> None:
-    """Each TOML path of interface.md exists."""
+    """Each documented TOML path exists."""
     paths = {".".join(name.path) for name in setting_names() if name.is_in_toml}
 
     assert paths >= TOML_ONLY

@@ -38,7 +38,7 @@ WRITTEN = {
 
 
 def test_the_shape_of_the_interface_is_read() -> None:
-    """Every rule of interface.md's example becomes its value."""
+    """Every rule of the documented example becomes its value."""
     assert parse_rules(WRITTEN) == RuleSet(
         stop_loss=PriceRule(price=Decimal(140)),
         target=PriceRule(percent=Decimal(25)),

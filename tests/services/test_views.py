@@ -1,4 +1,4 @@
-"""Views are values that show what is held, by the names of interface.md."""
+"""Views are values that show what is held, by the names of the API."""
 
 from decimal import Decimal as D
 

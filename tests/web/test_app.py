@@ -1,4 +1,4 @@
-"""The API as a whole: its routes are those of interface.md, and OpenAPI describes them."""
+"""The API as a whole: its routes are the documented ones, and OpenAPI describes them."""
 
 import pytest
 
@@ -17,7 +17,7 @@ ROUTES = {
 
 
 def test_openapi_holds_every_route_with_a_sentence(rig: ApiRig) -> None:
-    """/openapi.json lists the routes of interface.md, each with a description."""
+    """/openapi.json lists the documented routes, each with a description."""
     paths = rig.call("GET", "/openapi.json").json["paths"]
     found = {f"{method.upper()} {path}": about for path, methods in paths.items()
              for method, about in methods.items()}  # fmt: skip

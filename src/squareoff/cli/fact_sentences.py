@@ -1,6 +1,6 @@
 """Journal facts as sentences, for people who follow an exit: one for every kind.
 
-The facts come as the API's JSON (interface.md); the engine is the subject of every sentence.
+The facts come as the API's JSON (docs/api.md); the engine is the subject of every sentence.
 """
 
 from collections.abc import Callable, Mapping

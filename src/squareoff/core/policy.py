@@ -39,7 +39,7 @@ BOOKS_DISAGREED_BEFORE_ALARM = 20
 
 PLAN_AGE_SECONDS_MAX = 30.0
 """A planned exit that waited longer for its permit is sized anew: while the breaker is open a
-person may close by hand. Mass exits of one account queue for less (reliability.md C13)."""
+person may close by hand. Mass exits of one account queue for less."""
 
 SLICES_MAX = 1_000
 """Orders planned at once; an order id holds 1,295 slices. What is left is sized afterwards."""

@@ -1,4 +1,4 @@
-"""Orders as asked for and as reported, in our words (style.md names, FIX tags there)."""
+"""Orders as asked for and as reported, in our words."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal

@@ -1,8 +1,8 @@
 """Prices: `Decimal` rupees where people and orders are, whole price units on the hot path.
 
 One price unit is 1/10,000 rupee, the finest step any Indian exchange uses (currency: 0.0025).
-Source of the float32 rule: dhanhq-v2.md 7.4 and design.md section 5 (a feed price of 25974.90
-arrives as 25974.900390625).
+Source of the float32 rule: dhanhq-v2.md 7.4 (a feed price of 25974.90 arrives as
+25974.900390625).
 
 Invariants:
 1. No float leaves this module; a float enters only through `units_from_float32`.

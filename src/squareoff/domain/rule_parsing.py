@@ -1,4 +1,4 @@
-"""Rules as JSON or TOML, read strictly and written back (the shape of interface.md).
+"""Rules as JSON or TOML, read strictly and written back (the shape of docs/api.md).
 
 Answers for the shape only: known names, numbers, times. What a rule means for a position (one of
 four forms, the right side, the tick) is `core.rule_checks`.
@@ -84,7 +84,7 @@ def parse_account_rules(value: object, path: str = "account_rules") -> AccountRu
 
 
 def rules_as_json(rules: RuleSet) -> dict[str, object]:
-    """Return rules in the shape of interface.md: only what is set, numbers as decimal text."""
+    """Return rules in the shape of docs/api.md: only what is set, numbers as decimal text."""
     written: dict[str, object] = {}
     for name in _RULE_NAMES:
         value = getattr(rules, name)

@@ -29,7 +29,7 @@ class RuleName(str, Enum):
 
 
 class Urgency(int, Enum):
-    """Order in which waiting exits go out; lower goes first (design.md section 4)."""
+    """Order in which waiting exits go out; lower goes first."""
 
     KILL_SWITCH = 0
     STOP = 1

@@ -49,7 +49,7 @@ STORE_RETRY_SECONDS = 0.2
 """Pause before a decision that could not be committed is taken again."""
 
 EXIT_WAIT_SECONDS_MAX = 8.0
-"""How long a caller of `execute_exit` waits by default: a whole gateway call (interface.md)."""
+"""How long a caller of `execute_exit` waits by default: a whole gateway call."""
 
 LOST_UPDATES_MAX = 5
 """Another writer is first once, at a takeover; a row that is lost this often is broken."""

@@ -1,9 +1,10 @@
 """Watch the broker's net after a close of ours: has somebody else closed the same units too?
 
 A person, another program or the broker's own square-off can close a position while our exit is on
-its way (reliability.md, finding 4). Our order then carries the net across zero, and the tracker,
-whose own fills are all in order, cannot know. For some seconds after a close the broker's positions
-are read for it; a net on the other side of zero is an over-exit and critical (I2d).
+its way, and no rule of ours can prevent it. Our order then carries the net across zero, and the
+tracker, whose own fills are all in order, cannot know. For some seconds after a close the
+broker's positions are read for it; a net on the other side of zero is an over-exit and critical
+(I2d).
 Never sends anything.
 """
 

@@ -33,7 +33,7 @@ class IntentView:
 
 @dataclass(frozen=True, slots=True)
 class TrackerView:
-    """One tracked position; names are those of interface.md. Times are UTC ns, money rupees."""
+    """One tracked position; names are those of the API. Times are UTC ns, money rupees."""
 
     id: str
     status: PositionStatus

@@ -1,4 +1,4 @@
-"""Answers of the API, with the names of interface.md."""
+"""Answers of the API, with the names of docs/api.md."""
 
 from typing import Any, Generic, Self, TypeVar
 

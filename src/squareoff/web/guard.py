@@ -1,6 +1,5 @@
 """What every request must pass before any route sees it, and what every answer carries.
 
-Source: reliability.md section 7 (T2, T3, T5, T6, T13, T14).
 Rules, in this order:
 1. The Host header names this machine (DNS rebinding); so does Origin where a browser sends one.
 2. A valid bearer token, on everything but the open paths; missing and wrong are answered alike.

@@ -1,1 +1,1 @@
-"""Checks of the source tree by reading it, never by importing it (style.md)."""
+"""Checks of the source tree by reading it, never by importing it."""

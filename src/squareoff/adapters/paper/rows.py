@@ -9,7 +9,7 @@ from squareoff.domain.time import Now, seconds_to_ns
 from squareoff.exchange.ledger import Position, Trade
 
 QUOTE_AGE_SECONDS_MAX = 5.0
-"""A quote counts as of now, so it is made from a tick only while that is fresh (interface.md)."""
+"""A quote counts as of now, so it is made from a tick only while that is fresh."""
 
 
 def position_row(position: Position, instrument: Instrument | None) -> BrokerPosition:

@@ -69,7 +69,7 @@ class StagePorts:
 
 
 WELL_KNOWN_PORTS = StagePorts(simulator=8800, api=8700)
-"""For a demo that people look at: the ports of interface.md."""
+"""For a demo that people look at: the documented ports."""
 
 ANY_PORTS = StagePorts(simulator=0, api=0)
 """For a demo that ends by itself: it is in nobody's way."""

@@ -1,6 +1,6 @@
 """The independent auditor: after every event at the broker, are the promises kept?
 
-Written from design.md 8 and reliability.md 2. It reads the broker's own orders and trades and the
+Written from the promises in docs/simulation.md. It reads the broker's own orders and trades and the
 journal's raw rows by SQL and JSON, and shares no arithmetic and no code with the engine.
 
 Checked here, at every event: I1 at most one live intent, I2 exposure never exceeds what is held,
@@ -28,8 +28,8 @@ RACE_NS = 8_000_000_000
 and slow answers together stay below this."""
 
 BLIND_NS = 80_000_000_000
-"""Where positions could not be read, the engine may go by a comparison up to 60 s old (design.md
-4.3): a close by hand since then is not one that was seen."""
+"""Where positions could not be read, the engine may go by a comparison up to 60 s old:
+a close by hand since then is not one that was seen."""
 
 FRESH_NS = 9_000_000_000
 """A price may be this old when it fires: the engine's limit, the grain of the broker's seconds, and

@@ -1,7 +1,7 @@
 """The classes of faults a seed can turn on, as rules of the broker's own fault plan.
 
 Each class is a name and the rules it stands for at a rate. Delays and lags are bounded so that an
-order that left takes effect and becomes visible within the quarantine (reliability.md A2): late
+order that left takes effect and becomes visible within the quarantine, the bound all rests on: late
 arrival 4 s, plus lag 2 s, plus a slow answer 2 s is below the 10 s. Only the outlaw classes break
 that bound; they are kept in runs of their own.
 """

@@ -1,4 +1,4 @@
-"""Which failure proves what: table of dhanhq-v2.md 1.6, 9.2, 9.3 and design.md 4.6."""
+"""Which failure proves what: table of dhanhq-v2.md 1.6, 9.2, 9.3."""
 
 import json
 

@@ -1,6 +1,6 @@
 """Judge failed answers by one question: did the request take effect?
 
-Sources: dhanhq-v2.md 1.6 (token), 9.2 (body shapes), 9.3 and 9.4 (codes); design.md 4.6.
+Sources: dhanhq-v2.md 1.6 (token), 9.2 (body shapes), 9.3 and 9.4 (codes).
 
 Invariants:
 1. `sent = NO` needs the broker's own word or proof from the transport; a status code alone proves
