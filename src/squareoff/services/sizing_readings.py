@@ -24,6 +24,10 @@ DEADLINE_SECONDS = 2.0
 
 RETRY_SECONDS = 0.25
 
+AHEAD_SECONDS_MAX = 1.0
+"""A reading that was begun with the claim is for the sizing right after it; where that is put off
+(no token, the switch thrown) the positions of then are no answer."""
+
 LAG_SECONDS = 5.0
 """A reading may lack fills this old: twice what the broker's positions were seen to lag, and the
 time of a slow answer."""
@@ -56,19 +60,23 @@ class SizingReadings:
         self._reads = reads
         self._clock = clock
         self._reconciled_age_seconds = reconciled_age_seconds
-        self._ahead: dict[TrackerId, asyncio.Task[PositionsReading | None]] = {}
+        self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
 
     def begin(self, tracker: PositionTracker, tasks: asyncio.TaskGroup) -> None:
         """Begin the reading for an exit that is being claimed, beside the commit of its claim."""
-        self._ahead[tracker.tracker_id] = tasks.create_task(self._reads.positions_ahead())
+        reading = tasks.create_task(self._reads.positions_ahead())
+        self._ahead[tracker.tracker_id] = self._clock.now().monotonic_ns, reading
 
     async def read(self, tracker: PositionTracker) -> SizingReading:
         """Read what the sizing of this position's exit needs; never raises for the broker."""
-        since_ns = self._clock.now().monotonic_ns - seconds_to_ns(LAG_SECONDS)
-        ahead = self._ahead.pop(tracker.tracker_id, None)
-        positions = None if ahead is None else await ahead
+        began_ns = now_ns = self._clock.now().monotonic_ns
+        positions = None
+        ahead_ns, ahead = self._ahead.pop(tracker.tracker_id, (0, None))
+        if ahead is not None and now_ns - ahead_ns <= seconds_to_ns(AHEAD_SECONDS_MAX):
+            began_ns, positions = ahead_ns, await ahead
         if positions is None:
-            positions = await self._within_deadline()
+            began_ns, positions = now_ns, await self._within_deadline()
+        since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
         only_ours = await self._have_only_we_closed(tracker, since_ns)
         return SizingReading(positions, since_ns, only_ours)
 
