@@ -392,3 +392,17 @@ def test_a_reading_that_may_hide_a_close_behind_ours_waits(only_ours: bool, plan
     story.feed(replace(net(50), closed_lately=50, only_ours_closed=only_ours))
 
     assert story.tracker.exit_leaves_quantity == planned
+
+
+def test_after_an_order_at_the_exchange_our_own_word_does_not_do() -> None:
+    """Its record said CANCELLED with nothing traded, and may be wrong: only a reading tells."""
+    story = Story().claim(net(100))
+    story.permit()
+    story.accept()
+    story.see(BrokerOrderStatus.CANCELLED, 0, average_price=None)
+    story.wait(5.0)
+    assert story.wants(ReadPositions)
+    story.feed(unreadable(reconciled_age_seconds=1.0))
+
+    assert story.tracker.exit_leaves_quantity == 0
+    assert blocked_for(story) is BlockReason.POSITIONS_UNREADABLE

@@ -75,9 +75,10 @@ def test_throwing_takes_effect_before_its_commit_and_even_without_it() -> None:
         with pytest.raises(StoreUnavailable):
             await switch.set(active=True, level="all", reason="storm")
         assert switch.blocks_exits
-        with pytest.raises(StoreUnavailable):
-            await switch.set(active=False, level="new", reason="calm")
-        assert switch.blocks_exits
+        for active in (False, True):  # lifted, and lowered to `new`
+            with pytest.raises(StoreUnavailable):
+                await switch.set(active=active, level="new", reason="calm")
+            assert switch.blocks_exits
 
     run_virtual(body())
 

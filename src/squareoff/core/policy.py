@@ -37,9 +37,9 @@ the exit closes what is there."""
 BOOKS_DISAGREED_BEFORE_ALARM = 20
 """Readings of the trade book that fail or lag behind the fills before a person is told."""
 
-PLAN_AGE_SECONDS_MAX = 30.0
-"""A planned exit that waited longer for its permit is sized anew: while the breaker is open a
-person may close by hand. Mass exits of one account queue for less."""
+PLAN_AGE_SECONDS_MAX = 5.0
+"""A planned exit that waited longer, for its permit or for a store that is away, is sized anew on a
+fresh reading: a person may have closed by hand meanwhile."""
 
 SLICES_MAX = 1_000
 """Orders planned at once; an order id holds 1,295 slices. What is left is sized afterwards."""

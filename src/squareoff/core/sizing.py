@@ -108,7 +108,7 @@ def _own_share(step: Step, event: PositionsRead, quantity: int, held: int) -> in
 def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> None:
     """Go by our own word on a recently compared book, never beyond what a reading last showed."""
     age, unheld = event.reconciled_age_seconds, step.pacing.unheld_quantity
-    if unheld is None:
+    if unheld is None or _may_have_closed_unseen(step.tracker):
         unheld = uncovered if step.tracker.exit_orders else 0
     quantity = uncovered - unheld
     if quantity > 0 and age is not None and age <= step.policy.reconciled_age_seconds_max:
@@ -119,6 +119,14 @@ def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> N
         BlockReason.POSITIONS_UNREADABLE,
         "the broker's positions cannot be read and our book was not compared recently",
         _UNREADABLE_RETRY_SECONDS,
+    )
+
+
+def _may_have_closed_unseen(tracker: PositionTracker) -> bool:
+    """Say whether an order of this exit was at the exchange: its record may be behind its fills,
+    and only a reading of the positions could show that."""
+    return any(
+        send.outcome.may_reach_the_exchange for order in tracker.exit_orders for send in order.sends
     )
 
 

@@ -78,7 +78,7 @@ class KillSwitch:
     async def set(
         self, *, active: bool, level: str, reason: str, facts: Sequence[AccountFact] = ()
     ) -> KillSwitchState:
-        """Commit the switch, then apply it; throwing it takes effect before the commit.
+        """Commit the switch, then apply it; what holds back more takes effect before the commit.
 
         Args:
             facts: what is committed in the same transaction, after the switch.
@@ -86,7 +86,7 @@ class KillSwitch:
         wanted = KillSwitchState(active=active, level=level, reason=reason)
         self._settings += 1
         setting = self._settings
-        if active:
+        if _strictness(wanted) > _strictness(self._state):
             self._state = self._uncommitted = wanted
             self._held_exits = self._held_exits or self.blocks_exits
         fact = KillSwitchSet(active, level, reason)
@@ -125,3 +125,10 @@ class KillSwitch:
     def blocks_exits(self) -> bool:
         """Say whether even exits are held back."""
         return self._state.active and self._state.level == "all"
+
+
+def _strictness(state: KillSwitchState) -> int:
+    """Rank a state by how much it holds back: nothing, entries, everything."""
+    if not state.active:
+        return 0
+    return 2 if state.level == "all" else 1

@@ -21,6 +21,9 @@ TRACKER_KINDS = frozenset(fact_kind(fact_type) for fact_type in TrackerFact.__ar
 
 _ENDED = ("TRADED", "CANCELLED", "REJECTED", "EXPIRED")
 
+MISDATED_NS = 60_000_000_000
+"""A clock wrong by more than this can date a position after what happened to it."""
+
 
 def is_at_rest(auditor: Auditor) -> bool:
     """Say whether every claimed exit has ended or has a person, and no order is unknown."""
@@ -78,6 +81,11 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     never_held = any(at <= opened.opened_ns for at in auditor.outside_closes.get(opened.key, ()))
     if never_held and _has_alarm(auditor, name, "exit_blocked_position_missing"):
         return  # closed by hand before it came under watch: nobody can say at what price
+    may_be_misdated = auditor.clock_error_ns > MISDATED_NS and auditor.outside_closes.get(
+        opened.key
+    )
+    if may_be_misdated and _has_alarm(auditor, name, "exit_blocked_position_missing"):
+        return  # opened by a clock hours ahead: every close by hand seems to lie before it
     is_taken = auditor.is_outlaw and _has_alarm(auditor, None, "over_exit")
     if is_taken and _has_alarm(auditor, name, "exit_blocked_position_missing"):
         return  # an outlaw order closed this position in the name of another; a person was called

@@ -181,3 +181,13 @@ def test_what_is_no_order_update_is_unreadable(frame):
     """Rubbish and alerts that lack what decides raise one error."""
     with pytest.raises(Unreadable):
         read_update(frame)
+
+
+@pytest.mark.parametrize("word", ["Cancelled", "Expired", "Rejected"])
+def test_an_empty_end_at_a_traded_price_is_believed_in_neither(word):
+    """Taken for an empty end, what the order did close would be closed again."""
+    order = CAMEL | {"status": word, "tradedQty": 0, "avgTradedPrice": 151.5}
+    with pytest.raises(Unreadable):
+        read_update(message(order))
+    report = read_update(message(order | {"avgTradedPrice": 0}))
+    assert report.cumulative_quantity == 0

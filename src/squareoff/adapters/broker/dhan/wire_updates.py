@@ -69,6 +69,7 @@ def read_update(text: str | bytes) -> OrderReport | None:
 
 def _read_order(order: Mapping[str, Any]) -> OrderReport:
     status = read_status(order.get("status"))
+    _refuse_contradiction(order, status)
     tag = optional_text_of(order, "correlationid")
     return OrderReport(
         broker_order_id=BrokerOrderId(name_of(order, "orderno")),
@@ -86,6 +87,16 @@ def _read_order(order: Mapping[str, Any]) -> OrderReport:
         source=ReportSource.STREAM,
         raw_status=str(order.get("status") or ""),
     )
+
+
+def _refuse_contradiction(order: Mapping[str, Any], status: BrokerOrderStatus) -> None:
+    """An order that ended with nothing traded, at a price at which it traded, is believed in
+    neither: taken for an empty end, what it did close would be closed again. The order book tells.
+    """
+    if status.is_terminal and _traded_of(order, status) == 0:
+        average = average_of(order, "avgtradedprice")
+        if average is not None and average > 0:
+            raise Unreadable(f"{status.value} with nothing traded, at an average of {average}")
 
 
 def _traded_of(order: Mapping[str, Any], status: BrokerOrderStatus) -> int:
