@@ -9,15 +9,13 @@ Invariants:
 3. An order of the role FLATTEN never makes the net larger than zero on the other side.
 """
 
-from squareoff.core.client_order_ids import client_order_id
 from squareoff.core.commands import ReadPositions
-from squareoff.core.facts import OrderDropped, OrderPlanned, Severity
+from squareoff.core.facts import OrderDropped, Severity
 from squareoff.core.inputs import PositionsRead
-from squareoff.core.policy import SLICES_MAX
-from squareoff.core.slicing import slice_limit, slice_quantity
+from squareoff.core.planning import plan_slices, slices_of
 from squareoff.core.step import Step
 from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
-from squareoff.domain.orders import BrokerPosition, OrderOrigin, OrderRole
+from squareoff.domain.orders import BrokerPosition, OrderRole
 from squareoff.domain.states import OrderState
 
 _READING_SPACING_SECONDS = 1.0
@@ -92,31 +90,13 @@ def _is_used_up(order: TrackedOrder) -> bool:
 def _plan(step: Step, quantity: int, net: int) -> None:
     tracker = step.tracker
     attempt = 1 + max((order.attempt for order in _flatten_orders(tracker)), default=0)
-    limit = slice_limit(tracker.instrument, tracker.exit_orders)
-    slices = slice_quantity(quantity, tracker.instrument.lot_size, limit)[:SLICES_MAX]
-    for number, size in enumerate(slices, start=1):
-        order_id = client_order_id(
-            tracker.account_id,
-            tracker.tracker_id,
-            OrderRole.FLATTEN,
-            attempt=attempt,
-            slice_number=number,
-        )
-        step.record(
-            OrderPlanned(
-                tracker_id=tracker.tracker_id,
-                client_order_id=order_id,
-                role=OrderRole.FLATTEN,
-                origin=OrderOrigin.PLACED,
-                attempt=attempt,
-                slice_number=number,
-                side=tracker.side.entry_order_side,
-                order_quantity=size,
-                order_type=step.policy.order_type,
-                limit_price=None,
-            )
-        )
-        step.pace_order(order_id, planned_at_ns=step.now.monotonic_ns)
+    plan_slices(
+        step,
+        slices_of(tracker, quantity),
+        role=OrderRole.FLATTEN,
+        side=tracker.side.entry_order_side,
+        attempt=attempt,
+    )
     step.alarm(
         Severity.CRITICAL,
         "over_exit_flatten",

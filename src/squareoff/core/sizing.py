@@ -9,11 +9,11 @@ Invariants:
 5. One flat reading proves nothing; only spaced ones, and then the trades must explain them.
 """
 
-from squareoff.core.client_order_ids import client_order_id
 from squareoff.core.commands import ReadBooks, ReadPositions
-from squareoff.core.facts import ExitSized, OrderPlanned, OrderReplanned
+from squareoff.core.facts import ExitSized, OrderReplanned
 from squareoff.core.flattening import net_quantity, on_flatten_reading, wants_flattening
 from squareoff.core.inputs import PermitGranted, PositionsRead
+from squareoff.core.planning import plan_slices, slices_of
 from squareoff.core.policy import (
     MISSING_READINGS_BEFORE_BLOCK,
     SHORT_READINGS_MAX,
@@ -22,11 +22,11 @@ from squareoff.core.policy import (
 )
 from squareoff.core.sending import on_permit_granted
 from squareoff.core.setbacks import block_exit
-from squareoff.core.slicing import slice_limit, slice_quantity
+from squareoff.core.slicing import slice_limit
 from squareoff.core.step import Step
 from squareoff.core.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.ids import ClientOrderId
-from squareoff.domain.orders import OrderOrigin, OrderRole
+from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 
 _ZERO_READING_SPACING_SECONDS = 1.0
@@ -166,9 +166,7 @@ def _plan(step: Step, quantity: int, net: int | None, reserved: int) -> tuple[Cl
     absent = _resendable(tracker)
     again = sum(order.order_quantity for order in absent) == quantity
     attempt = step.intent.attempt if again else step.intent.attempt + 1
-    instrument = tracker.instrument
-    limit = slice_limit(instrument, tracker.exit_orders)
-    slices = slice_quantity(quantity, instrument.lot_size, limit)[:SLICES_MAX]
+    slices = slices_of(tracker, quantity)
     planned = quantity if again else sum(slices)
     step.record(ExitSized(tracker.tracker_id, attempt, planned, net, reserved))
     if again:
@@ -176,32 +174,8 @@ def _plan(step: Step, quantity: int, net: int | None, reserved: int) -> tuple[Cl
             step.record(OrderReplanned(tracker.tracker_id, order.client_order_id))
             step.pace_order(order.client_order_id, planned_at_ns=step.now.monotonic_ns)
         return tuple(order.client_order_id for order in absent)
-    planned_ids: list[ClientOrderId] = []
-    for number, size in enumerate(slices, start=1):
-        order_id = client_order_id(
-            tracker.account_id,
-            tracker.tracker_id,
-            OrderRole.EXIT,
-            attempt=attempt,
-            slice_number=number,
-        )
-        step.record(
-            OrderPlanned(
-                tracker_id=tracker.tracker_id,
-                client_order_id=order_id,
-                role=OrderRole.EXIT,
-                origin=OrderOrigin.PLACED,
-                attempt=attempt,
-                slice_number=number,
-                side=tracker.side.exit_order_side,
-                order_quantity=size,
-                order_type=step.policy.order_type,
-                limit_price=None,
-            )
-        )
-        step.pace_order(order_id, planned_at_ns=step.now.monotonic_ns)
-        planned_ids.append(order_id)
-    return tuple(planned_ids)
+    side = tracker.side.exit_order_side
+    return plan_slices(step, slices, role=OrderRole.EXIT, side=side, attempt=attempt)
 
 
 def _resendable(tracker: PositionTracker) -> tuple[TrackedOrder, ...]:

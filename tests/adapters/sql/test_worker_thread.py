@@ -77,4 +77,7 @@ def test_shutting_down_makes_what_was_handed_over() -> None:
 
 def test_a_worker_that_was_never_used_shuts_down() -> None:
     """No thread was started, so there is none to end."""
+    before = threading.active_count()
     WorkerThread("test").shut_down()
+
+    assert threading.active_count() == before
