@@ -2,17 +2,15 @@
 a simulation brings its own.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from squareoff.core.inputs import ExitHindered
-from squareoff.core.opening import NewPosition
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import AccountId, TrackerId
-from squareoff.domain.orders import BrokerPosition, PositionSide
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.ticks import Tick
 from squareoff.ports import (
@@ -32,8 +30,10 @@ from squareoff.ports import (
     TrackerStore,
 )
 from squareoff.services.account_lock import AccountLock
+from squareoff.services.adoption import Adoption
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.clock_watch import ClockWatch
 from squareoff.services.desk import DeclarePosition, Desk
 from squareoff.services.exit_all import ExitAll
@@ -48,15 +48,18 @@ from squareoff.services.order_router import OrderRouter
 from squareoff.services.order_update_handler import OrderUpdateHandler
 from squareoff.services.order_update_hub import OrderUpdateHub
 from squareoff.services.permit_watch import PermitWatch
-from squareoff.services.placer import Placer
+from squareoff.services.placer import Placer, PlacingParts
 from squareoff.services.position_book import PositionBook
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace, Reconciler
 from squareoff.services.risk_manager import RiskManager
+from squareoff.services.send_terms import SendTerms
 from squareoff.services.session_watch import SessionParts, SessionWatch
+from squareoff.services.sizing_readings import SizingReadings
 from squareoff.services.supervisor import Supervisor
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.trailing_engine import TrailingEngine
+from squareoff.services.warm_positions import WarmPositions
 
 Background = Callable[[], Coroutine[Any, Any, None]]
 """A task that runs as long as the engine does."""
@@ -124,6 +127,16 @@ class _Shared:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sending:
+    """What sizes exits and lets orders out."""
+
+    placer: Placer
+    terms: SendTerms
+    claim_sizing: ClaimSizing
+    warm: WarmPositions
+
+
+@dataclass(frozen=True, slots=True)
 class _OrderSide:
     """The services between the exit engine and the broker."""
 
@@ -132,7 +145,7 @@ class _OrderSide:
     router: OrderRouter
     permit_watch: PermitWatch
     reconciler: Reconciler
-    placer: Placer
+    sending: _Sending
     session: SessionWatch | None
 
 
@@ -221,9 +234,25 @@ def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _Ord
         alarms=shared.alarms,
         metrics=metrics,
         pace=settings.pace,
-        adopt=_adopter(settings, ports, engine),
+        adoption=_adoption(settings, ports, engine),
     )
     session = _session_watch(settings, ports, shared, reconciler)
+    permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
+    hindrance = _no_hindrance if session is None else session.hindrance
+    placing = PlacingParts(router, permit_watch, ports.gateway, reads, handler)
+    sending = _sending(settings, ports, shared, placing, reconciler.age_seconds, hindrance)
+    return _OrderSide(reads, handler, router, permit_watch, reconciler, sending, session)
+
+
+def _sending(
+    settings: EngineSettings,
+    ports: Ports,
+    shared: _Shared,
+    parts: PlacingParts,
+    reconciled_age_seconds: Callable[[], float | None],
+    hindrance: Callable[[], ExitHindered | None],
+) -> _Sending:
+    engine, clock, reads = shared.engine, ports.clock, parts.reads
     prices = LtpResolver(
         shared.ticks,
         ports.shared_ticks,
@@ -231,23 +260,26 @@ def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _Ord
         clock,
         stale_after_seconds=settings.hygiene.stale_after_seconds,
     )
-    permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
-    placer = Placer(
-        engine,
-        router=router,
-        permit_watch=permit_watch,
-        gateway=ports.gateway,
-        reads=reads,
+    terms = SendTerms(
+        router=parts.router,
         prices=prices,
-        handler=handler,
         calendar=ports.calendar,
         kill_switch=shared.kill_switch,
         clock=clock,
-        checkpoints=ports.checkpoints,
-        reconciled_age_seconds=reconciler.age_seconds,
-        session_hindrance=_no_hindrance if session is None else session.hindrance,
+        session_hindrance=hindrance,
     )
-    return _OrderSide(reads, handler, router, permit_watch, reconciler, placer, session)
+    warm = WarmPositions(engine.book, reads, clock, can_read=lambda: hindrance() is None)
+    readings = SizingReadings(engine.book, reads, clock, reconciled_age_seconds, warm)
+    placer = Placer(
+        engine,
+        parts,
+        prices=prices,
+        readings=readings,
+        terms=terms,
+        clock=clock,
+        checkpoints=ports.checkpoints,
+    )
+    return _Sending(placer, terms, ClaimSizing(readings, terms), warm)
 
 
 def _no_hindrance() -> ExitHindered | None:
@@ -303,6 +335,8 @@ def _supervisor(
         metrics=shared.metrics,
         request_backfill=orders.reconciler.request,
     )
+    orders.sending.warm.connect(risk.is_near_a_level, lambda: hub.is_connected)
+    hub.on_report(orders.sending.warm.note_report)
     clock_watch = None
     if ports.broker_time is not None:
         clock_watch = ClockWatch(ports.broker_time, shared.alarms, ports.clock, shared.metrics)
@@ -315,7 +349,9 @@ def _supervisor(
         journal=ports.journal,
         engine=shared.engine,
         router=orders.router,
-        placer=orders.placer,
+        placer=orders.sending.placer,
+        terms=orders.sending.terms,
+        claim_sizing=orders.sending.claim_sizing,
         risk=risk,
         hub=hub,
         reconciler=orders.reconciler,
@@ -333,6 +369,7 @@ def _supervisor(
             *ports.background,
             *_watches(orders, clock_watch),
             flip_watch.run,
+            orders.sending.warm.run,
             orders.permit_watch.run,
             shared.kill_switch.run,
             shared.alarms.run,
@@ -341,30 +378,14 @@ def _supervisor(
     )
 
 
-def _adopter(
-    settings: EngineSettings, ports: Ports, engine: ExitEngine
-) -> Callable[[BrokerPosition], Awaitable[None]] | None:
-    """Return what takes a foreign position under watch, None where they are left alone."""
-    rules = settings.adopt_rules
-    if rules is None:
+def _adoption(settings: EngineSettings, ports: Ports, engine: ExitEngine) -> Adoption | None:
+    """Return what takes foreign positions under watch, None where they are left alone."""
+    if settings.adopt_rules is None:
         return None
-
-    async def adopt(row: BrokerPosition) -> None:
-        instrument = ports.instruments.get(row.instrument_id)
-        if instrument is None:
-            return  # without lot and tick no exit could be priced; the mismatch is alarmed
-        long = row.net_quantity > 0
-        await engine.open(
-            NewPosition(
-                tracker_id=TrackerId(ports.ids.new_id("trk")),
-                account_id=settings.account_id,
-                instrument=instrument,
-                product_type=row.product_type,
-                side=PositionSide.LONG if long else PositionSide.SHORT,
-                quantity=abs(row.net_quantity),
-                entry_price=row.buy_average if long else row.sell_average,
-                rules=rules,
-            )
-        )
-
-    return adopt
+    return Adoption(
+        engine,
+        settings.account_id,
+        rules=settings.adopt_rules,
+        instruments=ports.instruments,
+        ids=ports.ids,
+    )

@@ -8,13 +8,16 @@ from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.sizing_readings import AHEAD_SECONDS_MAX, SizingReadings
+from squareoff.services.warm_positions import WarmPositions
 
 
 async def made(world: World) -> SizingReadings:
     """Return readings over the world's broker, for the one position it holds."""
     await world.hold()
     book = world.engine.exit_engine.book
-    return SizingReadings(book, BrokerReads(world.gateway, book), VirtualClock(), lambda: 1.0)
+    reads, clock = BrokerReads(world.gateway, book), VirtualClock()
+    warm = WarmPositions(book, reads, clock, can_read=lambda: False)
+    return SizingReadings(book, reads, clock, lambda: 1.0, warm)
 
 
 def test_a_reading_begun_with_the_claim_is_the_sizings() -> None:

@@ -156,6 +156,8 @@ def _on_exit_asked(step: Step, event: i.ExitAsked) -> None:
         raise DomainError("not_active", f"tracker {tracker.tracker_id} is {tracker.status.value}")
     step.record(ExitClaimed(tracker.tracker_id, event.intent_id, event.reason, event.trigger))
     step.pacing = Pacing(orders=step.pacing.orders)
+    if event.reading is not None:
+        on_positions_read(step, event.reading)
 
 
 def _on_exit_hindered(step: Step, event: i.ExitHindered) -> None:

@@ -23,11 +23,15 @@ class PriceView:
 
 @dataclass(frozen=True, slots=True)
 class ExitAsked:
-    """A rule fired or a person asked. Validated before; `intent_id` is fresh."""
+    """A rule fired or a person asked. Validated before; `intent_id` is fresh.
+
+    `reading` sizes the exit in the same decision; it is given only where it covers it all.
+    """
 
     intent_id: IntentId
     reason: str
     trigger: Trigger
+    reading: "PositionsRead | None" = None
 
 
 @dataclass(frozen=True, slots=True)

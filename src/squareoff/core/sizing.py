@@ -146,6 +146,16 @@ def _note_flat_reading(step: Step) -> None:
         )
 
 
+def is_plainly_covered(tracker: PositionTracker, event: PositionsRead) -> bool:
+    """Say whether a reading leaves no question: the broker holds all that is to be closed beside
+    what every other tracker of the key holds, and nothing was closed too lately to be in it."""
+    if event.positions is None or event.closed_lately > 0 or event.opposed_open > 0:
+        return False
+    held = tracker.side.sign * net_quantity(tracker, event.positions)
+    taken = max(event.others_open, event.others_leaves) + tracker.exit_leaves_quantity
+    return 0 < uncovered_quantity(tracker) <= held - taken
+
+
 def orders_needed(tracker: PositionTracker) -> int:
     """Return about how many orders what is uncovered takes, for whoever gets permits ahead."""
     limit = slice_limit(tracker.instrument, tracker.exit_orders)

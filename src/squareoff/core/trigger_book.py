@@ -69,6 +69,13 @@ class TriggerBook:
         armed = self._armed.get(tracker_id)
         return None if armed is None else armed[1]
 
+    def nearest(self, instrument_id: InstrumentId) -> tuple[int, int]:
+        """Return the nearest falling and rising level (price units); far off where none is."""
+        book = self._instruments.get(instrument_id)
+        if book is None:
+            return _NEVER_FALLING, _NEVER_RISING
+        return book.nearest_falling, book.nearest_rising
+
     def cross(self, instrument_id: InstrumentId, price: int) -> list[tuple[TrackerId, Level]]:
         """Return every tracker whose level this price (price units) reached, and disarm it."""
         book = self._instruments.get(instrument_id)

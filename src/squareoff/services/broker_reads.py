@@ -17,6 +17,10 @@ from squareoff.services.position_book import PositionBook
 
 _log = structlog.get_logger("squareoff.broker_reads")
 _Book = TypeVar("_Book")
+LAG_SECONDS = 5.0
+"""A reading may lack fills this old: twice what the broker's positions were seen to lag, and the
+time of a slow answer."""
+
 _ABANDONED = object()
 """What the one who read leaves to those who share, when cancelled: one of them reads anew."""
 

@@ -12,6 +12,7 @@ Invariants:
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -33,12 +34,13 @@ from squareoff.domain.errors import (
 )
 from squareoff.domain.ids import IntentId, TrackerId
 from squareoff.domain.results import ExitCode, ExitResult
-from squareoff.domain.rules import RuleName, Trigger
+from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
 from squareoff.ports import Checkpoints, Clock, IdSource, TrackerStore
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.certain_commit import commit_certainly
+from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.exit_results import Wait, has_news, result_of
 from squareoff.services.metrics import Metrics
 from squareoff.services.position_book import PositionActor, PositionBook
@@ -83,22 +85,22 @@ class ExitEngine:
         self._carry_out: Callable[[PositionActor, Decision], None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._on_change: list[Callable[[PositionTracker], None]] = []
-        self._on_exit_asked: Callable[[PositionActor], None] = lambda actor: None
+        self._sizing: ClaimSizing | None = None
 
     def connect(
-        self, tasks: asyncio.TaskGroup, carry_out: Callable[[PositionActor, Decision], None]
+        self,
+        tasks: asyncio.TaskGroup,
+        carry_out: Callable[[PositionActor, Decision], None],
+        sizing: ClaimSizing | None = None,
     ) -> None:
-        """Give the engine its task group and the one that carries out commands."""
+        """Give the engine its task group, who carries out commands, and who sizes ahead."""
         self._tasks = tasks
         self._carry_out = carry_out
+        self._sizing = sizing
 
     def on_change(self, listener: Callable[[PositionTracker], None]) -> None:
         """Call `listener` with each tracker right after a change of it was committed."""
         self._on_change.append(listener)
-
-    def on_exit_asked(self, listener: Callable[[PositionActor], None]) -> None:
-        """Call `listener` when an exit is about to be claimed: what it needs can be begun."""
-        self._on_exit_asked = listener
 
     def disconnect(self) -> None:
         """The task group ends: nothing wakes by itself any more and no exit is taken."""
@@ -197,12 +199,30 @@ class ExitEngine:
                 await self._resolve_doubt(actor)
                 refusal = self._validate(actor)
                 if refusal is None:
-                    self._on_exit_asked(actor)  # begins once the commit is under way
-                    await self._decide_and_commit(actor, asked)
+                    await self._decide_claim(actor, asked)
                 return refusal
             except LostUpdate:
                 continue
         raise self._never_written(actor)
+
+    async def _decide_claim(self, actor: PositionActor, asked: ExitAsked) -> None:
+        """Claim, and size in the same decision where nobody else sizes on the key and a reading is
+        at hand. The key's lock is only tried: a claim waits for nobody's sizing."""
+        if self._sizing is None:
+            await self._decide_and_commit(actor, asked)
+            return
+        key_lock = self.book.key_lock(actor.tracker.key)
+        if key_lock.locked():
+            self._sizing.begin(actor)  # begins once the commit is under way
+            await self._decide_and_commit(actor, asked)
+            return
+        async with key_lock:
+            reading = self._sizing.at_hand(actor, Urgency.of_rule(asked.trigger.rule))
+            decision: Decision | None = None
+            try:
+                decision = await self._decide_and_commit(actor, replace(asked, reading=reading))
+            finally:
+                self._sizing.settle(reading, decision)
 
     def _validate(self, actor: PositionActor) -> ExitResult | None:
         tracker = actor.tracker
@@ -265,17 +285,15 @@ class ExitEngine:
                     await self.halt(actor, self._never_written(actor))
             except (StoreUnavailable, CommitOutcomeUnknown) as error:
                 if is_first_failure:
-                    self._note_delay(actor, event, error)
+                    name, tracker_id = type(event).__name__, actor.tracker.tracker_id
+                    _log.error(
+                        "commit_delayed", tracker_id=tracker_id, input=name, error=str(error)
+                    )
                 is_first_failure = False
                 await self._clock.sleep(STORE_RETRY_SECONDS)
             except (DomainError, InvariantBroken) as error:
                 await self.halt(actor, error)
         return None
-
-    @staticmethod
-    def _note_delay(actor: PositionActor, event: Input, error: StoreError) -> None:
-        tracker_id, name = actor.tracker.tracker_id, type(event).__name__
-        _log.error("commit_delayed", tracker_id=tracker_id, input=name, error=str(error))
 
     @staticmethod
     def _never_written(actor: PositionActor) -> InvariantBroken:

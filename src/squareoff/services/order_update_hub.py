@@ -69,12 +69,12 @@ class OrderUpdateHub:
         self._backoff = Backoff(chance)
         self._metrics = metrics
         self._request_backfill = request_backfill
-        self._on_report: Callable[[OrderReport], None] = lambda report: None
+        self._on_report: list[Callable[[OrderReport], None]] = []
         self.is_connected = False
 
     def on_report(self, listener: Callable[[OrderReport], None]) -> None:
         """Call `listener` with every report as it comes; it must not wait."""
-        self._on_report = listener
+        self._on_report.append(listener)
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """Connect, publish, reconnect; never returns."""
@@ -82,7 +82,8 @@ class OrderUpdateHub:
         def publish(event: OrderStreamEvent) -> None:
             match event:
                 case OrderReport():
-                    self._on_report(event)
+                    for listener in self._on_report:
+                        listener(event)
                     tasks.create_task(self._handler.handle(event))
                 case StreamConnected():
                     self._note_connected()

@@ -3,21 +3,19 @@
 Every command ends in an input to the position that wanted it, so nothing waits for ever. A command
 of the same kind for the same order that is still under way is not started twice.
 Invariants:
-1. Nothing is sent before the first reconciliation after the start (`may_send`).
+1. Nothing is sent before the first reconciliation after the start (`SendTerms.may_send`).
 2. A sizing decision sees the leaves of all other exits on its key, and no reading older than the
    newest fill on it.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
 from squareoff.core import commands as c
 from squareoff.core import inputs as i
 from squareoff.core.flattening import net_quantity
-from squareoff.core.sizing import orders_needed
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import BrokerError, OwnershipLost
@@ -25,27 +23,34 @@ from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import OrderReport, OrderRole
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
-from squareoff.ports import Checkpoints, Clock, SessionCalendar
+from squareoff.ports import Checkpoints, Clock
 from squareoff.services.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.command_terms import key_of, send_answer, with_deadline
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.gateway import BrokerBooks
-from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.ltp_resolver import LtpResolver
 from squareoff.services.order_router import OrderRouter, RouterOutcome, RouterResult
 from squareoff.services.order_update_handler import OrderUpdateHandler
 from squareoff.services.permit_watch import PermitWatch
 from squareoff.services.position_book import CommandKey, PositionActor
 from squareoff.services.rate_budget import WriteKind
+from squareoff.services.send_terms import SendTerms
 from squareoff.services.sizing_readings import SizingReadings
 
 _log = structlog.get_logger("squareoff.placer")
 SIZING_READS_MAX = 5
 """Readings overtaken by our own fills before the sizing is put off."""
 
-CLOSED_RETRY_SECONDS_MAX = 30.0
-KILL_SWITCH_RETRY_SECONDS = 30.0
-"""Only in case nobody wakes the exit: lifting the switch does so at once."""
+
+@dataclass(frozen=True, slots=True)
+class PlacingParts:
+    """The order side of one account: who writes, who reads, who is told of what was read."""
+
+    router: OrderRouter
+    permit_watch: PermitWatch
+    gateway: BrokerBooks
+    reads: BrokerReads
+    handler: OrderUpdateHandler
 
 
 class Placer:
@@ -54,40 +59,30 @@ class Placer:
     def __init__(
         self,
         engine: ExitEngine,
+        parts: PlacingParts,
         *,
-        router: OrderRouter,
-        permit_watch: PermitWatch,
-        gateway: BrokerBooks,
-        reads: BrokerReads,
         prices: LtpResolver,
-        handler: OrderUpdateHandler,
-        calendar: SessionCalendar,
-        kill_switch: KillSwitch,
+        readings: SizingReadings,
+        terms: SendTerms,
         clock: Clock,
         checkpoints: Checkpoints,
-        reconciled_age_seconds: Callable[[], float | None],
-        session_hindrance: Callable[[], i.ExitHindered | None] = lambda: None,
     ) -> None:
         self._engine = engine
-        self._router = router
-        self._permit_watch = permit_watch
-        self._gateway = gateway
-        self._reads = reads
+        self._router = parts.router
+        self._permit_watch = parts.permit_watch
+        self._gateway = parts.gateway
+        self._reads = parts.reads
+        self._handler = parts.handler
         self._prices = prices
-        self._handler = handler
-        self._calendar = calendar
-        self._kill_switch = kill_switch
+        self._readings = readings
+        self._terms = terms
         self._clock = clock
         self._checkpoints = checkpoints
-        self._readings = SizingReadings(engine.book, reads, clock, reconciled_age_seconds)
-        self._session_hindrance = session_hindrance
         self._tasks: asyncio.TaskGroup | None = None
-        self.may_send = asyncio.Event()
 
     def connect(self, tasks: asyncio.TaskGroup) -> None:
         """Give the placer its task group."""
         self._tasks = tasks
-        self._engine.on_exit_asked(lambda actor: self._readings.begin(actor.tracker, tasks))
 
     def carry_out(self, actor: PositionActor, decision: Decision) -> None:
         """Start every command of a committed decision that is not already under way."""
@@ -152,7 +147,7 @@ class Placer:
         self, actor: PositionActor, command: c.ReadPositions
     ) -> i.Input | None:
         """Read, then decide under the key's lock, so that no two exits size on the same units."""
-        if (hindrance := self._session_hindrance()) is not None:
+        if (hindrance := self._terms.session_hindrance()) is not None:
             return hindrance  # nothing can be read, and a reading would be old when something can
         for _ in range(SIZING_READS_MAX):
             reading = await self._readings.read(actor.tracker)
@@ -168,25 +163,12 @@ class Placer:
     async def _size(self, actor: PositionActor, event: i.PositionsRead) -> None:
         """Tell the reading, with permits and a price where both are at hand: what the plan can
         send at once then costs one commit instead of two."""
-        ready = self._ready_to_send(actor)
-        sent = 0
+        ready = self._terms.ready(actor.tracker, self._urgency(actor))
+        decision: Decision | None = None
         try:
             decision = await self._engine.tell_within(actor, replace(event, ready=ready))
-            if decision is not None:
-                sent = sum(isinstance(each, c.TransmitOrder) for each in decision.commands)
         finally:
-            for _ in range(0 if ready is None else ready.permits - sent):
-                self._router.return_permit()
-
-    def _ready_to_send(self, actor: PositionActor) -> i.ReadyToSend | None:
-        urgency = self._urgency(actor)
-        if not self.may_send.is_set() or self._hindrance(actor, urgency) is not None:
-            return None
-        price = self._prices.at_hand(actor.tracker.instrument)
-        if price is None:
-            return None
-        permits = self._router.take_permits(urgency, orders_needed(actor.tracker))
-        return i.ReadyToSend(permits, price) if permits else None
+            self._terms.settle(ready, decision)
 
     async def _read_books(self, actor: PositionActor) -> i.Input:
         """Read both books: the order book first, so that our own late orders are not strangers."""
@@ -246,8 +228,8 @@ class Placer:
     async def _request_permit(
         self, actor: PositionActor, command: c.RequestPermit
     ) -> i.Input | None:
-        await self.may_send.wait()
-        hindrance = self._hindrance(actor, command.urgency)
+        await self._terms.may_send.wait()
+        hindrance = self._terms.hindrance(actor.tracker, command.urgency)
         if hindrance is not None:
             return hindrance
         with self._permit_watch.waiting(actor, command.urgency):
@@ -256,7 +238,7 @@ class Placer:
         try:
             price = await self._prices.resolve(actor.tracker.instrument)
             # Asked again: the switch may have been thrown while this waited.
-            hindrance = self._hindrance(actor, command.urgency)
+            hindrance = self._terms.hindrance(actor.tracker, command.urgency)
             if hindrance is not None:
                 return hindrance
             actor.end_command(key_of(command), command)
@@ -271,26 +253,6 @@ class Placer:
     ) -> None:
         if decision is None or not any(isinstance(k, wanted) for k in decision.commands):
             self._router.return_permit(kind)
-
-    def _hindrance(self, actor: PositionActor, urgency: Urgency) -> i.ExitHindered | None:
-        if urgency is Urgency.ENTRY:
-            return None
-        session_hindrance = self._session_hindrance()
-        if session_hindrance is not None:
-            return session_hindrance
-        if self._kill_switch.blocks_exits:
-            return i.ExitHindered(
-                BlockReason.KILL_SWITCH,
-                "the kill switch stands at level all",
-                KILL_SWITCH_RETRY_SECONDS,
-            )
-        segment = actor.tracker.instrument.instrument_id.exchange_segment
-        now_ns = self._clock.now().wall_ns
-        if self._calendar.is_open(segment, now_ns):
-            return None
-        wait = min(self._calendar.seconds_to_open(segment, now_ns), CLOSED_RETRY_SECONDS_MAX)
-        text = f"{segment.value} is closed and takes no orders"
-        return i.ExitHindered(BlockReason.MARKET_CLOSED, text, max(wait, 1.0))
 
     async def _transmit(
         self, actor: PositionActor, command: c.TransmitOrder, version: int
@@ -318,8 +280,8 @@ class Placer:
     async def _request_reprice(
         self, actor: PositionActor, command: c.RequestReprice
     ) -> i.Input | None:
-        await self.may_send.wait()
-        hindrance = self._hindrance(actor, command.urgency)
+        await self._terms.may_send.wait()
+        hindrance = self._terms.hindrance(actor.tracker, command.urgency)
         if hindrance is not None:
             await self._clock.sleep(hindrance.retry_after_seconds)
             return i.Woke()
@@ -327,7 +289,7 @@ class Placer:
         decision: Decision | None = None
         try:
             price = await self._prices.resolve(actor.tracker.instrument)
-            if self._hindrance(actor, command.urgency) is not None:
+            if self._terms.hindrance(actor.tracker, command.urgency) is not None:
                 return i.Woke()
             # Still under way while it is told: a second price for the order would be decided in
             # parallel otherwise. The decision restarts the order's clock, so nothing is lost.
@@ -344,7 +306,7 @@ class Placer:
         return i.Woke()
 
     async def _cancel(self, command: c.TransmitCancel) -> i.Input:
-        await self.may_send.wait()
+        await self._terms.may_send.wait()
         self._checkpoints.reach("before_cancel")
         result = await self._router.cancel_order(command.broker_order_id, Urgency.STOP)
         await self._learn_after_write(result)

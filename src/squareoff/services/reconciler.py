@@ -5,7 +5,6 @@ order. A difference that stands in two comparisons in a row is alarmed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -18,6 +17,7 @@ from squareoff.domain.orders import BrokerPosition, OrderReport
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
 from squareoff.ports import Clock, TrackerStore
+from squareoff.services.adoption import Adoption
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.exit_engine import ExitEngine
@@ -55,7 +55,7 @@ class Reconciler:
         alarms: AlarmDesk,
         metrics: Metrics,
         pace: ReconcilePace,
-        adopt: Callable[[BrokerPosition], Awaitable[None]] | None = None,
+        adoption: Adoption | None = None,
     ) -> None:
         self._engine = engine
         self._reads = reads
@@ -65,7 +65,7 @@ class Reconciler:
         self._alarms = alarms
         self._metrics = metrics
         self._pace = pace
-        self._adopt = adopt
+        self._adoption = adoption
         self._foreign_closes = ForeignCloses(engine, reads, handler, clock)
         self._reconciled_at_ns: int | None = None
         self._last_differences: frozenset[str] = frozenset()
@@ -117,10 +117,11 @@ class Reconciler:
         return differences
 
     async def _adopt_all(self, rows: list[BrokerPosition]) -> None:
-        for row in rows if self._adopt is not None else ():
-            assert self._adopt is not None, "checked above"
+        if self._adoption is None:
+            return
+        for row in rows:
             try:
-                await self._adopt(row)
+                await self._adoption.adopt(row)
             except StoreError as error:  # the next comparison finds the position again
                 _log.error("position_not_adopted", position=str(row), error=str(error))
 

@@ -37,6 +37,8 @@ _log = structlog.get_logger("squareoff.risk_manager")
 CLAIM_RETRY_SECONDS = 0.5
 CLAIM_FAILURES_BEFORE_ALARM = 4
 TIME_RULES_INTERVAL_SECONDS = 1.0
+NEAR_DIVISOR = 100
+"""A price within its hundredth part of a level is near it."""
 
 
 class RiskManager:
@@ -136,6 +138,17 @@ class RiskManager:
             if tracker.tracker_id not in self._latched:
                 self._arm(tracker)
                 self._save_peak(tracker)
+
+    def is_near_a_level(self) -> bool:
+        """Say whether any newest good price is near an armed level."""
+        for instrument_id, memory in self._memory.items():
+            price = memory.last_good
+            if price is not None:
+                falling, rising = self._book.nearest(instrument_id)
+                margin = price // NEAR_DIVISOR
+                if price - falling <= margin or rising - price <= margin:
+                    return True
+        return False
 
     def _rank_of_fired(self, fired: tuple[TrackerId, Level]) -> tuple[int, Decimal, TrackerId]:
         """Order what one tick fires as its exits are to go: by urgency, largest risk first."""

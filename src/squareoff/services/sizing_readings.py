@@ -16,8 +16,9 @@ from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
-from squareoff.services.broker_reads import BrokerReads, PositionsReading
+from squareoff.services.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
 from squareoff.services.position_book import PositionBook
+from squareoff.services.warm_positions import WarmPositions
 
 DEADLINE_SECONDS = 2.0
 """How long failed readings are repeated before the tracker's own word must do."""
@@ -27,10 +28,6 @@ RETRY_SECONDS = 0.25
 AHEAD_SECONDS_MAX = 1.0
 """A reading that was begun with the claim is for the sizing right after it; where that is put off
 (no token, the switch thrown) the positions of then are no answer."""
-
-LAG_SECONDS = 5.0
-"""A reading may lack fills this old: twice what the broker's positions were seen to lag, and the
-time of a slow answer."""
 
 FOREIGN_SECONDS = 60.0
 """A fill of somebody else's this old is in every reading: far beyond what any book lags."""
@@ -55,11 +52,13 @@ class SizingReadings:
         reads: BrokerReads,
         clock: Clock,
         reconciled_age_seconds: Callable[[], float | None],
+        warm: WarmPositions,
     ) -> None:
         self._book = book
         self._reads = reads
         self._clock = clock
         self._reconciled_age_seconds = reconciled_age_seconds
+        self._warm = warm
         self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
 
     def begin(self, tracker: PositionTracker, tasks: asyncio.TaskGroup) -> None:
@@ -79,6 +78,15 @@ class SizingReadings:
         since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
         only_ours = await self._have_only_we_closed(tracker, since_ns)
         return SizingReading(positions, since_ns, only_ours)
+
+    def warm_input(self, tracker: PositionTracker) -> i.PositionsRead | None:
+        """Return the input that the warm reading is now, None where none may be used."""
+        warm = self._warm.at_hand(tracker)
+        if warm is None:
+            return None
+        began_ns, positions = warm
+        since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
+        return self.input_of(tracker, SizingReading(positions, since_ns, only_ours_closed=False))
 
     def is_overtaken(self, tracker: PositionTracker, reading: SizingReading) -> bool:
         """Say whether a quantity on the key has changed since the reading began."""

@@ -33,6 +33,7 @@ from squareoff.ports import (
 )
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.circuit_breaker import BreakerState, Endpoint
+from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.metrics import Metrics
@@ -41,6 +42,7 @@ from squareoff.services.order_update_hub import Backoff, OrderUpdateHub
 from squareoff.services.placer import Placer
 from squareoff.services.reconciler import Reconciler
 from squareoff.services.risk_manager import RiskManager
+from squareoff.services.send_terms import SendTerms
 from squareoff.services.session_watch import SessionWatch
 from squareoff.services.views import StatusView
 
@@ -62,6 +64,8 @@ class Supervisor:
         engine: ExitEngine,
         router: OrderRouter,
         placer: Placer,
+        terms: SendTerms,
+        claim_sizing: ClaimSizing,
         risk: RiskManager,
         hub: OrderUpdateHub,
         reconciler: Reconciler,
@@ -84,6 +88,8 @@ class Supervisor:
         self._engine = engine
         self._router = router
         self._placer = placer
+        self._terms = terms
+        self._claim_sizing = claim_sizing
         self._risk = risk
         self._hub = hub
         self._reconciler = reconciler
@@ -112,8 +118,9 @@ class Supervisor:
         async with asyncio.TaskGroup() as tasks:
             if self._ownership is not None:
                 tasks.create_task(self._ownership.keep())
-            self._engine.connect(tasks, self._placer.carry_out)
+            self._engine.connect(tasks, self._placer.carry_out, self._claim_sizing)
             self._placer.connect(tasks)
+            self._claim_sizing.connect(tasks)
             self._risk.connect(tasks)
             self._engine.on_change(self._follow_feed)
             await self._kill_switch.load()
@@ -151,7 +158,7 @@ class Supervisor:
         self._checkpoints.reach("recovery_told")
         await self._reconciler.reconcile_until_done("start")
         self._checkpoints.reach("recovery_reconciled")
-        self._placer.may_send.set()
+        self._terms.may_send.set()
         self.is_recovered = True
         _log.info("recovered", positions=len(self._engine.book))
 

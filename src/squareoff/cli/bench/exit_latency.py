@@ -39,6 +39,7 @@ from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.services.desk_requests import PositionRequest
 from squareoff.services.rate_budget import RateLimits
+from squareoff.services.warm_positions import REFRESH_SECONDS
 
 FIRST_SECURITY_ID = 900_001
 """Each exit has an instrument of its own, so that none follows on another's fills."""
@@ -53,6 +54,10 @@ NO_LIMIT = 1_000_000
 START_SECONDS_MAX = 30.0
 EXIT_SECONDS_MAX = 10.0
 _POLL_SECONDS = 0.005
+NEAR_SECONDS = REFRESH_SECONDS * 1.5
+"""How long the price stands near the stop before it goes through, as prices do; the engine reads
+the broker's positions ahead meanwhile."""
+
 _CLIENT = {"DHAN_CLIENT_ID": "1100000001", "DHAN_ACCESS_TOKEN": "bench-token-without-any-worth"}
 _CONFIG = """\
 mode = "live"
@@ -171,6 +176,7 @@ class _Stage:
     async def time_exit(self, instrument_id: InstrumentId, report: ExitReport) -> None:
         tracker_id = await self.open_position(instrument_id)
         await self._print(instrument_id, ENTRY)
+        await self.clock.sleep(NEAR_SECONDS)
         sent = self.first_byte.expect()
         await self._print(instrument_id, THROUGH)
         sent_ns = await asyncio.wait_for(sent, EXIT_SECONDS_MAX)

@@ -23,7 +23,9 @@ ENTRY_LOTS_MAX = 20
 
 _STYLES = ("stop", "stop", "target", "trailing", "time", "manual", "manual", "none")
 _DOWN, _UP = Decimal("0.94"), Decimal("1.06")
-_STOP_SHARE, _TARGET_SHARE = Decimal("0.04"), Decimal("0.04")
+_LEVEL_PERCENTS = (Decimal(4), Decimal("0.6"))
+"""How far stops and targets lie from the entry, by turns: one far off, one that every price is near
+to, so that exits are also sized on positions that were read ahead."""
 
 
 @dataclass(slots=True)
@@ -130,16 +132,17 @@ def _draw_rules(
     fires_at: float,
 ) -> RuleSet:
     sign, tick = side.sign, instrument.tick_size
-    stop = round_to_tick_down(base * (1 - sign * _STOP_SHARE), tick)
-    target = round_to_tick_down(base * (1 + sign * _TARGET_SHARE), tick)
+    percent = _LEVEL_PERCENTS[number % len(_LEVEL_PERCENTS)]
+    stop = round_to_tick_down(base * (1 - sign * percent / 100), tick)
+    target = round_to_tick_down(base * (1 + sign * percent / 100), tick)
     by_price = chance.random() < 0.7
     name = NAME_MINUTES + number
     match style:
         case "stop":
-            rule = PriceRule(price=stop) if by_price else PriceRule(percent=Decimal(4))
+            rule = PriceRule(price=stop) if by_price else PriceRule(percent=percent)
             return RuleSet(stop_loss=rule, max_holding_minutes=name)
         case "target":
-            rule = PriceRule(price=target) if by_price else PriceRule(percent=Decimal(4))
+            rule = PriceRule(price=target) if by_price else PriceRule(percent=percent)
             return RuleSet(target=rule, max_holding_minutes=name)
         case "trailing":
             rule_percent = TrailingRule(percent=Decimal(3))

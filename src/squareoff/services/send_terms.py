@@ -1,0 +1,89 @@
+"""What an order needs to leave at once: nothing in its way, a price, and permits.
+
+Whoever decides with `ready` at hand plans and sends in one commit; without it each order asks for
+its own permit. Invariant: permits that a decision did not use are given back by `settle`.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from squareoff.core import commands as c
+from squareoff.core.inputs import ExitHindered, ReadyToSend
+from squareoff.core.sizing import orders_needed
+from squareoff.core.step import Decision
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.rules import Urgency
+from squareoff.domain.states import BlockReason
+from squareoff.ports import Clock, SessionCalendar
+from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.ltp_resolver import LtpResolver
+from squareoff.services.order_router import OrderRouter
+
+CLOSED_RETRY_SECONDS_MAX = 30.0
+KILL_SWITCH_RETRY_SECONDS = 30.0
+"""Only in case nobody wakes the exit: lifting the switch does so at once."""
+
+
+class SendTerms:
+    """Says what holds an order up, and hands out what it needs.
+
+    `may_send` is set once the first reconciliation after the start is done.
+    """
+
+    def __init__(
+        self,
+        *,
+        router: OrderRouter,
+        prices: LtpResolver,
+        calendar: SessionCalendar,
+        kill_switch: KillSwitch,
+        clock: Clock,
+        session_hindrance: Callable[[], ExitHindered | None] = lambda: None,
+    ) -> None:
+        self._router = router
+        self._prices = prices
+        self._calendar = calendar
+        self._kill_switch = kill_switch
+        self._clock = clock
+        self.session_hindrance = session_hindrance
+        self.may_send = asyncio.Event()
+
+    def hindrance(self, tracker: PositionTracker, urgency: Urgency) -> ExitHindered | None:
+        """Return what keeps an exit of this position from going now; entries are not held here."""
+        if urgency is Urgency.ENTRY:
+            return None
+        session_hindrance = self.session_hindrance()
+        if session_hindrance is not None:
+            return session_hindrance
+        if self._kill_switch.blocks_exits:
+            return ExitHindered(
+                BlockReason.KILL_SWITCH,
+                "the kill switch stands at level all",
+                KILL_SWITCH_RETRY_SECONDS,
+            )
+        segment = tracker.instrument.instrument_id.exchange_segment
+        now_ns = self._clock.now().wall_ns
+        if self._calendar.is_open(segment, now_ns):
+            return None
+        wait = min(self._calendar.seconds_to_open(segment, now_ns), CLOSED_RETRY_SECONDS_MAX)
+        text = f"{segment.value} is closed and takes no orders"
+        return ExitHindered(BlockReason.MARKET_CLOSED, text, max(wait, 1.0))
+
+    def ready(self, tracker: PositionTracker, urgency: Urgency) -> ReadyToSend | None:
+        """Take permits for what is to be closed, where a fresh price is in memory; else None."""
+        if not self.may_send.is_set() or self.hindrance(tracker, urgency) is not None:
+            return None
+        price = self._prices.at_hand(tracker.instrument)
+        if price is None:
+            return None
+        permits = self._router.take_permits(urgency, orders_needed(tracker))
+        return ReadyToSend(permits, price) if permits else None
+
+    def settle(self, ready: ReadyToSend | None, decision: Decision | None) -> None:
+        """Give back the permits that the decision did not use; None: nothing was decided."""
+        if ready is None:
+            return
+        commands = () if decision is None else decision.commands
+        sent = sum(isinstance(each, c.TransmitOrder) for each in commands)
+        for _ in range(ready.permits - sent):
+            self._router.return_permit()
