@@ -114,7 +114,7 @@ BUGS = (
     Bug(
         name="kill-switch-not-asked-for-a-permit",
         careless="Lets exits wait for permits and be committed under the kill switch.",
-        file="services/placer.py",
+        file="services/send_terms.py",
         old="if self._kill_switch.blocks_exits:",
         new="if not self._kill_switch:",
         tests=("tests/services/test_placer.py", "tests/services/test_exit_engine.py"),

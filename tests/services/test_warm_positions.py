@@ -217,3 +217,19 @@ def test_a_trailing_stop_near_its_level_is_warm_too() -> None:
             assert claim_commit(world) == ONE_COMMIT
 
     run_virtual(body())
+
+
+def test_a_claim_waits_for_nobody_who_sizes_on_the_key() -> None:
+    """The trigger is latched at once; its own sizing comes when the other one is done."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await near(world)
+            async with world.engine.exit_engine.book.key_lock(tracker.key):
+                world.tick(THROUGH)
+                await settle()
+                assert claim_commit(world) == [ExitClaimed]
+                assert world.gateway.requests == []
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
