@@ -10,8 +10,8 @@ from service_world.world import World, make_world, running, running_world
 from squareoff.core.policy import ExitPolicy
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable
 from squareoff.domain.instruments import PositionKey, ProductType
-from squareoff.domain.orders import Side
-from squareoff.domain.states import PositionStatus
+from squareoff.domain.orders import BrokerOrderStatus, Side
+from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.services.exit_results import Wait
 from squareoff.services.flip_watch import WATCH_SECONDS
 
@@ -78,6 +78,31 @@ def test_unreadable_positions_only_delay_the_look() -> None:
             await world.until(lambda: "over_exit" in world.alarms.codes, 5.0)
 
     run_virtual(body())
+
+
+def test_an_exit_that_was_given_up_half_way_is_watched_too() -> None:
+    """Half was sold, the rest was rejected for good; a person's own close went beyond zero."""
+
+    async def body() -> None:
+        async with running_world(policy=ExitPolicy(attempts_max=1)) as world:
+            await world.hold()
+            world.gateway.fills = False
+            await world.engine.exit_engine.execute_exit(TRACKER, "asked", wait=Wait.ACCEPTED)
+            (order_id,) = world.gateway.orders
+            world.gateway.fill(order_id, 50)
+            world.gateway.end(order_id, BrokerOrderStatus.REJECTED, "no more")
+            await world.until(lambda: _is_given_up(world))
+            assert "over_exit" not in world.alarms.codes
+
+            world.gateway.trade_by_hand(KEY, Side.SELL, 75)
+            await world.until(lambda: "over_exit" in world.alarms.codes, 2.0)
+
+    run_virtual(body())
+
+
+def _is_given_up(world: World) -> bool:
+    intent = world.tracker(TRACKER).intent
+    return intent is not None and intent.status is IntentStatus.NEEDS_HUMAN
 
 
 def test_a_restart_right_after_the_close_looks_again() -> None:

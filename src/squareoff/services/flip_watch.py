@@ -12,7 +12,7 @@ from squareoff.core.facts import Severity
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition
-from squareoff.domain.states import PositionStatus
+from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.alarm_desk import AlarmDesk
@@ -29,7 +29,7 @@ CHECK_INTERVAL_SECONDS = 1.0
 
 
 class FlipWatch:
-    """Watches keys on which a position of ours has just ended."""
+    """Watches keys on which an exit of ours has just ended, well or given up with fills."""
 
     def __init__(
         self, engine: ExitEngine, reads: BrokerReads, alarms: AlarmDesk, clock: Clock
@@ -57,7 +57,14 @@ class FlipWatch:
 
     def _note_change(self, tracker: PositionTracker) -> None:
         filled = any(order.cumulative_quantity for order in tracker.exit_orders)
-        if tracker.status is PositionStatus.EXITED and filled:
+        intent = tracker.intent
+        # A frozen one has crossed zero by its own fills, and a person was told then.
+        is_given_up = (
+            intent is not None
+            and intent.status is IntentStatus.NEEDS_HUMAN
+            and not tracker.is_frozen
+        )
+        if filled and (tracker.status is PositionStatus.EXITED or is_given_up):
             until_ns = self._clock.now().monotonic_ns + seconds_to_ns(WATCH_SECONDS)
             self._watched[tracker.key] = until_ns
 
