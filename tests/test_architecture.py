@@ -27,6 +27,12 @@ BROAD_EXCEPTS_ALLOWED: dict[str, str] = {
     "squareoff.adapters.sql.worker_thread.WorkerThread._run": (
         "every failure of a call is handed to whoever waits for it, and the next call is made"
     ),
+    "squareoff.adapters.sql.group_commit.write_each": (
+        "the one write of the group that failed meets its failure again by itself, and tells it"
+    ),
+    "squareoff.adapters.sql.group_commit._one_by_one": (
+        "every failure of a write is handed to whoever asked for it, and the next one is made"
+    ),
     "squareoff.services.broker_reads.BrokerReads.positions_ahead": (
         "nobody waits for a reading made ahead; whoever needs it meets the failure himself"
     ),

@@ -2,15 +2,15 @@
 
 The statements are written once, as functions of a `sqlalchemy.Connection`. A runner decides where
 they run. Invariants:
-1. Work runs in exactly one transaction, committed when the call returns and rolled back when it
-   raises; it is never run twice.
+1. Work takes effect in exactly one transaction, committed when the call returns and rolled back
+   when it raises. A transaction may hold the work of several callers (`group_commit`).
 2. A caller that is cancelled meanwhile leaves a finished transaction, never an open one: the
    cancellation passes once commit or rollback is done.
 3. Writers of one runner wait for each other here, before they hold anything in the database.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -19,10 +19,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from squareoff.adapters.sql.failures import before_commit, in_commit
+from squareoff.adapters.sql.group_commit import GroupCommit, Outcome, Work, write_each
 from squareoff.adapters.sql.worker_thread import WorkerThread
 
 Result = TypeVar("Result")
-Work = Callable[[Connection], Result]
 
 
 class Runner(Protocol):
@@ -75,11 +75,15 @@ class ThreadRunner:
         self._writing = _HeldConnection(engine)
         self._reading = _HeldConnection(reading_engine)
         self._writer = WorkerThread("sql-write")
+        self._group = GroupCommit(self._write_group)
         self._reader = WorkerThread("sql-read")
 
     async def write(self, work: Work[Result]) -> Result:
         """Run `work` in a write transaction on the writing thread."""
-        return await _finished(self._writer.call(partial(_write_on, self._writing, work)))
+        return await _finished(self._group.add(work))
+
+    def _write_group(self, works: Sequence[Work[Any]]) -> "asyncio.Future[list[Outcome]]":
+        return self._writer.call(partial(write_each, partial(_write_on, self._writing), works))
 
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` on one snapshot on the reading thread."""
@@ -99,12 +103,14 @@ class AsyncRunner:
     def __init__(self, engine: AsyncEngine, reading_engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading_engine = reading_engine
-        self._turn = asyncio.Lock()
+        self._group = GroupCommit(self._write_group)
 
     async def write(self, work: Work[Result]) -> Result:
         """Run `work` in a write transaction."""
-        async with self._turn:
-            return await _finished_task(_write_through(self._engine, work))
+        return await _finished(self._group.add(work))
+
+    def _write_group(self, works: Sequence[Work[Any]]) -> "asyncio.Future[list[Outcome]]":
+        return asyncio.create_task(_write_through(self._engine, works))
 
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` on one snapshot."""
@@ -160,11 +166,13 @@ def _read_on(held: _HeldConnection, work: Work[Result]) -> Result:
         return _read_transaction(connection, work)
 
 
-async def _write_through(engine: AsyncEngine, work: Work[Result]) -> Result:
+async def _write_through(engine: AsyncEngine, works: Sequence[Work[Any]]) -> list[Outcome]:
     with before_commit():
         connection = await engine.connect()
     try:
-        return await connection.run_sync(_write_transaction, work)
+        return await connection.run_sync(
+            lambda held: write_each(partial(_write_transaction, held), works)
+        )
     finally:
         await connection.close()
 

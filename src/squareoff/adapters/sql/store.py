@@ -10,8 +10,9 @@ from functools import partial
 from sqlalchemy import Connection
 
 from squareoff.adapters.sql import account_rows, journal_rows, tracker_reads, tracker_writes
+from squareoff.adapters.sql.group_commit import Work
 from squareoff.adapters.sql.journal_rows import ChainReport
-from squareoff.adapters.sql.runners import Runner, Work
+from squareoff.adapters.sql.runners import Runner
 from squareoff.core.change import Change
 from squareoff.core.facts import AccountFact, JournalEntry
 from squareoff.core.tracker import PositionTracker
