@@ -13,7 +13,13 @@ from generated_docs.tables import leaf_commands, markdown_table
 from squareoff.config.names import FILE_SUFFIX, SettingName, setting_names
 from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.rules import RuleSet
-from squareoff.web import account_routes, health_routes, journal_routes, tracker_routes
+from squareoff.web import (
+    account_routes,
+    health_routes,
+    journal_routes,
+    screen_routes,
+    tracker_routes,
+)
 
 
 def settings_table() -> str:
@@ -54,7 +60,8 @@ def option_table(dotted_name: str) -> str:
 
 
 def _routes() -> Iterator[APIRoute]:
-    for module in (tracker_routes, account_routes, journal_routes, health_routes):
+    modules = (tracker_routes, account_routes, journal_routes, screen_routes, health_routes)
+    for module in modules:
         for route in module.router.routes:
             if isinstance(route, APIRoute):
                 yield route

@@ -1,5 +1,6 @@
 """Put one engine together from its ports. No choice is made here: `bootstrap` chooses the parts,
 a simulation brings its own.
+Longer than 400 lines because every part of an engine is wired in this one place.
 """
 
 from collections.abc import Callable, Coroutine
@@ -38,6 +39,7 @@ from squareoff.services.clock_watch import ClockWatch
 from squareoff.services.desk import DeclarePosition, Desk
 from squareoff.services.exit_all import ExitAll
 from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.exit_preview import ExitPreviews
 from squareoff.services.flip_watch import FlipWatch
 from squareoff.services.gateway import Gateway
 from squareoff.services.kill_switch import WATCH_SECONDS, KillSwitch
@@ -50,9 +52,11 @@ from squareoff.services.order_update_hub import OrderUpdateHub
 from squareoff.services.permit_watch import PermitWatch
 from squareoff.services.placer import Placer, PlacingParts
 from squareoff.services.position_book import PositionBook
+from squareoff.services.price_history import PriceHistory
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace, Reconciler
 from squareoff.services.risk_manager import RiskManager
+from squareoff.services.screen import Screen, ScreenMarket
 from squareoff.services.send_terms import SendTerms
 from squareoff.services.session_watch import SessionParts, SessionWatch
 from squareoff.services.sizing_readings import SizingReadings
@@ -124,6 +128,7 @@ class _Shared:
     kill_switch: KillSwitch
     ticks: TickCache
     engine: ExitEngine
+    history: PriceHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ class _Sending:
     terms: SendTerms
     claim_sizing: ClaimSizing
     warm: WarmPositions
+    readings: SizingReadings
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,15 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         ids=ports.ids,
     )
     supervisor = _supervisor(settings, ports, shared, orders, exit_all)
+    screen = Screen(
+        shared.engine.book,
+        store=ports.store,
+        journal=ports.journal,
+        market=ScreenMarket(shared.ticks, shared.history, settings.hygiene.stale_after_seconds),
+        previews=ExitPreviews(orders.reads, orders.sending, ports.clock, settings.policy),
+        clock=ports.clock,
+        budget=settings.limits,
+    )
     desk = Desk(
         account_id=settings.account_id,
         engine=shared.engine,
@@ -179,6 +194,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         reads=orders.reads,
         reconcile=orders.reconciler.reconcile,
         status=supervisor.status,
+        screen=screen,
         declare_position=ports.declare_position,
     )
     return Engine(supervisor, desk, shared.metrics, shared.engine, orders.reconciler)
@@ -204,6 +220,7 @@ def _shared(settings: EngineSettings, ports: Ports) -> _Shared:
         KillSwitch(ports.store, ports.clock, watch_seconds=settings.kill_switch_watch_seconds),
         TickCache(settings.hygiene.stale_after_seconds),
         engine,
+        PriceHistory(),
     )
 
 
@@ -238,7 +255,7 @@ def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _Ord
     )
     session = _session_watch(settings, ports, shared, reconciler)
     permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
-    hindrance = _no_hindrance if session is None else session.hindrance
+    hindrance = (lambda: None) if session is None else session.hindrance
     placing = PlacingParts(router, permit_watch, ports.gateway, reads, handler)
     sending = _sending(settings, ports, shared, placing, reconciler.age_seconds, hindrance)
     return _OrderSide(reads, handler, router, permit_watch, reconciler, sending, session)
@@ -279,11 +296,7 @@ def _sending(
         clock=clock,
         checkpoints=ports.checkpoints,
     )
-    return _Sending(placer, terms, ClaimSizing(readings, terms), warm)
-
-
-def _no_hindrance() -> ExitHindered | None:
-    return None
+    return _Sending(placer, terms, ClaimSizing(readings, terms), warm, readings)
 
 
 def _session_watch(
@@ -364,7 +377,7 @@ def _supervisor(
         alarms=shared.alarms,
         ownership=ports.ownership,
         session=orders.session,
-        on_tick=ports.on_tick,
+        on_tick=(*ports.on_tick, shared.history.note),
         background=(
             *ports.background,
             *_watches(orders, clock_watch),

@@ -123,7 +123,8 @@ def test_the_journal_of_a_position_tells_its_story(rig: ApiRig) -> None:
 
     assert [fact["kind"] for fact in whole][:2] == ["tracker_opened", "exit_claimed"]
     assert whole[-1]["kind"] == "position_exited"
-    assert {"seq", "time", "kind", "tracker_id", "client_order_id", "data"} == set(whole[0])
+    names = {"seq", "time", "kind", "tracker_id", "client_order_id", "data", "text"}
+    assert names == set(whole[0])
     assert page["items"] + rest["items"] == whole
     assert rest["next"] is None
 

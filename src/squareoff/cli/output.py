@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from squareoff.cli.fact_sentences import sentence_of
+from squareoff.web.fact_sentences import sentence_of
 
 WIDTH_OF_A_FILE = 400
 """Wide enough for every row on one line, so that other programs can read them."""

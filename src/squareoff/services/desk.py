@@ -49,6 +49,7 @@ from squareoff.services.exit_results import Wait
 from squareoff.services.held_check import HeldCheck
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.metrics import Metrics
+from squareoff.services.screen import Screen
 from squareoff.services.takebacks import Takebacks
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.views import OrderView, StatusView, TrackerView, order_views, tracker_view
@@ -81,8 +82,10 @@ class Desk:
         reads: BrokerReads,
         reconcile: Callable[[str], Awaitable[tuple[str, ...]]],
         status: Callable[[], StatusView],
+        screen: Screen,
         declare_position: DeclarePosition | None,
     ) -> None:
+        self.screen = screen
         self._account_id = account_id
         self._engine = engine
         self._store = store

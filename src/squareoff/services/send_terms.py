@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from squareoff.core import commands as c
-from squareoff.core.inputs import ExitHindered, ReadyToSend
+from squareoff.core.inputs import ExitHindered, PriceView, ReadyToSend
 from squareoff.core.sizing import orders_needed
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
@@ -69,11 +69,15 @@ class SendTerms:
         text = f"{segment.value} is closed and takes no orders"
         return ExitHindered(BlockReason.MARKET_CLOSED, text, max(wait, 1.0))
 
+    def price_at_hand(self, tracker: PositionTracker) -> PriceView | None:
+        """Return the fresh price in memory that an exit would be priced with now, if any."""
+        return self._prices.at_hand(tracker.instrument)
+
     def ready(self, tracker: PositionTracker, urgency: Urgency) -> ReadyToSend | None:
         """Take permits for what is to be closed, where a fresh price is in memory; else None."""
         if not self.may_send.is_set() or self.hindrance(tracker, urgency) is not None:
             return None
-        price = self._prices.at_hand(tracker.instrument)
+        price = self.price_at_hand(tracker)
         if price is None:
             return None
         permits = self._router.take_permits(urgency, orders_needed(tracker))

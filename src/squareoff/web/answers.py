@@ -108,6 +108,8 @@ class EntryOut(Outgoing):
     tracker_id: str | None
     client_order_id: str | None
     data: dict[str, Any]
+    text: str
+    """What it says, in words."""
 
 
 class AlarmOut(Outgoing):

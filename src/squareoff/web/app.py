@@ -1,4 +1,4 @@
-"""Put the API together: routes, guard and errors around one desk."""
+"""Put the API and the dashboard together: routes, guard and errors around one desk."""
 
 from collections.abc import Collection
 
@@ -7,9 +7,16 @@ from fastapi import FastAPI
 from squareoff import __version__
 from squareoff.config.fields import LOOPBACK_NAMES
 from squareoff.services.desk import Desk
-from squareoff.web import account_routes, health_routes, journal_routes, tracker_routes
+from squareoff.web import (
+    account_routes,
+    health_routes,
+    journal_routes,
+    screen_routes,
+    tracker_routes,
+)
 from squareoff.web.answers import ErrorOut
 from squareoff.web.context import ApiContext
+from squareoff.web.dashboard_page import dashboard_files, dashboard_router
 from squareoff.web.errors import install_error_handlers
 from squareoff.web.guard import Guard, GuardRules, allowed_hosts
 from squareoff.web.idempotency import IdempotencyDesk
@@ -48,10 +55,12 @@ def create_app(
     )
     app.state.context = ApiContext(desk, IdempotencyDesk(desk))
     app.state.is_closing = app.state.context.is_closing
-    for routes in (tracker_routes, account_routes, journal_routes, health_routes):
+    for routes in (tracker_routes, account_routes, journal_routes, screen_routes, health_routes):
         app.include_router(routes.router)
+    page = dashboard_files()
+    app.include_router(dashboard_router(page))
     install_error_handlers(app)
-    open_paths = set(health_routes.OPEN_PATHS)
+    open_paths = {*health_routes.OPEN_PATHS, *page}
     if metrics_public:
         open_paths.add(health_routes.METRICS_PATH)
     rules = GuardRules(token, allowed_hosts(hosts), frozenset(open_paths))

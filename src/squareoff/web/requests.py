@@ -184,3 +184,12 @@ class EventsQuery(Incoming):
 
     after: Annotated[int, Field(ge=0, le=2**53)] | None = None
     """Entries with a higher sequence number; without it and Last-Event-ID only new ones."""
+    live: bool = False
+    """Also send events named `live`: prices, levels and the engine's status, in no journal."""
+
+
+class ExitPreviewQuery(Incoming):
+    """Whose exit to look at."""
+
+    tracker_id: Name | None = None
+    """One position; without it all that are open."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from squareoff.cli.demo.evidence import Evidence
 from squareoff.cli.demo.scenario import DemoPosition
-from squareoff.cli.fact_sentences import sentence_of
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, ns_from_iso
+from squareoff.web.fact_sentences import sentence_of
 
 
 @dataclass(frozen=True, slots=True)

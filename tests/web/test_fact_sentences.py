@@ -1,9 +1,8 @@
-"""Tests of cli.fact_sentences: every fact can be told to a person."""
+"""Tests of web.fact_sentences: every fact can be told to a person."""
 
 import pytest
 
 from squareoff.adapters.sql.codec import fact_fields
-from squareoff.cli.fact_sentences import SENTENCES, sentence_of
 from squareoff.core.facts import (
     FACT_TYPES,
     ExitBlocked,
@@ -17,6 +16,7 @@ from squareoff.core.facts import (
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, ReportSource
 from squareoff.domain.states import BlockReason
+from squareoff.web.fact_sentences import SENTENCES, sentence_of
 
 TRACKER, ORDER = TrackerId("trk-1"), ClientOrderId("sqx-000000000000-001-01")
 

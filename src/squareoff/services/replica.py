@@ -1,0 +1,62 @@
+"""What somebody begins with who folds the journal himself: the state as of one sequence number.
+
+Invariant: the state holds every fact up to `seq` and none after it. Where facts are just being
+written it is taken again; where that does not come to rest nothing is told rather than half of it.
+"""
+
+from dataclasses import dataclass
+
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.errors import StoreUnavailable
+from squareoff.domain.time import IST_OFFSET_SECONDS, seconds_to_ns
+from squareoff.ports import Alarm, Clock, ExitAllState, Journal, KillSwitchState, TrackerStore
+from squareoff.services.position_book import PositionBook
+
+TRIES_MAX = 200
+TRY_AGAIN_SECONDS = 0.01
+"""With the tries above some seconds: even a mass exit leaves the journal at rest in between."""
+
+_DAY_NS = seconds_to_ns(86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStart:
+    """The account as of `seq`: positions that are open or ended today, alarms likewise."""
+
+    seq: int
+    trackers: tuple[PositionTracker, ...]
+    alarms: tuple[Alarm, ...]
+    kill_switch: KillSwitchState
+    exit_all: ExitAllState | None
+
+
+async def replica_start(
+    book: PositionBook, store: TrackerStore, journal: Journal, clock: Clock
+) -> ReplicaStart:
+    """Return the state as of the journal's newest entry.
+
+    Raises:
+        StoreUnavailable: the database is away, or facts came faster than they could be read.
+    """
+    for _ in range(TRIES_MAX):
+        seq = await journal.head()
+        today_ns = _midnight_ns(clock.now().wall_ns)
+        alarms = tuple(a for a in await store.alarms() if a.is_open or a.raised_at_ns >= today_ns)
+        kill_switch = await store.kill_switch()
+        exit_all = await store.exit_all()
+        is_at_rest = not any(actor.lock.locked() for actor in book)
+        trackers = tuple(actor.tracker for actor in book if _is_shown(actor.tracker, today_ns))
+        if is_at_rest and await journal.head() == seq:
+            return ReplicaStart(seq, trackers, alarms, kill_switch, exit_all)
+        await clock.sleep(TRY_AGAIN_SECONDS)
+    raise StoreUnavailable("the journal grows too fast to be read as a whole; ask again")
+
+
+def _is_shown(tracker: PositionTracker, today_ns: int) -> bool:
+    return not tracker.status.is_final or (tracker.exited_at_ns or 0) >= today_ns
+
+
+def _midnight_ns(wall_ns: int) -> int:
+    """Return when the IST day of an instant began."""
+    offset_ns = seconds_to_ns(IST_OFFSET_SECONDS)
+    return (wall_ns + offset_ns) // _DAY_NS * _DAY_NS - offset_ns

@@ -1,0 +1,85 @@
+// Calls of the engine's API. The token goes into one header and nowhere else.
+
+const STORED_UNDER = "squareoff-token"; // of this tab only; gone when it is closed
+
+/** A call that was refused or had no answer; `code` is the API's, or "unreachable". */
+export class CallFailed extends Error {
+  constructor(code, message, status = 0) {
+    super(message);
+    this.code = code;
+    this.status = status;
+  }
+}
+
+export class Api {
+  #token;
+
+  constructor(token) {
+    this.#token = token;
+  }
+
+  /** Return the API with the token of this tab, null where nobody has logged in. */
+  static ofThisTab() {
+    const token = sessionStorage.getItem(STORED_UNDER);
+    return token ? new Api(token) : null;
+  }
+
+  /** Keep the token for as long as this tab is open. */
+  remember() {
+    sessionStorage.setItem(STORED_UNDER, this.#token);
+  }
+
+  /** Forget the token. */
+  static forget() {
+    sessionStorage.removeItem(STORED_UNDER);
+  }
+
+  /** Return the JSON answer to a GET below /api/v1. */
+  get(path) {
+    return this.#json(path, { method: "GET" });
+  }
+
+  /** Return the JSON answer to a POST below /api/v1. */
+  post(path, body = {}) {
+    const headers = { "Content-Type": "application/json" };
+    return this.#json(path, { method: "POST", headers, body: JSON.stringify(body) });
+  }
+
+  /** Return the open answer of the event stream after a sequence number. */
+  events(after, signal) {
+    const headers = { "Last-Event-ID": String(after), Accept: "text/event-stream" };
+    return this.#call("/events?live=true", { headers, signal });
+  }
+
+  async #json(path, options) {
+    const answer = await this.#call(path, options);
+    return answer.json();
+  }
+
+  async #call(path, { headers = {}, ...options }) {
+    let answer;
+    try {
+      answer = await fetch(`/api/v1${path}`, {
+        ...options,
+        cache: "no-store",
+        credentials: "omit",
+        redirect: "error",
+        headers: { ...headers, Authorization: `Bearer ${this.#token}` },
+      });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new CallFailed("unreachable", "the engine does not answer");
+    }
+    if (answer.ok) return answer;
+    throw await refusal(answer);
+  }
+}
+
+async function refusal(answer) {
+  try {
+    const { error } = await answer.json();
+    return new CallFailed(error.code, error.message, answer.status);
+  } catch {
+    return new CallFailed("refused", `the engine answered HTTP ${answer.status}`, answer.status);
+  }
+}

@@ -1,0 +1,89 @@
+// The page: login, then one session whose changes are drawn once a frame.
+
+import { Api, CallFailed } from "./api.js";
+import { byId, setText } from "./dom.js";
+import { Model } from "./model.js";
+import { Session } from "./session.js";
+import { AccountView } from "./views/account.js";
+import { AlarmsView } from "./views/alarms.js";
+import { Controls } from "./views/controls.js";
+import { DetailView } from "./views/detail.js";
+import { HealthView } from "./views/health.js";
+import { MastheadView } from "./views/masthead.js";
+import { PositionsView } from "./views/positions.js";
+
+let session = null;
+
+async function begin(api) {
+  const model = new Model();
+  session = new Session(api, model, (why) => end(why));
+  try {
+    await session.start();
+  } catch (error) {
+    session = null;
+    throw error;
+  }
+  api.remember();
+  show("desk");
+  draw(api, model, session);
+}
+
+function draw(api, model, ours) {
+  const controls = new Controls(api, model);
+  const detail = new DetailView(api, model, controls);
+  const views = [
+    new MastheadView(model, controls, () => end("")),
+    new AccountView(model),
+    new PositionsView(model, controls, detail),
+    detail,
+    new AlarmsView(api, model),
+    new HealthView(model),
+  ];
+  const frame = () => {
+    if (session !== ours) return;
+    const changes = model.drain();
+    for (const view of views) view.draw(changes);
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+  setInterval(() => (model.changes.second = true), 1000);
+}
+
+function end(why) {
+  session?.close();
+  session = null;
+  Api.forget();
+  setText(byId("login-error"), why);
+  location.hash = "";
+  show("login");
+  byId("token").focus();
+}
+
+function show(name) {
+  byId("login").hidden = name !== "login";
+  byId("desk").hidden = name !== "desk";
+}
+
+async function logIn(event) {
+  event.preventDefault();
+  const field = byId("token");
+  const token = field.value.trim();
+  setText(byId("login-error"), "");
+  try {
+    await begin(new Api(token));
+    field.value = "";
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    setText(byId("login-error"), loginText(error));
+  }
+}
+
+function loginText(error) {
+  if (error.status === 401) return "The engine refuses this token.";
+  return error.message;
+}
+
+byId("login-form").addEventListener("submit", logIn);
+const known = Api.ofThisTab();
+if (known === null) show("login");
+else begin(known).catch((error) => end(loginText(error)));

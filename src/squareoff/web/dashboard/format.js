@@ -1,0 +1,71 @@
+// How values look: one way for each kind, figures aligned, times in IST.
+
+import * as decimal from "./decimal.js";
+
+export const NONE = "–";
+const MINUS = "−";
+const PAISE = new Intl.NumberFormat("en-IN", {
+  minimumFractionDigits: 2, maximumFractionDigits: 2,
+});
+const WHOLE = new Intl.NumberFormat("en-IN");
+const CLOCK = new Intl.DateTimeFormat("en-GB", {
+  timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+});
+
+/** A price as text: `"25974.90"` is 25,974.90. Averages are shown to the paisa. */
+export function price(text) {
+  if (text === null || text === undefined) return NONE;
+  return PAISE.format(decimal.text(decimal.divide(decimal.parse(text), 1, 2)));
+}
+
+/** An amount of money with its sign: +1,250.00 or −310.50; `value` is an exact decimal. */
+export function money(value) {
+  if (value === null || value === undefined) return NONE;
+  const paise = decimal.divide(value, 1, 2);
+  const size = PAISE.format(decimal.text(paise < 0n ? -paise : paise));
+  if (paise === 0n) return size;
+  return (paise < 0n ? MINUS : "+") + size;
+}
+
+/** Whether money is gain, loss or neither: `up`, `down`, `even`. */
+export function direction(value) {
+  if (value === null || value === undefined) return "even";
+  const paise = decimal.divide(value, 1, 2);
+  if (paise === 0n) return "even";
+  return paise < 0n ? "down" : "up";
+}
+
+/** A distance in points and percent: 12.40 (0.05 %). */
+export function distance(points, percent) {
+  return `${PAISE.format(points)} (${PAISE.format(percent)} %)`.replaceAll("-", MINUS);
+}
+
+/** A whole number with separators. */
+export function whole(number) {
+  return WHOLE.format(number).replace("-", MINUS);
+}
+
+/** The time of day in IST of an ISO instant: 10:31:05. */
+export function clock(iso) {
+  return iso ? CLOCK.format(new Date(iso)) : NONE;
+}
+
+/** The same to the millisecond, for a journal. */
+export function clockFine(iso) {
+  return `${clock(iso)}.${String(new Date(iso).getUTCMilliseconds()).padStart(3, "0")}`;
+}
+
+/** A span of time in words as short as they can be: 4 s, 3 min 5 s, 2 h 10 min. */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+}
+
+/** A code in words: `stop_loss` is "stop loss", `PART_FILLED` is "part filled". */
+export function words(code) {
+  return code.toLowerCase().replaceAll("_", " ");
+}

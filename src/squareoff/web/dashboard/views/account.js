@@ -1,0 +1,53 @@
+// The account in figures: profit of today, open and closed, and how many positions do what.
+
+import { byId, el, setAttribute, setText } from "../dom.js";
+import { direction, money, whole } from "../format.js";
+
+const COUNTED = ["ACTIVE", "EXITING", "PENDING", "EXITED"];
+const COUNT_TITLES = { ACTIVE: "Watched", EXITING: "Exiting", PENDING: "Entering", EXITED: "Exited" };
+
+export class AccountView {
+  #model;
+  #figures = new Map();
+
+  constructor(model) {
+    this.#model = model;
+    const list = el("dl", { class: "figures" });
+    this.#add(list, "profit", "P&L today", "large");
+    this.#add(list, "open", "Open");
+    this.#add(list, "closed", "Realised");
+    for (const status of COUNTED) this.#add(list, status, COUNT_TITLES[status]);
+    this.note = el("p", { class: "muted", id: "profit-note", hidden: true });
+    byId("summary").replaceChildren(list, this.note);
+  }
+
+  #add(list, name, title, extra = "") {
+    const value = el("dd", { class: `figure ${extra}`, id: `figure-${name}` });
+    this.#figures.set(name, value);
+    list.append(el("div", {}, el("dt", {}, title), value));
+  }
+
+  draw(changes) {
+    const isTouched = changes.trackers.size || changes.instruments.size;
+    if (!changes.all && !isTouched) return;
+    const profits = this.#model.profits();
+    this.#drawMoney("profit", profits.open + profits.closed);
+    this.#drawMoney("open", profits.open);
+    this.#drawMoney("closed", profits.closed);
+    this.note.hidden = profits.unknown === 0;
+    setText(this.note, `${profits.unknown} without a price are not in it.`);
+    if (changes.all || changes.trackers.size) this.#drawCounts();
+  }
+
+  #drawMoney(name, value) {
+    const figure = this.#figures.get(name);
+    setText(figure, money(value));
+    setAttribute(figure, "data-direction", direction(value));
+  }
+
+  #drawCounts() {
+    const counts = Object.fromEntries(COUNTED.map((status) => [status, 0]));
+    for (const tracker of this.#model.replica.trackers.values()) counts[tracker.status] += 1;
+    for (const status of COUNTED) setText(this.#figures.get(status), whole(counts[status]));
+  }
+}

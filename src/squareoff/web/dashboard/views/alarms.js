@@ -1,0 +1,78 @@
+// Alarms: those that stand first, each with a button that says a person has seen it.
+
+import { CallFailed } from "../api.js";
+import { byId, el, keep, setAttribute, setText } from "../dom.js";
+import { isStanding } from "../figures.js";
+import { clock, words } from "../format.js";
+
+export class AlarmsView {
+  #api;
+  #model;
+
+  constructor(api, model) {
+    this.#api = api;
+    this.#model = model;
+  }
+
+  draw(changes) {
+    const touched = changes.facts.some((fact) => fact.kind.startsWith("alarm_"));
+    if (!changes.all && !touched) return;
+    const all = [...this.#model.replica.alarms.values()].reverse();
+    const open = all.filter(isStanding).sort((a, b) => loudness(b) - loudness(a));
+    const seen = all.filter((alarm) => !isStanding(alarm));
+    this.#drawList(byId("alarms"), open);
+    this.#drawList(byId("seen"), seen);
+    byId("no-alarms").hidden = open.length > 0;
+    byId("seen-alarms").hidden = seen.length === 0;
+    setText(byId("seen-title"), `${seen.length} seen or over today`);
+  }
+
+  #drawList(list, alarms) {
+    keep(list, alarms, {
+      key: (alarm) => alarm.id,
+      make: (alarm) => this.#item(alarm),
+      update: drawAlarm,
+    });
+  }
+
+  #item(alarm) {
+    const item = el(
+      "li",
+      { "data-severity": alarm.severity, "data-alarm": alarm.id },
+      el("p", { class: "alarm-head" }),
+      el("p", { class: "alarm-text" }),
+    );
+    if (isStanding(alarm)) {
+      const label = `Acknowledge alarm ${alarm.id}, ${words(alarm.code)}`;
+      const press = (event) => this.#acknowledge(alarm.id, event.currentTarget);
+      item.append(el("button", { type: "button", "aria-label": label, click: press }, "Acknowledge"));
+    }
+    return item;
+  }
+
+  async #acknowledge(id, button) {
+    button.disabled = true;
+    try {
+      await this.#api.post(`/alarms/${id}/acknowledge`);
+      setText(byId("said"), `Alarm ${id} acknowledged`);
+    } catch (error) {
+      if (!(error instanceof CallFailed)) throw error;
+      button.disabled = false;
+      setText(button, `Failed: ${error.message}. Again?`);
+    }
+  }
+}
+
+function loudness(alarm) {
+  return alarm.severity === "critical" ? 1 : 0;
+}
+
+function drawAlarm(item, alarm) {
+  const times = alarm.repeats ? ` · told ${alarm.repeats + 1} times` : "";
+  const end = alarm.cleared_at ? ` · over ${clock(alarm.cleared_at)}` : "";
+  const seen = alarm.acknowledged_at ? ` · seen ${clock(alarm.acknowledged_at)}` : "";
+  const head = `${alarm.severity.toUpperCase()} · ${words(alarm.code)} · ${clock(alarm.raised_at)}`;
+  setText(item.querySelector(".alarm-head"), head + times + end + seen);
+  setText(item.querySelector(".alarm-text"), alarm.message);
+  setAttribute(item, "data-standing", isStanding(alarm));
+}

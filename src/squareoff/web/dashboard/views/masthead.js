@@ -1,0 +1,96 @@
+// The top of the page: mode, connection, clock, the three big buttons, and what must not be missed.
+
+import { byId, el, keep, setAttribute, setText } from "../dom.js";
+import { isStanding } from "../figures.js";
+import { clock, duration } from "../format.js";
+
+const MODES = {
+  paper: "PAPER · no order leaves this machine",
+  live: "LIVE · orders go to the broker",
+};
+
+export class MastheadView {
+  #model;
+
+  constructor(model, controls, onLogOut) {
+    this.#model = model;
+    byId("exit-all").onclick = () => controls.exitAll();
+    byId("halt").onclick = () => controls.halt();
+    byId("log-out").onclick = onLogOut;
+    document.onkeydown = (event) => {
+      if (event.key !== "F6" || event.repeat || byId("desk").hidden) return;
+      event.preventDefault();
+      controls.exitAll();
+    };
+  }
+
+  draw(changes) {
+    if (!changes.all && !changes.second && !changes.facts.length) return;
+    const { replica } = this.#model;
+    setText(byId("mode"), MODES[replica.mode] ?? replica.mode);
+    setAttribute(document.body, "data-mode", replica.mode);
+    setText(byId("account"), `account ${replica.account}`);
+    setText(byId("clock"), `${clock(new Date(this.#model.now()).toISOString())} IST`);
+    setText(byId("halt"), replica.killSwitch.active ? "Halt or resume…" : "Halt…");
+    this.#drawConnection();
+    this.#drawNotices();
+    const open = [...replica.alarms.values()].filter(isStanding).length;
+    const alarms = open ? `(${open}) ` : "";
+    document.title = `${alarms}${replica.mode.toUpperCase()} · squareoff`;
+  }
+
+  #drawConnection() {
+    const { connection, isBehind } = this.#model;
+    const isCurrent = connection.state === "connected" && !isBehind;
+    const state = connection.state === "connected" && isBehind ? "behind" : connection.state;
+    setAttribute(document.body, "data-connection", state);
+    const texts = { connected: "connected", behind: "catching up", disconnected: "disconnected" };
+    setText(byId("connection"), isCurrent ? "connected" : (texts[state] ?? "connecting"));
+  }
+
+  #drawNotices() {
+    keep(byId("notices"), [...this.#notices()], {
+      key: (notice) => notice.key,
+      make: (notice) => el("p", { class: `notice ${notice.kind}` }),
+      update: (element, notice) => setText(element, notice.text),
+    });
+  }
+
+  *#notices() {
+    const { connection, isBehind, replica, status } = this.#model;
+    if (connection.state === "disconnected") {
+      const since = clock(new Date(connection.since).toISOString());
+      const why = connection.why ? ` (${connection.why})` : "";
+      yield {
+        key: "connection", kind: "critical",
+        text: `No connection to the engine since ${since}${why}. What you see is as of then; ` +
+          "exits that were asked for go on without this page.",
+      };
+    } else if (isBehind || connection.state === "behind") {
+      const facts = Math.max(0, this.#model.head - replica.seq);
+      const left = facts ? `: ${facts} facts to go` : "";
+      yield {
+        key: "connection", kind: "warning",
+        text: `Behind the journal${left}. What you see is not the newest.`,
+      };
+    }
+    if (replica.killSwitch.active) {
+      const { level, reason } = replica.killSwitch;
+      const what = level === "all" ? "nothing is sent, not even exits" : "only exits are sent";
+      yield { key: "halt", kind: "critical", text: `Halted, level ${level}: ${what} (${reason})` };
+    }
+    if (replica.exitAll?.outcome === "running") {
+      const seconds = this.#model.secondsSince(replica.exitAll.asked_at);
+      yield {
+        key: "exit-all", kind: "warning",
+        text: `Closing everything for ${duration(seconds)}: ${replica.exitAll.reason}`,
+      };
+    }
+    if (connection.state === "connected" && status && !status.is_ready) {
+      yield {
+        key: "ready", kind: "critical",
+        text: `Exits would not go out now: ${status.not_ready_because.join("; ")}`,
+      };
+    }
+  }
+}
