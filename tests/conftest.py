@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is not None:
             continue
-        for service in ("postgres_url", "redis_url"):
+        for service in ("postgres_url", "redis_url", "chromium"):
             if service in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(service))
                 break

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import structlog
 from rich.console import Console
 from rich.panel import Panel
 
@@ -20,6 +21,7 @@ from squareoff.web.api_token import api_token
 from squareoff.web.app import create_app
 from squareoff.web.server import ApiServer, refuse_taken_address
 
+_log = structlog.get_logger("squareoff.engine_program")
 _STYLES = {"paper": "bold black on green", "live": "bold white on red"}
 
 
@@ -63,23 +65,31 @@ async def _run(
         )
         server = ApiServer(app, settings.api.host, settings.api.port if port is None else port)
         announce(settings, server.url, token_path, as_json=as_json)
+        _log.info("dashboard_served", url=f"{server.url}/")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(engine.supervisor.run())
             tasks.create_task(server.run())
 
 
 def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: bool) -> None:
-    """Say what runs: the mode, unmistakably, the API's address and where its token is kept."""
+    """Say what runs: the mode, unmistakably, the addresses and where the token is kept."""
     where = None if token_path is None else str(token_path.resolve())
     if as_json:
-        said = {"mode": settings.mode, "api": url, "token_path": where, "version": __version__}
+        said = {
+            "mode": settings.mode,
+            "api": url,
+            "dashboard": f"{url}/",
+            "token_path": where,
+            "version": __version__,
+        }
         print(json.dumps(said), flush=True)
         return
     mode = settings.mode
     lines = [
         f"[{_STYLES[mode]}] {mode.upper()} [/]  {_warning(settings)}",
-        f"API    {url}",
-        f"token  {where or 'as given by SQUAREOFF_API_TOKEN'}",
+        f"dashboard  {url}/",
+        f"API        {url}/api/v1",
+        f"token      {where or 'as given by SQUAREOFF_API_TOKEN'}",
     ]
     Console(highlight=False, soft_wrap=True).print(
         Panel("\n".join(lines), title=f"squareoff {__version__}", expand=False)

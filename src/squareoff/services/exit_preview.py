@@ -13,6 +13,7 @@ from squareoff.core.facts import ExitSized, OrderPlanned, OrderSent
 from squareoff.core.inputs import ExitAsked, ExitHindered, PositionsRead, ReadyToSend
 from squareoff.core.policy import SLICES_MAX, ExitPolicy
 from squareoff.domain.ids import ClientOrderId, IntentId
+from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import OrderType, Side
 from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import PositionStatus
@@ -82,11 +83,26 @@ class ExitPreviews:
         self._policy = policy
 
     async def of(self, actors: list[PositionActor]) -> tuple[ExitPreview, ...]:
-        """Return the preview of each position, on one reading of the broker's positions."""
+        """Return the preview of each position, on one reading of the positions where that will do."""
         began_ns = self._clock.now().monotonic_ns
         since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
-        reading = SizingReading(await self._reads.positions(), since_ns, only_ours_closed=False)
-        return tuple(self._of(actor, reading) for actor in actors)
+        first = SizingReading(await self._reads.positions(), since_ns, only_ours_closed=False)
+        by_key: dict[PositionKey, SizingReading] = {}
+        previews = []
+        for actor in actors:
+            key = actor.tracker.key
+            if key not in by_key:
+                by_key[key] = await self._reading(actor, first)
+            previews.append(self._of(actor, by_key[key]))
+        return tuple(previews)
+
+    async def _reading(self, actor: PositionActor, first: SizingReading) -> SizingReading:
+        """Return the reading that an exit would be sized on: where exits of ours closed on the key
+        so lately that the first one may lack them, one that the trade book stands beside."""
+        is_sized = actor.tracker.status is PositionStatus.ACTIVE
+        if is_sized and self._readings.input_of(actor.tracker, first).closed_lately > 0:
+            return await self._readings.read(actor.tracker)
+        return first
 
     def _of(self, actor: PositionActor, reading: SizingReading) -> ExitPreview:
         tracker = actor.tracker

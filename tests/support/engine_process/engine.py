@@ -38,8 +38,11 @@ lease_seconds = 1.0
 class EngineProcess:
     """One engine's folder (settings, database, logs) and its present process, if any."""
 
-    def __init__(self, folder: Path, broker: BrokerProcess, client_id: str) -> None:
+    def __init__(
+        self, folder: Path, broker: BrokerProcess, client_id: str, api_port: int = 0
+    ) -> None:
         self.folder = folder
+        self._api_port = api_port
         self.client_id = client_id
         self.database_url = f"sqlite:///{folder / 'engine.db'}"
         self._broker = broker
@@ -74,6 +77,7 @@ class EngineProcess:
         ours = simulator_environment(self._broker.port, self.client_id, token_of(self.client_id))
         ours["SQUAREOFF_DATABASE_URL"] = self.database_url
         ours["SQUAREOFF_API_TOKEN"] = API_TOKEN
+        ours["SQUAREOFF_API_PORT"] = str(self._api_port)
         if kill_at is not None:
             ours["SQUAREOFF_REHEARSAL_KILL_AT"] = kill_at
         if stop_at is not None:
@@ -106,6 +110,11 @@ class EngineProcess:
     def log_tail(self) -> str:
         """Return the end of the newest log, for messages."""
         return self._log.read_text(errors="replace")[-2000:]
+
+    @property
+    def url(self) -> str:
+        """The address of the API and the dashboard, once it was ready."""
+        return self._url
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """Call the engine's API."""

@@ -104,6 +104,8 @@ async def _run(console: Console, options: DemoOptions, children: Children) -> bo
         console.print(
             f"simulator process {stage.simulator_child.pid} at {stage.simulator.address}, "
             f"engine process {stage.engine_child.pid} at {stage.engine.address}\n"
+            f"dashboard: {stage.engine.address}/ (its token is in "
+            f"{os.path.relpath(stage.folder)}/{TOKEN_FILE})\n"
         )
         board = Board()
         with Screen(console, board) as screen:
@@ -121,6 +123,7 @@ async def _run(console: Console, options: DemoOptions, children: Children) -> bo
 
 _STAYS_UP = """
 Everything stays up:
+  dashboard   {engine}/  (log in with the token in the file below)
   engine      {engine}  (API under /api/v1)
   simulator   {simulator}  (admin under /admin)
   token file  {folder}/{token}

@@ -148,7 +148,7 @@ function polyline(points, { x, y }, name) {
 function mark({ at, price: value }, { x, y }, name) {
   const [left, top] = [x(at), y(value)];
   if (name === "fill") return svg("circle", { cx: left, cy: top, r: 5, class: name });
-  const points = `${left},${top - 8} ${left + 7},${top} ${left},${top + 8} ${left - 7},${top}`;
+  const points = `${left},${top - 10} ${left + 10},${top} ${left},${top + 10} ${left - 10},${top}`;
   return svg("polygon", { points, class: name });
 }
 

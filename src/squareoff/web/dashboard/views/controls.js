@@ -101,9 +101,8 @@ export class Controls {
     const { items } = await this.#api.get(`/exit-preview${query}`);
     if (!items.length) return [el("p", {}, "Nothing is under watch: no order is sent.")];
     const orders = items.reduce((sum, item) => sum + item.orders.length, 0);
-    const title = orders === 1 ? "1 order leaves now:" : `${whole(orders)} orders leave now:`;
     return [
-      el("p", {}, title),
+      el("p", {}, ordersText(orders)),
       el("ul", {}, ...items.map(previewItem)),
       el("p", { class: "muted" }, "Sized and priced again at the moment of sending."),
     ];
@@ -141,6 +140,11 @@ async function fillPreview(question, sends, go) {
     sends.replaceChildren(el("p", { class: "error" }, text));
   }
   go.disabled = false;
+}
+
+function ordersText(count) {
+  if (count === 0) return "No order leaves now:";
+  return count === 1 ? "1 order leaves now:" : `${whole(count)} orders leave now:`;
 }
 
 function previewItem(item) {

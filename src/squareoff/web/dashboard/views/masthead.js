@@ -79,6 +79,13 @@ export class MastheadView {
       const what = level === "all" ? "nothing is sent, not even exits" : "only exits are sent";
       yield { key: "halt", kind: "critical", text: `Halted, level ${level}: ${what} (${reason})` };
     }
+    const critical = [...replica.alarms.values()].filter(
+      (alarm) => alarm.severity === "critical" && isStanding(alarm),
+    );
+    if (critical.length) {
+      const more = critical.length > 1 ? ` (and ${critical.length - 1} more)` : "";
+      yield { key: "alarm", kind: "critical", text: `Alarm: ${critical.at(-1).message}${more}` };
+    }
     if (replica.exitAll?.outcome === "running") {
       const seconds = this.#model.secondsSince(replica.exitAll.asked_at);
       yield {

@@ -1,0 +1,6 @@
+"""The dashboard in a real browser, over a real engine and simulator."""
+
+from dashboard.page import Dashboard, OpenDashboard
+from dashboard.stand import ENTRY, SECURITY_ID, Stand, free_port
+
+__all__ = ["ENTRY", "SECURITY_ID", "Dashboard", "OpenDashboard", "Stand", "free_port"]
