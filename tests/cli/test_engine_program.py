@@ -35,7 +35,8 @@ def test_the_mode_cannot_be_mistaken(
 
     assert mode in shown
     assert warning in shown
-    assert "http://127.0.0.1:8700" in shown
+    assert "http://127.0.0.1:8700/ " in shown
+    assert "http://127.0.0.1:8700/api/v1" in shown
     assert "/some/token" in shown
 
 
@@ -45,6 +46,7 @@ def test_scripts_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> Non
     said = json.loads(capsys.readouterr().out)
 
     assert (said["mode"], said["api"], said["token_path"]) == ("paper", "http://127.0.0.1:9", None)
+    assert said["dashboard"] == "http://127.0.0.1:9/"
 
 
 REFUSED_STARTS: dict[str, str] = {

@@ -83,7 +83,7 @@ class ExitPreviews:
         self._policy = policy
 
     async def of(self, actors: list[PositionActor]) -> tuple[ExitPreview, ...]:
-        """Return the preview of each position, on one reading of the positions where that will do."""
+        """Return the preview of each position, on one reading of the positions if that will do."""
         began_ns = self._clock.now().monotonic_ns
         since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
         first = SizingReading(await self._reads.positions(), since_ns, only_ours_closed=False)

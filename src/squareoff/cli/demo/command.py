@@ -104,8 +104,7 @@ async def _run(console: Console, options: DemoOptions, children: Children) -> bo
         console.print(
             f"simulator process {stage.simulator_child.pid} at {stage.simulator.address}, "
             f"engine process {stage.engine_child.pid} at {stage.engine.address}\n"
-            f"dashboard: {stage.engine.address}/ (its token is in "
-            f"{os.path.relpath(stage.folder)}/{TOKEN_FILE})\n"
+            f"{_dashboard_text(stage)}\n"
         )
         board = Board()
         with Screen(console, board) as screen:
@@ -136,6 +135,11 @@ _TITLE = Text.assemble(
     ("squareoff demo", "bold"),
     ": live engine, DhanHQ-compatible simulator, recorded market data, real sockets",
 )
+
+
+def _dashboard_text(stage: Stage) -> str:
+    token = os.path.relpath(stage.folder / TOKEN_FILE)
+    return f"dashboard at {stage.engine.address}/, its token in {token}"
 
 
 def _print_end(console: Console, options: DemoOptions, result: Audit, story: Story) -> None:

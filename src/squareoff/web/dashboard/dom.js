@@ -1,4 +1,4 @@
-// Elements by createElement and text by textContent: nothing that comes from outside is ever markup.
+// Elements by createElement, text by textContent: nothing from outside is ever markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -24,7 +24,9 @@ function fill(element, given, children) {
 
 /** Set an element's text where it differs: writing the same text again would cost a layout. */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.shownText === text) return; // remembered beside it: reading it back is slow
+  element.shownText = text;
+  element.textContent = text;
 }
 
 /** Set or take away an attribute where it differs. */

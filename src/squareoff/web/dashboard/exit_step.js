@@ -5,9 +5,6 @@ import { whole, words } from "./format.js";
 import { hasLiveIntent } from "./tracker_fold.js";
 import { filledOf, isOpen } from "./order_fold.js";
 
-/** The steps of an exit that goes well, in their order. */
-export const WALK = ["requested", "sent", "accepted", "working", "part_filled", "confirming"];
-
 const BY_STATE = {
   PLANNED: "planned", SENT: "sent", OUTCOME_UNKNOWN: "unknown", ACCEPTED: "accepted",
   WORKING: "working", PART_FILLED: "part_filled",

@@ -68,7 +68,8 @@ export class Model {
     }
     for (const levels of live.levels ?? []) {
       this.levels.set(levels.tracker_id, levels);
-      if (this.replica.trackers.has(levels.tracker_id)) this.changes.trackers.add(levels.tracker_id);
+      const isShown = this.replica.trackers.has(levels.tracker_id);
+      if (isShown) this.changes.trackers.add(levels.tracker_id);
     }
     if (live.status) this.status = live.status;
     this.head = live.head ?? this.head;

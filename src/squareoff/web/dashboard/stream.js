@@ -73,12 +73,12 @@ export function parser(hear) {
     rest = blocks.pop();
     for (const block of blocks) {
       let name = "";
-      let data = null;
+      const data = [];
       for (const line of block.split("\n")) {
         if (line.startsWith("event: ")) name = line.slice(7);
-        else if (line.startsWith("data: ")) data = (data === null ? "" : `${data}\n`) + line.slice(6);
+        else if (line.startsWith("data: ")) data.push(line.slice(6));
       }
-      if (data !== null) hear({ name, data });
+      if (data.length) hear({ name, data: data.join("\n") });
     }
   };
 }

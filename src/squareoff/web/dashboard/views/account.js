@@ -4,7 +4,9 @@ import { byId, el, setAttribute, setText } from "../dom.js";
 import { direction, money, whole } from "../format.js";
 
 const COUNTED = ["ACTIVE", "EXITING", "PENDING", "EXITED"];
-const COUNT_TITLES = { ACTIVE: "Watched", EXITING: "Exiting", PENDING: "Entering", EXITED: "Exited" };
+const COUNT_TITLES = {
+  ACTIVE: "Watched", EXITING: "Exiting", PENDING: "Entering", EXITED: "Exited",
+};
 
 export class AccountView {
   #model;

@@ -45,7 +45,8 @@ export class AlarmsView {
     if (isStanding(alarm)) {
       const label = `Acknowledge alarm ${alarm.id}, ${words(alarm.code)}`;
       const press = (event) => this.#acknowledge(alarm.id, event.currentTarget);
-      item.append(el("button", { type: "button", "aria-label": label, click: press }, "Acknowledge"));
+      const given = { type: "button", "aria-label": label, click: press };
+      item.append(el("button", given, "Acknowledge"));
     }
     return item;
   }
@@ -71,7 +72,8 @@ function drawAlarm(item, alarm) {
   const times = alarm.repeats ? ` · told ${alarm.repeats + 1} times` : "";
   const end = alarm.cleared_at ? ` · over ${clock(alarm.cleared_at)}` : "";
   const seen = alarm.acknowledged_at ? ` · seen ${clock(alarm.acknowledged_at)}` : "";
-  const head = `${alarm.severity.toUpperCase()} · ${words(alarm.code)} · ${clock(alarm.raised_at)}`;
+  const severity = alarm.severity.toUpperCase();
+  const head = `${severity} · ${words(alarm.code)} · ${clock(alarm.raised_at)}`;
   setText(item.querySelector(".alarm-head"), head + times + end + seen);
   setText(item.querySelector(".alarm-text"), alarm.message);
   setAttribute(item, "data-standing", isStanding(alarm));

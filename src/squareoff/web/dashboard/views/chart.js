@@ -8,6 +8,7 @@ const HEIGHT = 260;
 const WIDTH_MIN = 280;
 const PLOT = { left: 8, top: 12, bottom: HEIGHT - 24 };
 const AXIS_WIDTH = 84;
+const WIDTH_MS_MIN = 10_000;
 const PRICE_STEPS = 4;
 const LATEST_MAX = 600;
 
@@ -67,11 +68,14 @@ function pointsOf(chart, latest) {
   const prices = [...spans.map(({ at, price: close }) => ({ at, price: close })), ...latest];
   const begin = Date.parse(chart.opened_at);
   const told = [...chart.triggers, ...chart.fills].map((each) => Date.parse(each.time));
-  const end = Math.max(begin + 60_000, ...told, ...prices.slice(-1).map(({ at }) => at));
+  const end = Math.max(begin + WIDTH_MS_MIN, ...told, ...prices.slice(-1).map(({ at }) => at));
   const levels = chart.levels.map((each) => ({ ...each, at: Date.parse(each.time) }));
   const at = ({ time, price: text }) => ({ at: Date.parse(time), price: Number(text) });
   return {
-    begin, end, prices: prices.filter(({ at: t }) => t >= begin), spans: spans.filter(({ at: t }) => t >= begin),
+    begin,
+    end,
+    prices: prices.filter((each) => each.at >= begin),
+    spans: spans.filter((each) => each.at >= begin),
     entry: Number(chart.entry_price),
     stop: steps(levels, "stop_level", end),
     target: steps(levels, "target_level", end),
@@ -161,7 +165,8 @@ function describe(chart, { spans }) {
     parts.push(`${words(trigger.rule)} fired ${clock(trigger.time)}${at}`);
   }
   for (const fill of chart.fills) {
-    parts.push(`${fill.side} ${whole(fill.quantity)} filled ${clock(fill.time)} at ${price(fill.price)}`);
+    const what = `${fill.side} ${whole(fill.quantity)} filled`;
+    parts.push(`${what} ${clock(fill.time)} at ${price(fill.price)}`);
   }
   if (!spans.length) parts.push("no prices since the engine was started");
   return `${parts.join("; ")}.`;

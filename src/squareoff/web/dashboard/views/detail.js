@@ -188,7 +188,8 @@ function triggerText(trigger) {
 }
 
 function orderText(order) {
-  const at = order.limit_price === null ? words(order.order_type) : `limit ${price(order.limit_price)}`;
+  const limit = order.limit_price;
+  const at = limit === null ? words(order.order_type) : `limit ${price(limit)}`;
   const failure = order.failure_text ? ` · ${order.failure_text}` : "";
   const moves = order.modifications ? ` · moved ${order.modifications} times` : "";
   return (

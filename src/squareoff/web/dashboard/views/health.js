@@ -24,7 +24,8 @@ export class HealthView {
     const tick = status.last_tick_age_seconds;
     const stale = tick === null || tick > this.#model.replica.staleAfterSeconds;
     yield line("Market feed", status.market_feed, status.market_feed === "connected");
-    yield line("Newest price", tick === null ? "none yet" : `${duration(tick)} old`, !stale, "warn");
+    const price = tick === null ? "none yet" : `${duration(tick)} old`;
+    yield line("Newest price", price, !stale, "warn");
     yield line("Order stream", status.order_stream, status.order_stream === "connected");
     yield line("Database", status.database, status.database === "open");
     for (const [name, state] of Object.entries(status.breakers)) {
@@ -35,7 +36,8 @@ export class HealthView {
     yield line("Books compared", age === null ? "not yet" : `${duration(age)} ago`, age !== null);
     const wait = status.oldest_exit_wait_seconds;
     const waiting = wait > 0 ? `, an exit for ${duration(wait)}` : "";
-    yield line("Waiting to be sent", `${whole(status.permits_waiting)}${waiting}`, wait < 1, "warn");
+    const queue = `${whole(status.permits_waiting)}${waiting}`;
+    yield line("Waiting to be sent", queue, wait < 1, "warn");
   }
 
   #token(status) {
@@ -73,5 +75,6 @@ function drawLines(list, lines) {
 }
 
 function meter({ title, limit }) {
-  return limit ? el("dd", { class: "meter" }, el("meter", { max: limit, "aria-label": title })) : null;
+  if (!limit) return null;
+  return el("dd", { class: "meter" }, el("meter", { max: limit, "aria-label": title }));
 }

@@ -5,7 +5,9 @@ import { byId, el, keep, setAttribute, setText } from "../dom.js";
 import {
   closedProfit, instrumentKey, isFinal, nearestLevel, openQuantity, profit,
 } from "../figures.js";
-import { clock, direction, distance, duration, money, NONE, price, whole, words } from "../format.js";
+import {
+  clock, direction, distance, duration, money, NONE, price, whole, words,
+} from "../format.js";
 import { hasLiveIntent } from "../tracker_fold.js";
 
 const OPEN_COLUMNS = [
@@ -101,7 +103,8 @@ export class PositionsView {
     const cells = columns.map(([name, title]) =>
       el("div", { role: "cell", class: `cell ${name}`, "data-title": title }),
     );
-    const row = el("div", { role: "row", class: "row", "data-tracker": tracker.tracker_id }, ...cells);
+    const given = { role: "row", class: "row", "data-tracker": tracker.tracker_id };
+    const row = el("div", given, ...cells);
     row.cells = Object.fromEntries(columns.map(([name], place) => [name, cells[place]]));
     const open = () => this.#detail.toggle(tracker.tracker_id);
     const name = el(
@@ -126,9 +129,9 @@ export class PositionsView {
     };
     last.append(row.parts.last, row.parts.age);
     step.append(row.parts.word, row.parts.since, row.parts.trail);
-    const label = `Exit ${tracker.instrument.trading_symbol}`;
+    const label = `Exit ${tracker.instrument.trading_symbol}…`;
     const exit = () => this.#controls.exit(tracker.tracker_id);
-    action.append(el("button", { type: "button", "aria-label": `${label}…`, click: exit }, "Exit…"));
+    action.append(el("button", { type: "button", "aria-label": label, click: exit }, "Exit…"));
     return row;
   }
 
@@ -146,7 +149,9 @@ export class PositionsView {
     setAttribute(row, "data-status", tracker.status);
     setAttribute(row, "data-step", step);
     setText(parts.word, text);
-    setText(parts.trail, trail.length > 1 ? trail.map(({ step: s }) => stepWord(s)).join(" › ") : "");
+    const walked = trail.map((each) => STEP_WORDS[each.step] ?? each.step);
+    setText(parts.trail, walked.length > 1 ? walked.join(" › ") : "");
+    setAttribute(row, "data-busy", hasLiveIntent(tracker));
     row.querySelector(".action button").disabled = tracker.status !== "ACTIVE";
     this.#drawPrice(row, tracker);
     this.#drawStepClock(row, tracker);
@@ -171,7 +176,8 @@ export class PositionsView {
     const nearest = nearestLevel(tracker, levels, last);
     const text = nearest && `${nearest.name} ${distance(nearest.points, nearest.percent)}`;
     setText(row.cells.nearest, text ?? NONE);
-    setAttribute(row.cells.nearest, "data-near", nearest !== null && nearest.percent < NEAR_PERCENT);
+    const isNear = nearest !== null && nearest.percent < NEAR_PERCENT;
+    setAttribute(row.cells.nearest, "data-near", isNear);
   }
 
   #drawAge(row, tracker) {
@@ -202,10 +208,6 @@ export class PositionsView {
   }
 }
 
-function stepWord(step) {
-  return STEP_WORDS[step] ?? step;
-}
-
 function drawMoney(cell, value) {
   setText(cell, money(value));
   setAttribute(cell, "data-direction", direction(value));
@@ -218,6 +220,7 @@ function table(container, label, columns) {
   const rows = el("div", { role: "rowgroup", class: "rows" });
   const head = el("div", { role: "rowgroup", class: "heads" },
     el("div", { role: "row", class: "row" }, ...heads));
-  container.replaceChildren(el("div", { role: "table", "aria-label": label, class: "table" }, head, rows));
+  const given = { role: "table", "aria-label": label, class: "table" };
+  container.replaceChildren(el("div", given, head, rows));
   return rows;
 }
