@@ -7,21 +7,32 @@ import pytest
 from playwright.sync_api import Browser
 
 from api_rig import ApiRig
+from rare_journals import STORIES, journal_of_story
 from seed_journals import Journal, journal_of_seed
 from squareoff.core.evolve import evolve
-from squareoff.core.facts import TrackerFact
+from squareoff.core.facts import FACT_TYPES, TrackerFact
 from squareoff.core.tracker import PositionTracker
 from squareoff.web.facts_as_json import as_json, entry_out
 
 SEEDS, CHUNK = 40, 10
 
-_FOLD = """async (steps) => {
+_NEW_REPLICA = """
   const { Replica } = await import("/dashboard/replica.js");
   const replica = new Replica({
     seq: 0, account_id: "a", mode: "paper", stale_after_seconds: 5, budget_limits: {},
     kill_switch: { active: false, level: "new", reason: "" }, exit_all: null,
     trackers: [], alarms: [],
   });
+"""
+_ACCOUNT = f"""async (steps) => {{ {_NEW_REPLICA}
+  for (const {{ fact }} of steps) replica.apply(fact);
+  const {{ killSwitch, exitAll, alarms }} = replica;
+  return {{ killSwitch, exitAll, alarms: [...alarms.values()] }};
+}}"""
+_FOLD = (
+    "async (steps) => {"
+    + _NEW_REPLICA
+    + """
   const sorted = (value) =>
     value && typeof value === "object" && !Array.isArray(value)
       ? Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]))
@@ -36,6 +47,7 @@ _FOLD = """async (steps) => {
   }
   return null;
 }"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +68,34 @@ def test_the_page_folds_as_the_engine_does(first: int, page: Any) -> None:
 
     assert {seed: fault for seed, fault in found.items() if fault is not None} == {}
     assert all(journals.values())
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_page_folds_rare_facts(name: str, page: Any) -> None:
+    """What simulated runs seldom have is folded alike, too."""
+    assert page.evaluate(_FOLD, _steps(journal_of_story(name))) is None
+
+
+def test_the_page_knows_every_kind_of_fact(page: Any) -> None:
+    """Simulated runs and the rare stories together hold every kind that there is."""
+    stories = [entry.kind for name in STORIES for entry in journal_of_story(name)]
+    seeds = [entry.kind for seed in range(SEEDS) for entry in _journal(seed)]
+
+    assert sorted(FACT_TYPES.keys() - {*stories, *seeds}) == []
+
+
+def test_the_account_is_folded(page: Any) -> None:
+    """Alarm, kill switch and the wish to close everything stand as their facts left them."""
+    found = page.evaluate(_ACCOUNT, _steps(journal_of_story("the account")))
+    alarm = found["alarms"][0]
+
+    assert (alarm["id"], alarm["repeats"], alarm["severity"]) == (3, 2, "critical")
+    assert alarm["raised_at"] < alarm["last_raised_at"] < alarm["cleared_at"]
+    assert alarm["acknowledged_at"] > alarm["cleared_at"]
+    assert found["killSwitch"] == {"active": True, "level": "new", "reason": "test"}
+    wish = found["exitAll"]
+    assert (wish["outcome"], wish["lock_outcome"]) == ("closed", "refused")
+    assert wish["note"] == "nothing is open"
 
 
 def test_a_wrong_fold_is_found(page: Any) -> None:
