@@ -154,3 +154,27 @@ def test_a_trade_book_explains_a_key_only_whole_and_without_strangers() -> None:
     nameless = replace(stranger, exchange_time_ns=None)
     assert not book.explains(key, Side.SELL, [ours, nameless], since_ns=5_000)
     assert book.explains(key, Side.SELL, [ours, replace(nameless, side=Side.BUY)], since_ns=5_000)
+
+
+def test_a_wake_up_stands_until_another_instant_is_wanted() -> None:
+    """The same instant leaves the timer that is set; another, or none, takes it back."""
+
+    async def body() -> None:
+        actor = PositionActor(held())
+        woken: list[int] = []
+        loop = asyncio.get_running_loop()
+
+        assert not actor.is_to_wake_at(5)
+        first = actor.wake_handle = loop.call_later(1, woken.append, 5)
+        assert actor.is_to_wake_at(5)
+        assert not first.cancelled()
+        assert not actor.is_to_wake_at(7)
+        assert first.cancelled()
+        second = actor.wake_handle = loop.call_later(2, woken.append, 7)
+        assert not actor.is_to_wake_at(None)
+        assert second.cancelled()
+        await asyncio.sleep(3)
+
+        assert woken == []
+
+    run_virtual(body())

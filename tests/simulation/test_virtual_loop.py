@@ -114,3 +114,26 @@ def test_a_process_can_die_at_any_callback() -> None:
     loop.close()
 
     assert seen == [0, 1]
+
+
+def test_a_set_of_tasks_has_one_order_whatever_was_run_before() -> None:
+    """A `TaskGroup` cancels from a set; places in memory must not decide who is first."""
+
+    async def body() -> list[int]:
+        tasks = {asyncio.ensure_future(asyncio.sleep(0)) for _ in range(50)}
+        order = [hash(task) for task in tasks]
+        await asyncio.gather(*tasks)
+        return order
+
+    def run() -> list[int]:
+        loop = VirtualLoop(random.Random(1), 10.0)
+        try:
+            return loop.run_until_complete(body())
+        finally:
+            loop.close()
+
+    first = run()
+    kept = [object() for _ in range(1_001)]
+    assert run() == first
+    assert len(set(first)) == 50
+    assert len(kept) == 1_001

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from squareoff.simulator.views import order_book, positions, seen_row
+from squareoff.simulator.conduct import conduct_from_json
+from squareoff.simulator.views import order_book, positions, seen_row, trade_book
 
 
 def test_a_lagging_read_shows_each_earlier_stage(bench: Any) -> None:
@@ -42,3 +43,36 @@ def test_lagging_positions_are_rebuilt_from_trades(bench: Any) -> None:
     then = positions(account, days, bench.now, 500 * 10**6)
 
     assert (now[0]["netQty"], then[0]["netQty"]) == (10, 5)
+
+
+def test_a_book_shows_every_change_of_an_order(bench: Any) -> None:
+    """Rows are kept between readings, and made anew once anything of the order changes."""
+    order = bench.broker.desk.orders[bench.place()]
+    account, conduct = bench.broker.account(), bench.broker.conduct
+
+    [before] = order_book(account, conduct, bench.now, 0)
+    [again] = order_book(account, conduct, bench.now, 0)
+    order.status, order.client_id = "CANCELLED", "another"
+    [after] = order_book(account, conduct, bench.now, 0)
+
+    assert before == again
+    assert (after["orderStatus"], after["dhanClientId"]) == ("CANCELLED", "another")
+    assert before["orderStatus"] != "CANCELLED"
+
+
+def test_books_follow_the_conduct(bench: Any) -> None:
+    """The same order and trade are shown as the conduct of the reading says."""
+    bench.tick("25000.0")
+    bench.place()
+    bench.run(100)
+    account, now = bench.broker.account(), bench.now
+    plain = bench.broker.conduct
+    odd = conduct_from_json({"numbers_as_strings": True, "times_in_utc": True}, plain)
+
+    orders = [order_book(account, each, now, 0)[0] for each in (plain, odd, plain)]
+    trades = [trade_book(account, each, now, 0)[0] for each in (plain, odd, plain)]
+
+    assert [type(row["quantity"]) for row in orders] == [int, str, int]
+    assert orders[0] == orders[2]
+    assert trades[0] == trades[2]
+    assert trades[0]["createTime"] != trades[1]["createTime"]

@@ -6,7 +6,6 @@ Invariant: folding the journal of a tracker gives the tracker.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +25,7 @@ from squareoff.core.tracker import (
     SendOutcome,
     TrackedOrder,
 )
+from squareoff.domain.copies import replace
 from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderOrigin, OrderRole

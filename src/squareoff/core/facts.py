@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.instruments import Instrument, ProductType
@@ -557,7 +558,12 @@ _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 def fact_kind(fact_type: type[object]) -> str:
     """Return the journal kind of a fact class: `OrderSent` -> `order_sent`."""
-    return _WORD_START.sub("_", fact_type.__name__).lower()
+    return _snake_case(fact_type.__name__)
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return _WORD_START.sub("_", name).lower()
 
 
 FACT_TYPES: dict[str, type[Fact]] = {

@@ -10,12 +10,12 @@ Invariants:
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from squareoff.core import facts as f
 from squareoff.core.machines import OrderTrigger, next_order_state
 from squareoff.core.tracker import BrokerOrder, Send, SendOutcome, TrackedOrder
+from squareoff.domain.copies import replace
 from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus
@@ -107,7 +107,7 @@ def _outcome_lost(order: TrackedOrder, fact: f.OrderOutcomeLost, _at_ns: int) ->
         order = replace(order, state=state, failure_text=fact.text)
     for record in order.broker_orders:  # an update may have come before the answer was lost
         order = _attribute_only_send(order, record.broker_order_id)
-    return order
+    return _after_record(order, OrderTrigger.ACCEPTED) if order.broker_orders else order
 
 
 def _settled(order: TrackedOrder, fact: f.OrderSettled, _at_ns: int) -> TrackedOrder:

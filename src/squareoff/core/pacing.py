@@ -5,9 +5,10 @@ quarantine begins anew and no absence reading made before the restart counts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+from squareoff.domain.copies import replace
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.states import BlockReason
 

@@ -11,6 +11,9 @@ Invariants:
    called, for the broker contradicts itself. Only one of an earlier day has simply expired.
 """
 
+from decimal import Decimal
+from typing import Any
+
 from squareoff.core.commands import LookUpOrder
 from squareoff.core.facts import OrderSettled, OrderVanished, Severity
 from squareoff.core.flattening import note_ended_flattening
@@ -48,11 +51,14 @@ def _must_be_asked_for(step: Step, order: TrackedOrder) -> bool:
     return _is_unknown(order) or order.has_unseen_send or _is_unsighted(step, order)
 
 
-def note_sighting(step: Step, order: TrackedOrder) -> None:
+def note_sighting(step: Step, order: TrackedOrder, limit_price: Decimal | None) -> None:
     """A record of the order was read: if it was only out of sight, it is no more."""
-    step.pace_order(order.client_order_id, sighted_ns=step.now.monotonic_ns)
+    seen: dict[str, Any] = {"sighted_ns": step.now.monotonic_ns}
+    if limit_price is not None:
+        seen["limit_price_seen"] = limit_price
     if not (_is_unknown(order) or order.has_unseen_send):
-        step.pace_order(order.client_order_id, unknown_since_ns=0, look_ups=0, lacking_readings=0)
+        seen |= {"unknown_since_ns": 0, "look_ups": 0, "lacking_readings": 0}
+    step.pace_order(order.client_order_id, **seen)
 
 
 def look_up_unknown_orders(step: Step) -> None:

@@ -4,10 +4,10 @@ Reports come from the order stream, the order book and look-ups, in any order, r
 report that adds nothing leaves no fact.
 """
 
-from squareoff.core.evolve import evolve
 from squareoff.core.facts import OrderReported, Severity
 from squareoff.core.flattening import note_ended_flattening
 from squareoff.core.inputs import OrderSeen
+from squareoff.core.order_fold import fold_order
 from squareoff.core.setbacks import note_ended_exit
 from squareoff.core.settling import note_sighting
 from squareoff.core.step import Step
@@ -22,12 +22,9 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
     if before is None:
         return
     report = event.report
-    note_sighting(step, before)
-    if report.limit_price is not None:
-        step.pace_order(event.client_order_id, limit_price_seen=report.limit_price)
+    note_sighting(step, before, report.limit_price)
     fact = reported(step.tracker.tracker_id, event.client_order_id, report)
-    after = evolve(step.tracker, fact, step.now.wall_ns)
-    if after.order(event.client_order_id) == before:
+    if fold_order(before, fact, step.now.wall_ns) == before:
         return
     quantity = step.tracker.quantity
     step.record(fact)

@@ -5,7 +5,7 @@ A `Step` lives inside one call of `decide` and never leaves it; what comes out i
 state that the journal will rebuild.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from squareoff.core.commands import Command
@@ -14,6 +14,7 @@ from squareoff.core.facts import AlarmRaised, Severity, TrackerFact
 from squareoff.core.pacing import OrderPacing, Pacing
 from squareoff.core.policy import RETRY_DELAYS_SECONDS, ExitPolicy
 from squareoff.core.tracker import ExitIntent, PositionTracker
+from squareoff.domain.copies import replace
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.time import Now, seconds_to_ns
 
@@ -89,8 +90,10 @@ class Step:
 
     def pace_order(self, client_order_id: ClientOrderId, **changes: Any) -> None:
         """Replace fields of one order's pacing."""
-        fresh: OrderPacing = replace(self.pacing.of(client_order_id), **changes)
-        self.pacing = self.pacing.with_order(client_order_id, fresh)
+        known = self.pacing.of(client_order_id)
+        fresh: OrderPacing = replace(known, **changes)
+        if fresh != known:
+            self.pacing = self.pacing.with_order(client_order_id, fresh)
 
     def decision(self) -> Decision:
         """Return what was decided."""

@@ -92,7 +92,10 @@ class TrackedOrder:
     @property
     def cumulative_quantity(self) -> int:
         """All filled so far, over every order at the broker under this id."""
-        return sum(order.cumulative_quantity for order in self.broker_orders)
+        filled = 0
+        for record in self.broker_orders:
+            filled += record.cumulative_quantity
+        return filled
 
     @property
     def leaves_quantity(self) -> int:
@@ -102,16 +105,15 @@ class TrackedOrder:
         """
         if self.state is not OrderState.PLANNED and not self.state.is_live:
             return 0
-        at_broker = sum(
-            max(0, self.order_quantity - record.cumulative_quantity)
-            for record in self.live_broker_orders
-        )
+        at_broker = 0
+        for record in self.live_broker_orders:
+            at_broker += max(0, self.order_quantity - record.cumulative_quantity)
         return max(0, self.order_quantity - self.cumulative_quantity, at_broker)
 
     @property
     def live_broker_orders(self) -> tuple[BrokerOrder, ...]:
         """The orders at the broker under this id that can still fill."""
-        return tuple(order for order in self.broker_orders if not order.status.is_terminal)
+        return tuple([order for order in self.broker_orders if not order.status.is_terminal])
 
     @property
     def has_unresolved_send(self) -> bool:
@@ -189,20 +191,20 @@ class PositionTracker:
     @property
     def exit_orders(self) -> tuple[TrackedOrder, ...]:
         """All orders that close this position, oldest first."""
-        return tuple(order for order in self.orders if order.role is OrderRole.EXIT)
+        return tuple([order for order in self.orders if order.role is OrderRole.EXIT])
 
     @property
     def entry_orders(self) -> tuple[TrackedOrder, ...]:
         """All orders that opened this position, oldest first."""
-        return tuple(order for order in self.orders if order.role is OrderRole.ENTRY)
+        return tuple([order for order in self.orders if order.role is OrderRole.ENTRY])
 
     @property
     def exited_quantity(self) -> int:
         """What is closed so far: fills of our exits and what others closed."""
-        return (
-            sum(order.cumulative_quantity for order in self.exit_orders)
-            + self.externally_closed_quantity
-        )
+        exited = self.externally_closed_quantity
+        for order in self.exit_orders:
+            exited += order.cumulative_quantity
+        return exited
 
     @property
     def open_quantity(self) -> int:
@@ -225,7 +227,10 @@ class PositionTracker:
     @property
     def exit_leaves_quantity(self) -> int:
         """What our planned and live exits may still close."""
-        return sum(order.leaves_quantity for order in self.exit_orders)
+        leaves = 0
+        for order in self.exit_orders:
+            leaves += order.leaves_quantity
+        return leaves
 
     @property
     def has_live_intent(self) -> bool:

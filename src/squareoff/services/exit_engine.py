@@ -370,16 +370,14 @@ class ExitEngine:
         self._schedule_wake(actor, self._clock.now().monotonic_ns + seconds_to_ns(seconds))
 
     def _schedule_wake(self, actor: PositionActor, wake_at_ns: int | None) -> None:
-        if actor.wake_handle is not None:
-            actor.wake_handle.cancel()
-            actor.wake_handle = None
-        if wake_at_ns is None:
+        if actor.is_to_wake_at(wake_at_ns) or wake_at_ns is None:
             return
         delay_ns = max(0, wake_at_ns - self._clock.now().monotonic_ns)
         loop = asyncio.get_running_loop()
         actor.wake_handle = loop.call_later(delay_ns / NANOSECONDS_PER_SECOND, self._wake, actor)
 
     def _wake(self, actor: PositionActor) -> None:
+        actor.wake_handle = None
         if self._tasks is not None:
             self._tasks.create_task(self.tell_within(actor, Woke()))
 

@@ -9,6 +9,7 @@ not changed since, is not told again.
 """
 
 import structlog
+from prometheus_client import Counter
 
 from squareoff.core.client_order_ids import is_ours
 from squareoff.core.facts import Severity
@@ -31,13 +32,13 @@ class OrderUpdateHandler:
         self._alarms = alarms
         self._metrics = metrics
         self._strangers: set[BrokerOrderId] = set()
+        self._counts: dict[tuple[ReportSource, str], Counter] = {}
         self._told: dict[tuple[BrokerOrderId, ReportSource], tuple[OrderReport, int]] = {}
 
     async def handle(self, report: OrderReport) -> bool:
         """Feed a report to its owner; return whether it is one of ours."""
         owner = self._engine.book.owner_of(report.client_order_id, report.broker_order_id)
-        label = "foreign" if owner is None else "ours"
-        self._metrics.order_updates.labels(report.source.value.lower(), label).inc()
+        self._count(report.source, "foreign" if owner is None else "ours")
         if owner is None:
             await self._note_stranger(report)
             return False
@@ -47,6 +48,13 @@ class OrderUpdateHandler:
         await self._engine.tell(actor, OrderSeen(client_order_id, report))
         self._told[report.broker_order_id, report.source] = report, actor.tracker.version
         return True
+
+    def _count(self, source: ReportSource, owner: str) -> None:
+        counter = self._counts.get((source, owner))
+        if counter is None:
+            counter = self._metrics.order_updates.labels(source.value.lower(), owner)
+            self._counts[source, owner] = counter
+        counter.inc()
 
     def _says_nothing_new(
         self, actor: PositionActor, client_order_id: ClientOrderId, report: OrderReport

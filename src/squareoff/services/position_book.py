@@ -8,11 +8,12 @@ Invariant: what is here was committed; the database is the authority.
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 
 from squareoff.core.commands import Command, TransmitOrder
 from squareoff.core.pacing import Pacing
 from squareoff.core.step import Decision
-from squareoff.core.tracker import PositionTracker, SendOutcome
+from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import InstrumentId, PositionKey
 from squareoff.domain.orders import Side, TradeReport
@@ -34,7 +35,8 @@ class PositionActor:
 
     The lock is held for one decision and its commit, never across a call to the broker.
     `in_flight` holds the command under way for each key, so that only its own task ends it.
-    `decided_at_ns` is the monotonic instant at which the newest committed decision was begun.
+    `decided_at_ns` is the monotonic instant at which the newest committed decision was begun,
+    `wake_at_ns` the one at which `wake_handle` wakes it.
     `is_in_doubt`: the database may hold another state than `tracker`; it is read before deciding.
     """
 
@@ -44,10 +46,21 @@ class PositionActor:
         self.lock = asyncio.Lock()
         self.in_flight: dict[CommandKey, Command] = {}
         self.wake_handle: asyncio.TimerHandle | None = None
+        self.wake_at_ns: int | None = None
         self.is_halted = False
         self.is_in_doubt = False
         self.decided_at_ns = 0
         self._changed = asyncio.Event()
+
+    def is_to_wake_at(self, wake_at_ns: int | None) -> bool:
+        """Say whether it is to be woken at this instant already; a wake-up at another is off."""
+        if self.wake_handle is not None:
+            if wake_at_ns == self.wake_at_ns:
+                return True
+            self.wake_handle.cancel()
+            self.wake_handle = None
+        self.wake_at_ns = wake_at_ns
+        return False
 
     def announce(self) -> None:
         """Let everybody look again who waits for a change."""
@@ -83,6 +96,7 @@ class PositionBook:
         self._by_client_order_id: dict[ClientOrderId, TrackerId] = {}
         self._by_broker_order_id: dict[BrokerOrderId, tuple[TrackerId, ClientOrderId]] = {}
         self._by_key: dict[PositionKey, dict[TrackerId, None]] = {}
+        self._keys_on: dict[InstrumentId, dict[PositionKey, None]] = {}
         self._key_locks: dict[PositionKey, asyncio.Lock] = {}
         self._fill_count = 0
         self._last_fill: dict[PositionKey, int] = {}
@@ -99,7 +113,8 @@ class PositionBook:
         actor = PositionActor(tracker)
         self._actors[tracker.tracker_id] = actor
         self._by_key.setdefault(tracker.key, {})[tracker.tracker_id] = None
-        self._index_orders(tracker)
+        self._keys_on.setdefault(tracker.key.instrument_id, {})[tracker.key] = None
+        self._index_orders(tracker.tracker_id, tracker.orders, ())
         return actor
 
     def apply(self, actor: PositionActor, decision: Decision) -> None:
@@ -117,12 +132,20 @@ class PositionBook:
             self._fill_count += 1
             self._last_fill[after.key] = self._fill_count
         if after.orders is not before.orders:
-            self._index_orders(after)
+            self._index_orders(after.tracker_id, after.orders, before.orders)
 
-    def _index_orders(self, tracker: PositionTracker) -> None:
-        for order in tracker.orders:
-            self._by_client_order_id[order.client_order_id] = tracker.tracker_id
-            owner = (tracker.tracker_id, order.client_order_id)
+    def _index_orders(
+        self,
+        tracker_id: TrackerId,
+        orders: tuple[TrackedOrder, ...],
+        indexed: tuple[TrackedOrder, ...],
+    ) -> None:
+        """Index every order but those that are the same as before."""
+        for order, known in zip_longest(orders, indexed):
+            if order is None or order is known:
+                continue
+            self._by_client_order_id[order.client_order_id] = tracker_id
+            owner = (tracker_id, order.client_order_id)
             for record in order.broker_orders:
                 self._by_broker_order_id[record.broker_order_id] = owner
             for send in order.sends:
@@ -155,9 +178,8 @@ class PositionBook:
         """Return the actors on one instrument, whatever the product."""
         return tuple(
             self._actors[tracker_id]
-            for key, ids in self._by_key.items()
-            if key.instrument_id == instrument_id
-            for tracker_id in ids
+            for key in self._keys_on.get(instrument_id, ())
+            for tracker_id in self._by_key[key]
         )
 
     def position_keys(self) -> tuple[PositionKey, ...]:

@@ -2,42 +2,103 @@
 
 A commit and what follows from it belong together. A caller who is cancelled between the two (an API
 client that went away) would leave an exit in the database that nobody drives.
+
+Work runs in its caller until it first waits for something, since nobody can be cancelled before
+that: most decisions commit nothing and cost no task. What is left of it is a task of the group.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from squareoff.domain.errors import SquareoffError
 
 _Result = TypeVar("_Result")
+_Work = Coroutine[Any, Any, _Result]
 
 
-async def see_through(
-    tasks: asyncio.TaskGroup | None, work: Coroutine[Any, Any, _Result]
-) -> _Result:
-    """Run `work` as a task of the group and return its result; without a group, run it here.
+async def see_through(tasks: asyncio.TaskGroup | None, work: _Work[_Result]) -> _Result:
+    """Run `work` and return its result; what it has to wait for, it waits for in the group.
 
     Only the end of the group ends the work early. A `SquareoffError` of the work goes to the caller
-    alone; any other exception is a defect and ends the group.
+    alone; any other exception is a defect and ends the group. Without a group, or where it takes no
+    more tasks, the work runs here. Before its first wait the work must not ask which task it is in,
+    as `asyncio.timeout` does.
     """
     if tasks is None:
         return await work
-    outcome: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-
-    def release(_task: asyncio.Task[None]) -> None:
-        """The group may end the task before its first step: nobody must wait for it then."""
-        work.close()
-        if not outcome.done():
-            outcome.cancel()
-
-    tasks.create_task(_finish(work, outcome)).add_done_callback(release)
-    return await asyncio.shield(outcome)
-
-
-async def _finish(work: Coroutine[Any, Any, _Result], outcome: "asyncio.Future[_Result]") -> None:
-    """Hand the end of `work` to whoever still waits for it."""
     try:
-        outcome.set_result(await work)
-    except SquareoffError as error:
-        outcome.set_exception(error)
+        waits_for = work.send(None)
+    except StopIteration as end:
+        result: _Result = end.value
+        return result
+    except SquareoffError:
+        raise
+    except Exception as defect:
+        await _rest_of(tasks, _failing(defect), None)  # raised in the group, which it ends
+        raise
+    return await _rest_of(tasks, work, waits_for)
+
+
+async def _rest_of(tasks: asyncio.TaskGroup, work: _Work[_Result], waits_for: Any) -> _Result:
+    """Let the group see begun work through; its outcome is for this caller alone."""
+    outcome: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+    begun = _Begun(work, waits_for, outcome)
+    try:
+        tasks.create_task(begun)
+    except RuntimeError:  # the group is ending
+        await begun
+    return await outcome
+
+
+async def _failing(defect: Exception) -> Any:
+    raise defect
+
+
+class _Begun(Generator[Any, Any, None], Coroutine[Any, Any, None]):
+    """The rest of a coroutine that waits for something already; its end is told to `outcome`.
+
+    A coroutine function would not do: a task that is cancelled before its first step never runs
+    one, and the work would be left standing where it is.
+    """
+
+    def __init__(
+        self, work: _Work[_Result], waits_for: Any, outcome: asyncio.Future[_Result]
+    ) -> None:
+        self._work = work
+        self._waits_for = [waits_for]
+        self._outcome = outcome
+
+    def send(self, value: Any) -> Any:
+        """Go on; the first step only waits for what the work waits for already."""
+        if self._waits_for:
+            return self._waits_for.pop()
+        return self._step(self._work.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Let the work know of a cancellation, or of the failure of what it waited for."""
+        self._waits_for.clear()
+        return self._step(self._work.throw, *error)
+
+    def close(self) -> None:
+        """Close the work where it stands."""
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self
+
+    def _step(self, step: Callable[..., Any], *argument: Any) -> Any:
+        outcome = self._outcome
+        try:
+            return step(*argument)
+        except StopIteration as end:
+            if not outcome.done():  # else its caller was cancelled and nobody asks
+                outcome.set_result(end.value)
+            raise
+        except SquareoffError as error:
+            if not outcome.done():
+                outcome.set_exception(error)
+            raise StopIteration from None
+        except BaseException:
+            outcome.cancel()
+            raise

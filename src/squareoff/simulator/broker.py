@@ -236,7 +236,7 @@ class SimulatedBroker:
         elif request.path.startswith("/orders/external/"):
             fields["correlationId"] = name
         fields |= request.query
-        return fields | body_fields(request.body)
+        return fields | body_fields(request.body) if request.body else fields
 
 
 def matching_rules(conduct: BrokerConduct) -> MatchingRules:

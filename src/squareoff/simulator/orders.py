@@ -31,8 +31,22 @@ class Placement:
     is_after_market: bool
 
 
+class _Shown:
+    """Keeps the rows that an order was last shown as, until anything of the order changes.
+
+    Books are read far more often than orders change. `shown` is filled by `simulator.rows`.
+    """
+
+    __slots__ = ("shown",)
+    shown: dict[object, dict[str, Any]]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+        object.__setattr__(self, "shown", {})
+
+
 @dataclass(slots=True)
-class BrokerOrder:
+class BrokerOrder(_Shown):
     """One order at the broker. `shown_type` is what rows say; times are UTC nanoseconds.
 
     `history` holds (time, row) of every change, oldest first: lagging reads answer from it.
@@ -67,6 +81,8 @@ class BrokerOrder:
     modification_count: int = 0
     fill_cap: int | None = None
     reject_text: str = ""
+    is_past: bool = False
+    """Whether it is of an earlier day: no book of today shows it or its trades."""
     history: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
     @property
@@ -95,6 +111,8 @@ class Account:
     ledger: Ledger = field(default_factory=Ledger)
     limiter: RateLimiter = field(default_factory=RateLimiter)
     kill_switch_is_on: bool = False
+    busted: set[str] = field(default_factory=set)
+    """Ids of trades that the exchange has annulled."""
     dead_tokens: set[str] = field(default_factory=set)
     live_tokens: set[str] = field(default_factory=set)
 

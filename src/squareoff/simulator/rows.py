@@ -18,7 +18,26 @@ _NUMBER_TEXT_KEYS = frozenset(
 
 
 def order_row(order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
-    """Return the order as GET /orders shows it now."""
+    """Return the order as GET /orders shows it now; the row is shared and never changed."""
+    look = _look(conduct)
+    row = order.shown.get(look)
+    if row is None:
+        row = order.shown[look] = _order_row(order, conduct)
+    return row
+
+
+def _look(conduct: BrokerConduct) -> tuple[object, ...]:
+    """Return everything of the conduct that rows depend on."""
+    return (
+        conduct.times_in_utc,
+        conduct.healthy_reason,
+        conduct.numbers_as_strings,
+        conduct.remaining_after_end,
+        conduct.correlation_id_when_missing,
+    )
+
+
+def _order_row(order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
     row = {
         "dhanClientId": order.client_id,
         "orderId": order.order_id,
@@ -68,7 +87,18 @@ def remaining_quantity(order: BrokerOrder, conduct: BrokerConduct) -> int:
 
 
 def trade_row(trade: Trade, order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
-    """Return one fill as GET /trades shows it; it carries no correlation id."""
+    """Return one fill as GET /trades shows it; it carries no correlation id.
+
+    The row is shared and never changed.
+    """
+    look = (trade.trade_id, conduct.times_in_utc)
+    row = order.shown.get(look)
+    if row is None:
+        row = order.shown[look] = _trade_row(trade, order, conduct)
+    return row
+
+
+def _trade_row(trade: Trade, order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
     time_text = clock_text(trade.time_ns, in_utc=conduct.times_in_utc)
     return {
         "dhanClientId": order.client_id,

@@ -75,6 +75,35 @@ def test_the_first_row_or_none(opened) -> None:
     run_async(body())
 
 
+def test_rows_pass_through_the_column_types(opened) -> None:
+    """What a prepared select gives is what SQLAlchemy gives, literals and a limit included."""
+    query = (
+        select(_TABLE, (_TABLE.c.number > 1).label("is_late"))
+        .where(_TABLE.c.number < bindparam("below"), _TABLE.c.number != 7)
+        .order_by(_TABLE.c.number)
+        .limit(bindparam("limit"))
+    )
+    prepared = Prepared(query)
+
+    async def body() -> None:
+        async with opened() as database:
+            await database.runner.write(lambda c: _TABLE.create(c))
+            await database.runner.write(lambda c: Prepared(insert(_TABLE)).change_each(c, _ROWS))
+            for keys in (
+                {"below": 9, "limit": 5},
+                {"below": 9, "limit": 1},
+                {"below": 0, "limit": 5},
+            ):
+                found = await database.runner.read(lambda c, keys=keys: prepared.rows(c, keys))
+                known = await database.runner.read(
+                    lambda c, keys=keys: c.execute(query, keys).mappings().all()
+                )
+                assert found == [dict(row) for row in known]
+                assert [type(row["is_late"]) for row in found] == [bool] * len(found)
+
+    run_async(body())
+
+
 def test_errors_are_sqlalchemys_own_and_tell_no_values(opened) -> None:
     """A refused row is the store's lost update, and its text holds nothing of the row."""
 

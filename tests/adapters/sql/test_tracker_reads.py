@@ -5,26 +5,34 @@ from sqlalchemy import Connection, event
 
 from async_body import run_async
 from sql_samples.histories import ACCOUNT, legal_history
+from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tracker_reads import load_tracker, load_trackers
 from squareoff.domain.ids import TrackerId
+from squareoff.domain.states import PositionStatus
 
 STATEMENTS = 5
 """Trackers, intents, orders, sends, broker orders."""
 
 
 def _statements(connection: Connection, load) -> int:
+    """Count the statements of both ways: prepared ones, and those that SQLAlchemy runs."""
     count = 0
 
     def note(*_arguments: object) -> None:
         nonlocal count
         count += 1
 
+    def noted(prepared: Prepared, *arguments: object) -> object:
+        note()
+        return form_of(prepared, *arguments)
+
+    form_of = Prepared._form
     event.listen(connection, "before_cursor_execute", note)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Prepared, "_form", noted)  # asked for once by every run of a statement
         load(connection)
-    finally:
-        event.remove(connection, "before_cursor_execute", note)
+    event.remove(connection, "before_cursor_execute", note)
     return count
 
 
@@ -58,5 +66,25 @@ def test_an_unknown_tracker_is_none(opened) -> None:
     async def body() -> None:
         async with opened() as database:
             assert await SqlStore(database.runner, ACCOUNT).load(TrackerId("trk-no")) is None
+
+    run_async(body())
+
+
+def test_trackers_are_loaded_by_status(opened) -> None:
+    """Any set of statuses gives exactly its trackers, in the order of their opening."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            for seed in range(8):
+                for at_ns, change in legal_history(seed, f"trk-{seed}", 20):
+                    await store.commit(change, at_ns)
+            everything = await store.load_all()
+            present = sorted({tracker.status for tracker in everything})
+
+            assert len(present) > 1
+            for statuses in ([], present[:1], present[1:], present, list(PositionStatus)):
+                wanted = tuple(t for t in everything if t.status in statuses)
+                assert await store.load_all(statuses) == wanted
 
     run_async(body())

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from squareoff.adapters.sql.keyed_inserts import insert_if_absent
+from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.tables import alarms, exit_all, idempotency_keys, kill_switch
 from squareoff.core.facts import (
     AlarmAcknowledged,
@@ -30,6 +31,15 @@ from squareoff.domain.ids import AccountId
 from squareoff.ports import Alarm, ExitAllState, KillSwitchState, RememberedAnswer
 
 KILL_SWITCH_OFF = KillSwitchState(active=False, level="new", reason="")
+_ALARMS = select(alarms).where(alarms.c.account_id == bindparam("account_id"))
+_READ_ALARMS = Prepared(_ALARMS.order_by(alarms.c.seq))
+_READ_UNSEEN_ALARMS = Prepared(
+    _ALARMS.where(alarms.c.acknowledged_at_ns.is_(None)).order_by(alarms.c.seq)
+)
+_READ_EXIT_ALL = Prepared(select(exit_all).where(exit_all.c.account_id == bindparam("account_id")))
+_READ_KILL_SWITCH = Prepared(
+    select(kill_switch).where(kill_switch.c.account_id == bindparam("account_id"))
+)
 
 
 def project_entries(
@@ -68,9 +78,7 @@ def read_alarms(
     connection: Connection, account_id: AccountId, *, unacknowledged_only: bool
 ) -> tuple[Alarm, ...]:
     """Return the account's alarms, oldest first."""
-    query = select(alarms).where(alarms.c.account_id == account_id)
-    if unacknowledged_only:
-        query = query.where(alarms.c.acknowledged_at_ns.is_(None))
+    query = _READ_UNSEEN_ALARMS if unacknowledged_only else _READ_ALARMS
     return tuple(
         Alarm(
             seq=row["seq"],
@@ -84,26 +92,22 @@ def read_alarms(
             last_raised_at_ns=row["last_raised_at_ns"],
             cleared_at_ns=row["cleared_at_ns"],
         )
-        for row in connection.execute(query.order_by(alarms.c.seq)).mappings()
+        for row in query.rows(connection, {"account_id": account_id})
     )
 
 
 def read_kill_switch(connection: Connection, account_id: AccountId) -> KillSwitchState:
     """Return the kill switch as last set; off where it never was."""
-    query = select(kill_switch).where(kill_switch.c.account_id == account_id)
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        return KILL_SWITCH_OFF
-    return KillSwitchState(row["active"], row["level"], row["reason"])
+    for row in _READ_KILL_SWITCH.rows(connection, {"account_id": account_id}):
+        return KillSwitchState(row["active"], row["level"], row["reason"])
+    return KILL_SWITCH_OFF
 
 
 def read_exit_all(connection: Connection, account_id: AccountId) -> ExitAllState | None:
     """Return the newest wish to close everything, None where there never was one."""
-    query = select(exit_all).where(exit_all.c.account_id == account_id)
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        return None
-    return ExitAllState(**{name: row[name] for name in row if name != "account_id"})
+    for row in _READ_EXIT_ALL.rows(connection, {"account_id": account_id}):
+        return ExitAllState(**{name: row[name] for name in row if name != "account_id"})
+    return None
 
 
 def read_answer(

@@ -36,6 +36,15 @@ WRITE_KINDS = frozenset(fact_kind(fact) for fact in (OrderSent, OrderModifySent,
 """The facts that are committed right before a write leaves."""
 
 _INSERT_ENTRY = Prepared(insert(journal))
+_AFTER = select(journal).where(
+    journal.c.account_id == bindparam("account_id"), journal.c.seq > bindparam("after_seq")
+)
+_READ_ENTRIES = Prepared(_AFTER.order_by(journal.c.seq).limit(bindparam("limit")))
+_READ_ENTRIES_OF_ONE = Prepared(
+    _AFTER.where(journal.c.tracker_id == bindparam("tracker_id"))
+    .order_by(journal.c.seq)
+    .limit(bindparam("limit"))
+)
 _READ_HEAD = Prepared(
     select(journal_head.c.seq, journal_head.c.entry_hash)
     .where(journal_head.c.account_id == bindparam("account_id"))
@@ -104,10 +113,11 @@ def read_entries(
     limit: int,
 ) -> tuple[JournalEntry, ...]:
     """Return at most `limit` entries above `after_seq`, oldest first, of one tracker or all."""
-    query = select(journal).where(journal.c.account_id == account_id, journal.c.seq > after_seq)
-    if tracker_id is not None:
-        query = query.where(journal.c.tracker_id == tracker_id)
-    found = connection.execute(query.order_by(journal.c.seq).limit(limit)).mappings()
+    span = {"account_id": account_id, "after_seq": after_seq, "limit": limit}
+    if tracker_id is None:
+        found = _READ_ENTRIES.rows(connection, span)
+    else:
+        found = _READ_ENTRIES_OF_ONE.rows(connection, span | {"tracker_id": tracker_id})
     return tuple(
         JournalEntry(
             row["seq"], row["time_ns"], decode_fact(row["kind"], row["data"]), row["entry_hash"]

@@ -10,10 +10,11 @@ Invariants:
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from squareoff.adapters.sql.journal_rows import append_facts
 from squareoff.adapters.sql.keyed_inserts import insert_if_absent
+from squareoff.adapters.sql.prepared import Prepared, Row
 from squareoff.adapters.sql.runners import Runner
 from squareoff.adapters.sql.tables import account_owner, journal_head
 from squareoff.core.facts import AccountTaken
@@ -54,8 +55,10 @@ _RAISE_EPOCH = update(journal_head).where(
 
 
 _RAISE_EPOCH_OF_THE_SILENT = _RAISE_EPOCH.where(journal_head.c.seq == bindparam("key_seq"))
-_READ = select(account_owner, journal_head.c.seq.label("journal_seq")).join(
-    journal_head, journal_head.c.account_id == account_owner.c.account_id
+_READ = Prepared(
+    select(account_owner, journal_head.c.seq.label("journal_seq"))
+    .join(journal_head, journal_head.c.account_id == account_owner.c.account_id)
+    .where(account_owner.c.account_id == bindparam("account_id"))
 )
 
 
@@ -133,9 +136,9 @@ def assert_newest(connection: Connection, account_id: AccountId, epoch: int) -> 
 
 
 def _read(connection: Connection, account_id: AccountId) -> AccountOwner | None:
-    query = _READ.where(account_owner.c.account_id == account_id)
-    row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else _owner_of(row)
+    for row in _READ.rows(connection, {"account_id": account_id}):
+        return _owner_of(row)
+    return None
 
 
 def _take(
@@ -202,7 +205,7 @@ def _columns_of(owner: AccountOwner) -> dict[str, Any]:
     }
 
 
-def _owner_of(row: RowMapping) -> AccountOwner:
+def _owner_of(row: Row) -> AccountOwner:
     claim = OwnerClaim(
         row["host"],
         row["process_id"],

@@ -10,8 +10,7 @@ they run. Invariants:
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -125,21 +124,23 @@ class AsyncRunner:
 class _HeldConnection:
     """One connection of an engine, kept from transaction to transaction while all goes well.
 
-    Taking a connection out of the pool and giving it back costs as much as a statement.
+    Taking a connection out of the pool and giving it back costs as much as a statement. After a
+    failure the next transaction begins with another one.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
 
-    @contextmanager
-    def use(self) -> Iterator[Connection]:
-        """Give the connection out; after a failure the next one begins afresh."""
+    def run(
+        self, transact: Callable[[Connection, Work[Result]], Result], work: Work[Result]
+    ) -> Result:
+        """Let `transact` do the work in a transaction on the connection."""
         if self._connection is None:
             with before_commit():
                 self._connection = self._engine.connect()
         try:
-            yield self._connection
+            return transact(self._connection, work)
         except BaseException:
             self._let_go()
             raise
@@ -157,13 +158,11 @@ class _HeldConnection:
 
 
 def _write_on(held: _HeldConnection, work: Work[Result]) -> Result:
-    with held.use() as connection:
-        return _write_transaction(connection, work)
+    return held.run(_write_transaction, work)
 
 
 def _read_on(held: _HeldConnection, work: Work[Result]) -> Result:
-    with held.use() as connection:
-        return _read_transaction(connection, work)
+    return held.run(_read_transaction, work)
 
 
 async def _write_through(engine: AsyncEngine, works: Sequence[Work[Any]]) -> list[Outcome]:

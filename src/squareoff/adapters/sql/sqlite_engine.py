@@ -92,7 +92,8 @@ def _has_begun(driver: sqlite3.Connection) -> bool:
 
 def _begin_with(engine: Engine, statement: str) -> None:
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
+        driver: Any = connection.connection.driver_connection
+        driver.execute(statement)
 
     event.listen(engine, "begin", begin)
 

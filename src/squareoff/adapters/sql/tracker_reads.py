@@ -4,11 +4,14 @@ Five statements whatever the number of trackers; the transaction must give them 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, select
+from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, false, or_, select
 
+from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.rows import Row, intent_of, order_of, tracker_of
 from squareoff.adapters.sql.tables import (
     broker_orders,
@@ -26,8 +29,8 @@ def load_tracker(
     connection: Connection, account_id: AccountId, tracker_id: TrackerId
 ) -> PositionTracker | None:
     """Return one tracker of the account, or None."""
-    wanted = (trackers.c.tracker_id == tracker_id) & (trackers.c.account_id == account_id)
-    found = _load(connection, wanted)
+    keys = {"account_id": account_id, "tracker_id": tracker_id}
+    found = _load(connection, _queries_of_one(), keys)
     return found[0] if found else None
 
 
@@ -35,19 +38,68 @@ def load_trackers(
     connection: Connection, account_id: AccountId, statuses: Sequence[PositionStatus] | None
 ) -> tuple[PositionTracker, ...]:
     """Return the account's trackers in the order of their opening; None means all statuses."""
-    wanted = trackers.c.account_id == account_id
-    if statuses is not None:
-        wanted = wanted & trackers.c.status.in_([status.value for status in statuses])
-    return _load(connection, wanted)
+    queries = _queries_of_all(None if statuses is None else frozenset(statuses))
+    return _load(connection, queries, {"account_id": account_id})
 
 
-def _load(connection: Connection, wanted: ColumnElement[bool]) -> tuple[PositionTracker, ...]:
-    found = _rows(connection, select(trackers).where(wanted).order_by(trackers.c.opened_seq))
+@dataclass(frozen=True, slots=True)
+class _Queries:
+    """The five statements for one kind of wanted trackers."""
+
+    trackers: Prepared
+    intents: Prepared
+    orders: Prepared
+    sends: Prepared
+    broker_orders: Prepared
+
+
+_OF_ACCOUNT = trackers.c.account_id == bindparam("account_id")
+
+
+@cache
+def _queries_of_one() -> _Queries:
+    return _queries(_OF_ACCOUNT & (trackers.c.tracker_id == bindparam("tracker_id")))
+
+
+@cache
+def _queries_of_all(statuses: frozenset[PositionStatus] | None) -> _Queries:
+    if statuses is None:
+        return _queries(_OF_ACCOUNT)
+    is_wanted = (trackers.c.status == status.value for status in sorted(statuses))
+    return _queries(_OF_ACCOUNT & or_(false(), *is_wanted))
+
+
+def _queries(wanted: ColumnElement[bool]) -> _Queries:
+    newest = select(exit_intents).join(trackers, trackers.c.intent_id == exit_intents.c.intent_id)
+    placed = select(orders).join(trackers, trackers.c.tracker_id == orders.c.tracker_id)
+    return _Queries(
+        Prepared(select(trackers).where(wanted).order_by(trackers.c.opened_seq)),
+        Prepared(newest.where(wanted)),
+        Prepared(placed.where(wanted).order_by(orders.c.tracker_id, orders.c.position)),
+        _parts_of_orders(order_sends, order_sends.c.number, wanted),
+        _parts_of_orders(broker_orders, broker_orders.c.position, wanted),
+    )
+
+
+def _parts_of_orders(
+    table: FromClause, rank: ColumnElement[Any], wanted: ColumnElement[bool]
+) -> Prepared:
+    return Prepared(
+        select(table)
+        .join(orders, orders.c.client_order_id == table.c.client_order_id)
+        .join(trackers, trackers.c.tracker_id == orders.c.tracker_id)
+        .where(wanted)
+        .order_by(table.c.client_order_id, rank)
+    )
+
+
+def _load(connection: Connection, queries: _Queries, keys: Row) -> tuple[PositionTracker, ...]:
+    found = queries.trackers.rows(connection, keys)
     if not found:
         return ()
-    newest = select(exit_intents).join(trackers, trackers.c.intent_id == exit_intents.c.intent_id)
-    intents = {row["tracker_id"]: intent_of(row) for row in _rows(connection, newest.where(wanted))}
-    placed = _orders_by_tracker(connection, wanted)
+    newest = queries.intents.rows(connection, keys)
+    intents = {row["tracker_id"]: intent_of(row) for row in newest}
+    placed = _orders_by_tracker(connection, queries, keys)
     return tuple(
         tracker_of(row, intents.get(row["tracker_id"]), placed.get(row["tracker_id"], ()))
         for row in found
@@ -55,19 +107,13 @@ def _load(connection: Connection, wanted: ColumnElement[bool]) -> tuple[Position
 
 
 def _orders_by_tracker(
-    connection: Connection, wanted: ColumnElement[bool]
+    connection: Connection, queries: _Queries, keys: Row
 ) -> dict[str, tuple[TrackedOrder, ...]]:
-    order_query = (
-        select(orders)
-        .join(trackers, trackers.c.tracker_id == orders.c.tracker_id)
-        .where(wanted)
-        .order_by(orders.c.tracker_id, orders.c.position)
-    )
-    order_rows = _rows(connection, order_query)
+    order_rows = queries.orders.rows(connection, keys)
     if not order_rows:
         return {}
-    sends = _by_order(connection, order_sends, order_sends.c.number, wanted)
-    records = _by_order(connection, broker_orders, broker_orders.c.position, wanted)
+    sends = _by_order(queries.sends.rows(connection, keys))
+    records = _by_order(queries.broker_orders.rows(connection, keys))
     return {
         tracker_id: tuple(
             order_of(
@@ -81,25 +127,8 @@ def _orders_by_tracker(
     }
 
 
-def _by_order(
-    connection: Connection,
-    table: FromClause,
-    rank: ColumnElement[Any],
-    wanted: ColumnElement[bool],
-) -> dict[str, list[Row]]:
-    query = (
-        select(table)
-        .join(orders, orders.c.client_order_id == table.c.client_order_id)
-        .join(trackers, trackers.c.tracker_id == orders.c.tracker_id)
-        .where(wanted)
-        .order_by(table.c.client_order_id, rank)
-    )
-    found = _rows(connection, query)
+def _by_order(found: Sequence[Row]) -> dict[str, list[Row]]:
     return {key: list(group) for key, group in groupby(found, key=_client_order_id)}
-
-
-def _rows(connection: Connection, query: Select[Any]) -> Sequence[Row]:
-    return cast(Sequence[Row], connection.execute(query).mappings().all())
 
 
 def _tracker_id(row: Row) -> str:

@@ -11,8 +11,9 @@ import inspect
 import random
 from collections.abc import Callable
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any
-from weakref import WeakSet
+from weakref import ReferenceType
 
 from squareoff.core.facts import Severity
 from squareoff.domain.time import Now
@@ -38,7 +39,7 @@ class Incarnation:
         self.number = number
         self.plan = plan
         self.is_dead = False
-        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.tasks: list[ReferenceType[asyncio.Task[Any]]] = []
         self.points: dict[str, int] = {}
         self.point_count = 0
         self.step_count = 0
@@ -57,6 +58,13 @@ class Incarnation:
         if self.step_count == self.plan.at_step:
             self.kill(f"callback {self.step_count}")
         return not self.is_dead
+
+    def doom(self, *, points: int = 0, steps: int = 0) -> None:
+        """Plan the death so many named points or callbacks from now; 0 leaves that plan be."""
+        if points:
+            self.plan = replace(self.plan, at_point=self.point_count + points)
+        if steps:
+            self.plan = replace(self.plan, at_step=self.step_count + steps)
 
     def stop(self) -> None:
         """Hold every callback from now on."""
@@ -105,7 +113,9 @@ class Incarnation:
     def bury(self) -> None:
         """Close every coroutine of the dead process; nothing they try reaches the world."""
         assert self.is_dead, "only the dead are buried"
-        for task in list(self.tasks):
+        for task in [each() for each in self.tasks]:
+            if task is None:
+                continue
             if task.done():
                 if not task.cancelled():
                     task.exception()
@@ -117,7 +127,7 @@ class Incarnation:
 
 def _close(coroutine: Any) -> None:
     # A task that never took its first step may hold coroutines that would have run in it.
-    frame = coroutine.cr_frame
+    frame = getattr(coroutine, "cr_frame", None)
     held = [] if frame is None else [v for v in frame.f_locals.values() if inspect.iscoroutine(v)]
     for inner in held:
         inner.close()
@@ -139,8 +149,8 @@ class ProcessClock:
 
     def now(self) -> Now:
         """Return wall and monotonic time together."""
-        virtual_ns = round(asyncio.get_running_loop().time() * 1e9)
-        return Now(self._wall_ns(), virtual_ns + self._zero_ns)
+        loop: Any = asyncio.get_running_loop()
+        return Now(self._wall_ns(), loop.now_ns() + self._zero_ns)
 
     async def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""

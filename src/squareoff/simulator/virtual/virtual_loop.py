@@ -14,10 +14,11 @@ import asyncio
 import heapq
 import random
 from collections.abc import Callable, Coroutine
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import ReferenceType, ref
 
+from squareoff.domain.errors import SquareoffError
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
 
@@ -37,7 +38,8 @@ class ProcessKilled(BaseException):
 class Owner(Protocol):
     """A simulated process: it owns the callbacks that run in its context."""
 
-    tasks: "WeakSet[asyncio.Task[Any]]"
+    tasks: list[ReferenceType["asyncio.Task[Any]"]]
+    """All its tasks so far, oldest first; those that ended may be gone."""
     held: list[Any] | None
     """While the process is stopped: the callbacks that wait for it to go on. Else None."""
 
@@ -54,6 +56,50 @@ STEPS_MAX = 300_000
 letting time pass."""
 
 
+class _VirtualTask(asyncio.Task[Any]):
+    """A task whose hash is its number in the run, so that a set of tasks, such as a `TaskGroup`
+    cancels from, has one order whatever the process ran before."""
+
+    def __init__(self, number: int, *args: Any, **more: Any) -> None:
+        self._number = number  # first: registering the task hashes it
+        super().__init__(*args, **more)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class _Turn(asyncio.TimerHandle):
+    """A callback that waits for its turn; as `asyncio.TimerHandle`, without its upkeep for debug
+    mode, which is most of what a callback costs."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None,
+    ) -> None:
+        self._when = when
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._source_traceback = self._repr = None
+
+    def cancel(self) -> None:
+        """Never run it; it is dropped when its turn comes."""
+        self._cancelled = True
+        self._callback, self._args = _do_nothing, ()
+
+
+def _do_nothing() -> None:
+    """What is left of a callback that was cancelled."""
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs tasks in virtual time. `time()` is the monotonic clock, in seconds from 0."""
 
@@ -65,11 +111,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._chance = chance
         self._deadline = deadline_seconds
         self._now = 0.0
+        self._now_ns = 0
         self._round: list[asyncio.Handle] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_count = 0
+        self._task_count = 0
         self.step_count = 0
         self.set_task_factory(_make_task)  # type: ignore[arg-type]
+
+    def next_task_number(self) -> int:
+        """Return the number of the task that is being made."""
+        self._task_count += 1
+        return self._task_count
 
     def time(self) -> float:
         """Return virtual seconds since the start."""
@@ -77,7 +130,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def now_ns(self) -> int:
         """Return virtual nanoseconds since the start."""
-        return round(self._now * NANOSECONDS_PER_SECOND)
+        return self._now_ns
 
     def launch(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> "asyncio.Task[Any]":
         """Start a coroutine of the process that owns `context`; that process buries it."""
@@ -87,7 +140,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Run a callback in the next round."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Turn(self._now, callback, args, self, context)
         self._round.append(handle)
         return handle
 
@@ -99,7 +152,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback at a virtual time; timers of one instant become ready together."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        timer = _Turn(when, callback, args, self, context)
         self._timer_count += 1
         heapq.heappush(self._timers, (when, self._timer_count, timer))
         return timer
@@ -112,14 +165,26 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback some virtual seconds from now."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        when = self._now + delay
+        timer = _Turn(when, callback, args, self, context)
+        self._timer_count += 1
+        heapq.heappush(self._timers, (when, self._timer_count, timer))
+        return timer
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., Any], *args: Any
+    ) -> "asyncio.Future[Any]":
+        """Do the work of a thread at once: there are no threads."""
+        done: asyncio.Future[Any] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except (SquareoffError, OSError) as error:
+            done.set_exception(error)
+        return done
 
     def go_on(self, held: list[Any]) -> None:
         """Run what a stopped process has held."""
         self._round.extend(held)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled timer is dropped when its time comes."""
 
     def _run_once(self) -> None:
         """Run everything that is ready now, in an order drawn from the seed."""
@@ -146,6 +211,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if not timers:
             raise Deadlock(f"nothing is ready and no timer is set at {self._now:.6f} s")
         self._now = max(self._now, timers[0][0])
+        self._now_ns = round(self._now * NANOSECONDS_PER_SECOND)
         if self._now > self._deadline:
             raise Overrun(f"the run passed its deadline of {self._deadline:g} s")
 
@@ -178,7 +244,8 @@ def _make_task(
 ) -> "asyncio.Task[Any]":
     """Make a task and tell its owner, who must be able to bury it."""
     owner = OWNER.get() if context is None else context.get(OWNER)
-    task = asyncio.Task(coroutine, loop=loop, context=context, **more)
+    assert isinstance(loop, VirtualLoop), "it is this loop's factory"
+    task = _VirtualTask(loop.next_task_number(), coroutine, loop=loop, context=context, **more)
     if owner is not None:
-        owner.tasks.add(task)
+        owner.tasks.append(ref(task))
     return task

@@ -73,3 +73,28 @@ def test_a_row_that_is_no_object_fails_the_read(body):
     """Nobody can tell whose it was."""
     with pytest.raises(Unreadable):
         _memory([]).read(body)
+
+
+def test_a_whole_answer_that_comes_again_gives_the_same_rows():
+    """The same body is the same book, also after another answer came between."""
+    seen = []
+    memory = _memory(seen)
+    body = b'[{"id":1},{"id":2,"filled":5}]'
+
+    first = memory.read(body)
+
+    assert memory.read(bytes(body)) == first
+    assert memory.read(b"[]").rows == ()
+    assert memory.read(body) == first
+    assert seen == [1, 2, 1, 2]
+
+
+def test_an_answer_that_cannot_be_read_is_refused_each_time():
+    """A refused answer never stands for the one before it."""
+    memory = _memory([])
+    memory.read(b'[{"id":1}]')
+
+    for _ in range(2):
+        with pytest.raises(Unreadable):
+            memory.read(b'[{"id":1},{"id":2,"bad":"ours"}]')
+    assert memory.read(b'[{"id":1}]').rows == ((1, 0),)
