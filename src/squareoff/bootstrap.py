@@ -6,6 +6,7 @@ a refused start leaves no file behind.
 Longer than 400 lines because every choice stands in this one place.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,9 @@ from squareoff.adapters.broker.dhan.session_setup import BrokerLine
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.transport import HttpRequest
 from squareoff.adapters.calendar import AlwaysOpen, Exchange, ExchangeCalendar, SpecialSession
+from squareoff.adapters.feed_recording.folder import RawBlock, RecordingFolder
+from squareoff.adapters.feed_recording.recorder import FeedRecorder
+from squareoff.adapters.feed_recording.recording_transport import RecordingTransport
 from squareoff.adapters.paper.broker import PaperBroker
 from squareoff.adapters.paper.feed import PaperFeed
 from squareoff.adapters.process_key import is_gone, process_key
@@ -337,15 +341,43 @@ def _live_broker(
             gateway_seconds=settings.timeouts.gateway_seconds,
         ),
         order_updates=DhanOrderUpdates(updates, line.transport, line.keeper, clock),
-        market_feed=_dhan_feed(settings, line, clock),
+        market_feed=_dhan_feed(settings, stack, line, clock),
         line=line,
     )
 
 
-def _dhan_feed(settings: Settings, line: BrokerLine, clock: Clock) -> DhanMarketFeed:
+def _dhan_feed(
+    settings: Settings, stack: AsyncExitStack, line: BrokerLine, clock: Clock
+) -> DhanMarketFeed:
     client_id = AccountId(settings.credentials.client_id or "")
     socket = SocketSettings(settings.dhan.market_feed_url, client_id)
-    return DhanMarketFeed(socket, line.transport, line.keeper, clock)
+    recorder = _feed_recorder(settings, stack, clock)
+    if recorder is None:
+        return DhanMarketFeed(socket, line.transport, line.keeper, clock)
+    transport = RecordingTransport(line.transport, recorder, clock)
+    on_watch = recorder.note_instrument
+    return DhanMarketFeed(socket, transport, line.keeper, clock, on_watch=on_watch)
+
+
+def _feed_recorder(settings: Settings, stack: AsyncExitStack, clock: Clock) -> FeedRecorder | None:
+    """Return what records the feed, writing already; None where nothing is recorded."""
+    recording = settings.recording
+    folder = recording.folder
+    if folder is None:
+        return None
+
+    def make_folder(opening: Callable[[], RawBlock | None]) -> RecordingFolder:
+        return RecordingFolder(
+            folder,
+            file_bytes_max=recording.file_megabytes << 20,
+            free_bytes_min=recording.free_megabytes_min << 20,
+            opening=opening,
+        )
+
+    recorder = FeedRecorder(make_folder, clock)
+    recorder.start()
+    stack.push_async_callback(asyncio.to_thread, recorder.close)
+    return recorder
 
 
 async def _paper_broker(
@@ -394,7 +426,7 @@ def _paper_prices(
     """Return recorded prices where they are set, else the live feed."""
     if not settings.paper.ticks:
         line = _paper_line(settings, stack, clock)
-        return _PaperPrices(_dhan_feed(settings, line, clock), line)
+        return _PaperPrices(_dhan_feed(settings, stack, line, clock), line)
     recordings = [_recording(source, instruments) for source in settings.paper.ticks]
     paper = settings.paper
     return _PaperPrices(

@@ -16,6 +16,7 @@ SAME = {
     "a redis password": {"redis_url": "redis://:canary@h"},
     "a port": {"api": {"port": 9000}},
     "a path": {"instruments": "elsewhere.csv"},
+    "a recording": {"recording": {"folder": "feed"}},
 }
 OTHER = {
     "the mode": {"mode": "live"},

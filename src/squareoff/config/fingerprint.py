@@ -12,7 +12,16 @@ from squareoff.config.settings import Settings
 
 _HASH_LENGTH = 12
 _NOT_COMPARED = frozenset(
-    {"credentials", "api_token", "alert_urls", "database_url", "redis_url", "api", "instruments"}
+    {
+        "credentials",
+        "api_token",
+        "alert_urls",
+        "database_url",
+        "redis_url",
+        "api",
+        "instruments",
+        "recording",
+    }
 )
 
 

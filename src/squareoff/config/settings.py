@@ -179,6 +179,18 @@ class Calendar(Group):
     """More sessions: tables of `date`, `exchange`, `open`, `close`."""
 
 
+class Recording(Group):
+    """The market feed written to files as it comes in (docs/recording.md)."""
+
+    folder: Path | None = None
+    """Where the market feed is recorded, a folder that is made if it is missing; unset: nowhere."""
+    file_megabytes: Annotated[int, Field(ge=1, le=4_096)] = 256
+    """A file of this size is followed by another; each day begins one too."""
+    free_megabytes_min: Annotated[int, Field(ge=0, le=1_048_576)] = 1_024
+    """What must stay free on the disk; with less the recording pauses, so that the database never
+    goes without."""
+
+
 class Paper(Group):
     """Paper trading: prices without the broker."""
 
@@ -253,6 +265,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     ownership: Ownership = Ownership()
     calendar: Calendar = Calendar()
+    recording: Recording = Recording()
     paper: Paper = Paper()
     rules: Rules = Rules()
     account_rules: AccountRulesValue = NO_ACCOUNT_RULES

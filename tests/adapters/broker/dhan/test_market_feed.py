@@ -274,3 +274,14 @@ def test_a_connection_ends_when_its_token_is_replaced(fakes):
         assert "replaced" in str(await run.end())
 
     asyncio.run(body())
+
+
+def test_the_terms_of_what_comes_under_watch_are_told(fakes):
+    """Whoever records the feed hears which instruments its packets are of."""
+    told = []
+    settings = SocketSettings("wss://feed.example", fakes.account)
+    clock = fakes.clock()
+    feed = DhanMarketFeed(settings, fakes.sockets([]), fakes.tokens(), clock, on_watch=told.append)
+    feed.watch([NIFTY, option(49081)])
+
+    assert told == [NIFTY, option(49081)]

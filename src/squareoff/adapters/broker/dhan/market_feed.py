@@ -49,7 +49,10 @@ Publish = Callable[[FeedEvent], None]
 
 
 class DhanMarketFeed:
-    """Fulfils `ports.MarketFeed`: one connection per `run_once`; reconnecting is the caller's."""
+    """Fulfils `ports.MarketFeed`: one connection per `run_once`; reconnecting is the caller's.
+
+    `on_watch` is told each instrument's terms when it comes under watch.
+    """
 
     def __init__(
         self,
@@ -57,11 +60,14 @@ class DhanMarketFeed:
         transport: SocketTransport,
         tokens: TokenSource,
         clock: Clock,
+        *,
+        on_watch: Callable[[Instrument], None] = lambda instrument: None,
     ) -> None:
         self._settings = settings
         self._transport = transport
         self._tokens = tokens
         self._clock = clock
+        self._on_watch = on_watch
         self._decoder = FeedDecoder()
         # Dicts rather than sets: subscriptions go out in the order of watching.
         self._watched: dict[InstrumentId, None] = {}
@@ -88,6 +94,7 @@ class DhanMarketFeed:
                     f"{instrument.instrument_id} is one too many",
                 )
             self._decoder.watch(instrument)
+            self._on_watch(instrument)
             self._watched[instrument.instrument_id] = None
         self._changed.set()
 
