@@ -1,8 +1,11 @@
 """Tests of bootstrap: which account settings trade, and what they mean to the engine."""
 
+from datetime import time
+
 from squareoff.bootstrap import PAPER_ACCOUNT, account_of, engine_settings
 from squareoff.config import Settings
 from squareoff.config.settings import Credentials
+from squareoff.domain.instruments import ExchangeSegment
 
 NAMED = Credentials(client_id="1100000001")
 
@@ -15,6 +18,18 @@ def test_paper_positions_never_belong_to_the_live_account() -> None:
     assert live == "1100000001"
     assert paper != live
     assert account_of(Settings(mode="paper")) == PAPER_ACCOUNT
+
+
+def test_square_off_times_are_by_segment() -> None:
+    """Each segment's setting reaches the engine under the segment's own name."""
+    names = [each.value.lower() for each in ExchangeSegment if each.is_tradable]
+    times = {name: time(15, minute) for minute, name in enumerate(names)}
+    settings = Settings(square_off=times)
+
+    assert engine_settings(Settings()).square_off.by_segment == {}
+    assert engine_settings(settings).square_off.by_segment == {
+        ExchangeSegment[name.upper()]: clock for name, clock in times.items()
+    }
 
 
 def test_flattening_follows_its_setting() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from squareoff.core.inputs import ExitHindered
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.core.square_off_times import NO_SQUARE_OFF_TIMES, SquareOffTimes
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.rules import RuleSet
@@ -44,6 +45,7 @@ from squareoff.services.flip_watch import FlipWatch
 from squareoff.services.gateway import Gateway
 from squareoff.services.kill_switch import WATCH_SECONDS, KillSwitch
 from squareoff.services.ltp_resolver import LtpResolver, SharedTicks
+from squareoff.services.market_hours import MarketHours
 from squareoff.services.metrics import Metrics
 from squareoff.services.order_gate import OrderGate
 from squareoff.services.order_router import OrderRouter
@@ -105,6 +107,7 @@ class EngineSettings:
     hygiene: HygieneLimits = field(default_factory=HygieneLimits)
     pace: ReconcilePace = field(default_factory=ReconcilePace)
     adopt_rules: RuleSet | None = None
+    square_off: SquareOffTimes = NO_SQUARE_OFF_TIMES
     kill_switch_watch_seconds: float = WATCH_SECONDS
 
 
@@ -196,6 +199,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         status=supervisor.status,
         screen=screen,
         declare_position=ports.declare_position,
+        square_off=settings.square_off,
     )
     return Engine(supervisor, desk, shared.metrics, shared.engine, orders.reconciler)
 
@@ -335,6 +339,7 @@ def _supervisor(
         ticks=shared.ticks,
         trailing=TrailingEngine(),
         limits=settings.hygiene,
+        hours=MarketHours(ports.calendar),
         clock=ports.clock,
         alarms=shared.alarms,
         metrics=shared.metrics,
@@ -399,6 +404,7 @@ def _adoption(settings: EngineSettings, ports: Ports, engine: ExitEngine) -> Ado
         engine,
         settings.account_id,
         rules=settings.adopt_rules,
+        square_off=settings.square_off,
         instruments=ports.instruments,
         ids=ports.ids,
     )

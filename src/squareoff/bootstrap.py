@@ -53,6 +53,7 @@ from squareoff.config.given import given_credentials
 from squareoff.core.lease import AccountOwner, OwnerClaim
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.ids import AccountId
@@ -177,6 +178,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
             settings.reconcile.interval_seconds, settings.reconcile.in_flight_seconds
         ),
         adopt_rules=settings.default_rules if settings.adopt == "all" else None,
+        square_off=SquareOffTimes(settings.square_off.by_segment()),
     )
 
 

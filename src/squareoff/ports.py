@@ -10,6 +10,7 @@ Longer than 400 lines because all that we need of the world stands in one place.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from squareoff.core.change import Change
@@ -29,6 +30,7 @@ from squareoff.domain.orders import (
     TradeReport,
     WalletSnapshot,
 )
+from squareoff.domain.sessions import TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import Now
@@ -60,6 +62,10 @@ class SessionCalendar(Protocol):
     def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
         """Return the time until the day's last session ends; None where none is left today, and
         where sessions never end."""
+        ...
+
+    def trading_day(self, segment: ExchangeSegment, day: date) -> TradingDay:
+        """Return the hours of a day (IST), today's or another."""
         ...
 
 

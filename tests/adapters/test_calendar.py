@@ -118,7 +118,7 @@ def test_mcx_keeps_evenings_of_its_own(name: str) -> None:
 
     sessions = ExchangeCalendar().sessions(MCX, date.fromisoformat(day))
 
-    assert [f"{s.open:%H:%M}-{s.close:%H:%M}" for s in sessions] == expected
+    assert [f"{s.opens:%H:%M}-{s.closes:%H:%M}" for s in sessions] == expected
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,36 @@ def test_a_wait_without_an_end_is_bounded() -> None:
     assert wait == 30 * 86_400
 
 
+TRADING_DAYS = {
+    # name: (segment, day, hours of the day, usual close, when the broker begins)
+    "F&O": (FNO, "2026-09-15", "09:15-15:30", "15:30", 10),
+    "currency": (CURRENCY, "2026-09-15", "09:00-17:00", "17:00", 15),
+    "MCX, last Friday of winter": (MCX, "2026-03-06", "09:00-23:55", "23:55", 10),
+    "MCX, first Monday of summer": (MCX, "2026-03-09", "09:00-23:30", "23:30", 15),
+    "MCX, last Friday of summer": (MCX, "2026-10-30", "09:00-23:30", "23:30", 15),
+    "MCX, first Monday of winter": (MCX, "2026-11-02", "09:00-23:55", "23:55", 10),
+    "MCX, evening of a holiday": (MCX, "2026-09-14", "17:00-23:30", "23:30", 15),
+    "Muhurat": (FNO, "2025-10-21", "13:45-14:45", "15:30", 10),
+    "a shortened day": (FNO, "2025-10-20", "09:15-12:00", "15:30", 10),
+    "a holiday": (FNO, "2026-09-14", "", "15:30", 10),
+}
+
+
+@pytest.mark.parametrize("name", TRADING_DAYS)
+def test_a_days_hours_beside_the_usual_ones(name: str) -> None:
+    """What a square-off time is measured by, and when Dhan closes intraday positions itself."""
+    segment, day, sessions, usual_close, broker_minutes = TRADING_DAYS[name]
+    calendar = ExchangeCalendar([], [MUHURAT, SHORT_DAY])
+    found = calendar.trading_day(segment, date.fromisoformat(day))
+
+    assert ", ".join(f"{s.opens:%H:%M}-{s.closes:%H:%M}" for s in found.sessions) == sessions
+    assert f"{found.usual.closes:%H:%M}" == usual_close
+    assert found.broker_minutes == broker_minutes
+
+
 def test_always_open_is_always_open() -> None:
     """In rehearsals every hour of every day is market time."""
     assert AlwaysOpen().is_open(FNO, at("2026-09-13 03:00"))
     assert AlwaysOpen().seconds_to_open(FNO, at("2026-09-13 03:00")) == 0
     assert AlwaysOpen().seconds_to_last_close(FNO, at("2026-09-13 03:00")) is None
+    assert AlwaysOpen().trading_day(FNO, date(2026, 9, 13)).trades_at(time(3, 0))

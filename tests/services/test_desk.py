@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import time
 from decimal import Decimal as D
 
 import pytest
@@ -11,6 +12,7 @@ from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER, new_position
 from service_world.virtual import run_virtual
 from service_world.world import World, running_world
 from squareoff.core.facts import RulesChanged
+from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.domain.errors import DomainError, InvariantBroken, StoreUnavailable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import (
@@ -41,6 +43,7 @@ POSITION = PositionRequest(
     quantity=100,
     entry_price=D("150"),
 )
+FNO = ExchangeSegment.NSE_FNO
 UNLISTED = replace(POSITION, security_id="777", lot_size=25, tick_size=D("0.05"))
 ENTRY = EntryRequest(
     exchange_segment=ExchangeSegment.NSE_FNO,
@@ -354,5 +357,28 @@ def test_an_index_cannot_be_held() -> None:
                 await world.engine.desk.track(request)
 
             assert caught.value.field == "exchange_segment"
+
+    run_virtual(body())
+
+
+def test_an_intraday_position_gets_its_segments_square_off_time() -> None:
+    """Tracked or entered, without a time of its own: the time stands in its rules, for all to see;
+    what carries forward gets none."""
+
+    async def body() -> None:
+        async with running_world(square_off=SquareOffTimes({FNO: time(15, 15)})) as world:
+            carried = replace(POSITION, product_type=ProductType.MARGIN)
+            own = RuleSet(square_off_at=time(14, 0))
+            for product in (ProductType.INTRADAY, ProductType.MARGIN):
+                world.gateway.hold(replace(new_position(), product_type=product).key, 100)
+            half = replace(POSITION, quantity=50)
+            views = [
+                await world.engine.desk.track(each)
+                for each in (half, replace(half, rules=own), carried)
+            ]
+            views.append(await world.engine.desk.enter(ENTRY))
+
+            times = [view.rules.square_off_at for view in views]
+            assert times == [time(15, 15), time(14, 0), None, time(15, 15)]
 
     run_virtual(body())

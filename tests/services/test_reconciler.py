@@ -1,6 +1,8 @@
 """Our book is compared with the broker's: at start, when asked, on the timer, fast in flight."""
 
 import asyncio
+from dataclasses import replace
+from datetime import time
 from decimal import Decimal
 
 import pytest
@@ -155,6 +157,25 @@ def test_foreign_positions_are_adopted_once(seed: int) -> None:
             assert view.status is PositionStatus.ACTIVE
 
     run_virtual(body(), seed)
+
+
+@pytest.mark.parametrize("product", [ProductType.INTRADAY, ProductType.MARGIN])
+def test_an_adopted_position_that_carries_forward_has_no_square_off_time(
+    product: ProductType,
+) -> None:
+    """The default rules' time closes what is intraday; what carries keeps their other rules."""
+
+    async def body() -> None:
+        gateway = ScriptedGateway()
+        gateway.hold(replace(KEY, product_type=product), 50)
+        rules = replace(RULES, square_off_at=time(15, 15))
+        async with running_world(gateway=gateway, adopt_rules=rules) as world:
+            await world.engine.desk.reconcile()
+
+            (view,) = world.engine.desk.trackers()
+            assert view.rules == (rules if product is ProductType.INTRADAY else RULES)
+
+    run_virtual(body())
 
 
 def test_nothing_is_adopted_without_the_setting_or_its_terms() -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal as D
 import pytest
 
 from exit_story.values import INSTRUMENT, TRACKER
-from service_world.virtual import run_virtual, settle
+from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.facts import ExitClaimed, StopMoved
 from squareoff.core.inputs import RulesSet
@@ -24,10 +24,14 @@ from squareoff.domain.rules import (
     Tier,
     TrailingRule,
 )
+from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import ns_from_iso
 from squareoff.ports import FeedConnected
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
+SESSIONS = (Session(time(8, 10), time(8, 20)),)
+"""Virtual time begins at 08:10."""
 
 
 def claims(world: World) -> list[ExitClaimed]:
@@ -328,5 +332,55 @@ def test_one_tick_exits_every_position_that_it_reaches() -> None:
             assert exited == [f"trk-{number}" for number in range(8)]
             assert len(claims(world)) == 8
             assert sum(r.order_quantity for r in world.gateway.requests) == 800
+
+    run_virtual(body())
+
+
+OUTSIDE = {"a second before the open": "08:09:59", "at the close": "08:20:00"}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_print_from_outside_the_session_fires_nothing(name: str) -> None:
+    """Pre-open prints jump about and nobody can trade at them; nor does one move a stop."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.calendar.hours = TradingDay(SESSIONS, SESSIONS[0])
+            await world.hold(rules=replace(STOP, trailing=TrailingRule(points=D(8))))
+            traded_ns = ns_from_iso(f"2026-09-15T{OUTSIDE[name]}+05:30")
+            for price in ("170", "1", "139"):
+                world.tick(price, traded_ago=(VirtualClock().now().wall_ns - traded_ns) / 1e9)
+            await settle()
+
+            assert claims(world) == []
+            assert world.tracker(TRACKER).peak_price is None
+            assert b'cause="out_of_session"} 3.0' in world.engine.metrics.render()
+
+    run_virtual(body())
+
+
+def test_the_first_print_of_the_session_fires() -> None:
+    """From the first second of the session on a price is a price."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.calendar.hours = TradingDay(SESSIONS, SESSIONS[0])
+            await world.hold(rules=STOP)
+            world.tick("139")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
+def test_no_square_off_is_due_on_a_day_without_trading() -> None:
+    """A position that is carried over a holiday waits for the next trading day."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.calendar.hours = TradingDay((), SESSIONS[0])
+            await world.hold(rules=RuleSet(square_off_at=time(7, 0)))
+            await asyncio.sleep(60)
+
+            assert claims(world) == []
 
     run_virtual(body())

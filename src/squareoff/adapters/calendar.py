@@ -22,6 +22,7 @@ from functools import lru_cache
 import holidays
 
 from squareoff.domain.instruments import ExchangeSegment
+from squareoff.domain.sessions import ALL_DAY, Session, TradingDay
 from squareoff.domain.time import IST, NANOSECONDS_PER_SECOND
 
 SEARCH_DAYS_MAX = 30
@@ -47,14 +48,6 @@ class Exchange(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """One stretch of trading within a day, IST; it ends just before `close`."""
-
-    open: time
-    close: time
-
-
-@dataclass(frozen=True, slots=True)
 class SpecialSession:
     """A session that the exchange announced for one day, such as Muhurat trading; IST.
 
@@ -70,6 +63,16 @@ class SpecialSession:
 
 _EQUITY = Session(time(9, 15), time(15, 30))
 _CURRENCY = Session(time(9, 0), time(17, 0))
+_MCX_SUMMER_CLOSE, _MCX_WINTER_CLOSE = time(23, 30), time(23, 55)
+_BROKER_MINUTES = {
+    _EQUITY.closes: 10,
+    _CURRENCY.closes: 15,
+    _MCX_SUMMER_CLOSE: 15,
+    _MCX_WINTER_CLOSE: 10,
+}
+"""How long before the usual close Dhan closes intraday positions by itself: at 15:20, 16:45, and
+23:15 or 23:45 (its support article 82000832236)."""
+
 _EXCHANGES = {
     ExchangeSegment.IDX_I: (Exchange.NSE, _EQUITY),
     ExchangeSegment.NSE_EQ: (Exchange.NSE, _EQUITY),
@@ -99,13 +102,13 @@ class ExchangeCalendar:
         for special in special_sessions:
             sessions = self._special.setdefault((special.exchange, special.day), [])
             sessions.append(Session(special.open, special.close))
-            sessions.sort(key=lambda session: session.open)
+            sessions.sort(key=lambda session: session.opens)
 
     def is_open(self, segment: ExchangeSegment, wall_ns: int) -> bool:
         """Say whether orders can go out at this instant (UTC ns)."""
         instant = _ist(wall_ns)
         now = instant.time()
-        return any(each.open <= now < each.close for each in self.sessions(segment, instant.date()))
+        return any(each.holds(now) for each in self.sessions(segment, instant.date()))
 
     def seconds_to_open(self, segment: ExchangeSegment, wall_ns: int) -> float:
         """Return the time until the next session, 0 while open; at most `SEARCH_DAYS_MAX` days."""
@@ -115,7 +118,7 @@ class ExchangeCalendar:
         for offset in range(SEARCH_DAYS_MAX + 1):
             day = instant.date() + timedelta(days=offset)
             for session in self.sessions(segment, day):
-                opening = datetime.combine(day, session.open, IST)
+                opening = datetime.combine(day, session.opens, IST)
                 if opening > instant:
                     return (opening - instant).total_seconds()
         return timedelta(days=SEARCH_DAYS_MAX).total_seconds()
@@ -126,7 +129,7 @@ class ExchangeCalendar:
         sessions = self.sessions(segment, instant.date())
         if not sessions:
             return None
-        closing = datetime.combine(instant.date(), max(each.close for each in sessions), IST)
+        closing = datetime.combine(instant.date(), max(each.closes for each in sessions), IST)
         return (closing - instant).total_seconds() if closing > instant else None
 
     def sessions(self, segment: ExchangeSegment, day: date) -> tuple[Session, ...]:
@@ -140,6 +143,13 @@ class ExchangeCalendar:
         if hours is None:
             return _mcx_sessions(day)
         return () if holiday_name(exchange, day) else (hours,)
+
+    def trading_day(self, segment: ExchangeSegment, day: date) -> TradingDay:
+        """Return the hours of a day, and when the broker closes intraday positions by itself."""
+        _, hours = _EXCHANGES.get(segment, (Exchange.MCX, None))
+        usual = hours or _mcx_hours(day)
+        minutes = _BROKER_MINUTES.get(usual.closes)
+        return TradingDay(self.sessions(segment, day), usual, minutes)
 
 
 class AlwaysOpen:
@@ -156,6 +166,10 @@ class AlwaysOpen:
     def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
         """Return None: there is no close."""
         return None
+
+    def trading_day(self, segment: ExchangeSegment, day: date) -> TradingDay:
+        """Return a day without nights."""
+        return ALL_DAY
 
 
 def holiday_name(exchange: Exchange, day: date) -> str:
@@ -190,16 +204,22 @@ def _calendar(is_bse: bool) -> holidays.HolidayBase:
 
 
 def _mcx_sessions(day: date) -> tuple[Session, ...]:
-    close = time(23, 30) if us_keeps_summer_time(day) else time(23, 55)
+    usual = _mcx_hours(day)
     if (day.month, day.day) == _NEW_YEAR:
-        return (Session(time(9, 0), _EVENING_OPEN),)
+        return (Session(usual.opens, _EVENING_OPEN),)
     name = holiday_name(Exchange.MCX, day)
     if not name:
-        return (Session(time(9, 0), close),)
+        return (usual,)
     is_full_day = (day.month, day.day) in _MCX_FULL_DAYS
     if is_full_day or any(full in name for full in _MCX_FULL_NAMES):
         return ()
-    return (Session(_EVENING_OPEN, close),)
+    return (Session(_EVENING_OPEN, usual.closes),)
+
+
+def _mcx_hours(day: date) -> Session:
+    """Return the hours of an ordinary day: the evening follows New York's clocks."""
+    close = _MCX_SUMMER_CLOSE if us_keeps_summer_time(day) else _MCX_WINTER_CLOSE
+    return Session(time(9, 0), close)
 
 
 def _sunday(year: int, month: int, number: int) -> date:

@@ -4,6 +4,7 @@ The docstring under a field is its row in docs/settings.md. Secrets have no plac
 they live in `Settings.credentials` and `Settings.api_token` and come from the environment or files.
 """
 
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -31,6 +32,7 @@ from squareoff.config.fields import (
     TickSource,
 )
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES
+from squareoff.domain.instruments import ExchangeSegment
 from squareoff.domain.rules import NO_RULES, RuleSet
 
 QUARANTINE_SECONDS_MIN = 10.0
@@ -179,6 +181,31 @@ class Calendar(Group):
     """More sessions: tables of `date`, `exchange`, `open`, `close`."""
 
 
+class SquareOff(Group):
+    """When intraday positions without a time of their own must be gone; IST. What carries forward
+    is left alone (docs/square-off.md)."""
+
+    nse_eq: ClockTime | None = None
+    """Square-off time of intraday positions in NSE_EQ that have none of their own; IST."""
+    nse_fno: ClockTime | None = None
+    """Square-off time of intraday positions in NSE_FNO that have none of their own; IST."""
+    nse_currency: ClockTime | None = None
+    """Square-off time of intraday positions in NSE_CURRENCY that have none of their own; IST."""
+    bse_eq: ClockTime | None = None
+    """Square-off time of intraday positions in BSE_EQ that have none of their own; IST."""
+    bse_fno: ClockTime | None = None
+    """Square-off time of intraday positions in BSE_FNO that have none of their own; IST."""
+    bse_currency: ClockTime | None = None
+    """Square-off time of intraday positions in BSE_CURRENCY that have none of their own; IST."""
+    mcx_comm: ClockTime | None = None
+    """Square-off time of intraday positions in MCX_COMM that have none of their own; IST."""
+
+    def by_segment(self) -> dict[ExchangeSegment, time]:
+        """Return the times that are set."""
+        times = {each: getattr(self, each.value.lower(), None) for each in ExchangeSegment}
+        return {segment: clock for segment, clock in times.items() if clock is not None}
+
+
 class Recording(Group):
     """The market feed written to files as it comes in (docs/recording.md)."""
 
@@ -265,6 +292,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     ownership: Ownership = Ownership()
     calendar: Calendar = Calendar()
+    square_off: SquareOff = SquareOff()
     recording: Recording = Recording()
     paper: Paper = Paper()
     rules: Rules = Rules()

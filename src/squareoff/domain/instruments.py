@@ -45,6 +45,11 @@ class ProductType(str, Enum):
     CO = "CO"
     BO = "BO"
 
+    @property
+    def is_intraday(self) -> bool:
+        """Say whether the broker closes it by itself before the day ends; the others carry."""
+        return self in (ProductType.INTRADAY, ProductType.CO, ProductType.BO)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class InstrumentId:

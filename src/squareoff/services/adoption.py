@@ -1,6 +1,7 @@
 """Take positions under watch that somebody else opened at the broker, by `adopt_rules`."""
 
 from squareoff.core.opening import NewPosition
+from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.orders import BrokerPosition, PositionSide
 from squareoff.domain.rules import RuleSet
@@ -17,12 +18,14 @@ class Adoption:
         account_id: AccountId,
         *,
         rules: RuleSet,
+        square_off: SquareOffTimes,
         instruments: InstrumentSource,
         ids: IdSource,
     ) -> None:
         self._engine = engine
         self._account_id = account_id
         self._rules = rules
+        self._square_off = square_off
         self._instruments = instruments
         self._ids = ids
 
@@ -45,6 +48,8 @@ class Adoption:
                 side=PositionSide.LONG if is_long else PositionSide.SHORT,
                 quantity=abs(row.net_quantity),
                 entry_price=row.buy_average if is_long else row.sell_average,
-                rules=self._rules,
+                rules=self._square_off.rules_for_adopted(
+                    self._rules, row.instrument_id.exchange_segment, row.product_type
+                ),
             )
         )

@@ -13,6 +13,7 @@ from squareoff.core.facts import JournalEntry
 from squareoff.core.inputs import RulesSet
 from squareoff.core.opening import NewPosition, opening_faults
 from squareoff.core.rule_checks import rule_faults
+from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import DomainError, FieldFault
 from squareoff.domain.ids import AccountId, BrokerOrderId, TrackerId
@@ -84,6 +85,7 @@ class Desk:
         status: Callable[[], StatusView],
         screen: Screen,
         declare_position: DeclarePosition | None,
+        square_off: SquareOffTimes,
     ) -> None:
         self.screen = screen
         self._account_id = account_id
@@ -105,6 +107,7 @@ class Desk:
         self._reconcile = reconcile
         self._status = status
         self._declare_position = declare_position
+        self._square_off = square_off
 
     async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:
         """Return the answer stored under an idempotency key of the API, if any."""
@@ -137,7 +140,7 @@ class Desk:
             side=request.side,
             quantity=request.quantity,
             entry_price=request.entry_price,
-            rules=request.rules,
+            rules=self._rules_of(request),
             entry_order_id=(
                 None if request.entry_order_id is None else BrokerOrderId(request.entry_order_id)
             ),
@@ -190,12 +193,18 @@ class Desk:
             side=request.side,
             quantity=request.quantity,
             entry_price=terms.entry_price,
-            rules=request.rules,
+            rules=self._rules_of(request),
             entry_order_type=request.order_type,
         )
         self._check(position)
         self._held_check.check_side(position)
         return self._view(await self._engine.open(position))
+
+    def _rules_of(self, request: PositionRequest | EntryRequest) -> RuleSet:
+        """Return the rules asked for, with the segment's square-off time where they have none."""
+        return self._square_off.rules_for(
+            request.rules, request.exchange_segment, request.product_type
+        )
 
     def _check(self, position: NewPosition) -> None:
         reference = self._last_price(position.instrument.instrument_id)

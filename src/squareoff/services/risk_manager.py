@@ -15,7 +15,6 @@ from squareoff.core.facts import Severity
 from squareoff.core.inputs import PeakReached
 from squareoff.core.levels import Level, levels_of
 from squareoff.core.price_hygiene import HygieneLimits, PriceMemory, TickVerdict, judge_tick
-from squareoff.core.time_rules import due_time_rule
 from squareoff.core.tracker import PositionTracker
 from squareoff.core.trigger_book import TriggerBook
 from squareoff.domain.ids import TrackerId
@@ -29,6 +28,7 @@ from squareoff.ports import Clock
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.exit_results import Wait
+from squareoff.services.market_hours import MarketHours
 from squareoff.services.metrics import Metrics
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.trailing_engine import TrailingEngine
@@ -51,6 +51,7 @@ class RiskManager:
         ticks: TickCache,
         trailing: TrailingEngine,
         limits: HygieneLimits,
+        hours: MarketHours,
         clock: Clock,
         alarms: AlarmDesk,
         metrics: Metrics,
@@ -61,6 +62,7 @@ class RiskManager:
         self._ticks = ticks
         self._trailing = trailing
         self._limits = limits
+        self._hours = hours
         self._clock = clock
         self._alarms = alarms
         self._metrics = metrics
@@ -119,6 +121,11 @@ class RiskManager:
         instrument = self._instruments.get(tick.instrument_id)
         if instrument is None:
             self._ticks.put(tick)
+            return
+        if not self._hours.is_in_session(
+            tick.instrument_id.exchange_segment, tick.exchange_time_ns
+        ):
+            self._metrics.ticks_refused.labels("out_of_session").inc()
             return
         memory = self._memory.get(tick.instrument_id) or self._first_memory(tick.instrument_id)
         verdict, self._memory[tick.instrument_id] = judge_tick(
@@ -240,7 +247,7 @@ class RiskManager:
         """Signal every position whose time has come."""
         now = self._clock.now()
         for tracker in tuple(self._watched.values()):
-            rule = due_time_rule(tracker, now)
+            rule = self._hours.due_rule(tracker, now)
             if rule is not None:
                 text = f"{rule.value} reached at {now.ist().strftime('%H:%M:%S')} IST"
                 self._signal(tracker.tracker_id, Trigger(rule), text)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import date
 from decimal import Decimal
 
 from squareoff.adapters.paper.broker import PaperBroker, PaperSettings
@@ -16,6 +17,7 @@ from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.prices import units_from_decimal
+from squareoff.domain.sessions import ALL_DAY, TradingDay
 from squareoff.domain.ticks import Tick
 from squareoff.ports import FeedConnected, FeedEvent
 from squareoff.services.gateway import GatewayPaper
@@ -55,6 +57,10 @@ class AlwaysOpen:
     def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
         """Return None: it never closes."""
         return None
+
+    def trading_day(self, segment: ExchangeSegment, day: date) -> TradingDay:
+        """Return a day without nights."""
+        return ALL_DAY
 
 
 class ScriptedFeed:

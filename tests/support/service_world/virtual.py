@@ -12,7 +12,7 @@ from squareoff.simulator.virtual.virtual_loop import VirtualLoop
 __all__ = ["START_MONOTONIC_NS", "START_WALL_NS", "VirtualClock", "run_virtual", "settle"]
 
 START_WALL_NS = 1_789_440_000_000_000_000
-"""2026-09-15 08:00 IST."""
+"""2026-09-15 08:10 IST."""
 
 START_MONOTONIC_NS = 5_000_000_000
 _DEADLINE_SECONDS = 400_000.0

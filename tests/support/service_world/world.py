@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, PositionKey
 from squareoff.domain.orders import OrderReport
 from squareoff.domain.prices import units_from_decimal
+from squareoff.domain.sessions import ALL_DAY, TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick
 from squareoff.ports import (
@@ -62,6 +64,7 @@ class Calendar:
     def __init__(self) -> None:
         self.opens_in_seconds = 0.0
         self.closes_in_seconds: float | None = None
+        self.hours = ALL_DAY
 
     def is_open(self, segment: ExchangeSegment, wall_ns: int) -> bool:
         """Say whether orders can go out."""
@@ -74,6 +77,10 @@ class Calendar:
     def seconds_to_last_close(self, segment: ExchangeSegment, wall_ns: int) -> float | None:
         """Return the time to the end of the day."""
         return self.closes_in_seconds
+
+    def trading_day(self, segment: ExchangeSegment, day: date) -> TradingDay:
+        """Return the hours of every day."""
+        return self.hours
 
 
 class Master:

@@ -21,6 +21,7 @@ from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import metadata
 from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.sessions import ALL_DAY, TradingDay
 from squareoff.exchange.book import Depth, DepthLevel
 from squareoff.simulator.admin_desk import AdminDesk
 from squareoff.simulator.broker import SimulatedBroker
@@ -232,6 +233,10 @@ class World:
     def seconds_to_last_close(self, _segment: object, _wall_ns: int) -> float | None:
         """Never closing."""
         return None
+
+    def trading_day(self, _segment: object, _day: object) -> TradingDay:
+        """Return a day without nights."""
+        return ALL_DAY
 
     def price(self, instrument_id: InstrumentId) -> Decimal:
         """Return the market's last price, rupees."""

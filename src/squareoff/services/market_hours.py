@@ -1,0 +1,69 @@
+"""What the hours of the exchange mean for prices and for time: asked for every tick, so kept.
+
+Only the calendar's days are asked, once a day and segment.
+"""
+
+from datetime import date
+
+from squareoff.core.time_rules import due_time_rule
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.instruments import ExchangeSegment
+from squareoff.domain.rules import RuleName
+from squareoff.domain.sessions import TradingDay
+from squareoff.domain.time import IST_OFFSET_SECONDS, NANOSECONDS_PER_SECOND, Now
+from squareoff.ports import SessionCalendar
+
+_DAY_NS = 86_400 * NANOSECONDS_PER_SECOND
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+class MarketHours:
+    """The hours of every segment, for one engine."""
+
+    def __init__(self, calendar: SessionCalendar) -> None:
+        self._calendar = calendar
+        self._stretches: dict[ExchangeSegment, tuple[int, int, bool]] = {}
+        self._days: dict[ExchangeSegment, tuple[int, TradingDay]] = {}
+
+    def is_in_session(self, segment: ExchangeSegment, wall_ns: int) -> bool:
+        """Say whether a trade of this instant (UTC ns) was made in a session.
+
+        Prints from before the open and after the close are no prices that one could have traded at.
+        """
+        begin_ns, end_ns, is_open = self._stretches.get(segment, (0, 0, False))
+        if begin_ns <= wall_ns < end_ns:
+            return is_open
+        self._stretches[segment] = stretch = self._stretch(segment, wall_ns)
+        return stretch[2]
+
+    def due_rule(self, tracker: PositionTracker, now: Now) -> RuleName | None:
+        """Return the time rule of a position that is due, None where none is."""
+        segment = tracker.instrument.instrument_id.exchange_segment
+        return due_time_rule(tracker, now, self._day(segment, _day_number(now.wall_ns)))
+
+    def _day(self, segment: ExchangeSegment, number: int) -> TradingDay:
+        known = self._days.get(segment)
+        if known is not None and known[0] == number:
+            return known[1]
+        day = self._calendar.trading_day(segment, date.fromordinal(_EPOCH_ORDINAL + number))
+        self._days[segment] = (number, day)
+        return day
+
+    def _stretch(self, segment: ExchangeSegment, wall_ns: int) -> tuple[int, int, bool]:
+        """Return from when to when (UTC ns) the answer around an instant is the same."""
+        number = _day_number(wall_ns)
+        midnight_ns = number * _DAY_NS - IST_OFFSET_SECONDS * NANOSECONDS_PER_SECOND
+        begin_ns, is_open = midnight_ns, False
+        for session in self._day(segment, number).sessions:
+            for clock, opens in ((session.opens, True), (session.closes, False)):
+                seconds = clock.hour * 3_600 + clock.minute * 60 + clock.second
+                edge_ns = midnight_ns + seconds * NANOSECONDS_PER_SECOND + clock.microsecond * 1_000
+                if wall_ns < edge_ns:
+                    return begin_ns, edge_ns, is_open
+                begin_ns, is_open = edge_ns, opens
+        return begin_ns, midnight_ns + _DAY_NS, is_open
+
+
+def _day_number(wall_ns: int) -> int:
+    """Return the day of India, counted from 1970."""
+    return (wall_ns + IST_OFFSET_SECONDS * NANOSECONDS_PER_SECOND) // _DAY_NS
