@@ -232,7 +232,7 @@ async def _open(
         order_updates=broker.order_updates,
         market_feed=broker.market_feed,
         instruments=instruments,
-        calendar=_calendar(settings),
+        calendar=calendar_of(settings),
         clock=clock,
         ids=RandomIds(),
         chance=SystemChance(),
@@ -301,7 +301,8 @@ def _shared_ticks(settings: Settings, stack: AsyncExitStack) -> RedisTickCache |
     return cache
 
 
-def _calendar(settings: Settings) -> SessionCalendar:
+def calendar_of(settings: Settings) -> SessionCalendar:
+    """Return the exchange calendar of these settings."""
     if settings.session == "always":
         return AlwaysOpen()
     special = [
@@ -395,7 +396,7 @@ async def _paper_broker(
         store=store,
         clock=clock,
         instruments=instruments,
-        calendar=_calendar(settings),
+        calendar=calendar_of(settings),
     )
     await broker.load()
     stack.push_async_callback(broker.close)

@@ -1,5 +1,6 @@
 """Recorded prices: each file shape, what is refused, and the order of play."""
 
+import gzip
 from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
@@ -175,3 +176,18 @@ def test_a_loop_begins_anew_a_second_after_its_last_step(tmp_path: Path) -> None
     played = [(each.market_ns // SECOND, each.instrument_id) for each in islice(script, 7)]
     assert [at for at, whose in played if whose == FUTURE] == [0, 1, 2, 3, 4]
     assert [at for at, whose in played if whose == OTHER] == [0, 1]
+
+
+def test_a_packed_file_is_read_as_the_plain_one(tmp_path: Path) -> None:
+    """A name that ends in `.gz` is unpacked; one that is cut off is refused."""
+    plain, packed, torn = (tmp_path / name for name in ("a.csv", "a.csv.gz", "b.csv.gz"))
+    plain.write_text(TICKS)
+    packed.write_bytes(gzip.compress(TICKS.encode()))
+    torn.write_bytes(packed.read_bytes()[:-12])
+    read = [
+        read_recording(path, FUTURE, Decimal("0.10"), setting="ticks") for path in (plain, packed)
+    ]
+
+    assert read[0] == read[1]
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_recording(torn, FUTURE, Decimal("0.10"), setting="ticks")

@@ -9,7 +9,7 @@ from squareoff import __version__
 
 COMMANDS = {
     "run", "sim", "demo", "positions", "orders", "journal", "metrics", "track", "exit",
-    "exit-all", "kill", "resume", "reconcile", "status", "db", "doctor",
+    "exit-all", "kill", "resume", "reconcile", "status", "db", "doctor", "replay",
 }  # fmt: skip
 
 

@@ -1,18 +1,35 @@
 """Recorded market data: what an argument names, and the order of play."""
 
+from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+import feed_records
+from feed_records import at, frame, ticker
+from squareoff.adapters.feed_recording.records import (
+    MAGIC,
+    FeedRecord,
+    RecordKind,
+    instrument_payload,
+    packed_block,
+)
 from squareoff.adapters.recordings import Recording
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
-from squareoff.simulator.replay import Replay, parse_tick_source, read_source
+from squareoff.simulator.replay import (
+    Replay,
+    is_feed_source,
+    parse_tick_source,
+    read_feed_source,
+    read_source,
+)
 
 DATA = Path(__file__).parent.parent / "data"
 FUTURE = InstrumentId(ExchangeSegment.NSE_FNO, "49543")
+OTHER_FUTURE = InstrumentId(ExchangeSegment.NSE_FNO, "777")
 TENTH, TWENTIETH = Decimal("0.10"), Decimal("0.05")
 SECOND = 10**9
 
@@ -116,3 +133,42 @@ def test_seek_rewind_and_loop() -> None:
 
     endless = Replay([recorded("nifty-index-1s-excerpt.csv", options="#loop")])
     assert len(endless.take_due(endless.recordings[0].offsets_ns[-1] + SECOND)) == 202
+
+
+def written_feed(folder: Path) -> Path:
+    """Write a recording of the feed: two instruments, the second a second later."""
+    records = [
+        FeedRecord(RecordKind.INSTRUMENT, 0, at(0), instrument_payload(each))
+        for each in (feed_records.FUTURE, replace(feed_records.FUTURE, instrument_id=OTHER_FUTURE))
+    ]
+    records += [
+        frame(0, ticker(25974.9)),
+        frame(1, ticker(100.0, 1, 777)),
+        frame(2, ticker(25975.0, 2)),
+    ]
+    path = folder / "feed.sqfeed"
+    path.write_bytes(MAGIC + packed_block(b"".join(map(FeedRecord.packed, records)), len(records)))
+    return path
+
+
+def test_a_recording_of_the_feed_is_read_with_all_its_instruments(tmp_path: Path) -> None:
+    """They begin together, whichever printed first; one of them can be named."""
+    path = written_feed(tmp_path)
+    both = read_feed_source(str(path))
+    (one,) = read_feed_source(f"NSE_FNO:777={path}#loop")
+
+    assert is_feed_source(f"{path}#loop")
+    assert not is_feed_source("ticks.csv#loop")
+    assert [(str(each.instrument_id), each.offsets_ns) for each, _ in both] == [
+        ("NSE_FNO:49543", (0, 2 * 10**9)),
+        ("NSE_FNO:777", (10**9,)),
+    ]
+    assert (one[0].prices, one[0].is_looping) == ((Decimal("100.00"),), True)
+    assert one[1].instrument_id == OTHER_FUTURE
+
+
+@pytest.mark.parametrize("text", ["NSE_FNO:1={}", "{}#start=12:00"])
+def test_nothing_in_the_asked_range_of_a_feed_is_refused(tmp_path: Path, text: str) -> None:
+    """Another instrument or another time than those in the file is a mistake."""
+    with pytest.raises(ConfigError, match="no step in the asked range"):
+        read_feed_source(text.format(written_feed(tmp_path)))

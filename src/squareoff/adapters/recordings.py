@@ -7,8 +7,8 @@ The shapes, told apart by their first line:
 3. `time,price` without a header: an index, one value a second;
 4. `date,open,high,low,close,volume`: candles, each played as four prices a quarter minute apart.
 
-Times without an offset are IST. Prices are brought back to the tick: some files keep the float32
-noise of the feed.
+A file whose name ends in `.gz` is unpacked as it is read. Times without an offset are IST. Prices
+are brought back to the tick: some files keep the float32 noise of the feed.
 
 Invariants:
 1. A file that was read has at least one price, and every price is above zero.
@@ -16,13 +16,16 @@ Invariants:
 """
 
 import csv
+import gzip
 import heapq
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.instruments import InstrumentId
@@ -36,6 +39,10 @@ _LOOP_PAUSE_NS = NANOSECONDS_PER_SECOND
 _LEVELS = range(1, 6)
 _PACKET_COLUMNS = (
     "time", "type", "volume", "bid_price_1", "bid_qty_1", "ask_price_1", "ask_qty_1",
+)  # fmt: skip
+
+_UNREADABLE = (
+    OSError, EOFError, zlib.error, csv.Error, ValueError, KeyError, ArithmeticError,
 )  # fmt: skip
 
 _Row = Mapping[str, str]
@@ -69,16 +76,19 @@ class Recording:
     """One instrument's recorded steps, oldest first, at least one.
 
     Where `is_looping` holds, play starts again at the end, a second after the last step.
+    `begin_ns` is when play begins, None for the first step: recordings of several instruments that
+    were made together begin together.
     """
 
     instrument_id: InstrumentId
     steps: tuple[RecordedStep, ...]
     is_looping: bool = False
+    begin_ns: int | None = None
 
     @property
     def offsets_ns(self) -> tuple[int, ...]:
-        """Nanoseconds since the first step, one for each step."""
-        first_ns = self.steps[0].time_ns
+        """Nanoseconds since the beginning of play, one for each step."""
+        first_ns = self.steps[0].time_ns if self.begin_ns is None else self.begin_ns
         return tuple(step.time_ns - first_ns for step in self.steps)
 
     @property
@@ -111,14 +121,28 @@ def read_recording(
         ConfigError: the file is missing, of no known shape, unreadable in a line, or has no price.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
+        with _opened(path) as lines:
             steps = sorted(_steps(lines, tick_size), key=lambda step: step.time_ns)
-    except (OSError, ValueError, KeyError, ArithmeticError, csv.Error) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        ArithmeticError,
+        csv.Error,
+        zlib.error,
+    ) as error:
         raise ConfigError(f"{setting}: {path.name} cannot be read: {error}") from error
     recording = Recording(instrument_id, tuple(steps))
     if not recording.prices:
         raise ConfigError(f"{setting}: {path.name} holds no price")
     return recording
+
+
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", newline="", encoding="utf-8")
+    return path.open(newline="", encoding="utf-8")
 
 
 def play_side_by_side(recordings: Iterable[Recording]) -> Iterator[PlayedStep]:

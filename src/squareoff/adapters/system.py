@@ -27,6 +27,11 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+def pause(seconds: float) -> None:
+    """Let real time pass, for a replay that is watched."""
+    time.sleep(seconds)
+
+
 class RandomIds:
     """Ids of 60 random bits, written for people: `trk-` and 12 characters."""
 

@@ -17,6 +17,7 @@ from squareoff.cli import (
     database,
     demo,
     examining,
+    replaying,
     running,
     simulating,
     stopping,
@@ -56,6 +57,7 @@ def _squareoff(
 for commands in (
     running,
     simulating,
+    replaying,
     asking,
     acting,
     stopping,

@@ -10,6 +10,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
+from squareoff.adapters.feed_recording.feed_file import is_feed_file
+from squareoff.adapters.feed_recording.recorded_steps import read_feed_recordings
 from squareoff.adapters.recordings import (
     PlayedStep,
     RecordedStep,
@@ -18,7 +20,7 @@ from squareoff.adapters.recordings import (
     read_recording,
 )
 from squareoff.domain.errors import ConfigError
-from squareoff.domain.instruments import ExchangeSegment, InstrumentId
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.time import IST, NANOSECONDS_PER_SECOND
 from squareoff.simulator.market import MarketUpdate
 
@@ -75,6 +77,41 @@ def read_source(source: TickSource, tick_size: Decimal) -> Recording:
     return replace(recording, steps=kept, is_looping=source.is_loop)
 
 
+def read_feed_source(text: str) -> tuple[tuple[Recording, Instrument], ...]:
+    """Read a recording of the feed: `[SEGMENT:ID=]FILE.sqfeed[#...]`, with the options of others.
+
+    Returns:
+        The asked range of the instrument that is named, or of all that the file holds, with their
+        terms; all begin together.
+
+    Raises:
+        ConfigError: the file cannot be read, or nothing lies in the range.
+    """
+    location, _, options = text.partition("#")
+    named, separator, path_text = location.rpartition("=")
+    wanted = _instrument_of(named) if separator else None
+    found = []
+    for recording, instrument in read_feed_recordings(Path(path_text), setting="ticks"):
+        source = TickSource(Path(path_text), recording.instrument_id)
+        for option in filter(None, options.split(",")):
+            source = _with_option(source, option, text)
+        steps = tuple(step for step in recording.steps if _is_within(step, source))
+        if steps and wanted in (None, recording.instrument_id):
+            found.append((recording, steps, source, instrument))
+    if not found:
+        raise ConfigError(f"ticks: {Path(path_text).name} holds no step in the asked range")
+    begin_ns = min(steps[0].time_ns for _, steps, _, _ in found)
+    return tuple(
+        (replace(each, steps=steps, is_looping=source.is_loop, begin_ns=begin_ns), instrument)
+        for each, steps, source, instrument in found
+    )
+
+
+def is_feed_source(text: str) -> bool:
+    """Say whether a `--ticks` argument names a recording of the feed."""
+    return is_feed_file(Path(text.partition("#")[0]))
+
+
 class Replay:
     """Plays recordings side by side, each from its own first step at market time zero."""
 
@@ -92,7 +129,7 @@ class Replay:
         """Return the steps due at `market_ns`, in order of time, and move past them."""
         taken = []
         while self._next is not None and self._next.market_ns <= market_ns:
-            taken.append(_update(self._next))
+            taken.append(market_update(self._next))
             self._next = next(self._script, None)
         return taken
 
@@ -107,7 +144,8 @@ class Replay:
         self.take_due(market_ns - 1)
 
 
-def _update(played: PlayedStep) -> MarketUpdate:
+def market_update(played: PlayedStep) -> MarketUpdate:
+    """Return a recorded step as the market takes it."""
     step = played.step
     return MarketUpdate(
         played.instrument_id,

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,17 @@ from squareoff.adapters.recordings import Recording
 from squareoff.domain.errors import ConfigError
 from squareoff.ports import Clock
 from squareoff.simulator.broker import SimulatedBroker
-from squareoff.simulator.catalogue import banded
+from squareoff.simulator.catalogue import Listing, banded
 from squareoff.simulator.conduct import conduct_from_json
 from squareoff.simulator.faults import parse_rules
 from squareoff.simulator.memory import load_memory
-from squareoff.simulator.replay import Replay, parse_tick_source, read_source
+from squareoff.simulator.replay import (
+    Replay,
+    is_feed_source,
+    parse_tick_source,
+    read_feed_source,
+    read_source,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,7 @@ def build_broker(options: SimulatorOptions) -> SimulatedBroker:
         credentials=_credentials(options.credentials_file),
         speed=options.speed,
     )
-    broker.replay = Replay([_recording(broker, text) for text in options.ticks])
+    broker.replay = Replay([each for text in options.ticks for each in _recordings(broker, text)])
     broker.clock.set_paused(options.is_paused, now_ns)
     broker.faults.add(parse_rules([dict(rule) for rule in options.faults]), now_ns)
     if options.state_file is not None and options.state_file.exists():
@@ -59,21 +65,38 @@ def build_broker(options: SimulatorOptions) -> SimulatedBroker:
     return broker
 
 
+def _recordings(broker: SimulatedBroker, text: str) -> Iterator[Recording]:
+    """Read one source; what a recording of the feed holds and is not listed yet is listed."""
+    if not is_feed_source(text):
+        yield _recording(broker, text)
+        return
+    for recording, instrument in read_feed_source(text):
+        if instrument.instrument_id not in broker.days:
+            name, close = instrument.trading_symbol, recording.prices[0]
+            broker.list_instrument(Listing(instrument, name, name, close))
+        _widen_band(broker, recording)
+        yield recording
+
+
 def _recording(broker: SimulatedBroker, text: str) -> Recording:
-    """Read one recording; an instrument whose band does not hold it gets a band that does."""
     source = parse_tick_source(text)
     day = broker.days.get(source.instrument_id)
     if day is None:
         raise ConfigError(f"ticks: {source.instrument_id} is not listed")
+    recording = read_source(source, day.listing.instrument.tick_size)
+    _widen_band(broker, recording)
+    return recording
+
+
+def _widen_band(broker: SimulatedBroker, recording: Recording) -> None:
+    """Give an instrument whose band does not hold the recording a band that does."""
+    day, prices = broker.days[recording.instrument_id], recording.prices
     instrument = day.listing.instrument
-    recording = read_source(source, instrument.tick_size)
-    prices = recording.prices
-    if prices and source.instrument_id.exchange_segment.is_tradable:
+    if prices and recording.instrument_id.exchange_segment.is_tradable:
         lowest, highest = instrument.lower_circuit, instrument.upper_circuit
         is_below = lowest is not None and min(prices) < lowest
         if is_below or (highest is not None and max(prices) > highest):
             broker.list_instrument(banded(day.listing, prices[0]))
-    return recording
 
 
 def _credentials(path: Path | None) -> dict[str, str]:

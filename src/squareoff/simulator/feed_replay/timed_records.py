@@ -1,0 +1,141 @@
+"""Records of the feed with their place in time, from recordings of it or from recorded prices.
+
+Recordings of the feed are played in the order of their first record. Within a file the monotonic
+clock counts, which no step of the wall clock moves; between files, which may be of other processes
+and machines, the wall clock does.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from squareoff.adapters.feed_recording.feed_file import FeedFile, TornTail
+from squareoff.adapters.feed_recording.records import FeedRecord, RecordKind, instrument_of
+from squareoff.adapters.recordings import PlayedStep, Recording
+from squareoff.domain.errors import ConfigError
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
+from squareoff.domain.time import Now
+from squareoff.simulator.catalogue import Listing
+from squareoff.simulator.conduct import conduct_from_json
+from squareoff.simulator.market import InstrumentDay
+from squareoff.simulator.packets import full_packet, quote_packet
+from squareoff.simulator.replay import market_update
+
+_RECORDED_TIMES = conduct_from_json({"feed_last_trade_time": "recorded"})
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRecord:
+    """A record, and how long after the first one it was received."""
+
+    elapsed_ns: int
+    record: FeedRecord
+
+
+@dataclass(slots=True)
+class FeedFiles:
+    """Recordings of one feed; `torn` fills while they are read."""
+
+    paths: Sequence[Path]
+    torn: dict[str, TornTail] = field(default_factory=dict)
+    lost_count: int = 0
+
+    def timed_records(self) -> Iterator[TimedRecord]:
+        """Yield everything that was received, oldest file first.
+
+        Raises:
+            ConfigError: a file is no recording of the feed.
+        """
+        elapsed_ns = 0
+        before: Now | None = None
+        for path in self._in_order():
+            is_same_file = False
+            for record in self._received(path):
+                if before is not None:
+                    elapsed_ns += _between_ns(before, record.received, by_monotonic=is_same_file)
+                yield TimedRecord(elapsed_ns, record)
+                before, is_same_file = record.received, True
+
+    def instruments(self) -> dict[InstrumentId, Instrument]:
+        """Return the newest terms of every instrument that came under watch.
+
+        Raises:
+            ConfigError: a file is no recording of the feed, or terms make no sense.
+        """
+        found: dict[InstrumentId, Instrument] = {}
+        for path in self._in_order():
+            for record in FeedFile(path).records():
+                if record.kind is RecordKind.INSTRUMENT:
+                    instrument = _terms(path, record)
+                    found[instrument.instrument_id] = instrument
+        return found
+
+    def _received(self, path: Path) -> Iterator[FeedRecord]:
+        file = FeedFile(path)
+        for record in file.records():
+            if record.kind is RecordKind.LOST:
+                self.lost_count += record.fields()["count"]
+            elif record.kind is not RecordKind.INSTRUMENT:
+                yield record
+        if file.torn is not None:
+            self.torn[path.name] = file.torn
+
+    def _in_order(self) -> list[Path]:
+        return sorted(self.paths, key=_first_wall_ns)
+
+
+def records_of_prices(
+    recordings: Iterable[Recording], instruments: Mapping[InstrumentId, Instrument]
+) -> Iterator[TimedRecord]:
+    """Yield recorded prices as the packets that the broker would have sent, at their own times.
+
+    Full packets for what can be traded, quote packets for index values.
+    """
+    streams = [
+        _packets(recording, instruments[recording.instrument_id]) for recording in recordings
+    ]
+    first_ns: int | None = None
+    for record in heapq.merge(*streams, key=lambda record: record.received.wall_ns):
+        wall_ns = record.received.wall_ns
+        first_ns = wall_ns if first_ns is None else first_ns
+        yield TimedRecord(wall_ns - first_ns, record)
+
+
+def _packets(recording: Recording, instrument: Instrument) -> Iterator[FeedRecord]:
+    listing = Listing(
+        instrument, instrument.trading_symbol, instrument.trading_symbol, recording.prices[0]
+    )
+    is_index = recording.instrument_id.exchange_segment is ExchangeSegment.IDX_I
+    market, today = InstrumentDay(listing), date.min
+    for step in recording.steps:
+        received = Now(step.time_ns, step.time_ns)
+        if received.ist().date() != today:
+            # The day's high, low and volume begin anew.
+            market, today = InstrumentDay(listing), received.ist().date()
+        market.apply(market_update(PlayedStep(0, recording.instrument_id, step)), step.time_ns)
+        if market.last_price is not None:
+            image = market.feed_image(_RECORDED_TIMES, step.time_ns)
+            packet = quote_packet(image) if is_index else full_packet(image)
+            yield FeedRecord(RecordKind.FRAME, 1, received, packet)
+
+
+def _between_ns(before: Now, after: Now, *, by_monotonic: bool) -> int:
+    if by_monotonic:
+        return max(0, after.monotonic_ns - before.monotonic_ns)
+    return max(0, after.wall_ns - before.wall_ns)
+
+
+def _first_wall_ns(path: Path) -> int:
+    for record in FeedFile(path).records():
+        if record.kind is not RecordKind.INSTRUMENT:
+            return record.received.wall_ns
+    return 0
+
+
+def _terms(path: Path, record: FeedRecord) -> Instrument:
+    try:
+        return instrument_of(record)
+    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        raise ConfigError(f"{path.name}: an instrument's terms make no sense: {error!r}") from error

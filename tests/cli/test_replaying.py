@@ -1,0 +1,83 @@
+"""`squareoff replay` from the outside: the table, and one line for each refusal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECORDED = Path(__file__).resolve().parents[1] / "data" / "recorded"
+DEPTH = f"NSE_FNO:49543={RECORDED / 'nifty-fut-2025-12-29-dhan-full-depth5.csv.gz'}"
+UNKNOWN = DEPTH.replace("49543", "777")
+POSITION: dict[str, Any] = {
+    "id": "one",
+    "exchange_segment": "NSE_FNO",
+    "security_id": "49543",
+    "product_type": "INTRADAY",
+    "side": "LONG",
+    "quantity": 75,
+    "entry_price": "25974.90",
+    "rules": {"target": {"price": "25980.00"}},
+}
+
+
+def positions_file(folder: Path, *positions: dict[str, Any]) -> str:
+    path = folder / "positions.json"
+    path.write_text(json.dumps(positions))
+    return str(path)
+
+
+def test_the_table_shows_what_exits(run: Any, tmp_path: Path) -> None:
+    """One row a position, with the rule, its level, the price and the times."""
+    done = run("replay", DEPTH, "--positions", positions_file(tmp_path, POSITION))
+
+    assert done.status == 0
+    for text in ("one", "target", "25980.00", "2025-12-29T12:47:03", "EXITED"):
+        assert text in done.out
+
+
+REFUSALS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no such field": (DEPTH, {**POSITION, "stop": 1}, "positions[0.stop]: Extra inputs"),
+    "a rule that is none": (DEPTH, {**POSITION, "rules": {"stop": 1}}, "positions: rules.stop"),
+    "no name": (DEPTH, {**POSITION, "id": ""}, "positions[0.id]: String should have at least"),
+    "no time": (DEPTH, {**POSITION, "opened_at": "noon"}, "positions: opened_at must be HH:MM:SS"),
+    "unknown terms": (UNKNOWN, POSITION, "replay: NSE_FNO:777 is not known; give lot_size"),
+    "no file": ("NSE_FNO:49543=no.csv", POSITION, "ticks: no.csv cannot be read"),
+    "no recording": ("no.sqfeed", POSITION, "no.sqfeed: cannot be read: No such file"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_cannot_be_replayed_is_misuse(name: str, run: Any, tmp_path: Path) -> None:
+    """The first line says what is wrong, by its place."""
+    source, position, text = REFUSALS[name]
+    done = run("replay", source, "--positions", positions_file(tmp_path, position))
+
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"squareoff: {text}")
+
+
+def test_both_kinds_of_sources_are_misuse(run: Any, tmp_path: Path) -> None:
+    """Receipts of two kinds are not mixed."""
+    file = positions_file(tmp_path, POSITION)
+    done = run("replay", DEPTH, "a.sqfeed", "--positions", file)
+
+    assert done.status == 2
+    assert "not both" in done.err
+
+
+def test_no_positions_is_misuse(run: Any, tmp_path: Path) -> None:
+    """A replay without a position has nothing to say."""
+    done = run("replay", DEPTH, "--positions", positions_file(tmp_path))
+
+    assert done.status == 2
+    assert "at least one" in done.err
+
+
+def test_a_position_that_cannot_be_held_is_refused(run: Any, tmp_path: Path) -> None:
+    """The engine's own refusal is told."""
+    odd = {**POSITION, "quantity": 76}
+    done = run("replay", DEPTH, "--positions", positions_file(tmp_path, odd))
+
+    assert done.status == 1
+    assert "multiple of the lot size" in done.err
