@@ -355,6 +355,24 @@ def test_a_print_from_outside_the_session_fires_nothing(name: str) -> None:
             assert claims(world) == []
             assert world.tracker(TRACKER).peak_price is None
             assert b'cause="out_of_session"} 3.0' in world.engine.metrics.render()
+            assert world.alarms.codes == []
+
+    run_virtual(body())
+
+
+def test_trades_on_a_day_without_a_session_are_told_once() -> None:
+    """A special session that the calendar lacks must not pass in silence: no rule can fire."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.calendar.hours = TradingDay((), SESSIONS[0])
+            await world.hold(rules=STOP)
+            for price in ("150", "139", "138"):
+                world.tick(price)
+            await settle()
+
+            assert claims(world) == []
+            assert world.alarms.codes == ["trades_on_a_closed_day"]
 
     run_virtual(body())
 

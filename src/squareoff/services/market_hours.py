@@ -24,6 +24,7 @@ class MarketHours:
         self._calendar = calendar
         self._stretches: dict[ExchangeSegment, tuple[int, int, bool]] = {}
         self._days: dict[ExchangeSegment, tuple[int, TradingDay]] = {}
+        self._told: dict[ExchangeSegment, int] = {}
 
     def is_in_session(self, segment: ExchangeSegment, wall_ns: int) -> bool:
         """Say whether a trade of this instant (UTC ns) was made in a session.
@@ -35,6 +36,15 @@ class MarketHours:
             return is_open
         self._stretches[segment] = stretch = self._stretch(segment, wall_ns)
         return stretch[2]
+
+    def is_news_of_a_closed_day(self, segment: ExchangeSegment, wall_ns: int) -> bool:
+        """Say whether a trade of this instant is the first one seen on a day without any session:
+        either the calendar lacks a special session, or the exchange tests its systems."""
+        number = _day_number(wall_ns)
+        if self._told.get(segment) == number or self._day(segment, number).sessions:
+            return False
+        self._told[segment] = number
+        return True
 
     def due_rule(self, tracker: PositionTracker, now: Now) -> RuleName | None:
         """Return the time rule of a position that is due, None where none is."""

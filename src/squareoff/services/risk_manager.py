@@ -24,6 +24,7 @@ from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick
+from squareoff.domain.time import iso_from_ns
 from squareoff.ports import Clock
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.exit_engine import ExitEngine
@@ -122,10 +123,7 @@ class RiskManager:
         if instrument is None:
             self._ticks.put(tick)
             return
-        if not self._hours.is_in_session(
-            tick.instrument_id.exchange_segment, tick.exchange_time_ns
-        ):
-            self._metrics.ticks_refused.labels("out_of_session").inc()
+        if self._is_out_of_session(tick):
             return
         memory = self._memory.get(tick.instrument_id) or self._first_memory(tick.instrument_id)
         verdict, self._memory[tick.instrument_id] = judge_tick(
@@ -145,6 +143,25 @@ class RiskManager:
             if tracker.tracker_id not in self._latched:
                 self._arm(tracker)
                 self._save_peak(tracker)
+
+    def _is_out_of_session(self, tick: Tick) -> bool:
+        """Say whether a price was traded outside the exchange's hours; tell of one that should not
+        be: then every rule about prices is mute until a person names the session."""
+        segment, traded_ns = tick.instrument_id.exchange_segment, tick.exchange_time_ns
+        if self._hours.is_in_session(segment, traded_ns):
+            return False
+        self._metrics.ticks_refused.labels("out_of_session").inc()
+        if self._hours.is_news_of_a_closed_day(segment, traded_ns):
+            assert self._tasks is not None, "connected before the first tick"
+            text = (
+                f"{tick.instrument_id} was traded at {iso_from_ns(traded_ns)[:19]}, but the "
+                "calendar knows no session that day: no price fires a rule and no exit goes out. "
+                "If it is a special session, name it in calendar.special_sessions and restart"
+            )
+            self._tasks.create_task(
+                self._alarms.raise_alarm(Severity.WARNING, "trades_on_a_closed_day", text)
+            )
+        return True
 
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""
