@@ -10,9 +10,12 @@ from typing import Any
 from squareoff.core.inputs import ExitHindered
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.core.price_watch import PriceWatch
+from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
 from squareoff.core.square_off_times import NO_SQUARE_OFF_TIMES, SquareOffTimes
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import AccountId, TrackerId
+from squareoff.domain.instruments import PositionKey
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.ticks import Tick
 from squareoff.ports import (
@@ -64,7 +67,6 @@ from squareoff.services.session_watch import SessionParts, SessionWatch
 from squareoff.services.sizing_readings import SizingReadings
 from squareoff.services.supervisor import Supervisor
 from squareoff.services.tick_cache import TickCache
-from squareoff.services.trailing_engine import TrailingEngine
 from squareoff.services.warm_positions import WarmPositions
 
 Background = Callable[[], Coroutine[Any, Any, None]]
@@ -89,6 +91,8 @@ class Ports:
     alerts: tuple[Alerts, ...] = ()
     shared_ticks: SharedTicks | None = None
     on_tick: tuple[Callable[[Tick], None], ...] = ()
+    quiet_feed: QuietFeed = LOUD_FEED
+    """The market feed where it keeps quiet prices; `on_tick` hears of the others only."""
     declare_position: DeclarePosition | None = None
     ownership: Ownership | None = None
     session: BrokerSession | None = None
@@ -222,7 +226,7 @@ def _shared(settings: EngineSettings, ports: Ports) -> _Shared:
         metrics,
         alarms,
         KillSwitch(ports.store, ports.clock, watch_seconds=settings.kill_switch_watch_seconds),
-        TickCache(settings.hygiene.stale_after_seconds),
+        TickCache(settings.hygiene.stale_after_seconds, ports.quiet_feed.quiet_prices),
         engine,
         PriceHistory(),
     )
@@ -261,7 +265,7 @@ def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _Ord
     permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
     hindrance = (lambda: None) if session is None else session.hindrance
     placing = PlacingParts(router, permit_watch, ports.gateway, reads, handler)
-    sending = _sending(settings, ports, shared, placing, reconciler.age_seconds, hindrance)
+    sending = _sending(settings, ports, shared, placing, reconciler.agreed_age_seconds, hindrance)
     return _OrderSide(reads, handler, router, permit_watch, reconciler, sending, session)
 
 
@@ -270,7 +274,7 @@ def _sending(
     ports: Ports,
     shared: _Shared,
     parts: PlacingParts,
-    reconciled_age_seconds: Callable[[], float | None],
+    agreed_age_seconds: Callable[[PositionKey], float | None],
     hindrance: Callable[[], ExitHindered | None],
 ) -> _Sending:
     engine, clock, reads = shared.engine, ports.clock, parts.reads
@@ -290,7 +294,7 @@ def _sending(
         session_hindrance=hindrance,
     )
     warm = WarmPositions(engine.book, reads, clock, can_read=lambda: hindrance() is None)
-    readings = SizingReadings(engine.book, reads, clock, reconciled_age_seconds, warm)
+    readings = SizingReadings(engine.book, reads, clock, agreed_age_seconds, warm)
     placer = Placer(
         engine,
         parts,
@@ -337,8 +341,7 @@ def _supervisor(
     risk = RiskManager(
         shared.engine,
         ticks=shared.ticks,
-        trailing=TrailingEngine(),
-        limits=settings.hygiene,
+        watch=PriceWatch(settings.hygiene, ports.quiet_feed),
         hours=MarketHours(ports.calendar),
         clock=ports.clock,
         alarms=shared.alarms,

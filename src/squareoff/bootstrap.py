@@ -53,6 +53,7 @@ from squareoff.config.given import given_credentials
 from squareoff.core.lease import AccountOwner, OwnerClaim
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
 from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES
 from squareoff.domain.errors import ConfigError
@@ -189,6 +190,7 @@ class _Broker:
     gateway: GatewayLive
     order_updates: OrderUpdates
     market_feed: MarketFeed
+    quiet_feed: QuietFeed = LOUD_FEED
     declare_position: DeclarePosition | None = None
     line: BrokerLine | None = None
 
@@ -240,6 +242,8 @@ async def _open(
         alerts=_alerts(settings, stack),
         shared_ticks=shared_ticks,
         on_tick=() if shared_ticks is None else (shared_ticks.put,),
+        # Other processes are to hear of every price, so none is quiet where they share ticks.
+        quiet_feed=broker.quiet_feed if shared_ticks is None else LOUD_FEED,
         declare_position=broker.declare_position,
         session=None if broker.line is None else broker.line.keeper,
         broker_time=None if broker.line is None else broker.line.timed,
@@ -338,13 +342,15 @@ def _live_broker(
     account_id, line = account_of(settings), _line(settings, rehearsal, stack, clock)
     rest = RestSettings(account_id, order_timeout_seconds=settings.timeouts.order_seconds)
     updates = SocketSettings(settings.dhan.order_update_url, account_id)
+    feed = _dhan_feed(settings, stack, line, clock)
     return _Broker(
         gateway=GatewayLive(
             DhanRestClient(rest, line.timed, line.keeper, fence),
             gateway_seconds=settings.timeouts.gateway_seconds,
         ),
         order_updates=DhanOrderUpdates(updates, line.transport, line.keeper, clock),
-        market_feed=_dhan_feed(settings, stack, line, clock),
+        market_feed=feed,
+        quiet_feed=feed,
         line=line,
     )
 

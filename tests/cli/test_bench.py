@@ -5,7 +5,10 @@ import subprocess
 
 import pytest
 
+from squareoff.cli.bench import ticks
 from squareoff.cli.bench.percentiles import percentile
+from squareoff.cli.bench.tick_floor import count_crossed, count_crossed_in_batches
+from squareoff.cli.bench.tick_stage import FIRST_SECURITY_ID, walk
 from squareoff.cli.demo.processes import program
 
 
@@ -31,3 +34,47 @@ def test_the_exit_benchmark_times_real_exits() -> None:
 def test_percentiles_are_of_the_sample_itself(share: float, expected: int) -> None:
     """Nearest rank: always a value that was measured."""
     assert percentile([4, 1, 3, 2], share) == expected
+
+
+def test_the_tick_benchmark_plays_every_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each configuration gives its rows, and each ratio is that of the figures beside it."""
+    monkeypatch.setattr(ticks, "CONFIGURATIONS", ((1, 1), (40, 5)))
+    monkeypatch.setattr(ticks, "RALLY_POSITIONS", 30)
+    monkeypatch.setattr(ticks, "ADDED", ((40, 5),))
+    monkeypatch.setattr(ticks, "FIRED", (30,))
+    ticks.run(ticks.Size(packets=2_000, runs=2), as_json=True)
+    rows = json.loads(capsys.readouterr().out)
+
+    assert [(row["positions"], row["instruments"], row["mode"]) for row in rows] == [
+        (1, 1, "packet"), (1, 1, "batch"), (40, 5, "packet"), (40, 5, "batch"),
+        (30, 1, "new_high"), (40, 5, "add"), (30, 1, "fire"),
+    ]  # fmt: skip
+    for row in rows[:5]:
+        ratio = row["ticks_per_second"] / row["floor_ticks_per_second"]
+        assert row["ratio"] == pytest.approx(ratio, rel=1e-3)
+        assert row["ticks_per_second_min"] <= row["ticks_per_second"]
+    assert all(row["bytes_per_position"] > 0 for row in rows[:4])
+    assert all(row["seconds"] > 0 for row in rows[5:])
+
+
+def test_the_tick_benchmark_is_shown_to_people(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --json the rows stand in a table."""
+    monkeypatch.setattr(ticks, "measure", lambda size: [ticks.Row(7, 1, "fire", seconds=0.5)])
+    ticks.run(ticks.Size(packets=1, runs=1), as_json=False)
+
+    assert "fire" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("at", [900.0, 1_000.0, 1_100.0])
+def test_both_floors_count_the_same(at: float) -> None:
+    """The bare loop and the bare columns see the same packets beyond a level."""
+    packets = walk(3_000, 7, second=1)
+    levels = {FIRST_SECURITY_ID + number: (at, at + 0.5) for number in range(7)}
+
+    one_by_one = count_crossed(packets, levels)
+    assert one_by_one == count_crossed_in_batches([b"".join(packets)], levels)
+    assert one_by_one > 0

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from exit_story.story import Story, with_policy
-from exit_story.values import INSTRUMENT, held, net, trade
+from exit_story.values import INSTRUMENT, asked, held, net, trade
 from squareoff.core.commands import (
     ReadPositions,
     RequestReprice,
@@ -148,6 +148,15 @@ def test_an_order_at_the_end_of_its_road_is_left_alone() -> None:
         assert not story.wants(TransmitCancel)
 
 
+def test_an_order_whose_modifies_were_all_turned_away_is_replaced() -> None:
+    """Its record shows the price it really rests at, which our own targets must not hide."""
+    story, rupees = falling_to_the_last_modification()
+    story.see(BrokerOrderStatus.PENDING, limit_price="990.00")
+
+    assert chase(story, str(rupees + 10)) is None
+    assert story.wants(TransmitCancel)
+
+
 def test_the_last_step_may_be_market() -> None:
     """Configured so, the twenty-fifth modification is MARKET."""
     story = with_policy(resting(), market_on_last_step=True)
@@ -198,6 +207,23 @@ def test_only_the_order_that_lives_is_modified() -> None:
     story.feed(RepriceReady(order_id, BrokerOrderId("B0"), price("990")))
 
     assert not story.wants(TransmitModify)
+
+
+def test_two_orders_that_rest_under_one_id_are_cancelled_and_sized_anew() -> None:
+    """Together they are no more than is held, so nothing else would ever move them."""
+    story = Story()
+    story.feed(asked())
+    story.feed(net(50))
+    story.permit()
+    story.accept()
+    story.see(BrokerOrderStatus.PENDING)
+    story.see(BrokerOrderStatus.PENDING, broker_order_id="B0")
+    assert not story.wants(TransmitCancel)
+
+    story.wait(2.0)
+    assert not story.wants(RequestReprice)
+    cancelled = {c.broker_order_id for c in story.commands if isinstance(c, TransmitCancel)}
+    assert cancelled == {"B0", "B1"}
 
 
 def test_an_order_is_not_chased_before_its_send_is_answered() -> None:

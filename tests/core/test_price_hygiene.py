@@ -6,7 +6,13 @@ from decimal import Decimal
 import pytest
 
 from exit_story.values import INSTRUMENT, OPENED_AT_NS
-from squareoff.core.price_hygiene import HygieneLimits, PriceMemory, TickVerdict, judge_tick
+from squareoff.core.price_hygiene import (
+    HygieneLimits,
+    PriceMemory,
+    TickVerdict,
+    circuit_of,
+    judge_tick,
+)
 from squareoff.domain.prices import PriceUnits, units_from_decimal
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
@@ -39,7 +45,7 @@ def judged(*ticks: Tick, memory: PriceMemory | None = None) -> list[TickVerdict]
     verdicts = []
     known = PriceMemory() if memory is None else memory
     for each in ticks:
-        verdict, known = judge_tick(each, BANDED, known, LIMITS)
+        verdict, known = judge_tick(each, circuit_of(BANDED), known, LIMITS)
         verdicts.append(verdict)
     return verdicts
 
@@ -66,7 +72,7 @@ def test_a_stale_print_changes_no_memory() -> None:
     """What may fire nothing confirms nothing either."""
     memory = PriceMemory(units("150.00"), OPENED_AT_NS + 9, units("125.00"))
 
-    verdict, after = judge_tick(tick("125.00"), BANDED, memory, LIMITS)
+    verdict, after = judge_tick(tick("125.00"), circuit_of(BANDED), memory, LIMITS)
 
     assert (verdict, after) == (STALE, memory)
 
@@ -90,7 +96,7 @@ def test_limits_that_are_not_known_refuse_nothing(missing: Decimal | None) -> No
     """Some segments have no limits, and the broker tells none as 0."""
     unbanded = replace(INSTRUMENT, lower_circuit=missing, upper_circuit=missing)
 
-    verdict, _ = judge_tick(tick("900.00"), unbanded, PriceMemory(), LIMITS)
+    verdict, _ = judge_tick(tick("900.00"), circuit_of(unbanded), PriceMemory(), LIMITS)
 
     assert verdict is GOOD
 
@@ -99,7 +105,7 @@ def test_a_refused_price_confirms_no_other() -> None:
     """A print outside the circuits leaves no trace in the memory."""
     memory = PriceMemory(units("150.00"), OPENED_AT_NS)
 
-    _, after = judge_tick(tick("110.00"), BANDED, memory, LIMITS)
+    _, after = judge_tick(tick("110.00"), circuit_of(BANDED), memory, LIMITS)
 
     assert after == memory
 

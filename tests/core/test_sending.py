@@ -7,7 +7,7 @@ import pytest
 from exit_story.story import Story, with_policy
 from exit_story.values import PRICE, asked, held, net
 from squareoff.core.commands import ReadPositions, RequestPermit, TransmitOrder
-from squareoff.core.facts import OrderSent
+from squareoff.core.facts import OrderOutcomeLost, OrderSent
 from squareoff.core.inputs import (
     ExitHindered,
     PermitGranted,
@@ -65,6 +65,29 @@ def test_a_permit_is_asked_for_with_urgency_and_risk(rule: RuleName, urgency: Ur
     (request,) = [c for c in story.commands if isinstance(c, RequestPermit)]
 
     assert (request.urgency, request.risk) == (urgency, Decimal(15_000))
+
+
+def test_a_send_is_lost_once() -> None:
+    """A second word that the answer is lost is no news: the quarantine goes on as it began."""
+    story = Story().claim()
+    story.permit()
+    first, second = story.lose(), story.lose()
+
+    assert [type(fact) for fact in first.facts] == [OrderOutcomeLost]
+    assert second.facts == ()
+    assert story.order().sends[-1].outcome is SendOutcome.UNKNOWN
+
+
+def test_an_end_that_was_reported_before_the_answer_was_lost_counts() -> None:
+    """The record stands without being told again: the next day's books show it no more."""
+    story = Story().claim()
+    story.permit()
+    story.see(BrokerOrderStatus.EXPIRED, 40)
+    story.lose()
+
+    assert story.order().state is OrderState.EXPIRED
+    assert story.order().sends[-1].outcome is SendOutcome.ACCEPTED
+    assert story.tracker.intent is not None and story.tracker.intent.failures == 1
 
 
 def test_without_any_price_an_exit_goes_as_market() -> None:

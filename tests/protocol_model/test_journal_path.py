@@ -77,18 +77,22 @@ def _without(kind: type[object]) -> Callable[[Journal], Spoiled]:
 
 
 def _without_before(kind: type[object], later: type[object]) -> Callable[[Journal], Spoiled]:
-    """Leave out one entry of this kind that a later one about the same order rests on."""
+    """Leave out one entry of this kind that a later one about the same order, or about the same
+    position, rests on."""
 
     def spoil(journal: Journal) -> Spoiled:
         for place, entry in enumerate(journal):
             if isinstance(entry.fact, kind) and any(
-                isinstance(other.fact, later)
-                and other.fact.client_order_id == entry.fact.client_order_id
+                isinstance(other.fact, later) and _subject(other.fact) == _subject(entry.fact)
                 for other in journal[place + 1 :]
             ):
                 yield [*journal[:place], *journal[place + 1 :]]
 
     return spoil
+
+
+def _subject(fact: object) -> object:
+    return getattr(fact, "client_order_id", None) or getattr(fact, "tracker_id", None)
 
 
 def _twice(kind: type[object]) -> Callable[[Journal], Spoiled]:
@@ -171,7 +175,7 @@ SPOILERS: dict[str, Callable[[Journal], Spoiled]] = {
     "a send is not journalled": _without(f.OrderSent),
     "an order is sent unplanned": _without(f.OrderPlanned),
     "a plan is not sized": _without(f.ExitSized),
-    "an exit is never claimed": _without(f.ExitClaimed),
+    "an exit is never claimed": _without_before(f.ExitClaimed, f.ExitSized),
     "an exit is claimed twice": _twice(f.ExitClaimed),
     "a resend without proof of absence": _without_before(f.OrderSettled, f.OrderReplanned),
     "a resend is not planned again": _without(f.OrderReplanned),

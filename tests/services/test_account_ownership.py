@@ -19,7 +19,13 @@ from squareoff.core.lease import (
     AccountOwner,
     OwnerClaim,
 )
-from squareoff.domain.errors import AccountLocked, OwnershipLost, StoreUnavailable
+from squareoff.domain.errors import (
+    AccountLocked,
+    CommitOutcomeUnknown,
+    OwnershipLost,
+    StoreError,
+    StoreUnavailable,
+)
 from squareoff.domain.ids import AccountId
 from squareoff.ports import Ownership, SendFence
 from squareoff.services.account_ownership import LOOK_SECONDS_MAX, AccountOwnership
@@ -426,6 +432,31 @@ def test_of_two_standbys_one_takes_over_and_the_other_stands_by_for_it() -> None
         assert not other[1].done() and winner[0].may_send
         winner[0].kill()
         assert await other[1] == 3
+
+    run_world(body)
+
+
+@pytest.mark.parametrize("call", ["owner", "take"])
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), CommitOutcomeUnknown("broke")])
+def test_a_database_that_fails_in_a_takeover_only_delays_it(call: str, error: StoreError) -> None:
+    """A standby that has the dead owner's lock in hand gives it back, and looks again."""
+
+    async def body(world: OwnersWorld) -> None:
+        first = await world.owner()
+        second, waiting = await world.standby()
+        await asyncio.sleep(2.0)
+        healthy = getattr(second.store, call)
+
+        async def fail(*_: Any, **__: Any) -> None:
+            raise error
+
+        setattr(second.store, call, fail)
+        first.kill()
+        await asyncio.sleep(3.0)
+        assert not waiting.done() and not await second.lock.is_held()
+        setattr(second.store, call, healthy)
+        async with asyncio.timeout(2 * LOOK_SECONDS_MAX):
+            assert await waiting == 2
 
     run_world(body)
 

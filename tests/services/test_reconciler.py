@@ -19,7 +19,7 @@ from squareoff.domain.instruments import PositionKey, ProductType
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
-from squareoff.domain.states import PositionStatus
+from squareoff.domain.states import BlockReason, PositionStatus
 from squareoff.services.exit_results import Wait
 from squareoff.services.reconciler import UNREADABLE
 
@@ -65,6 +65,27 @@ def test_the_timer_compares_every_half_minute() -> None:
             age = world.engine.reconciler.age_seconds()
             assert age is not None
             assert age <= 30.0
+
+    run_virtual(body())
+
+
+def test_a_book_that_was_seen_to_be_wrong_is_no_ground_for_an_exit() -> None:
+    """Where the broker showed less than we hold, an exit waits for a reading: never our word."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            world.gateway.hold(KEY, 0)
+            assert await world.engine.reconciler.reconcile("asked")
+            assert world.engine.reconciler.agreed_age_seconds(KEY) is None
+            world.gateway.failures["positions"] = BrokerUnreachable("away")
+            await world.engine.desk.exit(tracker.tracker_id, "asked", Wait.CLAIMED, 1.0)
+            await asyncio.sleep(8.0)
+
+            intent = world.tracker(tracker.tracker_id).intent
+            assert intent is not None
+            assert intent.block_reason is BlockReason.POSITIONS_UNREADABLE
+            assert world.gateway.calls.count("exit_market") == 0
 
     run_virtual(body())
 

@@ -17,7 +17,7 @@ async def made(world: World) -> SizingReadings:
     book = world.engine.exit_engine.book
     reads, clock = BrokerReads(world.gateway, book), VirtualClock()
     warm = WarmPositions(book, reads, clock, can_read=lambda: False)
-    return SizingReadings(book, reads, clock, lambda: 1.0, warm)
+    return SizingReadings(book, reads, clock, lambda key: 1.0, warm)
 
 
 def test_a_reading_begun_with_the_claim_is_the_sizings() -> None:

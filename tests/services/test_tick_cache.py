@@ -48,3 +48,36 @@ def test_an_unknown_instrument_has_no_tick() -> None:
 
     assert cache.newest(INSTRUMENT.instrument_id) is None
     assert cache.fresh(INSTRUMENT.instrument_id, 0) is None
+
+
+def test_what_the_feed_keeps_is_the_newest() -> None:
+    """A quiet tick at the feed came after whatever was put; it is as old as its receipt."""
+    kept: Tick | None = None
+
+    class Quiet:
+        is_dropped = False
+
+        def open(self, *, above: int, below: int, earliest_ns: int, latest_ns: int) -> None:
+            """Not asked."""
+
+        def close(self) -> None:
+            """Not asked."""
+
+        def forget(self) -> None:
+            """Not asked."""
+
+        def newest(self) -> Tick | None:
+            """Return what is kept."""
+            return kept
+
+    cache = TickCache(5.0, lambda _instrument_id: Quiet())
+    cache.put(tick(10, 10, 1))
+    held = cache.newest(INSTRUMENT.instrument_id)
+    kept = tick(10, 14, 2)
+    newest = cache.newest(INSTRUMENT.instrument_id)
+
+    assert held is not None
+    assert newest is not None
+    assert (held.last_traded_price, newest.last_traded_price) == (1, 2)
+    assert cache.fresh(INSTRUMENT.instrument_id, 19 * SECOND) == kept
+    assert cache.fresh(INSTRUMENT.instrument_id, 19 * SECOND + 1) is None

@@ -1,82 +1,102 @@
-"""Stops follow the best price and never loosen."""
+"""Moved stops are committed: at once, the newest place, one commit of a position at a time."""
 
-from dataclasses import replace
+import asyncio
 from decimal import Decimal as D
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from exit_story.values import INSTRUMENT, held
-from squareoff.core.levels import stop_of
-from squareoff.core.tracker import PositionTracker
-from squareoff.domain.orders import PositionSide
-from squareoff.domain.prices import PriceUnits
+from exit_story.values import TRACKER
+from service_world.virtual import run_virtual, settle
+from service_world.world import World, make_world, running, running_world
+from squareoff.core.facts import StopMoved
+from squareoff.domain.errors import StoreUnavailable
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.rules import RuleSet, TrailingRule
-from squareoff.services.trailing_engine import TrailingEngine
+from squareoff.domain.states import PositionStatus
 
 RULES = RuleSet(trailing=TrailingRule(points=D(8), step=D(1)))
-TICK = 500
 
 
-def stop(tracker: PositionTracker) -> int:
-    """Return the level of the stop; it stands."""
-    level = stop_of(tracker)
-    assert level is not None
-    return level.price
+def stops(world: World, tracker_id: TrackerId = TRACKER) -> list[int | None]:
+    """Return the stops that were committed for a position, oldest first."""
+    facts = [fact for commit in world.store.commits for fact in commit.facts]
+    return [
+        fact.stop_level
+        for fact in facts
+        if isinstance(fact, StopMoved) and fact.tracker_id == tracker_id
+    ]
 
 
-@given(
-    side=st.sampled_from(list(PositionSide)),
-    ticks=st.lists(st.integers(2_000, 4_000), min_size=1, max_size=40),
-    restarts=st.sets(st.integers(0, 40), max_size=4),
-)
-def test_a_stop_never_loosens(side: PositionSide, ticks: list[int], restarts: set[int]) -> None:
-    """Over any prices, repeats and restarts from a durable state, the stop only tightens."""
-    engine, tracker = TrailingEngine(), held(side=side, rules=RULES)
-    engine.follow(tracker)
-    last: int | None = None
-    for number, tick in enumerate(ticks):
-        for moved in engine.on_price(INSTRUMENT.instrument_id, PriceUnits(tick * TICK)):
-            tracker = moved
-        if tracker.stop_level is not None:
-            if last is not None:
-                assert (tracker.stop_level - last) * side.sign >= 0
-            last = tracker.stop_level
-        if number in restarts:
-            engine = TrailingEngine()
-            engine.follow(tracker)
+def test_only_a_moved_stop_is_committed() -> None:
+    """A new peak within one step moves nothing, a lower price concerns nobody."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RULES)
+            for price in ("165", "165.5", "160", "166", "166.95", "167"):
+                world.tick(price)
+                await settle()
+
+            assert stops(world) == [1_570_000, 1_580_000, 1_590_000]
+
+    run_virtual(body())
 
 
-def test_a_peak_in_memory_survives_an_older_durable_state() -> None:
-    """A commit that lags behind the ticks does not take the stop back."""
-    engine, tracker = TrailingEngine(), held(rules=RULES)
-    engine.follow(tracker)
-    engine.on_price(INSTRUMENT.instrument_id, PriceUnits(1_700_000))
+def test_moves_during_a_commit_become_one() -> None:
+    """While the store is away the stop runs on in memory; what follows is its newest place."""
 
-    fresh = engine.follow(replace(tracker, peak_price=PriceUnits(1_600_000)))
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RULES)
+            world.store.down = StoreUnavailable("away")
+            for price in ("165", "166", "167", "168", "169", "170"):
+                world.tick(price)
+                await settle()
+            world.store.down = None
+            await asyncio.sleep(1.0)
+            assert stops(world)[-1] == 1_620_000
+            assert len(stops(world)) <= 2
+            world.tick("171")
+            await settle()
 
-    assert stop(fresh) == 1_620_000
+            assert stops(world)[-1] == 1_630_000
+
+    run_virtual(body())
 
 
-def test_only_a_moved_stop_is_told() -> None:
-    """A new peak within one step moves nothing; a price below the peak concerns nobody."""
-    engine = TrailingEngine()
-    engine.follow(held(rules=RULES))
-    name = INSTRUMENT.instrument_id
+def test_the_stop_in_memory_fires_before_it_is_durable() -> None:
+    """A stop that a peak has moved is armed at once, though its commit waits for the store."""
 
-    assert [t.stop_level for t in engine.on_price(name, PriceUnits(1_650_000))] == [1_570_000]
-    assert engine.on_price(name, PriceUnits(1_655_000)) == []
-    assert engine.on_price(name, PriceUnits(1_600_000)) == []
-    assert [t.stop_level for t in engine.on_price(name, PriceUnits(1_660_000))] == [1_580_000]
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RULES)
+            world.store.down = StoreUnavailable("away")
+            world.tick("165")
+            world.tick("157")
+            await settle()
+            world.store.down = None
+
+            tracker = await world.until_status(TRACKER, PositionStatus.EXITED)
+            assert tracker.intent is not None
+            assert tracker.intent.trigger.level == 1_570_000
+
+    run_virtual(body())
 
 
-def test_positions_without_a_moving_stop_are_not_followed() -> None:
-    """No trailing rule, or a position that is gone: nothing moves."""
-    engine = TrailingEngine()
-    tracker = held(rules=RULES)
-    engine.follow(held())
-    assert engine.on_price(INSTRUMENT.instrument_id, PriceUnits(1_700_000)) == []
-    engine.follow(tracker)
-    engine.forget(tracker)
+def test_each_of_many_followers_is_committed_and_told_again() -> None:
+    """Positions that share every peak are made durable each by itself, move after move."""
 
-    assert engine.on_price(INSTRUMENT.instrument_id, PriceUnits(1_700_000)) == []
+    async def body() -> None:
+        names = [TrackerId(f"trk-{number}") for number in range(8)]
+        async with running_world() as world:
+            for name in names:
+                rules = RuleSet(trailing=TrailingRule(points=D(8)))
+                await world.hold(tracker_id=name, rules=rules)
+            for price in ("165", "166", "167"):
+                world.tick(price)
+                await asyncio.sleep(1.0)
+        again = await make_world(store=world.store, gateway=world.gateway)
+        async with running(again):
+            for name in names:
+                assert stops(world, name) == [1_570_000, 1_580_000, 1_590_000]
+                assert again.tracker(name).stop_level == 1_590_000
+
+    run_virtual(body())

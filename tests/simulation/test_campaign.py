@@ -15,12 +15,19 @@ from squareoff.simulator.campaign.fuzz.live import fuzz_live
 from squareoff.simulator.campaign.fuzz.packets import fuzz_packets
 from squareoff.simulator.campaign.fuzz.runner import Fuzzer, run_part
 from squareoff.simulator.campaign.fuzz.tally import FuzzTally
-from squareoff.simulator.campaign.matrix import all_classes, missing_cells, why_impossible
+from squareoff.simulator.campaign.matrix import (
+    all_classes,
+    impossible_hits,
+    missing_cells,
+    why_impossible,
+)
 from squareoff.simulator.campaign.runner import CHUNK, knobs_of, run_chunk, run_one
 from squareoff.simulator.campaign.shrink import shrink
 from squareoff.simulator.campaign.tally import Tally
-from squareoff.simulator.virtual.coverage import STATES
+from squareoff.simulator.virtual.aims import aims_of
+from squareoff.simulator.virtual.coverage import RECOVERING, STATES
 from squareoff.simulator.virtual.knobs import Knobs, draw_knobs, parse_knobs
+from squareoff.simulator.virtual.recipes import LONG_REST, RECIPES, seconds_of
 from squareoff.simulator.virtual.run_report import RunReport
 from squareoff.simulator.virtual.run_seed import run_seed
 
@@ -77,6 +84,52 @@ def test_every_cell_is_wanted_or_has_a_reason() -> None:
 
     assert sorted((s, c) for s, c, _ in missing) == sorted(possible)
     assert len(set(all_classes())) == len(all_classes())
+
+
+def test_a_hit_of_a_cell_that_cannot_be_fails_the_run() -> None:
+    """A reason that a run contradicts is a false one: the run counts as violated."""
+    found = Counter({(RECOVERING, "write_lost"): 2, (RECOVERING, "read_lost"): 5})
+
+    assert impossible_hits(found) == [(RECOVERING, "write_lost", 2)]
+
+
+def test_aimed_seeds_come_by_every_state_and_class() -> None:
+    """Some thousand aimed seeds ask for every pair of a state and a class that has a recipe."""
+    asked = {
+        (state, name)
+        for aims in map(aims_of, range(6_000))
+        for state in aims.states
+        for name in aims.strikes
+    }
+    lawful = {name for name in all_classes() if not name.startswith("outlaw_")}
+
+    assert set(RECIPES) == set(STATES)
+    assert {(s, c) for s in RECIPES for c in lawful - {"kill"}} <= asked
+
+
+@pytest.mark.parametrize("aim", ["blocked token_dead", "exit ABSENT", "cancel under way"])
+def test_an_aimed_run_strikes_in_its_state(aim: str) -> None:
+    """What strikes while it is aimed at strikes there, and breaks no promise."""
+    knobs = Knobs(
+        chaos_seconds=seconds_of((aim,)),
+        position_count=8,
+        aims=(aim,),
+        strikes=("read_slow", "feed_drop", "clock_step"),
+    )
+    reports = [run_seed(seed, knobs=knobs) for seed in range(4)]
+
+    assert [report.summary() for report in reports if not report.is_good] == []
+    for name in knobs.strikes:
+        assert sum(report.cells[aim, name] for report in reports) > 0, name
+
+
+def test_a_long_rest_uses_up_the_modifications() -> None:
+    """An order that rests while the market runs away is modified 25 times, and then replaced."""
+    knobs = Knobs(chaos_seconds=seconds_of((LONG_REST,)), position_count=4, aims=(LONG_REST,))
+    reports = [run_seed(seed, knobs=knobs) for seed in range(3)]
+
+    assert [report.summary() for report in reports if not report.is_good] == []
+    assert sum(report.marks["modified 25 times"] for report in reports) > 0
 
 
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

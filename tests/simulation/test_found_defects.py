@@ -28,6 +28,7 @@ FOUND = {
         94,
     ),
     "a feed subscription that the broker took in silence left the stops blind": (41,),
+    "a claim met the hand-over of its key's lock, and the engine stood still for ever": (841,),
     "a first print after a connect, far from every known price, fired a stop": (5, 106, 216, 248),
 }
 

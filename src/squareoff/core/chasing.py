@@ -32,28 +32,39 @@ _CHASEABLE = (OrderState.ACCEPTED, OrderState.WORKING, OrderState.PART_FILLED)
 
 
 def chase_resting_exits(step: Step) -> None:
-    """Want a new price for every exit that has rested for the chase interval."""
+    """Want a new price for every exit that has rested for the chase interval.
+
+    Where two orders rest at the broker under one id, as after a resend whose first send came late
+    after all, one record cannot be moved for the other: both are cancelled, and sized anew.
+    """
     if not _may_chase(step):
         return
     for order in step.tracker.exit_orders:
-        if not _is_chaseable(order):
+        if not _is_resting(order) or not _is_rested(step, order):
             continue
-        priced_at = step.pacing.of(order.client_order_id).priced_at_ns
-        if priced_at == 0:  # loaded after a restart: its clock starts now
-            priced_at = step.now.monotonic_ns
-            step.pace_order(order.client_order_id, priced_at_ns=priced_at)
-        if step.is_due(priced_at + seconds_to_ns(step.policy.chase_interval_seconds)):
-            target = order.live_broker_orders[0].broker_order_id
-            urgency = urgency_of(step, order)
-            step.command(RequestReprice(order.client_order_id, target, urgency))
+        if not _is_chaseable(order):
+            cancel_order(step, order)
+            continue
+        target = order.live_broker_orders[0].broker_order_id
+        urgency = urgency_of(step, order)
+        step.command(RequestReprice(order.client_order_id, target, urgency))
+
+
+def _is_rested(step: Step, order: TrackedOrder) -> bool:
+    priced_at = step.pacing.of(order.client_order_id).priced_at_ns
+    if priced_at == 0:  # loaded after a restart: its clock starts now
+        priced_at = step.now.monotonic_ns
+        step.pace_order(order.client_order_id, priced_at_ns=priced_at)
+    return step.is_due(priced_at + seconds_to_ns(step.policy.chase_interval_seconds))
+
+
+def _is_resting(order: TrackedOrder) -> bool:
+    has_live = bool(order.live_broker_orders)
+    return order.state in _CHASEABLE and has_live and not order.has_unresolved_send
 
 
 def _is_chaseable(order: TrackedOrder) -> bool:
-    return (
-        order.state in _CHASEABLE
-        and len(order.live_broker_orders) == 1
-        and not order.has_unresolved_send
-    )
+    return _is_resting(order) and len(order.live_broker_orders) == 1
 
 
 def _may_chase(step: Step) -> bool:
@@ -162,6 +173,6 @@ def _standing_limit(step: Step, order: TrackedOrder) -> Decimal | None:
     seen = step.pacing.of(order.client_order_id).limit_price_seen
     if order.limit_price is None:
         return seen
-    if seen is None or order.modifications >= MODIFICATIONS_MAX:
+    if seen is None:
         return order.limit_price
     return seen if is_more_aggressive(order.side, order.limit_price, seen) else order.limit_price

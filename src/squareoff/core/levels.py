@@ -10,7 +10,7 @@ Invariants:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from squareoff.core.facts import StopMoved
@@ -54,12 +54,16 @@ def levels_of(tracker: PositionTracker) -> Levels:
 
 
 def stop_of(tracker: PositionTracker) -> Level | None:
-    """Return the tightest stop: the fixed one or what trailing rules have reached."""
+    """Return the tightest stop: the fixed one or what moving rules have reached.
+
+    Of equal stops the fixed one is named, then the moving ones in their order at the best price, so
+    that the name does not depend on the way that the price took.
+    """
     found = list(_fixed_stop(tracker))
-    if tracker.stop_level is not None and tracker.stop_rule:
-        found.append(Level(tracker.stop_level, RuleName(tracker.stop_rule)))
     if tracker.peak_price is not None:
         found.extend(_moving_stops(tracker, decimal_from_units(tracker.peak_price)))
+    if tracker.stop_level is not None and tracker.stop_rule:
+        found.append(Level(tracker.stop_level, RuleName(tracker.stop_rule)))
     return _tightest(tracker.side, found)
 
 
@@ -71,6 +75,34 @@ def move_stop(tracker: PositionTracker, peak_price: PriceUnits) -> StopMoved | N
     if reached is None or not _is_tighter(tracker.side, reached.price, tracker.stop_level):
         return None
     return StopMoved(tracker.tracker_id, peak_price, reached.price, reached.rule.value)
+
+
+def with_peak(tracker: PositionTracker, peak_price: PriceUnits) -> PositionTracker:
+    """Return the tracker as a better price leaves it: peak, stop and the rule that holds it.
+
+    Where the stop stays, the rule that would put it there is named, so that the name does not
+    depend on which of the better prices before were looked at.
+    """
+    levels = list(_moving_stops(tracker, decimal_from_units(peak_price)))
+    reached = _tightest(tracker.side, levels)
+    held = tracker.stop_level
+    if reached is None or (held is not None and is_better(tracker.side, held, reached.price)):
+        return replace(tracker, peak_price=peak_price)
+    return replace(
+        tracker, peak_price=peak_price, stop_level=reached.price, stop_rule=reached.rule.value
+    )
+
+
+def is_stop_behind(tracker: PositionTracker) -> bool:
+    """Say whether the rules put the stop tighter than what is reached, at the best price seen.
+
+    So it is after new rules, until a better price comes.
+    """
+    if tracker.peak_price is None:
+        return False
+    levels = list(_moving_stops(tracker, decimal_from_units(tracker.peak_price)))
+    reached = _tightest(tracker.side, levels)
+    return reached is not None and _is_tighter(tracker.side, reached.price, tracker.stop_level)
 
 
 def has_moving_stop(tracker: PositionTracker) -> bool:
@@ -91,6 +123,7 @@ def _is_tighter(side: PositionSide, price: int, than: int | None) -> bool:
 
 
 def _tightest(side: PositionSide, levels: list[Level]) -> Level | None:
+    """Return the tightest level, the first of equal ones."""
     if not levels:
         return None
     best = max if side is PositionSide.LONG else min

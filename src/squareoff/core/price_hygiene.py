@@ -7,9 +7,10 @@ The decoder already refused NaN, zero, negative and infinite values and rounded 
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from typing import NamedTuple
 
 from squareoff.domain.instruments import Instrument
-from squareoff.domain.prices import PriceUnits, units_from_decimal
+from squareoff.domain.prices import units_from_decimal
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import seconds_to_ns
 
@@ -28,8 +29,7 @@ class TickVerdict(str, Enum):
     """Too far from the last good price; a second print there confirms it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PriceMemory:
+class PriceMemory(NamedTuple):
     """What is remembered of one instrument between ticks; prices in price units, 0 for none."""
 
     last_good: int = 0
@@ -45,8 +45,27 @@ class HygieneLimits:
     spike_percent: Decimal = Decimal(15)
 
 
+class Circuit(NamedTuple):
+    """The lowest and the highest price that can be, price units."""
+
+    lowest: int
+    highest: int
+
+
+_NO_HIGHEST = 1 << 62
+
+
+def circuit_of(instrument: Instrument) -> Circuit:
+    """Return an instrument's circuit; a limit that is not told, or is 0, limits nothing."""
+    lower, upper = instrument.lower_circuit, instrument.upper_circuit
+    return Circuit(
+        0 if lower is None or lower <= 0 else units_from_decimal(lower),
+        _NO_HIGHEST if upper is None or upper <= 0 else units_from_decimal(upper),
+    )
+
+
 def judge_tick(
-    tick: Tick, instrument: Instrument, memory: PriceMemory, limits: HygieneLimits
+    tick: Tick, circuit: Circuit, memory: PriceMemory, limits: HygieneLimits
 ) -> tuple[TickVerdict, PriceMemory]:
     """Judge one tick; return the verdict and what to remember."""
     if tick.exchange_time_ns < memory.last_exchange_time_ns:
@@ -56,7 +75,7 @@ def judge_tick(
     ):
         return TickVerdict.STALE, memory
     price = tick.last_traded_price
-    if _is_out_of_circuit(price, instrument):
+    if not circuit.lowest <= price <= circuit.highest:
         return TickVerdict.OUT_OF_CIRCUIT, memory
     is_spike = memory.last_good != 0 and _is_far(price, memory.last_good, limits)
     is_confirmed = memory.unconfirmed != 0 and not _is_far(price, memory.unconfirmed, limits)
@@ -65,15 +84,25 @@ def judge_tick(
     return TickVerdict.GOOD, _remember(memory, tick, price, 0)
 
 
+class CalmRange:
+    """How far around a good price none is a spike, whichever of them came before it."""
+
+    def __init__(self, limits: HygieneLimits) -> None:
+        spike, unit = limits.spike_percent.as_integer_ratio()
+        # Ends a and b with b - a = spike% of a: any two prices between them are that near.
+        self._whole = 200 * unit + spike
+        self._low = 200 * unit
+        self._high = 200 * unit + 2 * spike
+
+    def around(self, price: int, circuit: Circuit) -> tuple[int, int]:
+        """Return the prices strictly between which all are good after this good one."""
+        lowest = max(-(-price * self._low // self._whole), circuit.lowest)
+        highest = min(price * self._high // self._whole, circuit.highest)
+        return lowest - 1, highest + 1
+
+
 def _trade_age_ns(tick: Tick) -> int:
     return tick.received_time_ns - tick.exchange_time_ns
-
-
-def _is_out_of_circuit(price: PriceUnits, instrument: Instrument) -> bool:
-    lower, upper = instrument.lower_circuit, instrument.upper_circuit
-    if lower is not None and lower > 0 and price < units_from_decimal(lower):
-        return True
-    return upper is not None and upper > 0 and price > units_from_decimal(upper)
 
 
 def _is_far(price: int, reference: int, limits: HygieneLimits) -> bool:

@@ -165,12 +165,16 @@ def on_send_answered(step: Step, event: SendAnswered) -> None:
                 look_ups=0,
                 lacking_readings=0,
             )
+            note_ended_exit(step, before)  # as above: the record tells more than the lost answer
+            note_ended_flattening(step, before)
 
 
 def _is_news(send: Send, answer: SendAnswer) -> bool:
     """A send that was declared absent may still be answered: that answer names a real order."""
     if send.outcome is SendOutcome.ABSENT:
         return isinstance(answer, SendAccepted)
+    if send.outcome is SendOutcome.UNKNOWN:
+        return not isinstance(answer, SendLost)
     return not send.outcome.is_resolved
 
 

@@ -1,98 +1,139 @@
-"""Price levels of all armed positions, per instrument, sorted by price.
+"""All that armed positions wait for, per instrument, and what a price fires and moves.
 
-A tick strictly between the nearest falling and the nearest rising level costs two comparisons
-however many positions hold the instrument; a crossing touches only what is crossed. Arming and
-disarming is one binary search and one list shift per level.
+A price strictly between the nearest levels, and no new best price for anybody, concerns nobody;
+another costs what it reaches. Arming, changing and disarming cost the logarithm of the positions
+on the instrument (`docs/trigger-book.md`).
+
+Invariants:
+1. A level fires at the price that reaches it: at or below a falling, at or above a rising one.
+2. Falling levels fire before rising ones, and a position fires once.
+3. What a price fires was armed before that price came.
 """
 
-from bisect import insort
-from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
 
-from squareoff.core.levels import Level, Levels
+from squareoff.core.levels import Level, levels_of
+from squareoff.core.side_book import Follower, SideBook
+from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.instruments import InstrumentId
+from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.orders import PositionSide
+from squareoff.domain.prices import PriceUnits
 
-_NEVER_FALLING = 0
-_NEVER_RISING = 1 << 62
+
+class Reached(NamedTuple):
+    """What one price did: trackers that fired, with their level, and those whose stop moved."""
+
+    fired: list[tuple[TrackerId, Level]]
+    moved: list[TrackerId]
 
 
-@dataclass(slots=True)
-class _InstrumentLevels:
-    """Levels of one instrument: (price, tracker), ascending; the nearest of each at hand."""
+class InstrumentLevels:
+    """Both sides of one instrument; prices are price units on its grid."""
 
-    falling: list[tuple[int, TrackerId]] = field(default_factory=list)
-    rising: list[tuple[int, TrackerId]] = field(default_factory=list)
-    nearest_falling: int = _NEVER_FALLING
-    nearest_rising: int = _NEVER_RISING
+    __slots__ = ("_long", "_short")
 
-    def refresh(self) -> None:
-        self.nearest_falling = self.falling[-1][0] if self.falling else _NEVER_FALLING
-        self.nearest_rising = self.rising[0][0] if self.rising else _NEVER_RISING
+    def __init__(self, tick_units: int) -> None:
+        self._long = SideBook(PositionSide.LONG, tick_units)
+        self._short = SideBook(PositionSide.SHORT, tick_units)
+
+    def side(self, side: PositionSide) -> SideBook:
+        """Return the positions of one side."""
+        return self._long if side is PositionSide.LONG else self._short
+
+    def nearest(self) -> tuple[int, int]:
+        """Return the nearest falling and rising level, or a bound just nearer; 0 or far for none.
+
+        A stop that moves with the best price may be told up to a tick's rounding too near.
+        """
+        long, short = self._long, self._short
+        falling = max(long.nearest_stop, -short.nearest_target, 0)
+        return falling, min(long.nearest_target, -short.nearest_stop)
+
+    def quiet(self) -> tuple[int, int]:
+        """Return the prices strictly between which a price concerns nobody."""
+        long, short = self._long, self._short
+        falling = max(long.nearest_stop, -short.nearest_target, -short.quiet_max - 1, 0)
+        return falling, min(long.nearest_target, -short.nearest_stop, long.quiet_max + 1)
+
+    def reach(self, price: PriceUnits) -> Reached:
+        """Take in a price; what fires is latched."""
+        long, short = self._long, self._short
+        fired: list[tuple[TrackerId, Level]] = []
+        moved: list[Follower] = []
+        if price <= long.nearest_stop or -price >= short.nearest_target:
+            fallen = chain(long.pop_stopped(price), short.pop_targeted(-price))
+            fired += [(f.tracker.tracker_id, _level(f, is_falling=True)) for f in fallen]
+            long.refresh()
+            short.refresh()
+        if price >= long.nearest_target or -price <= short.nearest_stop:
+            risen = chain(long.pop_targeted(price), short.pop_stopped(-price))
+            fired += [(f.tracker.tracker_id, _level(f, is_falling=False)) for f in risen]
+            long.refresh()
+            short.refresh()
+        if price > long.quiet_max:
+            moved += long.raise_peaks(price)
+        if -price > short.quiet_max:
+            moved += short.raise_peaks(-price)
+        return Reached(fired, [follower.tracker.tracker_id for follower in moved])
 
 
 class TriggerBook:
-    """Armed levels. A tracker that fired is disarmed until it is armed again."""
+    """Armed positions by instrument. One that fired waits for nothing until it is armed anew."""
 
     def __init__(self) -> None:
-        self._instruments: dict[InstrumentId, _InstrumentLevels] = {}
-        self._armed: dict[TrackerId, tuple[InstrumentId, Levels]] = {}
+        self._instruments: dict[InstrumentId, InstrumentLevels] = {}
+        self._followers: dict[TrackerId, Follower] = {}
 
     def __len__(self) -> int:
-        return len(self._armed)
+        """How many positions are armed."""
+        return sum(not follower.is_latched for follower in self._followers.values())
 
-    def arm(self, tracker_id: TrackerId, instrument_id: InstrumentId, levels: Levels) -> None:
-        """Set a tracker's levels, replacing what it had."""
-        self.disarm(tracker_id)
-        book = self._instruments.setdefault(instrument_id, _InstrumentLevels())
-        if levels.falling is not None:
-            insort(book.falling, (levels.falling.price, tracker_id))
-        if levels.rising is not None:
-            insort(book.rising, (levels.rising.price, tracker_id))
-        book.refresh()
-        self._armed[tracker_id] = (instrument_id, levels)
+    def on(self, instrument: Instrument) -> InstrumentLevels:
+        """Return what waits on an instrument."""
+        levels = self._instruments.get(instrument.instrument_id)
+        if levels is None:
+            levels = InstrumentLevels(instrument.tick_units)
+            self._instruments[instrument.instrument_id] = levels
+        return levels
 
-    def disarm(self, tracker_id: TrackerId) -> None:
-        """Take a tracker's levels out; nothing happens where it has none."""
-        armed = self._armed.pop(tracker_id, None)
-        if armed is None:
-            return
-        instrument_id, levels = armed
-        book = self._instruments[instrument_id]
-        if levels.falling is not None:
-            book.falling.remove((levels.falling.price, tracker_id))
-        if levels.rising is not None:
-            book.rising.remove((levels.rising.price, tracker_id))
-        book.refresh()
+    def arm(self, tracker: PositionTracker) -> None:
+        """Arm a position as its tracker stands now, instead of what it waited for before.
 
-    def levels_of(self, tracker_id: TrackerId) -> Levels | None:
-        """Return a tracker's armed levels."""
-        armed = self._armed.get(tracker_id)
-        return None if armed is None else armed[1]
+        The best price seen since it was first armed goes on to count.
+        """
+        side = self.on(tracker.instrument).side(tracker.side)
+        known = self._followers.get(tracker.tracker_id)
+        self._followers[tracker.tracker_id] = side.follow(tracker, known)
 
-    def nearest(self, instrument_id: InstrumentId) -> tuple[int, int]:
-        """Return the nearest falling and rising level (price units); far off where none is."""
-        book = self._instruments.get(instrument_id)
-        if book is None:
-            return _NEVER_FALLING, _NEVER_RISING
-        return book.nearest_falling, book.nearest_rising
+    def latch(self, tracker_id: TrackerId) -> None:
+        """Let a position wait for nothing; its best price goes on to count."""
+        follower = self._followers.get(tracker_id)
+        if follower is not None:
+            follower.side.latch(follower)
 
-    def cross(self, instrument_id: InstrumentId, price: int) -> list[tuple[TrackerId, Level]]:
-        """Return every tracker whose level this price (price units) reached, and disarm it."""
-        book = self._instruments.get(instrument_id)
-        if book is None or book.nearest_falling < price < book.nearest_rising:
-            return []
-        fired: list[tuple[TrackerId, Level]] = []
-        while book.falling and price <= book.falling[-1][0]:
-            self._fire(book.falling[-1][1], is_falling=True, fired=fired)
-        while book.rising and price >= book.rising[0][0]:
-            self._fire(book.rising[0][1], is_falling=False, fired=fired)
-        return fired
+    def forget(self, tracker_id: TrackerId) -> None:
+        """Take a position out; nothing happens where it is not in."""
+        follower = self._followers.pop(tracker_id, None)
+        if follower is not None:
+            follower.side.drop(follower)
 
-    def _fire(
-        self, tracker_id: TrackerId, *, is_falling: bool, fired: list[tuple[TrackerId, Level]]
-    ) -> None:
-        levels = self._armed[tracker_id][1]
-        level = levels.falling if is_falling else levels.rising
-        assert level is not None, "it was found by this level"
-        fired.append((tracker_id, level))
-        self.disarm(tracker_id)
+    def settle(self, tracker_id: TrackerId) -> None:
+        """The newest stop of a position is durable: tell of the next move."""
+        follower = self._followers.get(tracker_id)
+        if follower is not None:
+            follower.side.settle(follower)
+
+    def current(self, tracker_id: TrackerId) -> PositionTracker | None:
+        """Return a position's tracker with the best price seen and its stop, None if not in."""
+        follower = self._followers.get(tracker_id)
+        return None if follower is None else follower.side.current(follower)
+
+
+def _level(follower: Follower, *, is_falling: bool) -> Level:
+    """Return the level by which a position just fired."""
+    levels = levels_of(follower.side.current(follower))
+    level = levels.falling if is_falling else levels.rising
+    assert level is not None, "it was found by this level"
+    return level

@@ -113,6 +113,7 @@ class AccountOwnership:
                     return self.epoch
             except (StoreUnavailable, CommitOutcomeUnknown) as error:
                 self._complain(str(error))
+                await self._lock.release()  # taken right before the database failed
             await self._clock.sleep(self._look_seconds)
 
     async def _stand_by_once(self, on_owner: Callable[[AccountOwner | None], None]) -> bool:

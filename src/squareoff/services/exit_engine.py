@@ -212,7 +212,7 @@ class ExitEngine:
             await self._decide_and_commit(actor, asked)
             return
         key_lock = self.book.key_lock(actor.tracker.key)
-        if key_lock.locked():
+        if not key_lock.is_free:
             self._sizing.begin(actor)  # begins once the commit is under way
             await self._decide_and_commit(actor, asked)
             return

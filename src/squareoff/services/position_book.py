@@ -17,6 +17,7 @@ from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import InstrumentId, PositionKey
 from squareoff.domain.orders import Side, TradeReport
+from squareoff.services.key_lock import KeyLock
 
 CommandKey = tuple[str, str, str]
 
@@ -97,7 +98,7 @@ class PositionBook:
         self._by_broker_order_id: dict[BrokerOrderId, tuple[TrackerId, ClientOrderId]] = {}
         self._by_key: dict[PositionKey, dict[TrackerId, None]] = {}
         self._keys_on: dict[InstrumentId, dict[PositionKey, None]] = {}
-        self._key_locks: dict[PositionKey, asyncio.Lock] = {}
+        self._key_locks: dict[PositionKey, KeyLock] = {}
         self._fill_count = 0
         self._last_fill: dict[PositionKey, int] = {}
         self._closed: dict[PositionKey, deque[tuple[int, int]]] = {}
@@ -186,9 +187,9 @@ class PositionBook:
         """Return every key that has trackers."""
         return tuple(self._by_key)
 
-    def key_lock(self, key: PositionKey) -> asyncio.Lock:
+    def key_lock(self, key: PositionKey) -> KeyLock:
         """Return the lock that orders sizing decisions on one key."""
-        return self._key_locks.setdefault(key, asyncio.Lock())
+        return self._key_locks.setdefault(key, KeyLock())
 
     def others_leaves(self, tracker: PositionTracker) -> int:
         """Return what live and planned exits of other trackers on the key may still close."""

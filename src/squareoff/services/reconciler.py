@@ -13,6 +13,7 @@ from squareoff.core.facts import BooksReconciled, Severity
 from squareoff.core.policy import SHORT_READINGS_MAX
 from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.errors import StoreError
+from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition, OrderReport
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
@@ -69,6 +70,7 @@ class Reconciler:
         self._foreign_closes = ForeignCloses(engine, reads, handler, clock)
         self._reconciled_at_ns: int | None = None
         self._last_differences: frozenset[str] = frozenset()
+        self._short_keys: frozenset[PositionKey] = frozenset()
         self._complained: set[str] = set()
         self._asked: list[str] = []
         self._wake = asyncio.Event()
@@ -80,6 +82,14 @@ class Reconciler:
             return None
         elapsed = self._clock.now().monotonic_ns - self._reconciled_at_ns
         return elapsed / NANOSECONDS_PER_SECOND
+
+    def agreed_age_seconds(self, key: PositionKey) -> float | None:
+        """Return how long ago the broker was seen to hold what our trackers of a key hold.
+
+        None where that was never compared, or where it showed less: our own word is no ground
+        for an exit then.
+        """
+        return None if key in self._short_keys else self.age_seconds()
 
     def request(self, cause: str) -> None:
         """Ask for a comparison soon; never waits."""
@@ -109,6 +119,7 @@ class Reconciler:
         ours = await self._feed(orders)
         if self._engine.book.fill_count == positions.fill_count:
             self._reconciled_at_ns = self._clock.now().monotonic_ns
+            self._short_keys = self._keys_short_of_ours(positions.rows)
             # An older reading may show what our own exit has closed since.
             await self._adopt_all(self._unknown_positions(positions.rows))
             await self._foreign_closes.review(positions)
@@ -165,6 +176,20 @@ class Reconciler:
             if ours != theirs and is_ours:
                 found.append(f"{key}: our trackers hold {ours}, the broker shows {theirs}")
         return tuple(found)
+
+    def _keys_short_of_ours(self, rows: tuple[BrokerPosition, ...]) -> frozenset[PositionKey]:
+        """Return the keys of which the broker shows less than we hold, beyond what orders of ours
+        that are on their way may have closed."""
+        nets = {(row.instrument_id, row.product_type): row.net_quantity for row in rows}
+        short = set()
+        for key in self._engine.book.position_keys():
+            trackers = self._engine.book.on_key(key)
+            ours = sum(tracker.signed_quantity for tracker in trackers)
+            theirs = nets.get((key.instrument_id, key.product_type), 0)
+            on_the_way = sum(tracker.exit_leaves_quantity for tracker in trackers)
+            if ours and abs(ours) > (theirs if ours > 0 else -theirs) + on_the_way:
+                short.add(key)
+        return frozenset(short)
 
     async def _note(self, cause: str, ours: int, differences: tuple[str, ...]) -> None:
         result = "differs" if differences else "agrees"

@@ -1,8 +1,8 @@
 """Turn ticks and time into exits, and see each through until its claim is durable.
 
-Owns the trigger book. A trigger that fired is latched: first here, then in the journal by the
-claim; it is tried again until the claim is committed or the position is gone. Reacts to every
-result of `execute_exit`: counted, tried again, or alarmed.
+What a tick fires is decided by `core.price_watch`. A trigger that fired is latched: first there,
+then in the journal by the claim; it is tried again until the claim is committed or the position is
+gone. Reacts to every result of `execute_exit`: counted, tried again, or alarmed.
 """
 
 import asyncio
@@ -12,14 +12,12 @@ from decimal import Decimal
 import structlog
 
 from squareoff.core.facts import Severity
-from squareoff.core.inputs import PeakReached
-from squareoff.core.levels import Level, levels_of
-from squareoff.core.price_hygiene import HygieneLimits, PriceMemory, TickVerdict, judge_tick
+from squareoff.core.levels import Level
+from squareoff.core.price_hygiene import TickVerdict
+from squareoff.core.price_watch import PriceWatch
 from squareoff.core.tracker import PositionTracker
-from squareoff.core.trigger_book import TriggerBook
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.instruments import Instrument, InstrumentId
-from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE, PriceUnits, decimal_from_units
+from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import PositionStatus
@@ -38,8 +36,6 @@ _log = structlog.get_logger("squareoff.risk_manager")
 CLAIM_RETRY_SECONDS = 0.5
 CLAIM_FAILURES_BEFORE_ALARM = 4
 TIME_RULES_INTERVAL_SECONDS = 1.0
-NEAR_DIVISOR = 100
-"""A price within its hundredth part of a level is near it."""
 
 
 class RiskManager:
@@ -50,8 +46,7 @@ class RiskManager:
         engine: ExitEngine,
         *,
         ticks: TickCache,
-        trailing: TrailingEngine,
-        limits: HygieneLimits,
+        watch: PriceWatch,
         hours: MarketHours,
         clock: Clock,
         alarms: AlarmDesk,
@@ -61,19 +56,19 @@ class RiskManager:
         self._engine = engine
         self._expect_exits = expect_exits
         self._ticks = ticks
-        self._trailing = trailing
-        self._limits = limits
+        self._watch = watch
+        self._trailing = TrailingEngine(engine, watch)
         self._hours = hours
         self._clock = clock
         self._alarms = alarms
         self._metrics = metrics
-        self._book = TriggerBook()
         self._watched: dict[TrackerId, PositionTracker] = {}
-        self._instruments: dict[InstrumentId, Instrument] = {}
-        self._memory: dict[InstrumentId, PriceMemory] = {}
         self._latched: set[TrackerId] = set()
-        self._saving_peak: set[TrackerId] = set()
         self._tasks: asyncio.TaskGroup | None = None
+        self._tick_count = 0
+        self._counted_ticks = 0
+        self._newest_tick_ns: int | None = None
+        metrics.before_rendering(self._count_ticks)
 
     def connect(self, tasks: asyncio.TaskGroup) -> None:
         """Give the manager its task group, and watch every change of a tracker."""
@@ -83,66 +78,54 @@ class RiskManager:
     @property
     def armed_count(self) -> int:
         """How many positions have armed price levels."""
-        return len(self._book)
+        return len(self._watch)
+
+    @property
+    def newest_tick_ns(self) -> int | None:
+        """The monotonic instant at which the newest tick came, kept ones too; None for none."""
+        times = (self._watch.feed.quiet_received_ns(), self._newest_tick_ns)
+        return max((ns for ns in times if ns is not None), default=None)
 
     def on_tracker_changed(self, tracker: PositionTracker) -> None:
         """Arm, re-arm or disarm after a committed change."""
         if tracker.status is not PositionStatus.ACTIVE:
-            self._book.disarm(tracker.tracker_id)
-            self._trailing.forget(tracker)
+            self._watch.forget(tracker)
             self._watched.pop(tracker.tracker_id, None)
             self._latched.discard(tracker.tracker_id)
             return
-        self._instruments[tracker.instrument.instrument_id] = tracker.instrument
         self._watched[tracker.tracker_id] = tracker
-        if tracker.tracker_id not in self._latched:
-            self._arm(self._trailing.follow(tracker))
-
-    def _arm(self, tracker: PositionTracker) -> None:
-        instrument_id = tracker.instrument.instrument_id
-        self._book.arm(tracker.tracker_id, instrument_id, levels_of(tracker))
+        self._watch.watch(tracker, is_latched=tracker.tracker_id in self._latched)
 
     def on_feed_connected(self) -> None:
         """Prices seen before a reconnect confirm nothing after it."""
-        self._memory = {
-            instrument_id: PriceMemory(last_good=memory.last_good)
-            for instrument_id, memory in self._memory.items()
-        }
-
-    def _first_memory(self, instrument_id: InstrumentId) -> PriceMemory:
-        """Measure the first print by an entry price: a print far from it needs a second one."""
-        for tracker in self._watched.values():
-            if tracker.instrument.instrument_id == instrument_id and tracker.entry_price > 0:
-                return PriceMemory(last_good=int(tracker.entry_price * PRICE_UNITS_PER_RUPEE))
-        return PriceMemory()
+        for tick in self._watch.on_connected():
+            self._ticks.put(tick)
 
     def on_tick(self, tick: Tick) -> None:
         """Judge a tick, move stops by it, and signal every exit that it fires."""
-        self._metrics.ticks.inc()
-        instrument = self._instruments.get(tick.instrument_id)
-        if instrument is None:
+        self._tick_count += 1
+        self._newest_tick_ns = tick.received_monotonic_ns
+        if tick.instrument_id in self._watch and self._is_out_of_session(tick):
+            return
+        seen = self._watch.on_tick(tick)
+        if seen is None:
             self._ticks.put(tick)
             return
-        if self._is_out_of_session(tick):
-            return
-        memory = self._memory.get(tick.instrument_id) or self._first_memory(tick.instrument_id)
-        verdict, self._memory[tick.instrument_id] = judge_tick(
-            tick, instrument, memory, self._limits
-        )
-        if verdict is not TickVerdict.GOOD:
-            self._metrics.ticks_refused.labels(verdict.value).inc()
+        if seen.verdict is not TickVerdict.GOOD:
+            self._metrics.ticks_refused.labels(seen.verdict.value).inc()
+            if seen.kept is not None:
+                self._ticks.put(seen.kept)
             return
         self._ticks.put(tick)
-        fired = self._book.cross(tick.instrument_id, tick.last_traded_price)
+        fired = seen.fired
         if len(fired) > 1:
             fired.sort(key=self._rank_of_fired)
             self._expect_exits(len(fired))
         for tracker_id, level in fired:
             self._fire(tracker_id, level, tick)
-        for tracker in self._trailing.on_price(tick.instrument_id, tick.last_traded_price):
-            if tracker.tracker_id not in self._latched:
-                self._arm(tracker)
-                self._save_peak(tracker)
+        if seen.moved:
+            assert self._tasks is not None, "connected before the first tick"
+            self._trailing.save(seen.moved, self._tasks)
 
     def _is_out_of_session(self, tick: Tick) -> bool:
         """Say whether a price was traded outside the exchange's hours; tell of one that should not
@@ -165,14 +148,12 @@ class RiskManager:
 
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""
-        for instrument_id, memory in self._memory.items():
-            price = memory.last_good
-            if price is not None:
-                falling, rising = self._book.nearest(instrument_id)
-                margin = price // NEAR_DIVISOR
-                if price - falling <= margin or rising - price <= margin:
-                    return True
-        return False
+        return self._watch.is_near_a_level()
+
+    def _count_ticks(self) -> None:
+        total = self._tick_count + self._watch.feed.quiet_count
+        self._metrics.ticks.inc(total - self._counted_ticks)
+        self._counted_ticks = total
 
     def _rank_of_fired(self, fired: tuple[TrackerId, Level]) -> tuple[int, Decimal, TrackerId]:
         """Order what one tick fires as its exits are to go: by urgency, largest risk first."""
@@ -200,7 +181,7 @@ class RiskManager:
         if tracker_id in self._latched:
             return
         self._latched.add(tracker_id)
-        self._book.disarm(tracker_id)
+        self._watch.latch(tracker_id)
         self._tasks.create_task(self._claim_until_durable(tracker_id, trigger, reason))
 
     async def _claim_until_durable(
@@ -231,28 +212,6 @@ class RiskManager:
             f"({code.value}): {error}",
             tracker_id,
         )
-
-    def _save_peak(self, tracker: PositionTracker) -> None:
-        """Commit the newest stop; while one commit is under way, later peaks wait for it."""
-        assert self._tasks is not None, "connected before the first tick"
-        if tracker.tracker_id not in self._saving_peak:
-            self._saving_peak.add(tracker.tracker_id)
-            self._tasks.create_task(self._commit_peak(tracker.tracker_id))
-
-    async def _commit_peak(self, tracker_id: TrackerId) -> None:
-        actor = self._engine.book.get(tracker_id)
-        assert actor is not None, "what is followed is in the book"
-        told: int | None = None
-        try:
-            while (peak := self._peak_of(tracker_id)) is not None and peak != told:
-                told = peak
-                await self._engine.tell(actor, PeakReached(peak))
-        finally:
-            self._saving_peak.discard(tracker_id)
-
-    def _peak_of(self, tracker_id: TrackerId) -> PriceUnits | None:
-        watched = self._watched.get(tracker_id)
-        return None if watched is None else self._trailing.follow(watched).peak_price
 
     async def run_time_rules(self) -> None:
         """Check rules about time every second; never returns."""

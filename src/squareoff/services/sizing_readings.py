@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from squareoff.core import inputs as i
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import PositionKey
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
@@ -51,13 +52,13 @@ class SizingReadings:
         book: PositionBook,
         reads: BrokerReads,
         clock: Clock,
-        reconciled_age_seconds: Callable[[], float | None],
+        agreed_age_seconds: Callable[[PositionKey], float | None],
         warm: WarmPositions,
     ) -> None:
         self._book = book
         self._reads = reads
         self._clock = clock
-        self._reconciled_age_seconds = reconciled_age_seconds
+        self._agreed_age_seconds = agreed_age_seconds
         self._warm = warm
         self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
 
@@ -103,7 +104,7 @@ class SizingReadings:
             others_leaves=self._book.others_leaves(tracker),
             others_open=self._book.others_open(tracker),
             opposed_open=self._book.opposed_open(tracker),
-            reconciled_age_seconds=self._reconciled_age_seconds(),
+            reconciled_age_seconds=self._agreed_age_seconds(tracker.key),
             exited_quantity=tracker.exited_quantity,
             closed_lately=self._book.closed_since(tracker.key, reading.since_ns),
             only_ours_closed=reading.only_ours_closed,

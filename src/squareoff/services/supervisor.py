@@ -105,7 +105,6 @@ class Supervisor:
         self._on_tick = on_tick
         self._background = background
         self._started_at_ns = clock.now().wall_ns
-        self._last_tick_ns: int | None = None
         self._feed_is_connected = False
         self.is_recovered = False
 
@@ -196,7 +195,6 @@ class Supervisor:
     def _publish(self, event: FeedEvent) -> None:
         match event:
             case Tick():
-                self._last_tick_ns = event.received_monotonic_ns
                 for listener in self._on_tick:
                     listener(event)
                 self._risk.on_tick(event)
@@ -218,8 +216,9 @@ class Supervisor:
             status = actor.tracker.status.value
             counts[status] = counts.get(status, 0) + 1
         tick_age = None
-        if self._last_tick_ns is not None:
-            tick_age = (now.monotonic_ns - self._last_tick_ns) / NANOSECONDS_PER_SECOND
+        last_tick_ns = self._risk.newest_tick_ns
+        if last_tick_ns is not None:
+            tick_age = (now.monotonic_ns - last_tick_ns) / NANOSECONDS_PER_SECOND
         waiting = self._not_ready_because()
         return StatusView(
             version=__version__,

@@ -11,6 +11,7 @@ Invariants:
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from squareoff.domain.orders import OrderType, Side
@@ -271,6 +272,21 @@ class OrderDesk:
         self.post(self.accounts[order.client_id], trade)
         self._record(order, event.time_ns)
         self._announce(order, event.time_ns)
+
+    def bust(self, account: Account, trade: Trade, now_ns: int) -> None:
+        """Take back a fill, as the exchange does with a trade that it annuls."""
+        order = self.orders[trade.order_id]
+        account.busted.add(trade.trade_id)
+        order.filled_quantity -= trade.quantity
+        order.notional -= trade.price * trade.quantity
+        if order.is_terminal:
+            order.status = "CANCELLED"  # what was filled in full is no more, and nothing works
+        side = Side.SELL if trade.side is Side.BUY else Side.BUY
+        # Posted as carried: it moves the position and shows in no trade book.
+        contra = replace(trade, trade_id=f"bust-{trade.trade_id}", side=side, is_carried=True)
+        self.post(account, contra)
+        self._record(order, now_ns)
+        self._announce(order, now_ns)
 
     def post(self, account: Account, trade: Trade) -> None:
         """Write a trade into the account's books."""

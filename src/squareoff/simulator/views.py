@@ -26,7 +26,9 @@ _DERIVATIVE_MARGIN = Decimal("0.15")
 def seen_row(
     order: BrokerOrder, conduct: BrokerConduct, now_ns: int, lag_ns: int
 ) -> dict[str, Any] | None:
-    """Return the order's row as of `lag_ns` ago, None while the order was not there."""
+    """Return the order's row as of `lag_ns` ago, None where no book of then shows it."""
+    if order.is_past:
+        return None
     if lag_ns == 0 and not conduct.average_lags_fill:
         return order_row(order, conduct)
     seen = (row for time_ns, row in reversed(order.history) if time_ns <= now_ns - lag_ns)
@@ -48,7 +50,9 @@ def trade_book(
     return [
         trade_row(trade, account.orders[trade.order_id], conduct)
         for trade in reversed(account.trades)
-        if trade.time_ns <= now_ns - lag_ns and not trade.is_carried
+        if trade.time_ns <= now_ns - lag_ns
+        and not (trade.is_carried or trade.trade_id in account.busted)
+        and not account.orders[trade.order_id].is_past
     ]
 
 

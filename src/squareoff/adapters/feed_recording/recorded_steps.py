@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from squareoff.adapters.broker.dhan.feed_codec import SEGMENT_NUMBERS
+from squareoff.adapters.broker.dhan.feed_packets import SEGMENT_NUMBERS
 from squareoff.adapters.feed_recording.feed_file import FeedFile
 from squareoff.adapters.feed_recording.records import FeedRecord, RecordKind, instrument_of
 from squareoff.adapters.recordings import RecordedStep, Recording

@@ -7,6 +7,8 @@ import typer
 from squareoff.cli.late import load_late
 
 SAMPLES = 400
+TICKS = 100_000
+RUNS = 9
 
 bench = typer.Typer(
     name="bench",
@@ -18,11 +20,6 @@ bench = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the command `bench` to the program."""
     app.add_typer(bench)
-
-
-@bench.callback()
-def _bench() -> None:
-    """Keep `exit` a word of its own, also while it is the only one."""
 
 
 @bench.command("exit")
@@ -37,3 +34,17 @@ def exit_latency(
     """
     program = load_late("bench.exit_latency")
     program.run(samples, as_json=as_json)
+
+
+@bench.command("ticks")
+def ticks(
+    packets: Annotated[int, typer.Option(min=1_000, help="Packets in each run.")] = TICKS,
+    runs: Annotated[int, typer.Option(min=1, help="Runs that each median is of.")] = RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of rows.")] = False,
+) -> None:
+    """Time the trigger path: from the bytes of a packet to the decision what it fires.
+
+    The floor is a bare loop that reads the packet, looks the instrument up and compares two levels.
+    """
+    program = load_late("bench.ticks")
+    program.run(program.Size(packets, runs), as_json=as_json)

@@ -4,45 +4,44 @@ Invariant: every cell of `STATES` by `all_classes()` is either asked for or has 
 """
 
 from collections import Counter
-from collections.abc import Mapping
 
+from squareoff.simulator.virtual.aims import KILL_CLASSES
 from squareoff.simulator.virtual.answer_faults import ANSWER_CLASSES
 from squareoff.simulator.virtual.coverage import ENGINE_DOWN, RECOVERING, STATES
 from squareoff.simulator.virtual.event_classes import (
     EVENT_CLASSES,
     NETWORK_CLASSES,
+    OUTLAW_EVENTS,
     STORE_CLASSES,
-    WRITE_REFUSALS,
 )
 from squareoff.simulator.virtual.fault_classes import FAULT_CLASSES, OUTLAW_CLASSES
-
-KILL_CLASSES = ("kill_at_point", "kill_at_callback", "kill_in_recovery", "takeover")
-"""Deaths of the process, and a standby that takes the account over."""
 
 HITS_WANTED = 100
 """What a full campaign asks of every cell that can be."""
 
-STATES_NEVER_REACHED: Mapping[str, str] = {
-    "blocked market_closed": "the simulated exchange is open all day; tests/core and the "
-    "process tests close it",
-    "blocked withdrawing": "nobody in the simulation takes an exit back; tests/core does",
-}
-"""States of the protocol that these runs do not enter, with where they are tried instead."""
-
-_NO_ENGINE = "needs a living engine: it strikes a call or a frame of a process, and there is none"
+_NO_ENGINE = "needs a living engine: it strikes a call, a frame or a callback of a process"
 _WRITES_ONLY_AFTER_RECOVERY = "no order leaves before the recovery is complete"
+_DIES_BY_ANOTHER_NAME = "a death in the recovery is counted as kill_in_recovery"
+_ANSWERED_LATER = "what a person asks for is done when the recovery is complete"
 
-_OF_THE_WORLD = frozenset(
+_OF_PROCESSES = frozenset(
     {
-        "close_by_hand", "add_by_hand", "cancel_by_others", "ip_refusal", "halt", "empty_book",
-        "rest_unfilled", "token_death", "expire_by_broker", "reject_at_exchange",
-        "square_off_by_broker", "clock_step", "clock_jump", "clock_slew", "store_disk_full",
-        "store_read_only",
+        "stream_silent", "stream_mute", "feed_silent", "pause", "kill", "defect",
+        "reject_for_good", "exit_withdrawn",
     }
 )  # fmt: skip
-"""Events that come whatever becomes of the process."""
+_OF_TWO_ENGINES = frozenset({"takeover", "owner_busy", "owner_slow", "owner_commit_unknown"})
+"""A standby lives where the account's engine does not."""
 
-_SENT_BEFORE = ("write_", "reject", "partial_fill")
+_OF_THE_WORLD = (
+    frozenset(EVENT_CLASSES) - _OF_PROCESSES | _OF_TWO_ENGINES | frozenset(OUTLAW_EVENTS)
+)
+"""What comes whatever becomes of the process."""
+
+_OF_WRITES = frozenset(OUTLAW_CLASSES) | {
+    "reject", "partial_fill", "reject_for_good", "reject_change"
+}  # fmt: skip
+_KILLS_BUT_IN_RECOVERY = frozenset({"kill", "kill_at_point", "kill_at_callback"})
 
 
 def all_classes() -> tuple[str, ...]:
@@ -55,22 +54,35 @@ def all_classes() -> tuple[str, ...]:
         *EVENT_CLASSES,
         *KILL_CLASSES,
         *OUTLAW_CLASSES,
+        *OUTLAW_EVENTS,
     )
+
+
+_ALL = frozenset(all_classes())
 
 
 def why_impossible(state: str, fault_class: str) -> str:
     """Return why a cell cannot be, or an empty text where it can."""
-    if state in STATES_NEVER_REACHED:
-        return STATES_NEVER_REACHED[state]
-    if state == ENGINE_DOWN and not _strikes_the_world(fault_class):
-        return _NO_ENGINE
-    if state == RECOVERING and fault_class.startswith(_SENT_BEFORE):
+    if state == ENGINE_DOWN:
+        return "" if fault_class in _OF_THE_WORLD else _NO_ENGINE
+    return _why_not_while_recovering(fault_class) if state == RECOVERING else ""
+
+
+def _why_not_while_recovering(fault_class: str) -> str:
+    if fault_class in _OF_WRITES or fault_class.startswith("write_"):
         return _WRITES_ONLY_AFTER_RECOVERY
-    return ""
+    if fault_class in _KILLS_BUT_IN_RECOVERY:
+        return _DIES_BY_ANOTHER_NAME
+    return _ANSWERED_LATER if fault_class == "exit_withdrawn" else ""
 
 
-def _strikes_the_world(fault_class: str) -> bool:
-    return fault_class in _OF_THE_WORLD and fault_class not in WRITE_REFUSALS
+def impossible_hits(cells: Counter[tuple[str, str]]) -> list[tuple[str, str, int]]:
+    """Return the cells that were hit though a reason says that they cannot be."""
+    return sorted(
+        (state, fault_class, count)
+        for (state, fault_class), count in cells.items()
+        if count and fault_class in _ALL and why_impossible(state, fault_class)
+    )
 
 
 def missing_cells(cells: Counter[tuple[str, str]], wanted: int) -> list[tuple[str, str, int]]:

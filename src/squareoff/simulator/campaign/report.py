@@ -8,7 +8,6 @@ from typing import Any
 from squareoff.simulator.campaign.fuzz.tally import FuzzTally
 from squareoff.simulator.campaign.matrix import (
     HITS_WANTED,
-    STATES_NEVER_REACHED,
     all_classes,
     missing_cells,
     why_impossible,
@@ -189,11 +188,10 @@ def _matrix_lines(run: CampaignRun) -> Iterator[str]:
     yield ""
     yield "A dash is a cell that cannot be; the reasons follow the table."
     yield ""
-    states = [state for state in STATES if state not in STATES_NEVER_REACHED]
-    yield "| fault class | " + " | ".join(states) + " |"
-    yield "| --- |" + " ---: |" * len(states)
+    yield "| fault class | " + " | ".join(STATES) + " |"
+    yield "| --- |" + " ---: |" * len(STATES)
     for name in all_classes():
-        cells = [_cell(run.tally.cells, state, name) for state in states]
+        cells = [_cell(run.tally.cells, state, name) for state in STATES]
         yield f"| {name} | " + " | ".join(cells) + " |"
     yield ""
     reasons = {why_impossible(s, c): None for s in STATES for c in all_classes()}

@@ -20,6 +20,7 @@ from squareoff.domain.instruments import InstrumentId
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.orders import BrokerOrder
 from squareoff.simulator.virtual.marks import Marks
+from squareoff.simulator.virtual.outside import Key, Outside
 from squareoff.simulator.wire import WireRequest
 
 OUR_TAG = re.compile(r"sq[xe]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}")
@@ -36,9 +37,6 @@ FRESH_NS = 9_000_000_000
 the bounded delay of a frame."""
 
 VIOLATIONS_MAX = 20
-
-Key = tuple[str, str, str]
-"""Exchange segment, security id, product."""
 
 
 @dataclass(slots=True)
@@ -66,6 +64,8 @@ class Opened:
     opened_ns: int
     claims: int = 0
     live_claim: bool = False
+    is_withdrawn: bool = False
+    """Whether the newest claim was taken back."""
     trigger: dict[str, Any] | None = None
     is_blind: bool = False
     """Whether any sizing had no reading of the positions."""
@@ -77,7 +77,7 @@ class Opened:
         return 1 if self.side == "LONG" else -1
 
 
-class Auditor:
+class Auditor(Outside):
     """Watches one run. `violations` holds what was found, each with its invariant's name."""
 
     def __init__(
@@ -88,6 +88,7 @@ class Auditor:
         canary: str,
         now_ns: Callable[[], int],
     ) -> None:
+        super().__init__()
         self._broker = broker
         self._now_ns = now_ns
         self.database = database
@@ -99,8 +100,6 @@ class Auditor:
         self.journal_hashes: list[str] = []
         self.alarms: list[tuple[int, dict[str, Any]]] = []
         self.prints: dict[str, list[tuple[int, int]]] = {}
-        self.outside_closes: dict[Key, list[int]] = {}
-        self.outside_adds: dict[Key, int] = {}
         self.cancel_sent: set[str] = set()
         self.modify_sent: dict[str, int] = {}
         self.kill_switch: tuple[int, str] | None = None
@@ -110,7 +109,6 @@ class Auditor:
         self.is_healed = False
         self.healed_prices: dict[str, list[Decimal]] = {}
         self.heard: dict[str, int] = {}
-        self.unwatched: dict[Key, bool] = {}
         self.claim_times_ns: list[int] = []
         self.clock_error_ns = 0
         """The most that the machine's wall clock was off so far."""
@@ -141,13 +139,14 @@ class Auditor:
         if self.is_healed:
             self.healed_prices.setdefault(instrument_id.security_id, []).append(price)
 
-    def hear_outside_close(self, key: Key, now_ns: int) -> None:
-        """Hear that somebody else is closing a position by hand at this instant."""
-        self.outside_closes.setdefault(key, []).append(now_ns)
-
-    def hear_outside_add(self, key: Key, signed: int) -> None:
-        """Hear that somebody else adds to a position by hand at this instant."""
-        self.outside_adds[key] = self.outside_adds.get(key, 0) + signed
+    def unconfirmed_orders(self) -> dict[str, str]:
+        """Return the exit orders of claims that have not ended, each with its tracker."""
+        self.read_journal()
+        return {
+            tag: plan.tracker_id
+            for tag, plan in self.planned.items()
+            if plan.role == "EXIT" and self.trackers[plan.tracker_id].live_claim
+        }
 
     # --- requests, before the broker acts ---
 
@@ -251,8 +250,10 @@ class Auditor:
             case "exit_sized":
                 opened = self.trackers[row["tracker_id"]]
                 opened.is_blind = opened.is_blind or row["broker_net_quantity"] is None
-            case "exit_withdrawn" | "position_exited":
+            case "position_exited":
                 self.trackers[row["tracker_id"]].live_claim = False
+            case "exit_withdrawn":
+                self._take_withdrawal(self.trackers[row["tracker_id"]])
             case "alarm_raised":
                 self.alarms.append((time_ns, row))
             case "kill_switch_set":
@@ -272,12 +273,23 @@ class Auditor:
             opened_ns=time_ns,
         )
 
+    def _take_withdrawal(self, tracker: Opened) -> None:
+        """I4: an exit ends without an order only where a person asked for that."""
+        tracker.live_claim, tracker.is_withdrawn = False, True
+        if tracker.tracker_id not in self.withdrawals:
+            self.violate("I4", f"the exit of {tracker.tracker_id} was withdrawn by nobody")
+
+    def claimed_keys(self) -> set[Key]:
+        """Return the keys on which an exit is claimed and has not ended."""
+        self.read_journal()
+        return {tracker.key for tracker in self.trackers.values() if tracker.live_claim}
+
     def _take_claim(self, row: dict[str, Any], time_ns: int) -> None:
         tracker = self.trackers[row["tracker_id"]]
         if tracker.live_claim:
             self.violate("I1", f"{tracker.tracker_id} has a second live exit intent")
         tracker.claims += 1
-        tracker.live_claim = True
+        tracker.live_claim, tracker.is_withdrawn = True, False
         tracker.trigger = row["trigger"]
         self.claim_times_ns.append(time_ns)
         if row["trigger"]["price"] is not None:
@@ -357,7 +369,9 @@ class Auditor:
     def _check_tracker(self, tracker_id: str, closed: int, entered: dict[str, int]) -> None:
         tracker = self.trackers[tracker_id]
         held = entered.get(tracker_id, 0) if tracker.awaits_entry else tracker.quantity
-        if closed > held and not self.is_outlaw:
+        # A fill that was not seen before the night is in no book after it: only the net shows that
+        # units are gone, and not whose. The key as a whole is judged by I2.
+        if closed > held and not (self.is_outlaw or tracker.opened_ns < self.night_ns):
             self.violate("I2a", f"exits of {tracker_id} close {closed} of {held} held")
 
     def _check_key(self, key: Key, could_trade: int, newest_ns: int) -> None:

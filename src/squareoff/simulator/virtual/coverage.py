@@ -10,7 +10,7 @@ Invariants:
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from squareoff.core.change import Change
 from squareoff.core.facts import OrderCancelSent, OrderModifySent, OrderReported
@@ -64,6 +64,7 @@ class Coverage:
         self.engine_state: Callable[[], str] = str
         """Says `ENGINE_DOWN`, `RECOVERING`, or nothing; the run tells."""
         self._waiting: dict[str, list[Callable[[], None]]] = {}
+        self._watching: dict[str, list[Callable[[], None]]] = {}
         self._by_tracker: dict[str, tuple[str, ...]] = {}
         self._states: Counter[str] = Counter()
         self._under_way: dict[str, tuple[str, int]] = {}
@@ -72,8 +73,9 @@ class Coverage:
         """Take in a committed change."""
         tracker = change.after
         name = str(tracker.tracker_id)
-        self._states.subtract(self._by_tracker.get(name, ()))
         states = () if tracker.status.is_final else tuple(dict.fromkeys(_states_of(tracker)))
+        entered = [state for state in states if not self._states[state]] if self._watching else []
+        self._states.subtract(self._by_tracker.get(name, ()))
         self._by_tracker[name] = states
         self._states.update(states)
         for state in states if self._waiting else ():
@@ -83,14 +85,39 @@ class Coverage:
             match fact:
                 case OrderModifySent():
                     self._under_way[fact.client_order_id] = MODIFYING, now_ns
+                    entered.append(MODIFYING)
                 case OrderCancelSent():
                     self._under_way[fact.client_order_id] = CANCELLING, now_ns
+                    entered.append(CANCELLING)
                 case OrderReported():
                     self._under_way.pop(fact.client_order_id, None)
+        self._tell(entered)
 
     def when(self, state: str, action: Callable[[], None]) -> None:
         """Do something once, as soon as an exit comes into this state."""
         self._waiting.setdefault(state, []).append(action)
+
+    def watch(self, state: str, action: Callable[[], None]) -> None:
+        """Do something whenever the first exit comes into this state."""
+        self._watching.setdefault(state, []).append(action)
+
+    def look_at_engine(self) -> None:
+        """Tell those who watch the engine's own states; called when one may have begun."""
+        self._tell([self.engine_state()])
+
+    def _tell(self, entered: Iterable[str]) -> None:
+        for state in entered if self._watching else ():
+            for action in self._watching.get(state, ()):
+                action()
+
+    def is_in(self, state: str, now_ns: int) -> bool:
+        """Say whether some exit, or the engine, is in this state now."""
+        if state in (MODIFYING, CANCELLING):
+            return any(
+                found == state and now_ns - since_ns <= UNDER_WAY_NS
+                for found, since_ns in self._under_way.values()
+            )
+        return self._states[state] > 0 or self.engine_state() == state
 
     def strike(self, fault_class: str, now_ns: int) -> None:
         """Count a fault of this class, which strikes now."""

@@ -18,6 +18,13 @@ def is_of_closing(error: BaseException | None) -> bool:
     return isinstance(error, RuntimeError) and _CLOSING in str(error)
 
 
+def crash_class(where: str, *, is_recovering: bool) -> str:
+    """Return which fault class a death belongs to; `where` is what `Incarnation.kill` was told."""
+    classes = {"callback": "kill_at_callback", "point": "kill_at_point", "event": "kill"}
+    found = classes.get(where.split(" ")[0], "engine_ended")
+    return "kill_in_recovery" if is_recovering and found != "engine_ended" else found
+
+
 def describe_end(error: BaseException | None) -> str:
     """Return every exception that ended an engine, on one line."""
     return "; ".join(repr(one) for one in _leaves(error))

@@ -5,6 +5,7 @@ the engine's own fold, which is what it is about.
 """
 
 import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,8 @@ from squareoff.core.facts import JournalEntry, TrackerFact, fact_kind
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.protocol_model.journal_path import journal_path
 from squareoff.simulator.virtual.auditor import OUR_TAG, Auditor, Opened
+from squareoff.simulator.virtual.outside import Key
+from squareoff.simulator.virtual.plans import PositionPlan
 
 PRICE_STEP = Decimal("0.00000001")
 TRACKER_KINDS = frozenset(fact_kind(fact_type) for fact_type in TrackerFact.__args__)
@@ -21,6 +24,9 @@ TRACKER_KINDS = frozenset(fact_kind(fact_type) for fact_type in TrackerFact.__ar
 
 _ENDED = ("TRADED", "CANCELLED", "REJECTED", "EXPIRED")
 
+_TELLS_OF_A_BUST = frozenset(
+    {"fills_unconfirmed", "over_exit", "exit_blocked_position_missing", "exit_resting"}
+)
 MISDATED_NS = 60_000_000_000
 """A clock wrong by more than this can date a position after what happened to it."""
 
@@ -35,6 +41,7 @@ def is_at_rest(auditor: Auditor) -> bool:
     for tracker_id, opened in auditor.trackers.items():
         row = rows[tracker_id]
         is_done = row["status"] in ("EXITED", "CANCELLED") or row["intent"] == "NEEDS_HUMAN"
+        is_done = is_done or opened.is_withdrawn
         if opened.claims and not is_done:
             return False
     return True
@@ -59,6 +66,7 @@ def audit_end(auditor: Auditor, broker: SimulatedBroker) -> None:
         _check_exit_price(auditor, broker, opened, row)
         _check_level(auditor, opened, row)
     _check_orders(auditor, broker)
+    _check_told(auditor, broker)
     _check_nets(auditor, broker, rows)
     _check_journal_kept(auditor)
 
@@ -75,7 +83,7 @@ def _trackers(database: sqlite3.Connection) -> dict[str, dict[str, Any]]:
 
 def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     """I4 and I7: a latched exit ended at the broker, or a person was called for a good reason."""
-    if not opened.claims or row["status"] == "EXITED":
+    if not opened.claims or row["status"] == "EXITED" or opened.is_withdrawn:
         return
     name = opened.tracker_id
     never_held = any(at <= opened.opened_ns for at in auditor.outside_closes.get(opened.key, ()))
@@ -89,6 +97,8 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     is_taken = auditor.is_outlaw and _has_alarm(auditor, None, "over_exit")
     if is_taken and _has_alarm(auditor, name, "exit_blocked_position_missing"):
         return  # an outlaw order closed this position in the name of another; a person was called
+    if _is_of_yesterday(auditor, opened) or name in auditor.busted:
+        return
     if row["intent"] != "NEEDS_HUMAN":
         detail = f"status {row['status']}, intent {row['intent']}, note {row['note']!r}"
         auditor.violate("I4", f"the exit of {name} was claimed and did not end: {detail}")
@@ -99,6 +109,14 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     is_raced = bool(auditor.outside_closes.get(opened.key)) and row["over_exited_quantity"] > 0
     if tried < auditor.attempts_max and not auditor.is_outlaw and not is_raced:
         auditor.violate("I4", f"{name} needs a person after {tried} orders: {row['note']!r}")
+
+
+def _is_of_yesterday(auditor: Auditor, opened: Opened) -> bool:
+    """Say whether fills of a day that no book shows any more hold the exit up, and this is told."""
+    if not opened.opened_ns < auditor.night_ns:
+        return False
+    codes = ("fills_unconfirmed", "exit_blocked_position_missing", "order_vanished")
+    return any(_has_alarm(auditor, opened.tracker_id, code) for code in codes)
 
 
 def _has_alarm(auditor: Auditor, tracker_id: str | None, code: str) -> bool:
@@ -113,6 +131,10 @@ def _check_exit_price(
     """The exit price is the quantity-weighted average of the closing trades at the broker."""
     if row["status"] != "EXITED" or row["externally_closed_quantity"]:
         return
+    if opened.tracker_id in auditor.busted:
+        return
+    if opened.opened_ns < auditor.night_ns:
+        return  # fills of the last moments before the night are in no book that can be read
     names = set(opened.order_ids)
     account = broker.account()
     ours = {o.order_id for o in account.orders.values() if o.correlation_id in names}
@@ -146,8 +168,8 @@ def _check_level(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
 def _is_beyond(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> bool:
     rule = (opened.rules.get("stop_loss") or {}).get("price")
     prices = auditor.healed_prices.get(opened.key[1])
-    if row["status"] != "ACTIVE" or rule is None or not prices:
-        return False
+    if row["status"] != "ACTIVE" or rule is None or not prices or opened.is_withdrawn:
+        return False  # with a withdrawal the rule that fired is taken out as well
     stop = Decimal(rule)
     return all((price - stop) * opened.sign < 0 for price in prices)
 
@@ -166,6 +188,12 @@ def _check_orders(auditor: Auditor, broker: SimulatedBroker) -> None:
         if not OUR_TAG.fullmatch(tag):
             continue
         row = known.get(order.order_id)
+        plan = auditor.planned.get(tag)
+        is_busted = plan is not None and plan.tracker_id in auditor.busted
+        if order.order_id in auditor.rival_orders or is_busted:
+            continue
+        if order.is_past:
+            continue  # what it did in its last moments could not be read on the next day
         if row is None:
             auditor.violate("I5", f"{order.order_id} under {tag} is unknown to us")
         elif (row[0], row[1]) != (tag, order.filled_quantity):
@@ -173,6 +201,19 @@ def _check_orders(auditor: Auditor, broker: SimulatedBroker) -> None:
             auditor.violate("I6", text)
         elif (order.status in _ENDED) != (row[2] in _ENDED):
             auditor.violate("I6", f"{order.order_id} is {order.status}, we hold {row}")
+
+
+def _check_told(auditor: Auditor, broker: SimulatedBroker) -> None:
+    """What no engine can prevent is told: orders of a rival, and fills that were taken back."""
+    told = [str(row["message"]) for _, row in auditor.alarms if row["code"] == "unknown_own_order"]
+    for order_id in auditor.rival_orders:
+        is_past = broker.account().orders[order_id].is_past
+        if not (is_past or any(order_id in message for message in told)):
+            auditor.violate("I5", f"{order_id} of another engine was noticed by nobody")
+    for tracker_id in auditor.busted:
+        is_told = any(_has_alarm(auditor, tracker_id, code) for code in _TELLS_OF_A_BUST)
+        if auditor.trackers[tracker_id].live_claim and not is_told:
+            auditor.violate("I4", f"a fill of {tracker_id} was taken back and nobody was told")
 
 
 def _check_nets(auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[str, Any]]) -> None:
@@ -193,6 +234,7 @@ def _check_nets(auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[
         for order in broker.account().open_orders()
         if (plan := auditor.planned.get(order.correlation_id or "")) is not None
     }
+    unseen = _keys_with_unseen_fills(auditor, broker)
     for key, quantity in held.items():
         if key in moving:
             continue
@@ -202,10 +244,34 @@ def _check_nets(auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[
             continue
         if added and auditor.outside_closes.get(key):
             continue  # whose units a person closed, and whose were added, nobody can say
+        if key in unseen:
+            continue
         told = {a["code"] for _, a in auditor.alarms}
         if auditor.outside_closes.get(key) and told & {"position_mismatch", "over_exit"}:
             continue
         auditor.violate("I6", f"{key}: the broker shows {net}, our trackers hold {quantity}")
+
+
+def _keys_with_unseen_fills(auditor: Auditor, broker: SimulatedBroker) -> set[Key]:
+    """Return the keys on which an order filled before the night after the engine last saw it."""
+    known = dict(
+        auditor.database.execute("SELECT broker_order_id, cumulative_quantity FROM broker_orders")
+    )
+    return {
+        auditor.trackers[plan.tracker_id].key
+        for order in broker.account().orders.values()
+        if order.is_past
+        and (plan := auditor.planned.get(order.correlation_id or "")) is not None
+        and known.get(order.order_id, 0) != order.filled_quantity
+    }
+
+
+def note_unwatched(auditor: Auditor, plans: Iterable[PositionPlan]) -> None:
+    """What a person bought and could not bring under watch is theirs to close."""
+    tracked = {one.rules.get("max_holding_minutes") for one in auditor.trackers.values()}
+    for plan in plans:
+        if plan.is_held and plan.rules.max_holding_minutes not in tracked:
+            auditor.unwatched[plan.key] = True
 
 
 def _check_journal_kept(auditor: Auditor) -> None:
@@ -215,6 +281,15 @@ def _check_journal_kept(auditor: Auditor) -> None:
     ]
     if hashes != auditor.journal_hashes:
         auditor.violate("I7", "journal entries changed or disappeared after they were written")
+
+
+def audit_secrets(
+    auditor: Auditor, tokens: Sequence[str], told: Mapping[str, Iterable[str]]
+) -> None:
+    """I11: no access token is in what was told; `told` names each kind of text."""
+    for kind, texts in told.items():
+        if any(token in text for text in texts for token in tokens):
+            auditor.violate("I11", f"{kind} holds the access token")
 
 
 async def audit_replay(auditor: Auditor, store: SqlStore) -> None:

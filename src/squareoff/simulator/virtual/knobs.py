@@ -5,15 +5,19 @@ differ in kind and not only in detail.
 """
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from squareoff.simulator.virtual.aims import SPIKE, aims_of
 from squareoff.simulator.virtual.answer_faults import ANSWER_CLASSES
 from squareoff.simulator.virtual.event_classes import (
     EVENT_CLASSES,
     NETWORK_CLASSES,
+    OUTLAW_EVENTS,
+    OWNER_PREFIX,
     STORE_CLASSES,
 )
 from squareoff.simulator.virtual.fault_classes import (
@@ -23,6 +27,7 @@ from squareoff.simulator.virtual.fault_classes import (
     SPIKE_COMPANY,
     TRULY_REFUSING,
 )
+from squareoff.simulator.virtual.recipes import LONG_REST, RECIPES, seconds_of
 
 _RATES = (0.02, 0.08, 0.2, 0.5, 0.9)
 _SPIKE_RATE_MAX = 0.08
@@ -35,6 +40,14 @@ _CHAOS_SECONDS = (10.0, 30.0)
 _LONG_CHAOS_SECONDS = (130.0, 160.0)
 _LONG_EVENTS = frozenset({"pause", "rest_unfilled"})
 """Room for a pause of two minutes, and for an order that rests through all its modifications."""
+
+_AIMED_EVERY = 3
+_AIMED_OUTLAW_SHARE = 0.7
+_AIMS = 100_000
+"""More than a campaign can aim at: an outlaw seed takes any of them."""
+
+_MANY_POSITIONS = (8, 12, 16)
+"""An exit more in a run costs less than a run more."""
 
 _CONDUCT_CHOICES = {
     "alert_timing": ("after_answer", "before_answer"),
@@ -75,7 +88,8 @@ NO_CRASH = CrashPlan()
 class Knobs:
     """One run's settings. `crashes` holds one plan per incarnation, then no more crashes.
 
-    `rates` holds probabilities per occasion, `events` how often in the run, by fault class.
+    `rates` holds probabilities per occasion, `events` how often in the run, by fault class. While
+    some exit is in a state of `aims`, the classes of `strikes` befall the run as well.
     """
 
     chaos_seconds: float = 20.0
@@ -89,6 +103,9 @@ class Knobs:
     order_type: str = "limit"
     attempts_max: int = 10
     has_standby: bool = False
+    has_token_file: bool = False
+    aims: tuple[str, ...] = ()
+    strikes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return everything that is not at rest, as JSON on one line; `parse_knobs` reads it."""
@@ -107,8 +124,12 @@ def parse_knobs(text: str | bytes) -> Knobs:
 
 
 def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
-    """Return the knobs of a seed; one seed in ten is calm, so that the plain path is run too."""
+    """Return the knobs of a seed; one seed in three aims, and one in fifteen is calm."""
     chance = random.Random(f"knobs {seed}")
+    if outlaw and chance.random() < _AIMED_OUTLAW_SHARE:
+        return _draw_aimed(chance, chance.randrange(_AIMS), outlaw=True)
+    if not outlaw and seed % _AIMED_EVERY == 1:
+        return _draw_aimed(chance, seed // _AIMED_EVERY, outlaw=False)
     chaos = chance.uniform(*_CHAOS_SECONDS)
     positions = chance.choice((1, 2, 4, 6, 8, 12))
     if chance.random() < 0.1 and not outlaw:
@@ -116,6 +137,8 @@ def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
     breadth = chance.choice((0.03, 0.1, 0.2))
     rates = _draw_rates(chance, breadth)
     events = _draw_events(chance, rates)
+    if outlaw:
+        events |= {name: chance.choice((0, 1, 2)) for name in OUTLAW_EVENTS}
     if events.keys() & _LONG_EVENTS and chance.random() < 0.1:
         chaos = chance.uniform(*_LONG_CHAOS_SECONDS)
     return Knobs(
@@ -125,16 +148,56 @@ def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
         events=events,
         crashes=_draw_crashes(chance),
         outlaws={n: chance.uniform(0.1, 0.4) for n in OUTLAW_CLASSES} if outlaw else {},
-        conduct={
-            name: chance.choice(choices)
-            for name, choices in _CONDUCT_CHOICES.items()
-            if chance.random() < 0.3
-        },
+        conduct=_draw_conduct(chance, 0.3),
         thin_market=chance.random() < 0.3,
         order_type=chance.choice(("limit", "limit", "limit", "market")),
         attempts_max=chance.choice((10, 10, 10, 2)),
-        has_standby=chance.random() < 0.2,
+        has_standby=chance.random() < 0.2 or _needs_two(rates),
+        has_token_file=chance.random() < 0.2,
     )
+
+
+def _draw_aimed(chance: random.Random, number: int, *, outlaw: bool) -> Knobs:
+    """Return knobs with little of their own beside what strikes in the states aimed at."""
+    aims = aims_of(number)
+    is_long = LONG_REST in aims.states
+    spared = chance.choice((TRULY_REFUSING, ACTING_BEHIND_AN_ERROR))
+    strikes = tuple(n for n in aims.strikes if n not in spared)
+    strikes += (*OUTLAW_CLASSES, *OUTLAW_EVENTS) if outlaw else ()
+    rates = {n: r for n, r in _draw_rates(chance, 0.02).items() if n not in spared}
+    events = _draw_events(chance, rates)
+    if SPIKE in (*rates, *strikes):
+        rates = {n: r for n, r in rates.items() if not n.startswith(SPIKE_COMPANY)}
+        events = {n: count for n, count in events.items() if not n.startswith(SPIKE_COMPANY)}
+    few = max((RECIPES[state].attempts_max for state in aims.states if not is_long), default=0)
+    return Knobs(
+        chaos_seconds=seconds_of(aims.states),
+        position_count=4 if is_long else chance.choice(_MANY_POSITIONS),
+        rates={} if is_long else rates,
+        events={} if is_long else events,
+        crashes=() if is_long else _draw_crashes(chance),
+        outlaws=dict.fromkeys(OUTLAW_CLASSES, 0.05) if outlaw else {},
+        conduct=_draw_conduct(chance, 0.1),
+        order_type=chance.choice(("limit", "limit", "limit", "market")),
+        attempts_max=few or 10,
+        has_standby=_needs_two((*rates, *strikes)) or chance.random() < 0.1,
+        has_token_file=chance.random() < 0.3,
+        aims=aims.states,
+        strikes=strikes,
+    )
+
+
+def _needs_two(classes: Iterable[str]) -> bool:
+    """Say whether one of the classes only strikes where two engines share the account."""
+    return any(name == "takeover" or name.startswith(OWNER_PREFIX) for name in classes)
+
+
+def _draw_conduct(chance: random.Random, share: float) -> dict[str, Any]:
+    return {
+        name: chance.choice(choices)
+        for name, choices in _CONDUCT_CHOICES.items()
+        if chance.random() < share
+    }
 
 
 def _draw_rates(chance: random.Random, breadth: float) -> dict[str, float]:

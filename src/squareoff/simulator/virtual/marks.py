@@ -70,7 +70,7 @@ _BY_RULE = {
     "square_off_at": "time fired",
     "manual": "person asked",
 }
-_KILLS = ("kill_at_point", "kill_at_callback", "kill_in_recovery")
+_KILLS = ("kill", "kill_at_point", "kill_at_callback", "kill_in_recovery")
 _BY_CELL = {
     **{("exit SENT", kill): "killed while sent" for kill in _KILLS},
     **{("exit OUTCOME_UNKNOWN", kill): "killed while unknown" for kill in _KILLS},

@@ -191,14 +191,20 @@ class VirtualHttp:
         if outcome.ending is Ending.ANSWER and response is not None:
             answer.set_result(HttpResponse(response.status, dict(response.headers), response.body))
         else:
-            answer.set_exception(NoAnswer("the connection was reset"))
+            _break(answer, NoAnswer("the connection was reset"))
 
     def _fail(self, answer: "asyncio.Future[HttpResponse]", error: Exception) -> None:
         if not (answer.done() or self._process.is_dead):
-            answer.set_exception(error)
+            _break(answer, error)
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _break(answer: "asyncio.Future[HttpResponse]", error: Exception) -> None:
+    """Fail a call; a caller that is cancelled at this very instant need not hear of it."""
+    answer.set_exception(error)
+    answer.exception()
 
 
 def _wire(request: HttpRequest) -> WireRequest:
@@ -268,6 +274,10 @@ class VirtualConnection:
     def has_ended(self) -> bool:
         """Say whether the client knows that this connection is over."""
         return self._ended is not None
+
+    def go_dark(self) -> None:
+        """Carry nothing more in either direction from now on, and do not end."""
+        self._dark_from = asyncio.get_running_loop().time()
 
     @property
     def _is_dark(self) -> bool:

@@ -58,10 +58,23 @@ class PositionPlan:
 
 @dataclass(slots=True)
 class PricePath:
-    """The market of one instrument: small steps around `base` times the newest jump's factor."""
+    """The market of one instrument: small steps around `base` times the newest jump's factor.
+
+    From `drifts_from` to `drifts_until` it also moves by `drift` of its base a second, and stays
+    where that has brought it.
+    """
 
     base: Decimal
     jumps: list[tuple[float, Decimal]] = field(default_factory=list)
+    drift: Decimal = Decimal(0)
+    drifts_from: float = 0.0
+    drifts_until: float = 0.0
+
+    def factor(self, now: float) -> Decimal:
+        """Return the price at `now` as a multiple of the base, before the small steps."""
+        jumped = next((factor for at, factor in reversed(self.jumps) if at <= now), Decimal(1))
+        seconds = min(now, self.drifts_until) - self.drifts_from
+        return jumped + self.drift * Decimal(max(0.0, seconds)) if self.drift else jumped
 
 
 PlanMaker = Callable[
@@ -91,6 +104,13 @@ def draw_plans(
         _add_jumps(path, plan)
         plans.append(plan)
     return plans
+
+
+def spread_entries(plans: Sequence[PositionPlan], seconds: float) -> None:
+    """Let every second entry be asked for at a time of its own: entries go where exits wait."""
+    entries = [plan for plan in plans if plan.by_entry][1::2]
+    for number, plan in enumerate(entries, start=1):
+        plan.opens_at = seconds * number / (len(entries) + 1)
 
 
 def _draw_plan(

@@ -6,7 +6,9 @@ from squareoff.adapters.broker.dhan.credentials import FixedToken
 from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
 from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
+from squareoff.adapters.broker.dhan.session_calls import SessionCalls
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
+from squareoff.adapters.broker.dhan.token_keeper import TokenKeeper
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
 from squareoff.core.policy import ExitPolicy
 from squareoff.domain.orders import OrderType
@@ -34,7 +36,8 @@ def assemble_process(
 ) -> Engine:
     """Return the engine of one process; with an ownership it writes and sends under its epoch."""
     http, sockets = VirtualHttp(world, process), VirtualSockets(world, process)
-    tokens = FixedToken(TOKEN)
+    keeper = _keeper(world, http, clock)
+    tokens = FixedToken(TOKEN) if keeper is None else keeper
     client = DhanRestClient(RestSettings(ACCOUNT), http, tokens, ownership)
     store = StoreAtRisk(
         world.store_of(None if ownership is None else ownership.epoch),
@@ -42,6 +45,7 @@ def assemble_process(
         world.store_faults,
         chance,
         coverage=world.coverage,
+        strike=world.strike_engine,
         now_ns=world.broker_ns,
     )
     settings = EngineSettings(
@@ -54,6 +58,7 @@ def assemble_process(
         ),
         kill_switch_watch_seconds=5.0,
     )
+    feed = DhanMarketFeed(SocketSettings(FEED_URL, ACCOUNT), sockets, tokens, clock)
     ports = Ports(
         store=store,
         journal=store,
@@ -61,7 +66,8 @@ def assemble_process(
         order_updates=DhanOrderUpdates(
             SocketSettings(ORDER_UPDATE_URL, ACCOUNT), sockets, tokens, clock
         ),
-        market_feed=DhanMarketFeed(SocketSettings(FEED_URL, ACCOUNT), sockets, tokens, clock),
+        market_feed=feed,
+        quiet_feed=feed,
         instruments=world,
         calendar=world,
         clock=clock,
@@ -69,6 +75,15 @@ def assemble_process(
         chance=chance,
         checkpoints=process,
         ownership=ownership,
+        session=keeper,
         alerts=(world.alerts,),
     )
     return assemble(settings, ports)
+
+
+def _keeper(world: World, http: VirtualHttp, clock: ProcessClock) -> TokenKeeper | None:
+    """Return the keeper of the token where the run has a token file."""
+    file = world.token_file
+    if file is None:
+        return None
+    return TokenKeeper(file.read_at_start(), SessionCalls(ACCOUNT, http), clock, file=file)

@@ -10,15 +10,25 @@ from typing import Any, Protocol
 
 from squareoff.assembly import Engine
 from squareoff.services.account_ownership import AccountOwnership
+from squareoff.simulator.virtual.acts import Acts
+from squareoff.simulator.virtual.aiming import Aiming
 from squareoff.simulator.virtual.coverage import ENGINE_DOWN, RECOVERING
-from squareoff.simulator.virtual.endings import describe_end, is_of_closing, is_rightful_end
-from squareoff.simulator.virtual.final_audit import audit_end, audit_replay, is_at_rest, is_overdue
-from squareoff.simulator.virtual.incarnation import (
-    Incarnation,
-    InjectedDefect,
-    ProcessClock,
+from squareoff.simulator.virtual.endings import (
+    crash_class,
+    describe_end,
+    is_of_closing,
+    is_rightful_end,
 )
-from squareoff.simulator.virtual.knobs import NO_CRASH, Knobs, draw_knobs
+from squareoff.simulator.virtual.final_audit import (
+    audit_end,
+    audit_replay,
+    audit_secrets,
+    is_at_rest,
+    is_overdue,
+    note_unwatched,
+)
+from squareoff.simulator.virtual.incarnation import Incarnation, InjectedDefect, ProcessClock
+from squareoff.simulator.virtual.knobs import NO_CRASH, CrashPlan, Knobs, draw_knobs
 from squareoff.simulator.virtual.log_capture import captured_logs
 from squareoff.simulator.virtual.meddling import Meddling
 from squareoff.simulator.virtual.network import VirtualConnection
@@ -33,7 +43,7 @@ from squareoff.simulator.virtual.virtual_loop import (
 )
 from squareoff.simulator.virtual.virtual_ownership import virtual_ownership
 from squareoff.simulator.virtual.workload import Wish, Workload
-from squareoff.simulator.virtual.world import ACCOUNT, TOKEN, World
+from squareoff.simulator.virtual.world import World
 
 HEAL_SECONDS_MAX = QUARANTINE_SECONDS + 30.0 + 15.0
 """The promise is quarantine + 30 s; 15 s more are the broker's: a request 4 s late on the wire, a
@@ -104,7 +114,9 @@ class _Run:
         draw = draw_plans if script is None else script.draw
         self.workload = Workload(self.world, self._run_wish, draw)
         chance = self.world.chance("meddling")
-        self.meddling = Meddling(self.world, self.workload.plans, chance, self)
+        acts = Acts(self.world, self.workload, chance, self)
+        self.meddling = Meddling(self.world, acts, chance)
+        self.aiming = Aiming(self.world, self.workload, acts, self)
         self.process: Incarnation | None = None
         self.engine: Engine | None = None
         self._alive: list[Incarnation] = []
@@ -112,6 +124,7 @@ class _Run:
         self.world.connections = self._connections
         self.world.coverage.engine_state = self._engine_state
         self._boots = 0
+        self._next_at_point = 0
         self._waiting: list[Wish] = []
         loop.set_exception_handler(self._on_loop_exception)
         self.world.note("knobs", knobs.describe())
@@ -120,6 +133,7 @@ class _Run:
         """Chaos, heal, wait for rest, reconcile, audit."""
         self.workload.start()
         self.meddling.start()
+        self.aiming.start()
         if self._script is not None:
             self._script.begin(self.world, self.workload)
         self.workload.start_wishes()
@@ -133,7 +147,7 @@ class _Run:
         await self._rest(rest, bound)
         await self._reconcile()
         await self._rest(0.0, bound)
-        self._note_unwatched()
+        note_unwatched(self.world.auditor, self.workload.plans)
         audit_end(self.world.auditor, self.world.broker)
         await audit_replay(self.world.auditor, self.world.store)
 
@@ -155,7 +169,7 @@ class _Run:
             if process.defect_at:
                 process.kill("restarted by a person after a defect")
 
-    # --- what events do to the process: fulfils `meddling.Machine` ---
+    # --- what events do to the process: fulfils `acts.Machine` ---
 
     def stop_process(self, seconds: float) -> None:
         """Let the process stand still for some seconds."""
@@ -169,10 +183,21 @@ class _Run:
         self.world.auditor.buffered_ns += round(seconds * 1e9)
         self.world.later(seconds, lambda: self._resume(process))
 
-    def kill_process(self) -> None:
-        """Kill the process between two callbacks."""
-        if self.process is not None:
-            self.process.kill("callback of the world")
+    def kill_process(self, *, next_at_point: int = 0) -> None:
+        """Kill the process between two callbacks; its heir dies at a named point, 0 for never."""
+        process = self.process
+        if process is None or process.is_dead:
+            return
+        heirs = [one for one in self._alive if one is not process]
+        for heir in heirs if next_at_point else ():
+            heir.doom(points=next_at_point)
+        self._next_at_point = 0 if heirs else next_at_point
+        process.kill("event of the world")
+
+    def doom_process(self, *, points: int = 0, steps: int = 0) -> None:
+        """Let the process die so many named points or callbacks from now."""
+        if self.process is not None and not self.process.is_dead:
+            self.process.doom(points=points, steps=steps)
 
     def _resume(self, process: Incarnation) -> None:
         if process.held is not None and not process.is_dead:
@@ -185,19 +210,6 @@ class _Run:
             self.world.strike("defect")
             self.report.defects += 1
             self.process.defect_at = self.process.point_count + points
-
-    def throw_kill_switch(self, level: str, at: float, until: float) -> None:
-        """Throw the kill switch, and take it back."""
-        self.workload.throw_kill_switch(level, at, until)
-
-    def _note_unwatched(self) -> None:
-        """What a person bought and could not bring under watch is theirs to close."""
-        tracked = {
-            one.rules.get("max_holding_minutes") for one in self.world.auditor.trackers.values()
-        }
-        for plan in self.workload.plans:
-            if plan.is_held and plan.rules.max_holding_minutes not in tracked:
-                self.world.auditor.unwatched[plan.key] = True
 
     async def _rest(self, seconds: float, bound: float) -> None:
         """Wait until nothing is under way, at most `bound` after the newest claim."""
@@ -225,6 +237,8 @@ class _Run:
         """Start the next process on what is durable."""
         crashes = self.knobs.crashes
         plan = crashes[self._boots] if self._boots < len(crashes) else NO_CRASH
+        if self._next_at_point:
+            plan, self._next_at_point = CrashPlan(at_point=self._next_at_point), 0
         if self.world.is_healed:
             plan = NO_CRASH
         self._boots += 1
@@ -252,6 +266,7 @@ class _Run:
         self.engine = process.context.copy().run(
             assemble_process, self.world, process, chance, clock, ownership
         )
+        self.world.later(0.0, self.world.coverage.look_at_engine)
         waiting, self._waiting = self._waiting, []
         for wish in waiting:
             self._start_wish(wish)
@@ -262,7 +277,7 @@ class _Run:
     ) -> None:
         """Stand by until the account is free or its owner silent for too long; then serve."""
         world = self.world
-        ownership = virtual_ownership(process, world.runner, ACCOUNT, clock, world.lock_file)
+        ownership = virtual_ownership(process, world, clock, chance)
         await ownership.stand_by(lambda _: None)
         if ownership.takeover_text:
             world.strike("takeover")
@@ -273,10 +288,12 @@ class _Run:
         self.world.note("killed", f"process {process.number} at {where}")
         self.report.crashes.append(where)
         is_recovering = self._engine_state() == RECOVERING
-        self.world.strike(_crash_class(where, is_recovering=is_recovering))
+        if process is self.process:  # else a standby, whose death befalls no exit
+            self.world.strike(crash_class(where, is_recovering=is_recovering))
         self._alive.remove(process)
         self._keep_points(process)
         self.world.later(0.0, process.bury)
+        self.world.later(0.0, self.world.coverage.look_at_engine)
         self.world.later(process.plan.restart_seconds, self._boot)
 
     def _keep_points(self, process: Incarnation) -> None:
@@ -354,12 +371,9 @@ class _Run:
     def finish(self, logs: list[str]) -> None:
         """Fill in the report."""
         auditor, report = self.world.auditor, self.report
-        if any(TOKEN in line for line in logs):
-            auditor.violate("I11", "a log line holds the access token")
-        if any(TOKEN in message for _, _, _, message in self.world.alerts.notes):
-            auditor.violate("I11", "an alert holds the access token")
-        is_defective = self.report.defects > 0
-        if not is_defective and any(r["code"] == "position_halted" for _, r in auditor.alarms):
+        alerts = [message for _, _, _, message in self.world.alerts.notes]
+        audit_secrets(auditor, self.world.tokens, {"a log line": logs, "an alert": alerts})
+        if not report.defects and any(r["code"] == "position_halted" for _, r in auditor.alarms):
             told = [r["message"] for _, r in auditor.alarms if r["code"] == "position_halted"]
             auditor.violate("I20", f"a position was halted by a defect: {told[0]}")
         report.violations = auditor.violations
@@ -378,15 +392,6 @@ class _Run:
             self.world.note("VIOLATION", line)
         self.world.note("journal", auditor.journal_hashes[-1] if auditor.journal_hashes else "")
         report.trace_hash = report.trace.digest()
-
-
-def _crash_class(where: str, *, is_recovering: bool) -> str:
-    """Return which fault class a death belongs to."""
-    if not where.startswith(("callback", "point")):
-        return "engine_ended"
-    if is_recovering:
-        return "kill_in_recovery"
-    return "kill_at_callback" if where.startswith("callback") else "kill_at_point"
 
 
 async def _compare(desk: Any) -> bool:

@@ -30,7 +30,7 @@ from squareoff.simulator.virtual.incarnation import Incarnation
 _LATE_WORD_SHARE = 0.3
 """So often others run between a commit and the word of it; each time costs the loop two rounds."""
 
-_SLOW_SECONDS = (0.3, 5.0)
+SLOW_SECONDS = (0.3, 5.0)
 
 
 class StoreFaults:
@@ -39,6 +39,14 @@ class StoreFaults:
     def __init__(self, rates: Mapping[str, float]) -> None:
         self.rates = {name: rates[name] for name in STORE_CLASSES if name in rates}
         self.lasting = ""
+
+    def hits(self, name: str, chance: random.Random, strike: Callable[[str], None]) -> bool:
+        """Draw one fault and tell of it."""
+        rate = self.rates.get(name, 0.0)
+        if rate <= 0 or chance.random() >= rate:
+            return False
+        strike(name)
+        return True
 
     def heal(self) -> None:
         """End every fault."""
@@ -57,6 +65,7 @@ class StoreAtRisk:
         chance: random.Random,
         *,
         coverage: Coverage,
+        strike: Callable[[str], None],
         now_ns: Callable[[], int],
     ) -> None:
         self._store: TrackerStore = inner
@@ -65,6 +74,7 @@ class StoreAtRisk:
         self._faults = faults
         self._chance = chance
         self._coverage = coverage
+        self._strike = strike
         self._now_ns = now_ns
 
     async def commit(self, change: Change, at_ns: int) -> tuple[JournalEntry, ...]:
@@ -149,10 +159,10 @@ class StoreAtRisk:
     async def _begin_write(self, name: str) -> None:
         await self._begin(name)
         if self._breaks("store_slow"):
-            await asyncio.sleep(self._chance.uniform(*_SLOW_SECONDS))
+            await asyncio.sleep(self._chance.uniform(*SLOW_SECONDS))
             self._process.check()
         if self._faults.lasting:
-            self._coverage.strike(self._faults.lasting, self._now_ns())
+            self._strike(self._faults.lasting)
             raise StoreUnavailable(WRITE_REFUSALS[self._faults.lasting])
         if self._breaks("store_io_error"):
             raise StoreUnavailable("disk I/O error; the transaction was rolled back")
@@ -170,8 +180,4 @@ class StoreAtRisk:
             await asyncio.sleep(self._chance.uniform(0.0001, 0.001))
 
     def _breaks(self, fault_class: str) -> bool:
-        rate = self._faults.rates.get(fault_class, 0.0)
-        if rate <= 0 or self._chance.random() >= rate:
-            return False
-        self._coverage.strike(fault_class, self._now_ns())
-        return True
+        return self._faults.hits(fault_class, self._chance, self._strike)

@@ -14,6 +14,7 @@ from squareoff.domain.instruments import Instrument
 from squareoff.domain.orders import OrderType, PositionSide
 from squareoff.domain.prices import round_to_tick_down
 from squareoff.domain.results import ExitCode
+from squareoff.domain.states import PositionStatus
 from squareoff.services.desk import Desk
 from squareoff.services.desk_requests import (
     EntryRequest,
@@ -28,11 +29,15 @@ from squareoff.simulator.virtual.plans import (
     PositionPlan,
     PricePath,
     draw_plans,
+    spread_entries,
 )
 from squareoff.simulator.virtual.world import World
 
 PRINT_SECONDS = (0.4, 1.2)
 _LATCHED = (ExitCode.BLOCKED, ExitCode.BEING_SETTLED, ExitCode.NEEDS_HUMAN)
+
+_EXITING = PositionStatus.EXITING.value
+_ENDED = tuple(status.value for status in PositionStatus if status.is_final)
 
 Attempt = Callable[[Desk], Awaitable[bool]]
 
@@ -57,6 +62,7 @@ class Workload:
         self._chance = world.chance("workload")
         self._run_wish = run_wish
         self.wishes: list[Wish] = []
+        self._has_started = False
         self._paths = {
             one.instrument_id: PricePath(
                 world.broker.days[one.instrument_id].listing.previous_close
@@ -68,6 +74,8 @@ class Workload:
             self._chance, world.instruments(), self._paths, knobs.position_count,
             knobs.chaos_seconds,
         )  # fmt: skip
+        if knobs.aims:
+            spread_entries(self.plans, knobs.chaos_seconds)
 
     def start(self) -> None:
         """Put the market and the positions on the world's clock."""
@@ -80,6 +88,7 @@ class Workload:
 
     def start_wishes(self) -> None:
         """Put what people want of the engine on the world's clock, once all of it is known."""
+        self._has_started = True
         for wish in self.wishes:
             self._at(wish.at_seconds, self._runner(wish))
 
@@ -93,9 +102,8 @@ class Workload:
         """Print one price and plan the next; the walk goes on to the end of the run."""
         world, path = self._world, self._paths[instrument.instrument_id]
         now = world.loop.time()
-        factor = next((f for at, f in reversed(path.jumps) if at <= now), Decimal(1))
         wiggle = instrument.tick_size * world.market_chance.randint(-2, 2)
-        price = round_to_tick_down(path.base * factor, instrument.tick_size) + wiggle
+        price = round_to_tick_down(path.base * path.factor(now), instrument.tick_size) + wiggle
         if not (world.is_healed and world.market_chance.random() < 0.5):
             world.print_price(instrument, price)
         pause = world.market_chance.uniform(*PRINT_SECONDS)
@@ -112,7 +120,10 @@ class Workload:
             self._wish(f"exit {plan.number}.{caller}", plan.fires_at, self._exiter(plan, wait))
 
     def _wish(self, name: str, at_seconds: float, attempt: Attempt) -> None:
-        self.wishes.append(Wish(name, at_seconds, attempt))
+        wish = Wish(name, at_seconds, attempt)
+        self.wishes.append(wish)
+        if self._has_started:
+            self._at(at_seconds, self._runner(wish))
 
     def _buy_in_app(self, plan: PositionPlan) -> None:
         signed = plan.side.sign * plan.quantity
@@ -120,11 +131,16 @@ class Workload:
         plan.is_held = True
 
     def _opener(self, plan: PositionPlan) -> Attempt:
+        was_asked = False
+
         async def attempt(desk: Desk) -> bool:
-            if find(desk, plan) is not None or plan.is_abandoned:
+            nonlocal was_asked
+            if plan.is_abandoned or (was_asked and find(desk, plan) is not None):
                 return True
+            was_asked = True
             try:
-                await (desk.enter(_entry_of(plan)) if plan.by_entry else desk.track(_held(plan)))
+                opening = desk.enter(_entry_of(plan)) if plan.by_entry else desk.track(_held(plan))
+                plan.tracker_id = TrackerId((await opening).id)
             except InvalidRequest:
                 # The price has passed the stop meanwhile: a person is told, and lets it be.
                 plan.is_abandoned = True
@@ -141,11 +157,44 @@ class Workload:
                 return plan.is_abandoned
             result = await desk.exit(tracker_id, "asked by a person", wait, 4.0)
             self._world.note("exit answered", f"{plan.number} {result.code.value}")
-            latched = result.success or result.code in _LATCHED
+            is_over = desk.tracker(tracker_id).status in _ENDED
+            latched = result.success or result.code in _LATCHED or is_over
             plan.is_exit_asked = plan.is_exit_asked or latched
             return latched
 
         return attempt
+
+    def let_drift(self, instrument: Instrument, drift: float, seconds: float) -> None:
+        """Let the market of one instrument move by so much of its base a second from now on."""
+        path, now = self._paths[instrument.instrument_id], self._world.loop.time()
+        path.drift = Decimal(str(drift))
+        path.drifts_from, path.drifts_until = now, now + seconds
+
+    def ask_exit(self, plan: PositionPlan) -> None:
+        """Let a person ask for the exit of one position now."""
+        name = f"exit {plan.number}.now"
+        self._wish(name, self._world.loop.time(), self._exiter(plan, Wait.ACCEPTED))
+
+    def take_back_exit(self, plan: PositionPlan) -> None:
+        """Let a person take one exit back now, if there is one."""
+        world = self._world
+
+        async def attempt(desk: Desk) -> bool:
+            tracker_id = find(desk, plan)
+            if tracker_id is None or desk.tracker(tracker_id).status != _EXITING:
+                return True
+            if not world.coverage.engine_state():
+                world.strike("exit_withdrawn")
+            world.auditor.hear_withdrawal(tracker_id)
+            try:
+                await desk.withdraw(tracker_id, "thought better of it", "person", 2.0)
+            except StoreError:
+                return False
+            except DomainError:
+                return True  # it has ended meanwhile
+            return True
+
+        self._wish(f"withdraw {plan.number}", world.loop.time(), attempt)
 
     def throw_kill_switch(self, level: str, at: float, until: float) -> None:
         """Throw the kill switch, and take it back once it was thrown."""

@@ -9,6 +9,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextvars import Context
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ from squareoff.simulator.catalogue import Listing, default_listings
 from squareoff.simulator.conduct import BrokerConduct, conduct_from_json
 from squareoff.simulator.market import MarketUpdate
 from squareoff.simulator.virtual.auditor import Auditor
-from squareoff.simulator.virtual.coverage import Coverage
+from squareoff.simulator.virtual.coverage import ENGINE_DOWN, Coverage
 from squareoff.simulator.virtual.fault_classes import FAULT_CLASSES, OUTLAW_CLASSES
 from squareoff.simulator.virtual.heard_faults import HeardFaultPlan
 from squareoff.simulator.virtual.incarnation import AlertLog
@@ -39,6 +40,7 @@ from squareoff.simulator.virtual.store_at_risk import StoreFaults
 from squareoff.simulator.virtual.trace import Trace
 from squareoff.simulator.virtual.virtual_lock import LockFile
 from squareoff.simulator.virtual.virtual_loop import VirtualLoop
+from squareoff.simulator.virtual.virtual_tokens import VirtualTokenFile
 from squareoff.simulator.wire import WireRequest
 
 T = TypeVar("T")
@@ -50,6 +52,13 @@ TOKEN = "canary-token-7b1d93c2e5f84a60"
 WALL_BASE_NS = 1_765_343_700_000_000_000
 """Where virtual time begins: 2025-12-10 10:45 IST, a Wednesday in the session."""
 
+_NIGHT_NS = (22 * 60 + 45) * 60 * 1_000_000_000
+"""From 10:45 to 09:30 of the next day, which is a Thursday."""
+
+_OFF_TICK_SHARES = (Decimal("0.4"), Decimal("-0.4"), Decimal("0.2"))
+"""Parts of a price step: what lies off the grid by less than half a step has one nearest price."""
+
+_FREEZE_PART = 3
 _LISTED = ("49081", "49082", "2885", "1333")
 
 
@@ -86,12 +95,17 @@ class World:
     def __init__(self, seed: int, knobs: Knobs, loop: VirtualLoop, trace: Trace) -> None:
         self.seed = seed
         self.knobs = knobs
+        needs_file = "token_file_torn" in (*knobs.events, *knobs.strikes)
+        self.token_file = VirtualTokenFile(TOKEN) if knobs.has_token_file or needs_file else None
+        self._night_ns = 0
+        self.has_session_ended = False
+        """Whether the first day's session is over; a run has one night at most."""
         self.loop = loop
         self.trace = trace
         self.network_chance = self.chance("network")
         self.market_chance = self.chance("market")
         self.coverage = Coverage()
-        self.network_faults = NetworkFaults(knobs.rates, self.strike)
+        self.network_faults = NetworkFaults(knobs.rates, self.strike_engine)
         self.store_faults = StoreFaults(knobs.rates)
         broker_chance = self.chance("broker")
         self.broker = SimulatedBroker(
@@ -100,7 +114,7 @@ class World:
             conduct=conduct_from_json(dict(knobs.conduct)),
             listings=_listings(),
             credentials={TOKEN: ACCOUNT},
-            faults=HeardFaultPlan(broker_chance, self.strike),
+            faults=HeardFaultPlan(broker_chance, self.strike_engine),
         )
         self.admin = AdminDesk(self.broker)
         self.store = _emptied_store()
@@ -108,7 +122,9 @@ class World:
         self.lock_file = LockFile()
         self.alerts = AlertLog(self.broker_ns)
         self.auditor = Auditor(self.broker, raw_connection(), ACCOUNT, TOKEN, self.broker_ns)
+        self._master = {one.instrument_id: one for one in self.instruments()}
         self.has_empty_book = False
+        self.calendar_is_wrong = False
         self.connections: Callable[[], list[VirtualConnection]] = list
         """The open connections of the process that is alive; the run tells."""
         self._step_ns = 0
@@ -130,14 +146,37 @@ class World:
         return random.Random(f"{name} {self.seed}")
 
     def broker_ns(self) -> int:
-        """Return the broker's clock, UTC nanoseconds; it never steps."""
-        return WALL_BASE_NS + self.loop.now_ns()
+        """Return the broker's clock, UTC nanoseconds; only a night passes in one step."""
+        return WALL_BASE_NS + self.loop.now_ns() + self._night_ns
 
     def wall_ns(self) -> int:
         """Return the machine's wall clock, which may step, jump, and run fast or slow."""
         now_ns = self.broker_ns()
         slewed_ns = round((now_ns - self._slew_from_ns) * self._slew) if self._slew else 0
         return now_ns + self._step_ns + self._jump_ns + slewed_ns
+
+    def end_session(self) -> None:
+        """Close the exchange: what works expires, and no order is taken until the next day."""
+        self.has_session_ended = True
+        self.note("session ends")
+        self.change_conduct(market_hours="closed")
+        self.act("close", self._expire_all)
+
+    def _expire_all(self, now_ns: int) -> None:
+        self.broker.desk.take_events(self.broker.engine.expire(now_ns))
+        for order in self.broker.account().open_orders():
+            self.broker.desk.cancel_now(order, now_ns)  # accepted, not yet at the exchange
+
+    def begin_next_day(self) -> None:
+        """Let the night pass in one step; the books of the new day are empty."""
+        self._stop_slew()
+        self._night_ns += _NIGHT_NS
+        self.auditor.night_ns = self.broker_ns()
+        self.auditor.buffered_ns += _NIGHT_NS  # a socket's buffer outlasts a sleep of the machine
+        for order in self.broker.account().orders.values():
+            order.is_past = True
+        self.change_conduct(market_hours="open")
+        self.act("next day", lambda now_ns: None)
 
     def step_clock(self, by_ns: int) -> None:
         """Let a time server step the wall clock."""
@@ -170,6 +209,11 @@ class World:
     def strike(self, fault_class: str) -> None:
         """Count a fault, which strikes now."""
         self.coverage.strike(fault_class, self.broker_ns())
+
+    def strike_engine(self, fault_class: str) -> None:
+        """Count a fault of a call or a frame; one that no engine of the account hears is none."""
+        if self.coverage.engine_state() != ENGINE_DOWN:
+            self.strike(fault_class)
 
     def note(self, kind: str, text: str = "") -> None:
         """Add a line to the trace."""
@@ -218,17 +262,16 @@ class World:
         return [listing.instrument for listing in self.broker.listings().values()]
 
     def get(self, instrument_id: InstrumentId) -> Instrument | None:
-        """Return an instrument: fulfils `ports.InstrumentSource`."""
-        day = self.broker.days.get(instrument_id)
-        return None if day is None else day.listing.instrument
+        """Return an instrument as the master file tells it: fulfils `ports.InstrumentSource`."""
+        return self._master.get(instrument_id)
 
     def is_open(self, _segment: object, _wall_ns: int) -> bool:
-        """It is always market time: fulfils `ports.SessionCalendar`."""
-        return True
+        """It is always market time, says a calendar that is right: fulfils `SessionCalendar`."""
+        return not self.calendar_is_wrong
 
     def seconds_to_open(self, _segment: object, _wall_ns: int) -> float:
-        """Never closed."""
-        return 0.0
+        """Never closed; where the calendar is wrong it says so for an hour."""
+        return 3_600.0 if self.calendar_is_wrong else 0.0
 
     def seconds_to_last_close(self, _segment: object, _wall_ns: int) -> float | None:
         """Never closing."""
@@ -252,7 +295,10 @@ class World:
         bids = tuple(DepthLevel(max(price - tick * k, tick), size) for k in levels)
         asks = tuple(DepthLevel(price + tick * k, size) for k in levels)
         depth = Depth((), ()) if self.has_empty_book else Depth(bids, asks)
-        update = MarketUpdate(instrument.instrument_id, price, instrument.lot_size, depth=depth)
+        shown = price
+        if self.network_faults.hits("feed_off_tick", self.market_chance):
+            shown += tick * self.market_chance.choice(_OFF_TICK_SHARES)
+        update = MarketUpdate(instrument.instrument_id, shown, instrument.lot_size, depth=depth)
         self.auditor.hear_print(instrument.instrument_id, price, self.broker_ns())
         self.act(
             f"print {instrument.instrument_id.security_id} {price}",
@@ -275,6 +321,28 @@ class World:
             lambda now_ns: self.admin.trade_in_app(body, now_ns),
         )
 
+    def lower_freeze(self) -> None:
+        """Let the exchange take less in one order than the master says, from now on."""
+        for listing in self.broker.listings().values():
+            freeze = self._master[listing.instrument_id].freeze_quantity
+            lot = listing.instrument.lot_size
+            if freeze is not None:
+                lower = max(lot, freeze // _FREEZE_PART // lot * lot)
+                terms = replace(listing.instrument, freeze_quantity=lower)
+                self.broker.list_instrument(replace(listing, instrument=terms))
+
+    @property
+    def tokens(self) -> list[str]:
+        """All access tokens of the run, the newest last."""
+        return [TOKEN] if self.token_file is None else self.token_file.tokens
+
+    def mint_token(self) -> str:
+        """Let the broker make another token; all that were before it are dead."""
+        hours = self.broker.conduct.token_hours
+        fresh = self.broker.identity.mint(ACCOUNT, self.broker_ns(), hours)
+        self.broker.end_dead_sockets()
+        return fresh
+
     def change_conduct(self, **changes: Any) -> None:
         """Change knobs of the broker; those that are not named stay as they are."""
         self.broker.conduct = conduct_from_json(changes, self.broker.conduct)
@@ -294,6 +362,8 @@ class World:
         self.network_faults.rates.clear()
         self.store_faults.heal()
         self.has_empty_book = False
+        self.calendar_is_wrong = False
+        self._put_good_token()
         self.jump_clock(0.0)
         self._stop_slew()
         harmless = ("alert_", "delete_answer", "external_shape", "numbers_", "market_orders")
@@ -306,6 +376,15 @@ class World:
         for instrument in self.instruments():
             self.print_price(instrument, self.price(instrument.instrument_id))
         self.note("healed")
+
+    def _put_good_token(self) -> None:
+        """A person sees to it that the file holds a token that the broker takes."""
+        file = self.token_file
+        if file is None:
+            return
+        file.finish_writing()
+        if self.broker.identity.client_of(ACCOUNT, self.tokens[-1]) is None:
+            file.write(self.mint_token())  # its renewal killed it and the answer was lost
 
     def free_late_orders(self) -> None:
         """Lift the caps of orders that were on the wire when the world was healed."""

@@ -1,7 +1,6 @@
 """Decode the binary market feed: packets into ticks, on the instrument's price grid.
 
-Source: dhanhq-v2.md 7.3 (header, sizes), 7.4 (bodies), 7.6 (LTT is the IST clock read as an epoch),
-11.1 (segment numbers). Little-endian; several packets may share one frame.
+Layouts are `feed_packets`; several packets may share one frame.
 
 Invariants:
 1. Whatever the bytes, `decode` returns; what cannot be read is `FeedGarbled`, never a price.
@@ -9,77 +8,77 @@ Invariants:
    counts the header, or, in one reading of the documentation, does not).
 3. A bad packet costs only itself: decoding goes on at the next place that is a packet's header.
 4. Packets of instruments nobody watches, and of those never traded, make no event.
+5. A packet that the watch asked to keep (`core.quiet_prices`) makes no event. It costs its reading,
+   one look-up and the comparisons, and becomes a tick only when somebody asks.
 """
 
 import struct
 from collections.abc import Callable
 
+from squareoff.adapters.broker.dhan.feed_batches import BATCH_PACKETS_MIN, PacketBatches
+from squareoff.adapters.broker.dhan.feed_packets import (
+    DISCONNECT,
+    DISCONNECT_CODE,
+    FULL_CODE,
+    HEADER,
+    PRICED_CODES,
+    QUOTE_CODE,
+    SEGMENT_NUMBERS,
+    SEGMENTS,
+    SIZES,
+    TICKER_CODE,
+    UNSIZED_CODES,
+    NoTick,
+    day_of,
+    read_day_range,
+    read_tick,
+)
+from squareoff.adapters.broker.dhan.kept_packets import NO_DAY, NOBODY, KeptPackets
+from squareoff.core.quiet_prices import QuietPrices
 from squareoff.domain.errors import DomainError
-from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
-from squareoff.domain.prices import PriceUnits, units_from_float32
-from squareoff.domain.ticks import Tick
-from squareoff.domain.time import IST_OFFSET_SECONDS, NANOSECONDS_PER_SECOND, Now
+from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.time import Now
 from squareoff.ports import DayRange, FeedEvent, FeedGarbled
-
-SEGMENT_NUMBERS = {
-    ExchangeSegment.IDX_I: 0,
-    ExchangeSegment.NSE_EQ: 1,
-    ExchangeSegment.NSE_FNO: 2,
-    ExchangeSegment.NSE_CURRENCY: 3,
-    ExchangeSegment.BSE_EQ: 4,
-    ExchangeSegment.MCX_COMM: 5,
-    ExchangeSegment.BSE_CURRENCY: 7,
-    ExchangeSegment.BSE_FNO: 8,
-}
-
-HEADER = struct.Struct("<BHBI")
-TICKER = struct.Struct("<BHBIfI")
-QUOTE = struct.Struct("<BHBIfHIfIIIffff")
-FULL = struct.Struct("<BHBIfHIfIIIIIIffff100s")
-DEPTH_LEVEL = struct.Struct("<IIHHff")
-DISCONNECT = struct.Struct("<BHBIH")
 
 _HEADER_SIZE = HEADER.size
 _SEGMENT_OFFSET = 3
-_DEPTH_OFFSET = 62
-_TICKER, _QUOTE, _FULL, _DISCONNECT = 2, 4, 8, 50
-_PRICED = frozenset({_TICKER, _QUOTE, _FULL})
-# Codes of known size: 3 is depth without a time (v1), 5 open interest, 6 previous close, 7 market
-# status. They make no event, but their sizes keep the walk in step.
-_SIZES = {2: 16, 3: 112, 4: 50, 5: 12, 6: 16, 7: 8, 8: 162, 50: 10}
-# Heartbeat and index packet, without a published layout: skipped by their own length.
-_UNSIZED = frozenset({0, 1})
-_SEGMENTS = frozenset(SEGMENT_NUMBERS.values())
 _SECURITY_ID_MAX = 2**32 - 1
 # How far behind a bad packet the next header is looked for; a frame of more rubbish is dropped.
 _SCAN_BYTES_MAX = 4_096
 _GARBLED_BYTES_SHOWN = 32
-# Below this raw LTT (the year 2000) the instrument has not traded; a day ahead of our clock is
-# rubbish rather than a clock that differs.
-_EARLIEST_RAW_TIME = 946_684_800
-_AHEAD_NS_MAX = 86_400 * NANOSECONDS_PER_SECOND
+
+# What tells a quiet packet: the whole header as one number, price, trade time, and the day's high
+# and low. Times and days are read as floats, which compare twice as fast (`kept_packets`).
+_FULL_HEAD = struct.Struct("<Qf2xf36xd100x").unpack
+_QUOTE_HEAD = struct.Struct("<Qf2xf24xd").unpack
+_TICKER_HEAD = struct.Struct("<Qff").unpack
+_HEADER_NUMBER = struct.Struct("<Q")
+_FULL_SIZE, _QUOTE_SIZE, _TICKER_SIZE = SIZES[FULL_CODE], SIZES[QUOTE_CODE], SIZES[TICKER_CODE]
+_BATCH_BYTES_MIN = BATCH_PACKETS_MIN * _TICKER_SIZE
 
 Emit = Callable[[FeedEvent], None]
-
-
-class _Watched:
-    """What decoding needs of one instrument, and the day's range last told."""
-
-    __slots__ = ("day_high", "day_low", "instrument_id", "is_heard", "tick_units")
-
-    def __init__(self, instrument: Instrument) -> None:
-        self.instrument_id = instrument.instrument_id
-        self.tick_units = instrument.tick_units
-        self.day_high = 0
-        self.day_low = 0
-        self.is_heard = False
+_KeptByHeader = dict[int, KeptPackets]
 
 
 class FeedDecoder:
     """Decodes frames for a changing set of instruments; counts what made no event."""
 
     def __init__(self) -> None:
-        self._watched: dict[int, _Watched] = {}
+        self._watched: dict[int, KeptPackets] = {}
+        self._by_id: dict[InstrumentId, KeptPackets] = {}
+        # By the whole header: an entry says that code, length, segment and id are right at once.
+        self._known: dict[int, _KeptByHeader] = {FULL_CODE: {}, QUOTE_CODE: {}, TICKER_CODE: {}}
+        self._full, self._quotes = self._known[FULL_CODE], self._known[QUOTE_CODE]
+        self._tickers = self._known[TICKER_CODE]
+        self._is_batching = False
+        self._changed: list[KeptPackets] = []
+        self._batches: PacketBatches | None = None
+        self.frame_count = 0
+        """Frames handed to `decode`, counted by whoever hands them: a count here would cost each
+        quiet packet a tenth."""
+        self._inner_count = 0
+        self._loud_count = 0
+        self._batched_count = 0
         self.garbled_count = 0
         self.unwatched_count = 0
         self.untraded_count = 0
@@ -96,21 +95,49 @@ class FeedDecoder:
                 f"{instrument.instrument_id}: tick size must be above zero",
                 "tick_size",
             )
-        self._watched[_key_of(instrument.instrument_id)] = _Watched(instrument)
+        key = _key_of(instrument.instrument_id)
+        known = self._watched.get(key)
+        if known is not None and known.tick_units == instrument.tick_units:
+            return
+        if known is not None:
+            known.drop()
+        kept = KeptPackets(instrument, self._changed)
+        self._watched[key] = self._by_id[instrument.instrument_id] = kept
+        self._drop_batches()
 
     def unwatch(self, instrument_id: InstrumentId) -> None:
         """Stop decoding packets of this instrument."""
-        self._watched.pop(_key_of(instrument_id), None)
+        kept = self._watched.pop(_key_of(instrument_id), None)
+        if kept is not None:
+            del self._by_id[instrument_id]
+            kept.drop()
+            self._drop_batches()
 
     def start_connection(self) -> None:
         """Forget what was heard and the day ranges told: a new connection tells all of it again."""
-        for watched in self._watched.values():
-            watched.day_high = watched.day_low = 0
-            watched.is_heard = False
+        for kept in self._watched.values():
+            kept.start_connection()
 
     def is_heard(self, instrument_id: InstrumentId) -> bool:
         """Say whether any packet of a watched instrument came on this connection."""
-        return self._watched[_key_of(instrument_id)].is_heard
+        return self._by_id[instrument_id].is_heard
+
+    @property
+    def quiet_count(self) -> int:
+        """How many packets were kept since the start, going by `frame_count`."""
+        one_by_one = self.frame_count + self._inner_count - self._loud_count
+        return one_by_one + self._batched_count
+
+    def quiet_prices(self, instrument_id: InstrumentId) -> QuietPrices | None:
+        """Return what is kept of an instrument, None where it is not watched."""
+        return self._by_id.get(instrument_id)
+
+    def quiet_received_ns(self) -> int | None:
+        """Return the monotonic instant at which the newest kept packet came, None for none."""
+        kept = [each for each in self._watched.values() if each.packet is not None]
+        times = [each.received.monotonic_ns for each in kept]
+        in_batches = None if self._batches is None else self._batches.received_ns()
+        return max(times if in_batches is None else [*times, in_batches], default=None)
 
     def decode(self, frame: bytes, now: Now, emit: Emit) -> int | None:
         """Decode one frame and hand each event to `emit`, in order.
@@ -118,6 +145,85 @@ class FeedDecoder:
         Returns:
             The reason code of a disconnect packet (7.7), else None.
         """
+        # Written out, and with plain comparisons, for it runs once for every packet of the day.
+        size = len(frame)
+        if size == _FULL_SIZE:
+            header, price, time, day = _FULL_HEAD(frame)
+            kept = self._full.get(header, NOBODY)
+        elif size == _TICKER_SIZE:
+            header, price, time = _TICKER_HEAD(frame)
+            kept, day = self._tickers.get(header, NOBODY), NO_DAY
+        elif size == _QUOTE_SIZE:
+            header, price, time, day = _QUOTE_HEAD(frame)
+            kept = self._quotes.get(header, NOBODY)
+        else:
+            return self._read_many(frame, now, emit)
+        if (
+            price > kept.above
+            and price < kept.below
+            and time >= kept.earliest
+            and time <= kept.latest
+            and day == kept.day
+        ):
+            kept.earliest = time
+            kept.packet = frame
+            kept.received = now
+            return None
+        self._loud_count += 1
+        if kept is NOBODY:
+            return self._walk(frame, now, emit)
+        self._publish(frame, kept, now, emit)
+        return None
+
+    def _read_many(self, frame: bytes, now: Now, emit: Emit) -> int | None:
+        """Read a frame that is not one packet with a price."""
+        self._loud_count += 1
+        if len(frame) >= _BATCH_BYTES_MIN and self._read_batch(frame, now, emit):
+            return None
+        return self._walk(frame, now, emit)
+
+    def _read_batch(self, frame: bytes, now: Now, emit: Emit) -> bool:
+        """Read many packets of one kind at once; False where they are to be read one by one."""
+        if self._batches is None:
+            self._batches = PacketBatches(self._watched.values(), self._known, self._changed)
+        elif not self._is_batching:
+            self._batches.take_all()
+        batches = self._batches
+        count = batches.read(
+            frame, now, lambda packet, kept: self._publish(packet, kept, now, emit)
+        )
+        if count is None:
+            return False
+        self._batched_count += count
+        if batches is not self._batches:  # what was published had another instrument watched
+            batches.hand_over_all()
+            return True
+        # A packet that comes by itself finds nobody here, and so first of all the batches' end.
+        self._is_batching, self._full, self._quotes, self._tickers = True, {}, {}, {}
+        return True
+
+    def _drop_batches(self) -> None:
+        """Watch other instruments than the batches know."""
+        if self._batches is not None:
+            self._end_batching()
+            for kept in self._watched.values():
+                kept.columns = None
+            self._batches = None
+
+    def _end_batching(self) -> None:
+        """Bring all instruments up to date, to be compared with packet by packet."""
+        self._is_batching = False
+        if self._batches is not None:
+            self._batches.hand_over_all()
+        self._full, self._quotes = self._known[FULL_CODE], self._known[QUOTE_CODE]
+        self._tickers = self._known[TICKER_CODE]
+
+    def _walk(self, frame: bytes, now: Now, emit: Emit) -> int | None:
+        """Go through a frame packet by packet."""
+        if self._is_batching:
+            self._end_batching()
+            self._inner_count += 1
+            return self.decode(frame, now, emit)
         offset, end = 0, len(frame)
         reason: int | None = None
         while offset < end:
@@ -126,14 +232,12 @@ class FeedDecoder:
                 offset = self._skipped(frame, offset, emit)
                 continue
             code = frame[offset]
-            if code in _PRICED:
-                _, _, segment, security_id = HEADER.unpack_from(frame, offset)
-                watched = self._watched.get(segment << 32 | security_id)
-                if watched is None:
-                    self.unwatched_count += 1
-                else:
-                    self._priced(code, frame, offset, watched, now, emit)
-            elif code == _DISCONNECT:
+            if code in PRICED_CODES and size == end:
+                self._priced(frame, now, emit)
+            elif code in PRICED_CODES:
+                self._inner_count += 1
+                self.decode(frame[offset : offset + size], now, emit)
+            elif code == DISCONNECT_CODE:
                 reason = DISCONNECT.unpack_from(frame, offset)[4]
             offset += size
         return reason
@@ -144,7 +248,7 @@ class FeedDecoder:
             self._garbled("cut-off header", frame, offset, emit)
             return len(frame)
         code, length, _, _ = HEADER.unpack_from(frame, offset)
-        if code not in _UNSIZED:
+        if code not in UNSIZED_CODES:
             self._garbled("no whole packet", frame, offset, emit)
         for step in (length, length + _HEADER_SIZE):
             place: int = offset + step
@@ -152,50 +256,35 @@ class FeedDecoder:
                 return place
         return _find_header(frame, offset + 1, offset + _SCAN_BYTES_MAX)
 
-    def _priced(
-        self, code: int, frame: bytes, offset: int, watched: _Watched, now: Now, emit: Emit
-    ) -> None:
+    def _priced(self, packet: bytes, now: Now, emit: Emit) -> None:
         """Turn a ticker, quote or full packet into its tick, and its day range where it is new."""
-        volume: int | None = None
-        bid: PriceUnits | None = None
-        ask: PriceUnits | None = None
-        high = low = 0.0
-        watched.is_heard = True
-        if code == _TICKER:
-            _, _, _, _, raw_price, raw_time = TICKER.unpack_from(frame, offset)
-        elif code == _QUOTE:
-            fields = QUOTE.unpack_from(frame, offset)
-            raw_price, raw_time, volume = fields[4], fields[6], fields[8]
-            high, low = fields[13], fields[14]
-        else:
-            fields = FULL.unpack_from(frame, offset)
-            raw_price, raw_time, volume = fields[4], fields[6], fields[8]
-            high, low = fields[16], fields[17]
-            depth = DEPTH_LEVEL.unpack_from(frame, offset + _DEPTH_OFFSET)
-            bid = units_from_float32(depth[4], watched.tick_units)
-            ask = units_from_float32(depth[5], watched.tick_units)
-        if raw_price == 0.0 or raw_time < _EARLIEST_RAW_TIME:
+        _, _, segment, security_id = HEADER.unpack_from(packet)
+        kept = self._watched.get(segment << 32 | security_id)
+        if kept is None:
+            self.unwatched_count += 1
+            return
+        self._know_header(packet, kept)
+        self._publish(packet, kept, now, emit)
+
+    def _publish(self, packet: bytes, kept: KeptPackets, now: Now, emit: Emit) -> None:
+        kept.is_heard = True
+        tick = read_tick(packet, 0, kept.instrument_id, kept.tick_units, now)
+        if tick is NoTick.UNTRADED:
             self.untraded_count += 1
-            return
-        price = units_from_float32(raw_price, watched.tick_units)
-        exchange_time_ns = (raw_time - IST_OFFSET_SECONDS) * NANOSECONDS_PER_SECOND
-        if price is None or exchange_time_ns > now.wall_ns + _AHEAD_NS_MAX:
-            self._garbled("no price or time", frame, offset, emit)
-            return
-        emit(
-            Tick(
-                watched.instrument_id,
-                price,
-                exchange_time_ns,
-                now.wall_ns,
-                now.monotonic_ns,
-                bid,
-                ask,
-                volume,
-            )
-        )
-        if code != _TICKER:
-            _tell_day_range(watched, high, low, emit)
+        elif isinstance(tick, NoTick):
+            self._garbled(tick.value, packet, 0, emit)
+        else:
+            emit(tick)
+            kept.packet = None
+            if packet[0] != TICKER_CODE:
+                _tell_day_range(packet, kept, emit)
+
+    def _know_header(self, packet: bytes, kept: KeptPackets) -> None:
+        """Know a packet of this kind and instrument by its header from now on."""
+        known, (header,) = self._known[packet[0]], _HEADER_NUMBER.unpack_from(packet)
+        if header not in known:
+            known[header] = kept
+            kept.headers.append((known, header))
 
     def _garbled(self, why: str, frame: bytes, offset: int, emit: Emit) -> None:
         self.garbled_count += 1
@@ -203,14 +292,14 @@ class FeedDecoder:
         emit(FeedGarbled(f"{why} at byte {offset} of {len(frame)}: {shown}"))
 
 
-def _tell_day_range(watched: _Watched, raw_high: float, raw_low: float, emit: Emit) -> None:
-    high = units_from_float32(raw_high, watched.tick_units)
-    low = units_from_float32(raw_low, watched.tick_units)
-    if high is None or low is None or high < low:
+def _tell_day_range(packet: bytes, kept: KeptPackets, emit: Emit) -> None:
+    day = day_of(packet)
+    if not kept.set_day(day):
         return
-    if high != watched.day_high or low != watched.day_low:
-        watched.day_high, watched.day_low = high, low
-        emit(DayRange(watched.instrument_id, high, low))
+    told = read_day_range(day, kept.tick_units)
+    if told is not None and told != kept.day_range:
+        kept.day_range = told
+        emit(DayRange(kept.instrument_id, *told))
 
 
 def _size_at(frame: bytes, offset: int) -> int:
@@ -218,7 +307,7 @@ def _size_at(frame: bytes, offset: int) -> int:
     if offset + _HEADER_SIZE > len(frame):
         return 0
     code, length, _, _ = HEADER.unpack_from(frame, offset)
-    size = _SIZES.get(code, 0)
+    size = SIZES.get(code, 0)
     if length not in (size, size - _HEADER_SIZE) or offset + size > len(frame):
         return 0
     return size
@@ -237,7 +326,7 @@ def _runs_into_next(frame: bytes, offset: int, size: int) -> bool:
 
 def _is_unsized(frame: bytes, place: int) -> bool:
     """Say whether a heartbeat or index packet begins here, going by its own length."""
-    if place + _HEADER_SIZE > len(frame) or frame[place] not in _UNSIZED:
+    if place + _HEADER_SIZE > len(frame) or frame[place] not in UNSIZED_CODES:
         return False
     length = HEADER.unpack_from(frame, place)[1]
     return bool(_HEADER_SIZE <= length <= len(frame) - place)
@@ -246,14 +335,14 @@ def _is_unsized(frame: bytes, place: int) -> bool:
 def _find_header(frame: bytes, start: int, stop: int) -> int:
     """Return the first place in [start, stop) where a packet begins; the frame's end if none."""
     for place in range(start, min(stop, len(frame) - _HEADER_SIZE + 1)):
-        if frame[place] in _SIZES and _is_header(frame, place):
+        if frame[place] in SIZES and _is_header(frame, place):
             return place
     return len(frame)
 
 
 def _is_header(frame: bytes, place: int) -> bool:
     """Say whether a whole packet of known code, length and segment begins here."""
-    return _size_at(frame, place) > 0 and frame[place + _SEGMENT_OFFSET] in _SEGMENTS
+    return _size_at(frame, place) > 0 and frame[place + _SEGMENT_OFFSET] in SEGMENTS
 
 
 def _key_of(instrument_id: InstrumentId) -> int:

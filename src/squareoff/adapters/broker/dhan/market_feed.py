@@ -28,6 +28,7 @@ from squareoff.adapters.broker.dhan.wire_requests import (
     SUBSCRIBE_QUOTE,
     subscription_text,
 )
+from squareoff.core.quiet_prices import QuietPrices
 from squareoff.domain.errors import DomainError, FeedDisconnected
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.ports import Clock, FeedConnected, FeedEvent, FeedGarbled
@@ -49,9 +50,10 @@ Publish = Callable[[FeedEvent], None]
 
 
 class DhanMarketFeed:
-    """Fulfils `ports.MarketFeed`: one connection per `run_once`; reconnecting is the caller's.
+    """Fulfils `ports.MarketFeed` and `core.quiet_prices.QuietFeed`.
 
-    `on_watch` is told each instrument's terms when it comes under watch.
+    One connection per `run_once`; reconnecting is the caller's. `on_watch` is told each
+    instrument's terms when it comes under watch.
     """
 
     def __init__(
@@ -78,6 +80,19 @@ class DhanMarketFeed:
     def decoder(self) -> FeedDecoder:
         """The decoder, for its counts."""
         return self._decoder
+
+    @property
+    def quiet_count(self) -> int:
+        """How many ticks were kept rather than published (`core.quiet_prices`)."""
+        return self._decoder.quiet_count
+
+    def quiet_prices(self, instrument_id: InstrumentId) -> QuietPrices | None:
+        """Return what is kept of an instrument, None where it is not watched."""
+        return self._decoder.quiet_prices(instrument_id)
+
+    def quiet_received_ns(self) -> int | None:
+        """Return the monotonic instant at which the newest kept tick came, None for none."""
+        return self._decoder.quiet_received_ns()
 
     def watch(self, instruments: Iterable[Instrument]) -> None:
         """Add instruments; subscribed at once on a live connection, else at the next connect.
@@ -185,6 +200,7 @@ class DhanMarketFeed:
             if isinstance(frame, str):
                 publish(FeedGarbled(f"a text frame of {len(frame)} characters"))
                 continue
+            self._decoder.frame_count += 1
             reason = self._decoder.decode(frame, self._clock.now(), publish)
             if reason is not None:
                 raise FeedDisconnected(f"{_NAME}: the broker ended it, reason {reason}", reason)

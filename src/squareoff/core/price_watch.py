@@ -1,0 +1,213 @@
+"""Judge every price, and say what it fires and which stops it moves.
+
+The one place where a tick meets the rules: which ticks may fire is `core.price_hygiene`, what they
+reach is `core.trigger_book`. A feed that keeps quiet prices is told which ones are (docs/
+trigger-book.md); with any other feed every tick comes here.
+
+Invariants:
+1. What is fired or moved does not depend on whether quiet prices are kept or published.
+2. Quiet are only prices after a good one on the same connection that would be good too.
+"""
+
+from typing import NamedTuple
+
+from squareoff.core.levels import Level
+from squareoff.core.price_hygiene import (
+    CalmRange,
+    HygieneLimits,
+    PriceMemory,
+    TickVerdict,
+    circuit_of,
+    judge_tick,
+)
+from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed, QuietPrices
+from squareoff.core.tracker import PositionTracker
+from squareoff.core.trigger_book import InstrumentLevels, TriggerBook
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE
+from squareoff.domain.ticks import Tick
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
+
+NEAR_DIVISOR = 100
+"""A price within its hundredth part of a level is near it."""
+
+_AHEAD_NS_MAX = 86_400 * NANOSECONDS_PER_SECOND
+"""A trade further ahead of our clock than a day is rubbish, and for the feed to tell of."""
+
+
+class Seen(NamedTuple):
+    """What became of one tick.
+
+    `kept` is the newest quiet tick before one that is refused; a good one has taken its place.
+    """
+
+    verdict: TickVerdict
+    fired: list[tuple[TrackerId, Level]]
+    moved: list[TrackerId]
+    kept: Tick | None = None
+
+
+class _Watched:
+    """One instrument with positions."""
+
+    __slots__ = (
+        "calm",
+        "circuit",
+        "instrument",
+        "latest_ns",
+        "levels",
+        "memory",
+        "quiet",
+        "trackers",
+    )
+
+    def __init__(self, instrument: Instrument, levels: InstrumentLevels) -> None:
+        self.instrument = instrument
+        self.circuit = circuit_of(instrument)
+        self.levels = levels
+        self.memory: PriceMemory | None = None
+        self.calm = 0, 0
+        self.latest_ns = 0
+        self.quiet: QuietPrices | None = None
+        self.trackers: dict[TrackerId, PositionTracker] = {}
+
+
+class PriceWatch:
+    """Prices and rules of all positions of one engine."""
+
+    def __init__(self, limits: HygieneLimits, feed: QuietFeed = LOUD_FEED) -> None:
+        self._limits = limits
+        self._calm = CalmRange(limits)
+        self.feed = feed
+        self._book = TriggerBook()
+        self._instruments: dict[InstrumentId, _Watched] = {}
+
+    def __len__(self) -> int:
+        """How many positions have armed rules."""
+        return len(self._book)
+
+    def __contains__(self, instrument_id: InstrumentId) -> bool:
+        """Say whether any position of the instrument is, or was, watched."""
+        return instrument_id in self._instruments
+
+    def watch(self, tracker: PositionTracker, *, is_latched: bool = False) -> None:
+        """Take a position in, or its change; one that is latched waits for nothing."""
+        watched = self._watched(tracker.instrument)
+        watched.trackers[tracker.tracker_id] = tracker
+        if not is_latched:
+            self._book.arm(tracker)
+            self._open(watched)
+
+    def latch(self, tracker_id: TrackerId) -> None:
+        """Let a position wait for nothing any more."""
+        self._book.latch(tracker_id)
+
+    def forget(self, tracker: PositionTracker) -> None:
+        """Take a position out; nothing happens where it is not in."""
+        watched = self._instruments.get(tracker.instrument.instrument_id)
+        if watched is not None and watched.trackers.pop(tracker.tracker_id, None) is not None:
+            self._book.forget(tracker.tracker_id)
+
+    def current(self, tracker_id: TrackerId) -> PositionTracker | None:
+        """Return a position with the best price seen and the stop that follows from it."""
+        return self._book.current(tracker_id)
+
+    def settle(self, tracker_id: TrackerId) -> None:
+        """The newest stop of a position is durable: tell of the next move."""
+        self._book.settle(tracker_id)
+
+    def on_connected(self) -> list[Tick]:
+        """Let what was seen before a reconnect confirm nothing after it; return what was kept."""
+        ticks = []
+        for watched in self._instruments.values():
+            if watched.memory is not None:
+                kept = _catch_up(watched, watched.memory)
+                ticks.extend([] if kept is None else [kept])
+                watched.memory = PriceMemory(last_good=watched.memory.last_good)
+            if watched.quiet is not None:
+                watched.quiet.close()
+                watched.quiet.forget()
+        return ticks
+
+    def on_tick(self, tick: Tick) -> Seen | None:
+        """Judge a tick and take it in; None where no position ever held the instrument."""
+        watched = self._instruments.get(tick.instrument_id)
+        if watched is None:
+            return None
+        memory = watched.memory or _first_memory(watched)
+        kept = _catch_up(watched, memory)
+        verdict, watched.memory = judge_tick(
+            tick, watched.circuit, watched.memory or memory, self._limits
+        )
+        if verdict is not TickVerdict.GOOD:
+            self._open(watched)
+            return Seen(verdict, [], [], kept)
+        fired, moved = watched.levels.reach(tick.last_traded_price)
+        watched.latest_ns = tick.received_time_ns + _AHEAD_NS_MAX
+        self._open(watched)
+        return Seen(verdict, fired, moved)
+
+    def is_near_a_level(self) -> bool:
+        """Say whether any newest good price is near an armed level."""
+        return any(_is_near(watched) for watched in self._instruments.values())
+
+    def _watched(self, instrument: Instrument) -> _Watched:
+        watched = self._instruments.get(instrument.instrument_id)
+        if watched is None:
+            watched = _Watched(instrument, self._book.on(instrument))
+            self._instruments[instrument.instrument_id] = watched
+        elif watched.instrument is not instrument:
+            watched.instrument, watched.circuit = instrument, circuit_of(instrument)
+            watched.calm = 0, 0
+        return watched
+
+    def _open(self, watched: _Watched) -> None:
+        """Tell the feed which prices are quiet from here on."""
+        quiet = watched.quiet
+        if quiet is None or quiet.is_dropped:
+            quiet = watched.quiet = self.feed.quiet_prices(watched.instrument.instrument_id)
+        if quiet is None:
+            return
+        memory = watched.memory
+        if memory is None or memory.last_exchange_time_ns == 0 or memory.unconfirmed != 0:
+            quiet.close()
+            return
+        falling, rising = watched.levels.quiet()
+        lowest, highest = watched.calm
+        if not lowest < memory.last_good < highest:
+            lowest, highest = self._calm.around(memory.last_good, watched.circuit)
+            watched.calm = lowest, highest
+        quiet.open(
+            above=max(falling, lowest),
+            below=min(rising, highest),
+            earliest_ns=memory.last_exchange_time_ns,
+            latest_ns=watched.latest_ns,
+        )
+
+
+def _first_memory(watched: _Watched) -> PriceMemory:
+    """Measure the first print by an entry price: a print far from it needs a second one."""
+    for tracker in watched.trackers.values():
+        if tracker.entry_price > 0:
+            return PriceMemory(last_good=int(tracker.entry_price * PRICE_UNITS_PER_RUPEE))
+    return PriceMemory()
+
+
+def _catch_up(watched: _Watched, memory: PriceMemory) -> Tick | None:
+    """Remember the newest quiet tick, as if it had come here; return it."""
+    kept = None if watched.quiet is None else watched.quiet.newest()
+    if kept is not None:
+        newest_ns = max(memory.last_exchange_time_ns, kept.exchange_time_ns)
+        watched.memory = PriceMemory(kept.last_traded_price, newest_ns)
+    return kept
+
+
+def _is_near(watched: _Watched) -> bool:
+    kept = None if watched.quiet is None else watched.quiet.newest()
+    price = 0 if watched.memory is None else watched.memory.last_good
+    if kept is not None:
+        price = kept.last_traded_price
+    falling, rising = watched.levels.nearest()
+    margin = price // NEAR_DIVISOR
+    return price > 0 and (price - falling <= margin or rising - price <= margin)

@@ -1,0 +1,195 @@
+"""The price watch: hygiene before rules, and quiet prices that change nothing but the work."""
+
+from dataclasses import replace
+from decimal import Decimal as D
+
+from exit_story.values import INSTRUMENT, OPENED_AT_NS, held
+from squareoff.core.price_hygiene import HygieneLimits, TickVerdict
+from squareoff.core.price_watch import PriceWatch
+from squareoff.core.quiet_prices import LOUD_FEED, QuietPrices
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import InstrumentId
+from squareoff.domain.prices import units_from_decimal
+from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
+from squareoff.domain.ticks import Tick
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
+
+STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
+
+
+def tick(price: str, second: int = 0) -> Tick:
+    """Return a tick of the default instrument, received as it was traded."""
+    at_ns = OPENED_AT_NS + second * NANOSECONDS_PER_SECOND
+    units = units_from_decimal(D(price))
+    return Tick(INSTRUMENT.instrument_id, units, at_ns, at_ns, second * NANOSECONDS_PER_SECOND)
+
+
+class Slot:
+    """Quiet prices of one instrument, as a feed would keep them."""
+
+    def __init__(self) -> None:
+        self.bounds: tuple[int, int] | None = None
+        self.earliest_ns = 0
+        self.kept: Tick | None = None
+        self.is_dropped = False
+
+    def open(self, *, above: int, below: int, earliest_ns: int, latest_ns: int) -> None:
+        """Note the bounds."""
+        assert latest_ns > earliest_ns
+        self.bounds, self.earliest_ns = (above, below), earliest_ns
+
+    def close(self) -> None:
+        """Keep nothing."""
+        self.bounds = None
+
+    def newest(self) -> Tick | None:
+        """Return what is kept."""
+        return self.kept
+
+    def forget(self) -> None:
+        """Hold nothing."""
+        self.kept = None
+
+
+class Feed:
+    """A feed of one instrument."""
+
+    quiet_count = 0
+
+    def __init__(self) -> None:
+        self.slot = Slot()
+
+    def quiet_prices(self, instrument_id: InstrumentId) -> QuietPrices | None:
+        """Return the slot."""
+        return self.slot
+
+    def quiet_received_ns(self) -> int | None:
+        """Nobody asks."""
+        return None
+
+
+def watching(rules: RuleSet = STOP) -> tuple[PriceWatch, Slot]:
+    """Return a watch of one position on a feed that keeps quiet prices."""
+    feed = Feed()
+    watch = PriceWatch(HygieneLimits(), feed)
+    watch.watch(held(rules=rules))
+    return watch, feed.slot
+
+
+def test_nothing_is_quiet_before_a_good_price() -> None:
+    """Bounds open with the first good price, and lie within levels and hygiene."""
+    watch, slot = watching()
+    assert slot.bounds is None
+    watch.on_tick(tick("150"))
+
+    assert slot.bounds is not None
+    above, below = slot.bounds
+    assert above == 1_400_000
+    assert 1_600_000 < below < 1_725_000
+
+
+def test_a_spike_closes_until_it_is_resolved() -> None:
+    """While a price stands unconfirmed every price is published."""
+    watch, slot = watching()
+    watch.on_tick(tick("150"))
+    seen = watch.on_tick(tick("200"))
+    assert seen is not None
+    assert (seen.verdict, slot.bounds) == (TickVerdict.SPIKE, None)
+    watch.on_tick(tick("150"))
+
+    assert slot.bounds is not None
+
+
+def test_what_was_kept_counts_for_the_next_judgement() -> None:
+    """A spike is measured by the newest quiet price, and trades before it are out of order."""
+    watch, slot = watching(RuleSet(stop_loss=PriceRule(points=D(60))))
+    watch.on_tick(tick("150", 1))
+    slot.kept = tick("159", 5)
+    late = watch.on_tick(tick("150", 3))
+    slot.kept = tick("159", 5)
+    far = watch.on_tick(tick("182", 6))
+    slot.kept = None
+    again = watch.on_tick(tick("159", 6))
+
+    assert late is not None
+    assert far is not None
+    assert again is not None
+    assert (late.verdict, late.kept) == (TickVerdict.STALE, tick("159", 5))
+    assert far.verdict is TickVerdict.GOOD  # 182 is 14 % from 159, and 21 % from 150
+    assert again.verdict is TickVerdict.GOOD
+
+
+def test_a_connect_closes_and_forgets() -> None:
+    """After a reconnect nothing is quiet until a price was judged, and what was kept is told."""
+    watch, slot = watching()
+    watch.on_tick(tick("150", 1))
+    slot.kept = tick("151", 2)
+
+    assert watch.on_connected() == [tick("151", 2)]
+    assert (slot.bounds, slot.kept) == (None, None)
+    watch.watch(held(tracker_id=TrackerId("trk-2"), rules=STOP))
+    assert slot.bounds is None
+    seen = watch.on_tick(tick("150", 0))
+    assert seen is not None
+    assert seen.verdict is TickVerdict.GOOD
+
+
+def test_arming_tightens_what_is_quiet() -> None:
+    """A position taken in between two prices is heeded by the next one."""
+    watch, slot = watching()
+    watch.on_tick(tick("150"))
+    watch.watch(
+        held(tracker_id=TrackerId("trk-2"), rules=RuleSet(stop_loss=PriceRule(points=D(1))))
+    )
+    assert slot.bounds is not None
+    assert slot.bounds[0] == 1_490_000
+    watch.watch(
+        held(tracker_id=TrackerId("trk-3"), rules=RuleSet(trailing=TrailingRule(points=D(8))))
+    )
+
+    assert slot.bounds[1] < 0
+
+
+def test_the_circuit_of_the_newest_terms_counts() -> None:
+    """A position that brings other circuit limits has them heeded at once."""
+    watch, _ = watching()
+    watch.on_tick(tick("150"))
+    banded = replace(INSTRUMENT, upper_circuit=D(151))
+    watch.watch(held(tracker_id=TrackerId("trk-2"), instrument=banded, rules=STOP))
+    seen = watch.on_tick(tick("152"))
+
+    assert seen is not None
+    assert seen.verdict is TickVerdict.OUT_OF_CIRCUIT
+
+
+def test_near_is_within_a_hundredth_of_the_price() -> None:
+    """Nearness goes by the newest price, kept ones too, and by levels alone."""
+    watch, slot = watching()
+    assert not watch.is_near_a_level()
+    watch.on_tick(tick("150"))
+    assert not watch.is_near_a_level()
+    slot.kept = tick("141")
+    assert watch.is_near_a_level()
+
+
+def test_instruments_of_others_are_not_judged() -> None:
+    """A tick of an instrument that no position holds is not the watch's to judge."""
+    assert PriceWatch(HygieneLimits()).on_tick(tick("150")) is None
+    assert LOUD_FEED.quiet_prices(INSTRUMENT.instrument_id) is None
+    assert (LOUD_FEED.quiet_count, LOUD_FEED.quiet_received_ns()) == (0, None)
+
+
+def test_positions_come_and_go() -> None:
+    """Latched positions fire nothing, forgotten ones are no longer counted."""
+    watch, _ = watching()
+    tracker = held(rules=STOP)
+    assert len(watch) == 1
+    watch.latch(tracker.tracker_id)
+    watch.on_tick(tick("150"))
+    seen = watch.on_tick(tick("139"))
+    assert seen is not None
+    assert seen.fired == []
+    watch.forget(tracker)
+    watch.forget(tracker)
+
+    assert (len(watch), watch.current(tracker.tracker_id)) == (0, None)
