@@ -3,7 +3,7 @@ a simulation brings its own.
 Longer than 400 lines because every part of an engine is wired in this one place.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -389,6 +389,7 @@ def _supervisor(
         background=(
             *ports.background,
             *_watches(orders, clock_watch),
+            *_sampling(ports, shared),
             flip_watch.run,
             orders.sending.warm.run,
             orders.permit_watch.run,
@@ -397,6 +398,20 @@ def _supervisor(
             exit_all.run,
         ),
     )
+
+
+def _sampling(ports: Ports, shared: _Shared) -> tuple[Background, ...]:
+    """Return what looks at the prices that a feed keeps to itself, for the charts."""
+    if ports.quiet_feed is LOUD_FEED:
+        return ()
+
+    def newest() -> Iterator[Tick]:
+        watched = {actor.tracker.instrument.instrument_id for actor in shared.engine.book}
+        for instrument_id in watched:
+            if (tick := shared.ticks.newest(instrument_id)) is not None:
+                yield tick
+
+    return (lambda: shared.history.run(newest, ports.clock),)
 
 
 def _adoption(settings: EngineSettings, ports: Ports, engine: ExitEngine) -> Adoption | None:

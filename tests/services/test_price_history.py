@@ -1,13 +1,15 @@
 """Prices for a chart: exact extremes, bounded however long the day."""
 
+import asyncio
 from decimal import Decimal
 
 from exit_story.values import INSTRUMENT
+from service_world.virtual import VirtualClock, run_virtual
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
 from squareoff.domain.prices import PriceUnits, units_from_decimal
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import seconds_to_ns
-from squareoff.services.price_history import SPANS_MAX, PriceHistory
+from squareoff.services.price_history import SAMPLE_SECONDS, SPANS_MAX, PriceHistory
 
 BEGIN = 1_789_440_000
 
@@ -79,3 +81,25 @@ def test_what_is_returned_does_not_change() -> None:
 
     assert spans[0].high == units("152")[0]
     assert history.of(InstrumentId(ExchangeSegment.NSE_EQ, "1")) == (1, ())
+
+
+def test_prices_that_no_listener_hears_of_are_looked_at_every_second() -> None:
+    """A quiet feed keeps them; each is taken in once, and an old one never after a newer one."""
+
+    async def body() -> None:
+        history, clock = PriceHistory(), VirtualClock()
+        newest = [tick("150.00", 100)]
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(history.run(lambda: newest, clock))
+            await asyncio.sleep(SAMPLE_SECONDS * 2.5)
+            newest[:] = [tick("151.00", 102)]
+            await asyncio.sleep(SAMPLE_SECONDS)
+            history.note(tick("152.00", 104))
+            await asyncio.sleep(SAMPLE_SECONDS * 3)
+            looking.cancel()
+
+        _, spans = history.of(INSTRUMENT.instrument_id)
+        assert [span.began_seconds - BEGIN for span in spans] == [100, 102, 104]
+        assert tuple(span.close for span in spans) == units("150", "151", "152")
+
+    run_virtual(body())

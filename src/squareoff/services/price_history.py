@@ -4,17 +4,20 @@ A chart needs some hundred points however long the day gets: prices are kept in 
 and where an instrument's spans would become too many, neighbours are joined and the length doubles.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.ports import Clock
 
 SPANS_MAX = 720
 """More than a chart has pixels for on most screens; a whole session is then 45-second spans."""
 
 FIRST_SPAN_SECONDS = 1
+SAMPLE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class _Instrument:
     def __init__(self) -> None:
         self.span_seconds = FIRST_SPAN_SECONDS
         self.spans: list[PriceSpan] = []
+        self.newest_ns = 0
 
     def note(self, price: PriceUnits, at_seconds: int) -> None:
         began = at_seconds - at_seconds % self.span_seconds
@@ -73,7 +77,21 @@ class PriceHistory:
         kept = self._instruments.get(tick.instrument_id)
         if kept is None:
             kept = self._instruments[tick.instrument_id] = _Instrument()
+        kept.newest_ns = tick.received_time_ns
         kept.note(tick.last_traded_price, tick.received_time_ns // NANOSECONDS_PER_SECOND)
+
+    async def run(self, newest: Callable[[], Iterable[Tick]], clock: Clock) -> None:
+        """Take in every second the newest ticks that no listener heard of; never returns.
+
+        For a feed that keeps quiet prices: what lies between two looks reached no level and was
+        nobody's best price.
+        """
+        while True:
+            await clock.sleep(SAMPLE_SECONDS)
+            for tick in newest():
+                kept = self._instruments.get(tick.instrument_id)
+                if kept is None or tick.received_time_ns > kept.newest_ns:
+                    self.note(tick)
 
     def of(self, instrument_id: InstrumentId) -> tuple[int, tuple[PriceSpan, ...]]:
         """Return the length of a span in seconds, and copies of the spans, oldest first."""

@@ -78,6 +78,18 @@ def test_what_is_between_is_kept(packet: type[object]) -> None:
     assert len(heard.hear(packet(101.0))) == 1
 
 
+def test_a_clock_set_back_by_days_leaves_no_newest() -> None:
+    """Kept by bounds of the clock as it was, a packet is of the future by the clock as it is."""
+    heard = Heard()
+    heard.hear(ticker(100.0))
+    heard.kept.open(**OPEN)
+
+    assert heard.hear(ticker(99.05), Now(NOW.wall_ns - 2 * 86_400 * SECOND, 78)) == []
+    assert heard.kept.newest() is None
+    assert heard.hear(ticker(99.1)) == []
+    assert heard.kept.newest() is not None
+
+
 @given(
     tick=st.sampled_from(["0.05", "0.01", "0.0025", "1", "0.1"]),
     above=st.integers(0, 3_000_000),

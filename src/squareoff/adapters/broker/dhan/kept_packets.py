@@ -168,13 +168,16 @@ class KeptPackets(_Compared):
         self.headers.clear()
 
     def newest(self) -> Tick | None:
-        """Return the newest kept packet as a tick, None where a later one was published."""
+        """Return the newest kept packet as a tick, None where a later one was published.
+
+        None also where the clock was set back by a day since the bounds were set: against such a
+        clock the packet has no time.
+        """
         self.catch_up()
         if self.packet is None:
             return None
         tick = read_tick(self.packet, 0, self.instrument_id, self.tick_units, self.received)
-        assert not isinstance(tick, NoTick), "only packets with a price are kept"
-        return tick
+        return None if isinstance(tick, NoTick) else tick
 
 
 NOBODY = KeptPackets(
