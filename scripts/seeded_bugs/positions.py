@@ -211,7 +211,7 @@ BUGS = (
         name="warm-plan-beside-another",
         careless="Sizes in the claim while another exit sizes on the key.",
         file="services/exit_engine.py",
-        old="        if key_lock.locked():\n",
+        old="        if not key_lock.is_free:\n",
         new="        if key_lock is None:\n",
         tests=("tests/services/test_warm_positions.py",),
     ),
