@@ -25,8 +25,11 @@ TRACKER_KINDS = frozenset(fact_kind(fact_type) for fact_type in TrackerFact.__ar
 _ENDED = ("TRADED", "CANCELLED", "REJECTED", "EXPIRED")
 
 _TELLS_OF_A_BUST = frozenset(
-    {"fills_unconfirmed", "over_exit", "exit_blocked_position_missing", "exit_resting"}
-)
+    {
+        "fills_unconfirmed", "over_exit", "exit_blocked_position_missing", "exit_resting",
+        "exit_attempts_exhausted", "closed_externally",
+    }
+)  # fmt: skip
 MISDATED_NS = 60_000_000_000
 """A clock wrong by more than this can date a position after what happened to it."""
 
@@ -99,6 +102,8 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
         return  # an outlaw order closed this position in the name of another; a person was called
     if _is_of_yesterday(auditor, opened) or name in auditor.busted:
         return
+    if auditor.is_outlaw and _has_alarm(auditor, name, "exit_blocked_reserved"):
+        return  # it waits for an order of another exit that an outlaw has changed, and that is told
     if row["intent"] != "NEEDS_HUMAN":
         detail = f"status {row['status']}, intent {row['intent']}, note {row['note']!r}"
         auditor.violate("I4", f"the exit of {name} was claimed and did not end: {detail}")
