@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from squareoff.simulator.campaign.__main__ import main
+from squareoff.simulator.campaign.earlier import load_report
 from squareoff.simulator.campaign.fuzz.answers import fuzz_answers
 from squareoff.simulator.campaign.fuzz.frames import fuzz_frames
 from squareoff.simulator.campaign.fuzz.live import fuzz_live
@@ -139,8 +140,29 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     told = json.loads(path.with_suffix(".json").read_text())
     assert status == 0, capsys.readouterr().out
-    assert told["faulted_exits"] >= 5 and told["seeds"]["first"] == 40
+    assert told["faulted_exits"] >= 5 and told["parts"][0]["first_seed"] == 40
     assert path.read_text().startswith("# Campaign of simulated exits")
+
+
+def test_a_campaign_in_two_parts_adds_up(tmp_path: Path) -> None:
+    """The second part goes on with the next seed, and the sums are those of all seeds."""
+    first, both = tmp_path / "first.json", tmp_path / "both.json"
+    one = ["--exits", "1", "--workers", "1"]
+    assert main([*one, "--seed-base", "60", "--report", str(first.with_suffix(".md"))]) == 0
+    more = ["--after", str(first), "--exits", "1", "--workers", "1"]
+    assert main([*more, "--report", str(both.with_suffix(".md"))]) == 0
+    before, after = json.loads(first.read_text()), json.loads(both.read_text())
+
+    expected = Tally()
+    expected.add(run_chunk(60))
+    expected.add(run_chunk(60 + CHUNK))
+    assert [part["first_seed"] for part in after["parts"]] == [60, 60 + CHUNK]
+    assert after["parts"][0] == before["parts"][0]
+    assert after["faulted_exits"] == expected.faulted_exits > before["faulted_exits"]
+    assert after["faults"] == dict(sorted(expected.struck.items()))
+    whole, parts = load_report(both)
+    assert (whole.cells, whole.points) == (expected.cells, expected.points)
+    assert sum(part.runs for part in parts) == expected.runs
 
 
 def test_two_engines_take_over_from_each_other() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from squareoff.simulator.campaign.earlier import Part, load_report
 from squareoff.simulator.campaign.fuzz.runner import run_fuzz
 from squareoff.simulator.campaign.matrix import HITS_WANTED
 from squareoff.simulator.campaign.progress import ProgressLine
@@ -31,14 +32,26 @@ SHRUNK_MAX = 3
 def main(arguments: list[str]) -> int:
     """Run a campaign; return the exit status."""
     options = _parser().parse_args(arguments)
-    goal = Goal(options.exits, options.seconds, options.seed_base)
+    whole, parts = (Tally(), []) if options.after is None else load_report(options.after)
+    first_seed = parts[-1].next_seed if parts else options.seed_base
+    goal = Goal(max(1, options.exits - whole.faulted_exits), options.seconds, first_seed)
     line = ProgressLine(goal)
     tally, seconds = run_campaign(goal, options.workers, line.show)
     _shrink_some(tally)
-    fuzz = run_fuzz(options.fuzz, options.workers, options.seed_base) if options.fuzz else []
-    run = CampaignRun(_commit(), tally, seconds, options.workers, options.seed_base, fuzz)
+    fuzz = run_fuzz(options.fuzz, options.workers, first_seed) if options.fuzz else []
+    part = Part(
+        _commit(),
+        first_seed,
+        tally.runs,
+        tally.faulted_exits,
+        tally.violated_runs,
+        round(seconds, 1),
+        options.workers,
+    )
+    whole.add(tally)
+    run = CampaignRun(whole, [*parts, part], fuzz)
     _write(run, options.report)
-    return _judge(run, is_full=tally.faulted_exits >= FULL_EXITS)
+    return _judge(run, is_full=whole.faulted_exits >= FULL_EXITS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long")
     parser.add_argument("--seed-base", type=int, default=0, help="the first seed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--after", type=Path, help="JSON report of the parts before; adds to them")
     parser.add_argument("--report", type=Path, default=DEFAULT_REPORT, help="Markdown; JSON beside")
     parser.add_argument("--fuzz", type=int, default=0, help="fuzz cases in all; 0 leaves it out")
     return parser

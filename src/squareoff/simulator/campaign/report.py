@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from squareoff.simulator.campaign.earlier import Part
 from squareoff.simulator.campaign.fuzz.tally import FuzzTally
 from squareoff.simulator.campaign.matrix import (
     HITS_WANTED,
@@ -22,14 +23,16 @@ MISSING_SHOWN_MAX = 60
 
 @dataclass(frozen=True, slots=True)
 class CampaignRun:
-    """One campaign and what it showed."""
+    """One campaign and what it showed: the sums over all its parts, the newest part last."""
 
-    commit: str
     tally: Tally
-    seconds: float
-    workers: int
-    seed_base: int
+    parts: list[Part]
     fuzz: list[FuzzTally] = field(default_factory=list)
+
+    @property
+    def worker_seconds(self) -> float:
+        """Return the real time of all workers, seconds."""
+        return sum(part.seconds * part.workers for part in self.parts)
 
     @property
     def marks_missed(self) -> list[str]:
@@ -50,10 +53,7 @@ def as_json(run: CampaignRun) -> dict[str, Any]:
     """Return everything as JSON values."""
     tally = run.tally
     return {
-        "commit": run.commit,
-        "seeds": {"first": run.seed_base, "count": tally.runs},
-        "seconds": round(run.seconds, 1),
-        "workers": run.workers,
+        "parts": [part.as_json() for part in run.parts],
         "exits": tally.exits,
         "faulted_exits": tally.faulted_exits,
         "claims": tally.claims,
@@ -97,6 +97,7 @@ def _lines(run: CampaignRun) -> Iterator[str]:
     yield "# Campaign of simulated exits"
     yield ""
     yield from _table(_head(run), "what", "figure")
+    yield from _part_lines(run)
     yield from _violation_lines(run)
     yield "## Marks"
     yield ""
@@ -128,8 +129,6 @@ def _head(run: CampaignRun) -> Mapping[str, str]:
     possible = sum(1 for s in STATES for c in all_classes() if not why_impossible(s, c))
     years = tally.virtual_seconds / YEAR_SECONDS
     return {
-        "commit": run.commit,
-        "seeds": f"{run.seed_base} to {run.seed_base + max(0, tally.runs - 1)}",
         "runs": f"{tally.runs:,}",
         "exits confirmed": f"{tally.exits:,}",
         "of these in runs with faults": f"{tally.faulted_exits:,}",
@@ -138,14 +137,29 @@ def _head(run: CampaignRun) -> Mapping[str, str]:
         "deaths of the process": f"{tally.crashes:,}",
         "virtual time": f"{tally.virtual_seconds:,.0f} s ({years:.2f} years)",
         "runs repeated for the same trace": f"{tally.replayed_runs:,}",
-        "real time": f"{run.seconds:,.0f} s on {run.workers} workers",
-        "exits per second and worker": f"{tally.exits / max(run.seconds, 1e-9) / run.workers:.1f}",
+        "real time of all workers": f"{run.worker_seconds:,.0f} s",
+        "exits per second and worker": f"{tally.exits / max(run.worker_seconds, 1e-9):.1f}",
         "runs violated": f"{tally.violated_runs:,}",
         "marks never seen": ", ".join(run.marks_missed) or "none",
         "cells that can be": f"{possible:,}",
         "cells never hit": f"{len(run.cells_missing(1)):,}",
         f"cells hit fewer than {HITS_WANTED} times": f"{len(run.cells_missing(HITS_WANTED)):,}",
     }
+
+
+def _part_lines(run: CampaignRun) -> Iterator[str]:
+    yield "## Parts"
+    yield ""
+    yield "| commit | seeds | exits under faults | runs violated | real time |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for part in run.parts:
+        seeds = f"{part.first_seed} to {part.next_seed - 1}"
+        time = f"{part.seconds:,.0f} s on {part.workers} workers"
+        yield (
+            f"| {part.commit} | {seeds} | {part.faulted_exits:,} | {part.violated_runs:,} "
+            f"| {time} |"
+        )
+    yield ""
 
 
 def _table(rows: Mapping[str, str], left: str, right: str) -> Iterator[str]:
