@@ -62,6 +62,7 @@ ORDER_PAIRS = {
         for state in ("OUTCOME_UNKNOWN", "PLANNED", "ACCEPTED", "WORKING", "ABSENT")
     },
     "OUTCOME_UNKNOWN REFUSED": "REFUSED",
+    "OUTCOME_UNKNOWN NOT_SENT": "ABSENT",
     "ABSENT REPLANNED": "PLANNED",
     # The broker's merged record decides from every state: news may skip states, come before the
     # HTTP answer, or tell of an order that was already given up.

@@ -266,6 +266,22 @@ def test_a_late_answer_names_the_send_that_it_answers() -> None:
     assert [record.broker_order_id for record in story.order().broker_orders] == ["B1", "B2"]
 
 
+def test_a_send_that_was_given_up_and_then_proved_unmade_is_planned_again() -> None:
+    """Its outcome counted as lost; then its own answer says that nothing had left."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.answer(SendNotMade(BlockReason.TOKEN_DEAD, "the token is dead"), send=1)
+    assert story.states == [OrderState.ABSENT]
+    intent = story.tracker.intent
+    assert intent is not None and intent.block_reason is BlockReason.TOKEN_DEAD
+
+    story.wait(60.0)
+    story.feed(net(100))
+    story.permit()
+    assert len(story.sent) == 2
+
+
 def test_a_refusal_after_the_settlement_changes_nothing() -> None:
     """A late refusal of a send that was declared absent tells nothing new."""
     story = Story().claim()

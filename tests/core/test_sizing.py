@@ -370,6 +370,19 @@ def test_without_a_reading_never_beyond_what_the_last_one_showed() -> None:
     assert [order.order_quantity for order in story.orders] == [50]
 
 
+def test_without_a_reading_nobody_shares_out_what_the_last_one_showed() -> None:
+    """A person closed 50 of this and another's 100: both saw 150, and neither goes by itself."""
+    story = Story().claim(replace(net(150), others_open=100))
+    assert [order.order_quantity for order in story.orders] == [50]
+    for _ in range(3):
+        story.wait(2.0)
+        assert story.wants(ReadPositions)
+        story.feed(unreadable(reconciled_age_seconds=1.0))
+
+        assert len(story.orders) == 1, "planned by our own word"
+        assert blocked_for(story) is BlockReason.POSITIONS_UNREADABLE
+
+
 def test_after_a_restart_an_exit_that_had_orders_needs_a_reading() -> None:
     """What an earlier process read is not known here, so our own word does not do."""
     story = Story().claim(net(50))

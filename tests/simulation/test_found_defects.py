@@ -29,6 +29,8 @@ FOUND = {
     ),
     "a feed subscription that the broker took in silence left the stops blind": (41,),
     "a claim met the hand-over of its key's lock, and the engine stood still for ever": (841,),
+    "a send was given up, and its own answer that nothing had left halted the position": (13003,),
+    "seven exits of one key each took for its own what one reading had shown": (43024,),
     "a first print after a connect, far from every known price, fired a stop": (5, 106, 216, 248),
 }
 

@@ -120,6 +120,7 @@ def _order_table() -> dict[tuple[OrderState, OrderTrigger], OrderState]:
         (_O.ABSENT, _OT.DECLARED_ABSENT): _O.ABSENT,
         # The answer came after we had given up on it.
         (_O.OUTCOME_UNKNOWN, _OT.REFUSED): _O.REFUSED,
+        (_O.OUTCOME_UNKNOWN, _OT.NOT_SENT): _O.ABSENT,
         (_O.ABSENT, _OT.REPLANNED): _O.PLANNED,
     }
     # Updates may skip states and may come before the HTTP answer. An order that was declared

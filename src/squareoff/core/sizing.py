@@ -106,13 +106,18 @@ def _own_share(step: Step, event: PositionsRead, quantity: int, held: int) -> in
 
 
 def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> None:
-    """Go by our own word on a recently compared book, never beyond what a reading last showed."""
+    """Go by our own word on a recently compared book, unless a reading spoke against it.
+
+    What a reading showed too little of is no ground either: every tracker of the key saw the same
+    units, and each would take them for its own.
+    """
     age, unheld = event.reconciled_age_seconds, step.pacing.unheld_quantity
     if unheld is None or _may_have_closed_unseen(step.tracker):
         unheld = uncovered if step.tracker.exit_orders else 0
-    quantity = uncovered - unheld
-    if quantity > 0 and age is not None and age <= step.policy.reconciled_age_seconds_max:
-        _send_what_may_go(step, event, _plan(step, quantity, None, event.others_leaves))
+    is_doubted = unheld > 0 or step.pacing.short_readings > 0
+    is_compared = age is not None and age <= step.policy.reconciled_age_seconds_max
+    if is_compared and not is_doubted:
+        _send_what_may_go(step, event, _plan(step, uncovered, None, event.others_leaves))
         return
     block_exit(
         step,
