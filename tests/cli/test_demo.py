@@ -274,7 +274,11 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
 
 
 def _program() -> list[str]:
-    return [sys.executable, "-c", "from squareoff.cli.main import main; main()", "demo"]
+    """Return the command; Ctrl-C reaches it also where the tests were started in the background,
+    whose children inherit that it is ignored."""
+    begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{begin}; from squareoff.cli.main import main; main()"
+    return [sys.executable, "-c", program, "demo"]
 
 
 def _read_until(lines: Iterator[str], words: str) -> str:
