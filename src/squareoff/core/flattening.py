@@ -15,7 +15,7 @@ from squareoff.core.inputs import PositionsRead
 from squareoff.core.planning import plan_slices, slices_of
 from squareoff.core.step import Step
 from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
-from squareoff.domain.orders import BrokerPosition, OrderRole
+from squareoff.domain.orders import OrderRole, net_quantity
 from squareoff.domain.states import OrderState
 
 _READING_SPACING_SECONDS = 1.0
@@ -58,7 +58,7 @@ def on_flatten_reading(step: Step, event: PositionsRead) -> None:
     is_current = event.exited_quantity in (None, step.tracker.exited_quantity)
     if event.positions is None or not (is_settled and is_current):
         return
-    net = net_quantity(step.tracker, event.positions)
+    net = net_quantity(event.positions, step.tracker.key)
     is_same = step.pacing.flatten_net_quantity == net
     readings = step.pacing.flatten_readings + 1 if is_same else 1
     step.pace(flatten_readings=readings, flatten_net_quantity=net)
@@ -66,16 +66,6 @@ def on_flatten_reading(step: Step, event: PositionsRead) -> None:
     quantity = min(step.tracker.over_exited_quantity, beyond_zero)
     if readings >= step.policy.readings and quantity > 0:
         _plan(step, quantity, net)
-
-
-def net_quantity(tracker: PositionTracker, positions: tuple[BrokerPosition, ...]) -> int:
-    """Return the signed net of this tracker's key in a reading; a missing row is 0."""
-    return sum(
-        row.net_quantity
-        for row in positions
-        if row.instrument_id == tracker.instrument.instrument_id
-        and row.product_type is tracker.product_type
-    )
 
 
 def _flatten_orders(tracker: PositionTracker) -> tuple[TrackedOrder, ...]:

@@ -43,8 +43,8 @@ class Pacing:
     zero_readings: int = 0
     short_readings: int = 0
     """Readings in a row that showed less than all trackers of the key hold."""
-    unheld_quantity: int | None = None
-    """What the last reading did not show of what had to be closed; None: nothing was read."""
+    is_covered: bool | None = None
+    """Whether the last reading showed all that had to be closed; None: nothing was read."""
     next_flatten_ns: int = 0
     flatten_readings: int = 0
     flatten_net_quantity: int | None = None

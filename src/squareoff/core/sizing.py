@@ -11,7 +11,7 @@ Invariants:
 
 from squareoff.core.commands import ReadBooks, ReadPositions
 from squareoff.core.facts import ExitSized, OrderReplanned
-from squareoff.core.flattening import net_quantity, on_flatten_reading, wants_flattening
+from squareoff.core.flattening import on_flatten_reading, wants_flattening
 from squareoff.core.inputs import PermitGranted, PositionsRead
 from squareoff.core.planning import plan_slices, slices_of
 from squareoff.core.policy import (
@@ -26,7 +26,7 @@ from squareoff.core.slicing import slice_limit
 from squareoff.core.step import Step
 from squareoff.core.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.ids import ClientOrderId
-from squareoff.domain.orders import OrderRole
+from squareoff.domain.orders import OrderRole, net_quantity
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 
 _ZERO_READING_SPACING_SECONDS = 1.0
@@ -62,14 +62,14 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
     if event.positions is None:
         _size_without_reading(step, event, uncovered)
         return
-    net = net_quantity(step.tracker, event.positions)
+    net = net_quantity(event.positions, step.tracker.key)
     held = max(0, step.tracker.side.sign * net)
     free = held - event.others_leaves - step.tracker.exit_leaves_quantity
     if event.closed_lately > 0 and (free < uncovered or not event.only_ours_closed):
         # Somebody else may have closed too, and the reading may lack our newest fills: what it
         # shows beyond them is surely there, the rest is looked at again.
         free -= event.closed_lately
-    step.pace(unheld_quantity=max(0, uncovered - max(0, free)))
+    step.pace(is_covered=free >= uncovered)
     if event.closed_lately > 0 and free <= 0:
         step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
         return
@@ -106,17 +106,10 @@ def _own_share(step: Step, event: PositionsRead, quantity: int, held: int) -> in
 
 
 def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> None:
-    """Go by our own word on a recently compared book, unless a reading spoke against it.
-
-    What a reading showed too little of is no ground either: every tracker of the key saw the same
-    units, and each would take them for its own.
-    """
-    age, unheld = event.reconciled_age_seconds, step.pacing.unheld_quantity
-    if unheld is None or _may_have_closed_unseen(step.tracker):
-        unheld = uncovered if step.tracker.exit_orders else 0
-    is_doubted = unheld > 0 or step.pacing.short_readings > 0
+    """Go by our own word on a recently compared book, unless something speaks against it."""
+    age = event.reconciled_age_seconds
     is_compared = age is not None and age <= step.policy.reconciled_age_seconds_max
-    if is_compared and not is_doubted:
+    if is_compared and not _is_our_word_doubted(step):
         _send_what_may_go(step, event, _plan(step, uncovered, None, event.others_leaves))
         return
     block_exit(
@@ -125,6 +118,19 @@ def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> N
         "the broker's positions cannot be read and our book was not compared recently",
         _UNREADABLE_RETRY_SECONDS,
     )
+
+
+def _is_our_word_doubted(step: Step) -> bool:
+    """Say whether less may be held than we know of.
+
+    A reading that showed too little is no ground for what it did show: every tracker of the key
+    saw the same units, and each would take them for its own.
+    """
+    if _may_have_closed_unseen(step.tracker) or step.pacing.short_readings > 0:
+        return True
+    if step.pacing.is_covered is None:  # what an earlier process read is not known here
+        return bool(step.tracker.exit_orders)
+    return not step.pacing.is_covered
 
 
 def _may_have_closed_unseen(tracker: PositionTracker) -> bool:
@@ -156,7 +162,7 @@ def is_plainly_covered(tracker: PositionTracker, event: PositionsRead) -> bool:
     what every other tracker of the key holds, and nothing was closed too lately to be in it."""
     if event.positions is None or event.closed_lately > 0 or event.opposed_open > 0:
         return False
-    held = tracker.side.sign * net_quantity(tracker, event.positions)
+    held = tracker.side.sign * net_quantity(event.positions, tracker.key)
     taken = max(event.others_open, event.others_leaves) + tracker.exit_leaves_quantity
     return 0 < uncovered_quantity(tracker) <= held - taken
 

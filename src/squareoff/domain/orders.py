@@ -1,5 +1,6 @@
 """Orders as asked for and as reported, in our words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -195,6 +196,15 @@ class BrokerPosition:
     buy_average: Decimal
     sell_average: Decimal
     trading_symbol: str = ""
+
+
+def net_quantity(rows: Iterable[BrokerPosition], key: PositionKey) -> int:
+    """Return the signed net of a key in a reading of the positions; a missing row is 0."""
+    return sum(
+        row.net_quantity
+        for row in rows
+        if row.instrument_id == key.instrument_id and row.product_type is key.product_type
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Never sends anything.
 from squareoff.core.facts import Severity
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import BrokerPosition
+from squareoff.domain.orders import net_quantity
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
@@ -75,7 +75,7 @@ class FlipWatch:
         if reading is None:
             return
         for key, until_ns in tuple(self._watched.items()):
-            net = _net(reading.rows, key)
+            net = net_quantity(reading.rows, key)
             if self._is_flipped(key, net):
                 del self._watched[key]
                 await self._complain(key, net)
@@ -94,11 +94,3 @@ class FlipWatch:
             "held: somebody else closed it too, and the account now stands on the other side. "
             "Nothing is bought back by itself; look at the position now.",
         )
-
-
-def _net(rows: tuple[BrokerPosition, ...], key: PositionKey) -> int:
-    return sum(
-        row.net_quantity
-        for row in rows
-        if row.instrument_id == key.instrument_id and row.product_type is key.product_type
-    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from squareoff.core.foreign_closes import missing_quantity, share_out
 from squareoff.core.inputs import ClosedByOthers
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import TradeReport
+from squareoff.domain.orders import TradeReport, net_quantity
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import BrokerReads, PositionsReading
@@ -58,15 +58,8 @@ class ForeignCloses:
     async def review(self, reading: PositionsReading) -> None:
         """Look at one reading of the positions; book what has become sure."""
         book = self._engine.book
-        nets = {
-            key: sum(
-                row.net_quantity
-                for row in reading.rows
-                if (row.instrument_id, row.product_type) == (key.instrument_id, key.product_type)
-            )
-            for key in book.position_keys()
-        }
-        for key, net in nets.items():
+        for key in book.position_keys():
+            net = net_quantity(reading.rows, key)
             missing = missing_quantity(book.on_key(key), net)
             if missing == 0 or book.is_moving(key):
                 self._shortages.pop(key, None)

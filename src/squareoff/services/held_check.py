@@ -10,7 +10,7 @@ Invariants:
 from squareoff.core.facts import Severity
 from squareoff.core.opening import NewPosition
 from squareoff.domain.errors import DomainError
-from squareoff.domain.orders import BrokerPosition, PositionSide
+from squareoff.domain.orders import BrokerPosition, PositionSide, net_quantity
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.alarm_desk import AlarmDesk
@@ -85,16 +85,7 @@ class HeldCheck:
 
     def _free_of(self, position: NewPosition, rows: tuple[BrokerPosition, ...]) -> int:
         """Return what the broker holds on the side of the position beyond what is under watch."""
-        return position.side.sign * self._net(position, rows) - self._under_watch(position)
-
-    @staticmethod
-    def _net(position: NewPosition, rows: tuple[BrokerPosition, ...]) -> int:
-        return sum(
-            row.net_quantity
-            for row in rows
-            if row.instrument_id == position.instrument.instrument_id
-            and row.product_type is position.product_type
-        )
+        return position.side.sign * net_quantity(rows, position.key) - self._under_watch(position)
 
     def _under_watch(self, position: NewPosition) -> int:
         return sum(
@@ -104,7 +95,7 @@ class HeldCheck:
         )
 
     def _refusal(self, position: NewPosition, free: int) -> NotHeld:
-        watched, net = self._under_watch(position), self._net(position, self._rows)
+        watched, net = self._under_watch(position), net_quantity(self._rows, position.key)
         wanted = f"{position.side.value} {position.quantity}"
         beyond = f", of which {watched} are under watch already" if watched else ""
         text = (

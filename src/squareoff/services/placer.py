@@ -15,12 +15,11 @@ import structlog
 
 from squareoff.core import commands as c
 from squareoff.core import inputs as i
-from squareoff.core.flattening import net_quantity
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import BrokerError, OwnershipLost
 from squareoff.domain.ids import ClientOrderId
-from squareoff.domain.orders import OrderReport, OrderRole
+from squareoff.domain.orders import OrderReport, OrderRole, net_quantity
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
 from squareoff.ports import Checkpoints, Clock
@@ -216,7 +215,8 @@ class Placer:
     ) -> int | None:
         if positions is None:
             return None
-        return net_quantity(tracker, positions.rows) - self._engine.book.signed_fills(tracker.key)
+        key = tracker.key
+        return net_quantity(positions.rows, key) - self._engine.book.signed_fills(key)
 
     async def _try_look_up(self, client_order_id: ClientOrderId) -> tuple[OrderReport, ...] | None:
         try:
