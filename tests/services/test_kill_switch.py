@@ -98,9 +98,34 @@ def test_a_release_that_is_overtaken_does_not_release() -> None:
         await release
 
         assert switch.blocks_exits
+        await settle()
         store.gates[1].set()
         await throw
         assert switch.blocks_exits
+
+    run_virtual(body())
+
+
+def test_settings_are_committed_in_the_order_in_which_they_were_asked_for() -> None:
+    """A slow commit of a throw cannot land after the release that followed it."""
+
+    async def body() -> None:
+        store = SlowRecords()
+        switch = KillSwitch(cast("TrackerStore", store), VirtualClock())
+        loop = asyncio.get_running_loop()
+        throw = loop.create_task(switch.set(active=True, level="new", reason="storm"))
+        await settle()
+        release = loop.create_task(switch.set(active=False, level="new", reason="calm"))
+        await settle()
+
+        assert len(store.gates) == 1
+        store.gates[0].set()
+        await throw
+        await settle()
+        assert switch.blocks_entries
+        store.gates[1].set()
+        await release
+        assert not switch.blocks_entries
 
     run_virtual(body())
 

@@ -6,8 +6,11 @@ Invariants:
 2. A switch that another process set on the same database holds here within a second.
 3. A throw that could not be committed is committed as soon as the database is back.
 4. A reading of the database never undoes what was set here while it was being read.
+5. Settings are committed in the order in which they were asked for, so that what holds here last
+   is what the database holds last.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -37,6 +40,7 @@ class KillSwitch:
         self._held_exits = False
         self._settings = 0
         self._setting_count = 0
+        self._in_turn = asyncio.Lock()
         self._uncommitted: KillSwitchState | None = None
         self._on_release: list[Callable[[], Awaitable[None]]] = []
         self.store_failure: str | None = None
@@ -92,7 +96,8 @@ class KillSwitch:
         fact = KillSwitchSet(active, level, reason)
         self._setting_count += 1
         try:
-            await self._store.record((fact, *facts), self._clock.now().wall_ns)
+            async with self._in_turn:
+                await self._store.record((fact, *facts), self._clock.now().wall_ns)
         finally:
             self._setting_count -= 1
         if setting == self._settings:  # else it was set again meanwhile, and that stands
