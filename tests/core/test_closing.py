@@ -192,7 +192,7 @@ NOT_FOREIGN: dict[str, TradeReport] = {
     "the other side": trade(100, broker_order_id="APP1", side=Side.BUY),
     "another product": trade(100, broker_order_id="APP1", product_type=ProductType.MARGIN),
     "before the position": trade(
-        100, broker_order_id="APP1", exchange_time_ns=OPENED_AT_NS - 2_000_000_000
+        100, broker_order_id="APP1", exchange_time_ns=OPENED_AT_NS - 4_000_000_000
     ),
 }
 

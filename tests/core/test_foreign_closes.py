@@ -102,6 +102,17 @@ def test_other_trades_explain_nothing(change: dict[str, object]) -> None:
     assert share_out([FIRST], 0, [row], OWN) == ()
 
 
+def test_a_close_right_after_the_opening_counts_though_our_clock_is_ahead() -> None:
+    """The opening has our clock's time, the trade the broker's, which may be two seconds less."""
+    opened_ns = FIRST.created_at_ns
+    row = replace(by_hand(100), exchange_time_ns=opened_ns - 2 * 10**9)
+    earlier = replace(row, exchange_time_ns=opened_ns - 4 * 10**9)
+
+    (share,) = share_out([FIRST], 0, [row], OWN)
+    assert share.quantity == FIRST.open_quantity
+    assert share_out([FIRST], 0, [earlier], OWN) == ()
+
+
 def test_trackers_on_both_sides_are_left_alone() -> None:
     """With a long and a short on one key the net does not say whose units are gone."""
     short = replace(FIRST, tracker_id=TrackerId("trk-3"), side=PositionSide.SHORT)

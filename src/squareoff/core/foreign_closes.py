@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from squareoff.core.clock_skew import OFFSET_SECONDS_MAX
 from squareoff.core.facts import ClosedExternally, Severity
 from squareoff.core.inputs import ClosedByOthers
 from squareoff.core.step import Step
@@ -22,7 +23,7 @@ from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import TradeReport
 from squareoff.domain.prices import round_average_half_even
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
 
 BROKER_SQUARE_OFF_FROM = (15, 15)
 """IST hour and minute from which the broker closes INTRADAY positions by itself (about 15:20)."""
@@ -87,9 +88,14 @@ def share_out(
 def foreign_trades(
     tracker: PositionTracker, trades: Iterable[TradeReport], own: frozenset[BrokerOrderId]
 ) -> Iterator[TradeReport]:
-    """Yield strangers' trades since the tracker's opening that closed units on its key."""
-    # The broker's times have a grain of one second.
-    opened = tracker.created_at_ns - tracker.created_at_ns % NANOSECONDS_PER_SECOND
+    """Yield strangers' trades since the tracker's opening that closed units on its key.
+
+    The opening is our clock's, the trades' times are the broker's and have a grain of one second:
+    as much as our clock may be ahead without an alarm is allowed for, or a close by hand right
+    after the opening would explain nothing for ever.
+    """
+    opened = tracker.created_at_ns - seconds_to_ns(OFFSET_SECONDS_MAX)
+    opened -= opened % NANOSECONDS_PER_SECOND
     for trade in distinct(trades):
         if (
             trade.instrument_id == tracker.instrument.instrument_id
