@@ -246,6 +246,20 @@ def test_each_reason_is_told_once_per_exit() -> None:
     assert story.alarm_codes() == ["exit_blocked_kill_switch", "exit_blocked_market_closed"]
 
 
+def test_a_reason_is_told_anew_once_the_exit_has_been_at_the_exchange() -> None:
+    """The alarm before was over when an order worked; the same hindrance after it is news."""
+    story = Story().claim()
+    story.feed(ExitHindered(BlockReason.KILL_SWITCH, "kill switch", 1.0))
+    next_try(story)
+    story.permit()
+    story.accept("B1")
+    story.see(B.PENDING, broker_order_id="B1")
+    story.see(B.CANCELLED, broker_order_id="B1")
+    story.feed(ExitHindered(BlockReason.KILL_SWITCH, "kill switch", 1.0))
+
+    assert story.alarm_codes() == ["exit_blocked_kill_switch"] * 2
+
+
 def test_a_hindered_exit_gives_its_plans_up_and_resumes_by_itself() -> None:
     """Nothing planned survives a block; when the reason lifts, everything is sized anew."""
     story = Story().claim()

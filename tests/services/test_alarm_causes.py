@@ -27,7 +27,7 @@ WAITS = exiting(IntentStatus.BLOCKED, BlockReason.TOKEN_DEAD)
     ("code", "tracker", "is_over"),
     [
         ("exit_blocked_token_dead", WAITS, False),
-        ("exit_blocked_market_closed", WAITS, True),
+        ("exit_blocked_market_closed", WAITS, False),
         ("exit_blocked_token_dead", exiting(IntentStatus.OPEN), False),
         ("exit_blocked_token_dead", held(), True),
         ("exit_blocked_token_dead", EXITED, True),
@@ -46,5 +46,5 @@ WAITS = exiting(IntentStatus.BLOCKED, BlockReason.TOKEN_DEAD)
 def test_the_state_tells_whether_a_cause_is_gone(
     code: str, tracker: PositionTracker, is_over: bool
 ) -> None:
-    """An exit that tries again is not over its cause; a closed position is, but for over-exits."""
+    """An exit that waits is not over its cause; a closed position is, but for over-exits."""
     assert (what_ended(code, tracker) is not None) is is_over

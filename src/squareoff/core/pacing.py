@@ -51,7 +51,7 @@ class Pacing:
     next_books_ns: int = 0
     books_disagreed: int = 0
     alarmed_reasons: frozenset[BlockReason] = frozenset()
-    """Block reasons that a person was told of during this intent."""
+    """Block reasons told to a person since an order of the exit last was at the exchange."""
     orders: Mapping[ClientOrderId, OrderPacing] = field(default_factory=dict)
 
     def of(self, client_order_id: ClientOrderId) -> OrderPacing:

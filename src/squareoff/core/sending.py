@@ -25,7 +25,12 @@ from squareoff.core.inputs import (
 )
 from squareoff.core.policy import LOOK_UP_DELAYS_SECONDS, PLAN_AGE_SECONDS_MAX
 from squareoff.core.pricing import protected_limit
-from squareoff.core.setbacks import block_exit, note_ended_exit, price_rejections
+from squareoff.core.setbacks import (
+    block_exit,
+    note_ended_exit,
+    note_exit_at_exchange,
+    price_rejections,
+)
 from squareoff.core.step import Step, retry_delay_seconds
 from squareoff.core.tracker import Send, SendOutcome, TrackedOrder
 from squareoff.domain.orders import OrderRequest, OrderRole, OrderType
@@ -147,6 +152,7 @@ def on_send_answered(step: Step, event: SendAnswered) -> None:
     match event.answer:
         case SendAccepted(broker_order_id):
             step.record(OrderAccepted(tracker_id, order_id, number, broker_order_id))
+            note_exit_at_exchange(step)
             note_ended_exit(step, before)  # its end may have been reported before this answer
             note_ended_flattening(step, before)
         case SendRefused(code, text):

@@ -69,6 +69,12 @@ def block_exit(
         )
 
 
+def note_exit_at_exchange(step: Step) -> None:
+    """An order at the exchange ends what was told; the next hindrance is told anew."""
+    if step.pacing.alarmed_reasons and step.tracker.is_exit_at_exchange:
+        step.pace(alarmed_reasons=frozenset())
+
+
 def escalate_exit(step: Step, code: str, text: str) -> None:
     """Hand the exit to a person; the position stays open and visible."""
     if step.intent.status is IntentStatus.NEEDS_HUMAN:

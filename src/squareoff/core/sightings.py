@@ -8,7 +8,7 @@ from squareoff.core.facts import OrderReported, Severity
 from squareoff.core.flattening import note_ended_flattening
 from squareoff.core.inputs import OrderSeen
 from squareoff.core.order_fold import fold_order
-from squareoff.core.setbacks import note_ended_exit
+from squareoff.core.setbacks import note_ended_exit, note_exit_at_exchange
 from squareoff.core.settling import note_sighting
 from squareoff.core.step import Step
 from squareoff.domain.ids import ClientOrderId, TrackerId
@@ -28,6 +28,7 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
         return
     quantity = step.tracker.quantity
     step.record(fact)
+    note_exit_at_exchange(step)
     note_ended_exit(step, before)
     note_ended_flattening(step, before)
     is_over = step.tracker.status in (PositionStatus.EXITED, PositionStatus.UNTRACKED)

@@ -199,6 +199,14 @@ class PositionTracker:
         return tuple([order for order in self.orders if order.role is OrderRole.ENTRY])
 
     @property
+    def is_exit_at_exchange(self) -> bool:
+        """Whether an order of the newest attempt works at the exchange: the exit goes on."""
+        attempt = 0 if self.intent is None else self.intent.attempt
+        return any(
+            order.state.is_at_exchange for order in self.exit_orders if order.attempt == attempt
+        )
+
+    @property
     def exited_quantity(self) -> int:
         """What is closed so far: fills of our exits and what others closed."""
         exited = self.externally_closed_quantity

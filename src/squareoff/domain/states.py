@@ -87,6 +87,11 @@ class OrderState(str, Enum):
         """Say whether the order may still fill at the broker."""
         return self in _LIVE_ORDER_STATES
 
+    @property
+    def is_at_exchange(self) -> bool:
+        """Say whether the exchange has it: it rests there, or has filled."""
+        return self in _AT_EXCHANGE_ORDER_STATES
+
 
 _TERMINAL_ORDER_STATES = frozenset(
     {
@@ -97,6 +102,9 @@ _TERMINAL_ORDER_STATES = frozenset(
         OrderState.EXPIRED,
         OrderState.ABSENT,
     }
+)
+_AT_EXCHANGE_ORDER_STATES = frozenset(
+    {OrderState.WORKING, OrderState.PART_FILLED, OrderState.FILLED}
 )
 _LIVE_ORDER_STATES = frozenset(
     {

@@ -5,15 +5,12 @@ seen it.
 """
 
 from squareoff.core.tracker import PositionTracker, SendOutcome
-from squareoff.domain.states import BlockReason, IntentStatus, OrderState
+from squareoff.domain.states import IntentStatus
 
 BLOCKED_PREFIX = "exit_blocked_"
 """Followed by the reason why the exit waits."""
 
 _FOR_A_PERSON = frozenset({"over_exit", "entry_filled_after_exit", "position_halted"})
-_AT_BROKER = frozenset(
-    {OrderState.ACCEPTED, OrderState.WORKING, OrderState.PART_FILLED, OrderState.FILLED}
-)
 
 
 def what_ended(code: str, tracker: PositionTracker) -> str | None:
@@ -23,7 +20,7 @@ def what_ended(code: str, tracker: PositionTracker) -> str | None:
     if tracker.status.is_final:
         return f"the position is {tracker.status.value}"
     if code.startswith(BLOCKED_PREFIX):
-        return _what_unblocked(code.removeprefix(BLOCKED_PREFIX), tracker)
+        return _what_unblocked(tracker)
     match code:
         case "order_outcome_unknown" if not _has_unknown_send(tracker):
             return "what became of the order is known"
@@ -34,18 +31,15 @@ def what_ended(code: str, tracker: PositionTracker) -> str | None:
     return None
 
 
-def _what_unblocked(reason: str, tracker: PositionTracker) -> str | None:
-    """A blocked exit that tries again is not over it: only an order at the broker says so."""
+def _what_unblocked(tracker: PositionTracker) -> str | None:
+    """A blocked exit that tries again, or waits for another reason, is not over it: only an order
+    at the exchange says so. Each reason is told once till then, so that its alarm must stand."""
     intent = tracker.intent
     if intent is None or not intent.status.is_live:
         return "there is no exit that waits"
     if intent.status is IntentStatus.BLOCKED:
-        has_other_reason = intent.block_reason not in (BlockReason(reason), None)
-        return "the exit waits for another reason" if has_other_reason else None
-    newest = [order for order in tracker.exit_orders if order.attempt == intent.attempt]
-    if any(order.state in _AT_BROKER for order in newest):
-        return "the broker has an order of the exit"
-    return None
+        return None
+    return "an order of the exit is at the exchange" if tracker.is_exit_at_exchange else None
 
 
 def _has_unknown_send(tracker: PositionTracker) -> bool:

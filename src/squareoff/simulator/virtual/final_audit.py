@@ -216,9 +216,21 @@ def _check_told(auditor: Auditor, broker: SimulatedBroker) -> None:
         if not (is_past or any(order_id in message for message in told)):
             auditor.violate("I5", f"{order_id} of another engine was noticed by nobody")
     for tracker_id in auditor.busted:
-        is_told = any(_has_alarm(auditor, tracker_id, code) for code in _TELLS_OF_A_BUST)
+        is_told = _is_seen_waiting(auditor, tracker_id) or any(
+            _has_alarm(auditor, tracker_id, code) for code in _TELLS_OF_A_BUST
+        )
         if auditor.trackers[tracker_id].live_claim and not is_told:
             auditor.violate("I4", f"a fill of {tracker_id} was taken back and nobody was told")
+
+
+def _is_seen_waiting(auditor: Auditor, tracker_id: str) -> bool:
+    """Say whether an alarm stands that the exit waits, with its reason."""
+    (standing,) = auditor.database.execute(
+        "SELECT COUNT(*) FROM alarms WHERE tracker_id = ? AND code LIKE 'exit_blocked_%'"
+        " AND cleared_at_ns IS NULL",
+        (tracker_id,),
+    ).fetchone()
+    return bool(standing)
 
 
 def _check_nets(auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[str, Any]]) -> None:
