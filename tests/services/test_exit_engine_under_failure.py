@@ -375,3 +375,35 @@ def test_an_order_of_a_taken_state_is_known_to_the_book() -> None:
             assert "unknown_own_order" not in world.alarms.codes
 
     run_virtual(body())
+
+
+def test_an_opening_that_cannot_be_read_back_is_under_watch_once_the_store_answers() -> None:
+    """Told that it failed, a person would take the same position under watch a second time."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.store.failures.append(LostAfterCommit("reset in COMMIT"))
+            world.store.load_errors.extend([StoreUnavailable("away")] * 3)
+
+            tracker = await world.hold()
+
+            assert world.tracker(TRACKER) == tracker
+            assert (await leave(world)).code is ExitCode.EXITED
+
+    run_virtual(body())
+
+
+def test_an_opening_that_was_not_written_is_refused_once_the_store_answers() -> None:
+    """An error of an opening means that nothing is under watch, now or after a restart."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.store.failures.append(CommitOutcomeUnknown("reset in COMMIT"))
+            world.store.load_errors.extend([StoreUnavailable("away")] * 3)
+
+            with pytest.raises(StoreUnavailable, match="nothing was committed"):
+                await world.hold()
+
+            assert world.engine.exit_engine.book.get(TRACKER) is None
+
+    run_virtual(body())

@@ -31,6 +31,10 @@ FOUND = {
     "a claim met the hand-over of its key's lock, and the engine stood still for ever": (841,),
     "a send was given up, and its own answer that nothing had left halted the position": (13003,),
     "seven exits of one key each took for its own what one reading had shown": (43024,),
+    "a throw of the kill switch was committed after its release, and entries went out": (101128,),
+    "our clock was ahead, so a close by hand seemed older than the position": (102003,),
+    "an exit waited for the same reason a second time, and nobody was told": (102859,),
+    "an opening whose commit was in doubt was made a second time": (104137,),
     "a first print after a connect, far from every known price, fired a stop": (5, 106, 216, 248),
 }
 

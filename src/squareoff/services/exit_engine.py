@@ -111,20 +111,35 @@ class ExitEngine:
     async def open(self, position: NewPosition) -> PositionTracker:
         """Take a checked position under watch, durably.
 
+        Where the database does not say whether it was written, this waits until it does: whoever
+        asks again after an error would have the position under watch twice.
+
         Raises:
             StoreUnavailable, LostUpdate: nothing was written.
-            CommitOutcomeUnknown: it may have been written, and is found at the next start.
         """
         return await see_through(self._tasks, self._open(position))
 
     async def _open(self, position: NewPosition) -> PositionTracker:
         now = self._clock.now()
         tracker, facts = open_position(position, now.wall_ns)
-        await commit_certainly(self._store, Change(None, tracker, facts), now.wall_ns)
+        try:
+            await commit_certainly(self._store, Change(None, tracker, facts), now.wall_ns)
+        except CommitOutcomeUnknown as unknown:
+            if not await self._was_written(tracker.tracker_id):
+                raise StoreUnavailable(f"nothing was committed: {unknown}") from unknown
         actor = self.book.add(tracker)
         self._notify(tracker)
         await self.tell_within(actor, Woke())
         return actor.tracker
+
+    async def _was_written(self, tracker_id: TrackerId) -> bool:
+        """Ask the database until it answers."""
+        while True:
+            await self._clock.sleep(STORE_RETRY_SECONDS)
+            try:
+                return await self._store.load(tracker_id) is not None
+            except StoreError as error:
+                _log.warning("opening_in_doubt", tracker_id=tracker_id, error=str(error))
 
     async def execute_exit(
         self,

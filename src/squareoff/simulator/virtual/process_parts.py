@@ -22,6 +22,7 @@ from squareoff.simulator.virtual.network import (
     VirtualSockets,
 )
 from squareoff.simulator.virtual.store_at_risk import StoreAtRisk
+from squareoff.simulator.virtual.virtual_ownership import LonelyFence
 from squareoff.simulator.virtual.world import ACCOUNT, TOKEN, World
 
 QUARANTINE_SECONDS = 10.0
@@ -38,7 +39,8 @@ def assemble_process(
     http, sockets = VirtualHttp(world, process), VirtualSockets(world, process)
     keeper = _keeper(world, http, clock)
     tokens = FixedToken(TOKEN) if keeper is None else keeper
-    client = DhanRestClient(RestSettings(ACCOUNT), http, tokens, ownership)
+    fence = LonelyFence(clock) if ownership is None else ownership
+    client = DhanRestClient(RestSettings(ACCOUNT), http, tokens, fence)
     store = StoreAtRisk(
         world.store_of(None if ownership is None else ownership.epoch),
         process,

@@ -2,7 +2,7 @@
 
 `take` or `stand_by` comes before the engine is assembled. What they give goes three ways: the epoch
 into the process's `SqlStore`, the ownership as fence into its `DhanRestClient`, and the ownership
-into its `Ports`.
+into its `Ports`. A run of one process claims nothing, and its fence looks at deadlines alone.
 """
 
 import asyncio
@@ -43,6 +43,20 @@ def virtual_ownership(
     store = OwnersAtRisk(SqlOwnerStore(world.runner, ACCOUNT), process, world, chance)
     lock = VirtualLock(world.lock_file, lambda: process.is_dead)
     return AccountOwnership(store, lock, claim, clock)
+
+
+class LonelyFence:
+    """Fulfils `SendFence` in runs of one process, which has no lease to lose: what was decided too
+    long ago does not leave there either."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def refusal(self, send_before_ns: int | None) -> str | None:
+        """Say why nothing may leave now; see `ports.SendFence.refusal`."""
+        if send_before_ns is not None and self._clock.now().monotonic_ns >= send_before_ns:
+            return "it was decided too long ago: its send deadline has passed"
+        return None
 
 
 class OwnersAtRisk:
