@@ -35,6 +35,7 @@ FOUND = {
     "our clock was ahead, so a close by hand seemed older than the position": (102003,),
     "an exit waited for the same reason a second time, and nobody was told": (102859,),
     "an opening whose commit was in doubt was made a second time": (104137,),
+    "the stream named the last fill of an ended order, and its rest was closed twice": (104814,),
     "a first print after a connect, far from every known price, fired a stop": (5, 106, 216, 248),
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from squareoff.core.commands import ReadBooks, TransmitCancel
+from squareoff.core.ended_exits import note_ends_asked
 from squareoff.core.facts import (
     ClosedExternally,
     FillsConfirmed,
@@ -94,8 +95,11 @@ def on_books_read(step: Step, event: BooksRead) -> None:
     is_closed = tracker.status is PositionStatus.ACTIVE and tracker.open_quantity == 0
     if not (tracker.has_live_intent or is_closed):
         return
+    note_ends_asked(step)
+    is_flat = tracker.open_quantity == 0 or step.pacing.zero_readings >= ZERO_READINGS_NEEDED
     if event.trades is None:
-        _note_disagreement(step)
+        if is_flat:  # else the books were read for the end of an order alone
+            _note_disagreement(step)
         return
     trades = distinct(event.trades)
     if step.tracker.open_quantity > 0:

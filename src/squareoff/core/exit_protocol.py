@@ -23,6 +23,7 @@ from squareoff.core.closing import (
     detect_over_exit,
     on_books_read,
 )
+from squareoff.core.ended_exits import read_ends
 from squareoff.core.entry_cancelling import on_entry_cancel_asked
 from squareoff.core.facts import (
     ExitClaimed,
@@ -97,6 +98,7 @@ def advance(step: Step) -> None:
     if step.tracker.is_withdrawing:
         go_on_withdrawing(step)
         return
+    read_ends(step)
     if intent.status is IntentStatus.BLOCKED:
         if not step.is_due(step.pacing.retry_at_ns):
             chase_resting_exits(step)

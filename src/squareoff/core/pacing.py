@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from squareoff.domain.copies import replace
-from squareoff.domain.ids import ClientOrderId
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.states import BlockReason
 
 
@@ -32,6 +32,9 @@ class OrderPacing:
     chases: int = 0
     next_cancel_ns: int = 0
     cancels: int = 0
+    ends_read: frozenset[BrokerOrderId] = frozenset()
+    """What ended at the broker by the word of its own books, not of the stream alone."""
+    end_readings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Pacing:
     flatten_readings: int = 0
     flatten_net_quantity: int | None = None
     next_books_ns: int = 0
+    next_ends_ns: int = 0
     books_disagreed: int = 0
     alarmed_reasons: frozenset[BlockReason] = frozenset()
     """Block reasons told to a person since an order of the exit last was at the exchange."""

@@ -30,6 +30,10 @@ ZERO_READINGS_NEEDED = 3
 MISSING_READINGS_BEFORE_BLOCK = 8
 """Flat readings that no trade explains before a person is told."""
 
+END_READINGS_MAX = 3
+"""Times the order book is asked for the end of an exit that the stream told; then the next try goes
+by the positions alone, as where the book cannot be read."""
+
 SHORT_READINGS_MAX = 5
 """Readings, a second apart, in which it is sought whose units are missing on a shared key, before
 the exit closes what is there."""

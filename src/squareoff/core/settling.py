@@ -132,6 +132,7 @@ def _settle_if_proved(step: Step, before: TrackedOrder) -> None:
         look_ups=0,
         lacking_readings=0,
         sighted_ns=step.now.monotonic_ns,
+        ends_read=frozenset(record.broker_order_id for record in before.broker_orders),
     )
     if is_contradicted:
         _call_a_person(step, before)

@@ -4,6 +4,7 @@ Reports come from the order stream, the order book and look-ups, in any order, r
 report that adds nothing leaves no fact.
 """
 
+from squareoff.core.ended_exits import note_end
 from squareoff.core.facts import OrderReported, Severity
 from squareoff.core.flattening import note_ended_flattening
 from squareoff.core.inputs import OrderSeen
@@ -23,6 +24,7 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
         return
     report = event.report
     note_sighting(step, before, report.limit_price)
+    note_end(step, before, report)
     fact = reported(step.tracker.tracker_id, event.client_order_id, report)
     if fold_order(before, fact, step.now.wall_ns) == before:
         return

@@ -10,6 +10,7 @@ Invariants:
 """
 
 from squareoff.core.commands import ReadBooks, ReadPositions
+from squareoff.core.ended_exits import has_unread_ends
 from squareoff.core.facts import ExitSized, OrderReplanned
 from squareoff.core.flattening import on_flatten_reading, wants_flattening
 from squareoff.core.inputs import PermitGranted, PositionsRead
@@ -44,6 +45,8 @@ def read_positions_for_uncovered(step: Step) -> None:
     """Want a reading of the broker's positions if something held is not covered by an exit."""
     if uncovered_quantity(step.tracker) == 0 or step.intent.status is not IntentStatus.OPEN:
         return
+    if has_unread_ends(step):
+        return
     if step.is_due(max(step.pacing.retry_at_ns, step.pacing.next_positions_ns)):
         step.command(ReadPositions())
 
@@ -59,6 +62,8 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
         return
     if event.exited_quantity not in (None, step.tracker.exited_quantity):
         return  # a fill overtook the reading on its way here; `advance` wants another
+    if has_unread_ends(step):
+        return  # as above: an order ended meanwhile, and what it filled is not sure yet
     if event.positions is None:
         _size_without_reading(step, event, uncovered)
         return

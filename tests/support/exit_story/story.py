@@ -47,7 +47,7 @@ from squareoff.core.policy import ExitPolicy
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
-from squareoff.domain.orders import BrokerOrderStatus, TradeReport
+from squareoff.domain.orders import BrokerOrderStatus, ReportSource, TradeReport
 from squareoff.domain.states import OrderState
 from squareoff.domain.time import Now, seconds_to_ns
 
@@ -147,9 +147,24 @@ class Story:
         assert tracker.exit_leaves_quantity <= tracker.open_quantity, "more leaves than is held"
 
     def restart(self) -> Decision:
-        """Let the process die and load the tracker again: all pacing is gone."""
+        """Let the process die and load the tracker again: all pacing is gone.
+
+        As every start does, it reads the order book before anything is sent.
+        """
         self.pacing = Pacing()
-        return self._decide(Recovered())
+        decision = self._decide(Recovered())
+        for order in self.tracker.orders:
+            for record in order.broker_orders:
+                if record.status.is_terminal:
+                    seen = report(
+                        record.status,
+                        record.cumulative_quantity,
+                        broker_order_id=record.broker_order_id,
+                        order_quantity=order.order_quantity,
+                        average_price=None,
+                    )
+                    decision = self._decide(OrderSeen(order.client_order_id, seen))
+        return decision
 
     def later(self, seconds: float) -> "Story":
         """Let time pass without waking the tracker."""
@@ -216,8 +231,9 @@ class Story:
         reason: str = "",
         limit_price: str | None = None,
         order_quantity: int | None = None,
+        source: ReportSource = ReportSource.ORDER_BOOK,
     ) -> Decision:
-        """Report on one exit order."""
+        """Report on one exit order, as the broker's own books tell it unless said otherwise."""
         order = self.order(number)
         seen = report(
             status,
@@ -227,6 +243,7 @@ class Story:
             average_price=average_price,
             reason=reason,
             limit_price=limit_price,
+            source=source,
         )
         return self.feed(OrderSeen(order.client_order_id, seen))
 

@@ -93,7 +93,7 @@ def report(
     reason: str = "",
     limit_price: str | None = None,
     side: Side = Side.SELL,
-    source: ReportSource = ReportSource.STREAM,
+    source: ReportSource = ReportSource.ORDER_BOOK,
 ) -> OrderReport:
     """Return what the broker says of one order; no average price without fills."""
     has_price = cumulative_quantity > 0 and average_price is not None
