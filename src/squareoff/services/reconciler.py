@@ -14,7 +14,7 @@ from squareoff.core.policy import SHORT_READINGS_MAX
 from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.errors import StoreError
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import BrokerPosition, OrderReport
+from squareoff.domain.orders import BrokerPosition, OrderReport, net_quantity
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
 from squareoff.ports import Clock, TrackerStore
@@ -163,14 +163,13 @@ class Reconciler:
 
     def _differences(self, rows: tuple[BrokerPosition, ...]) -> tuple[str, ...]:
         """Compare net quantities of keys on which nothing of ours is moving."""
-        nets = {(row.instrument_id, row.product_type): row.net_quantity for row in rows}
         found = []
         for key in self._engine.book.position_keys():
             if self._engine.book.is_moving(key):
                 continue
             trackers = self._engine.book.on_key(key)
             ours = sum(tracker.signed_quantity for tracker in trackers)
-            theirs = nets.get((key.instrument_id, key.product_type), 0)
+            theirs = net_quantity(rows, key)
             # Once all of ours has ended, what is there is somebody else's.
             is_ours = ours != 0 or any(t.open_quantity for t in trackers if not t.status.is_final)
             if ours != theirs and is_ours:
@@ -180,12 +179,11 @@ class Reconciler:
     def _keys_short_of_ours(self, rows: tuple[BrokerPosition, ...]) -> frozenset[PositionKey]:
         """Return the keys of which the broker shows less than we hold, beyond what orders of ours
         that are on their way may have closed."""
-        nets = {(row.instrument_id, row.product_type): row.net_quantity for row in rows}
         short = set()
         for key in self._engine.book.position_keys():
             trackers = self._engine.book.on_key(key)
             ours = sum(tracker.signed_quantity for tracker in trackers)
-            theirs = nets.get((key.instrument_id, key.product_type), 0)
+            theirs = net_quantity(rows, key)
             on_the_way = sum(tracker.exit_leaves_quantity for tracker in trackers)
             if ours and abs(ours) > (theirs if ours > 0 else -theirs) + on_the_way:
                 short.add(key)

@@ -60,7 +60,7 @@ ANSWER_CLASSES: Mapping[str, tuple[Mutation, tuple[str, ...]]] = {
     "read_numbers_as_texts": (_with_texts, ("orders", "trades", "positions")),
     "read_tag_missing": (_without_tag, ("orders",)),
     "read_rows_shuffled": (_shuffled, ("orders", "trades", "positions")),
-    "read_row_repeated": (_repeated, ("orders",)),
+    "read_row_repeated": (_repeated, ("orders", "trades", "positions")),
 }
 """Mutation and the lists it befalls, by fault class."""
 

@@ -619,6 +619,16 @@ def test_rows_that_may_be_ours_must_be_readable(fakes, method, good, strange, br
     assert type(failure(client, method)) is BrokerProtocolError
 
 
+def test_a_position_told_twice_is_one_position(fakes):
+    """A gateway that repeats a row does not double what is held; two different rows both count."""
+    row, other = position(), position(productType="MARGIN")
+    body = [row, other, row]
+
+    read = call(fakes.client(fakes.http(fakes.answer(200, body))), "positions")
+
+    assert [each.product_type for each in read] == [ProductType.INTRADAY, ProductType.MARGIN]
+
+
 def test_positions_are_signed_units(fakes):
     """A short is below zero; averages of zero stay zero."""
     body = [position(), position(securityId="1", netQty=0, positionType="CLOSED")]

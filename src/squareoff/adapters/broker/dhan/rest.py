@@ -208,11 +208,13 @@ class DhanRestClient:
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Read positions; `GET /positions`. Only `[]` means flat, never an empty body.
 
+        A row that comes a second time, alike in everything, is the same position, not another one.
+
         Raises:
             BrokerError: no answer, no array, or a row that may be ours cannot be read.
         """
         site = CallSite("read positions", is_write=False)
-        return await self._book(site, "/positions", self._positions)
+        return tuple(dict.fromkeys(await self._book(site, "/positions", self._positions)))
 
     async def funds(self) -> WalletSnapshot:
         """Read the account's funds; `GET /fundlimit`.
