@@ -225,6 +225,10 @@ class BrokerClient(Protocol):
         """Read all of today's fills of the account."""
         ...
 
+    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
+        """Read all fills of the account on an earlier day (IST)."""
+        ...
+
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Read the account's positions; empty means the broker answered with an empty list."""
         ...

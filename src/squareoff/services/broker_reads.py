@@ -6,6 +6,7 @@ A failed read is None, never an empty book (three-valued reads).
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import TypeVar, cast
 
 import structlog
@@ -80,6 +81,14 @@ class BrokerReads:
     async def trade_book(self) -> tuple[TradeReport, ...] | None:
         """Read today's fills; None where they could not be read."""
         return await self._share(self._trade_book, self._gateway.trade_book, "trade_book")
+
+    async def trade_history(self, day: date) -> tuple[TradeReport, ...] | None:
+        """Read the fills of an earlier day (IST); None where they could not be read."""
+        try:
+            return await self._gateway.trade_history(day)
+        except BrokerError as error:
+            _log.warning("broker_read_failed", book="trade_history", error=str(error))
+            return None
 
     async def _share(
         self, shared: _Shared, read: Callable[[], Awaitable[_Book]], name: str

@@ -1,8 +1,14 @@
 """Commit a change and know whether it was: a connection that broke in COMMIT is asked again."""
 
+import structlog
+
 from squareoff.core.change import Change
 from squareoff.domain.errors import CommitOutcomeUnknown, StoreError, StoreUnavailable
-from squareoff.ports import TrackerStore
+from squareoff.ports import Clock, TrackerStore
+
+_log = structlog.get_logger("squareoff.certain_commit")
+STORE_RETRY_SECONDS = 0.2
+"""Pause before a database that could not serve us is asked again."""
 
 
 async def commit_certainly(store: TrackerStore, change: Change, at_ns: int) -> None:
@@ -23,3 +29,26 @@ async def commit_certainly(store: TrackerStore, change: Change, at_ns: int) -> N
             raise StoreUnavailable(f"nothing was committed: {unknown}") from unknown
         if stored != change.after:
             raise
+
+
+async def open_certainly(store: TrackerStore, change: Change, at_ns: int, clock: Clock) -> None:
+    """Commit a new tracker; on return it is durable. Waits until the database tells.
+
+    Raises:
+        StoreUnavailable, LostUpdate: nothing was written.
+    """
+    try:
+        await commit_certainly(store, change, at_ns)
+    except CommitOutcomeUnknown as unknown:
+        if not await _was_written(store, change, clock):
+            raise StoreUnavailable(f"nothing was committed: {unknown}") from unknown
+
+
+async def _was_written(store: TrackerStore, change: Change, clock: Clock) -> bool:
+    tracker_id = change.after.tracker_id
+    while True:
+        await clock.sleep(STORE_RETRY_SECONDS)
+        try:
+            return await store.load(tracker_id) is not None
+        except StoreError as error:
+            _log.warning("opening_in_doubt", tracker_id=tracker_id, error=str(error))

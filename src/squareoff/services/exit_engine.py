@@ -39,7 +39,7 @@ from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
 from squareoff.ports import Checkpoints, Clock, IdSource, TrackerStore
 from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.certain_commit import commit_certainly
+from squareoff.services.certain_commit import STORE_RETRY_SECONDS, commit_certainly, open_certainly
 from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.exit_results import Wait, has_news, result_of
 from squareoff.services.metrics import Metrics
@@ -47,9 +47,6 @@ from squareoff.services.position_book import PositionActor, PositionBook
 from squareoff.services.see_through import see_through
 
 _log = structlog.get_logger("squareoff.exit_engine")
-STORE_RETRY_SECONDS = 0.2
-"""Pause before a decision that could not be committed is taken again."""
-
 EXIT_WAIT_SECONDS_MAX = 8.0
 """How long a caller of `execute_exit` waits by default: a whole gateway call."""
 
@@ -122,24 +119,11 @@ class ExitEngine:
     async def _open(self, position: NewPosition) -> PositionTracker:
         now = self._clock.now()
         tracker, facts = open_position(position, now.wall_ns)
-        try:
-            await commit_certainly(self._store, Change(None, tracker, facts), now.wall_ns)
-        except CommitOutcomeUnknown as unknown:
-            if not await self._was_written(tracker.tracker_id):
-                raise StoreUnavailable(f"nothing was committed: {unknown}") from unknown
+        await open_certainly(self._store, Change(None, tracker, facts), now.wall_ns, self._clock)
         actor = self.book.add(tracker)
         self._notify(tracker)
         await self.tell_within(actor, Woke())
         return actor.tracker
-
-    async def _was_written(self, tracker_id: TrackerId) -> bool:
-        """Ask the database until it answers."""
-        while True:
-            await self._clock.sleep(STORE_RETRY_SECONDS)
-            try:
-                return await self._store.load(tracker_id) is not None
-            except StoreError as error:
-                _log.warning("opening_in_doubt", tracker_id=tracker_id, error=str(error))
 
     async def execute_exit(
         self,

@@ -7,6 +7,7 @@ which its outcome is unknown. A plug-in gateway may answer loosely (`True`, `"ye
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
 from typing import Protocol, TypeVar
 
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerSessionExpired
@@ -73,6 +74,10 @@ class BrokerBooks(Protocol):
 
     async def trade_book(self) -> tuple[TradeReport, ...]:
         """Return all of today's fills of the account."""
+        ...
+
+    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
+        """Return all fills of the account on an earlier day (IST)."""
         ...
 
     async def orders_by_client_order_id(
@@ -158,6 +163,12 @@ class GatewayLive:
     async def trade_book(self) -> tuple[TradeReport, ...]:
         """Return all of today's fills of the account."""
         return await self._call(self._client.trade_book, "reading the trade book")
+
+    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
+        """Return all fills of the account on an earlier day (IST)."""
+        return await self._call(
+            lambda: self._client.trade_history(day), "reading the trades of an earlier day"
+        )
 
     async def orders_by_client_order_id(
         self, client_order_id: ClientOrderId

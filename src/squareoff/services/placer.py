@@ -15,11 +15,12 @@ import structlog
 
 from squareoff.core import commands as c
 from squareoff.core import inputs as i
+from squareoff.core.past_fills import days_to_confirm
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import BrokerError, OwnershipLost
 from squareoff.domain.ids import ClientOrderId
-from squareoff.domain.orders import OrderReport, OrderRole, net_quantity
+from squareoff.domain.orders import OrderReport, OrderRole, TradeReport, net_quantity
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
 from squareoff.ports import Checkpoints, Clock
@@ -176,12 +177,25 @@ class Placer:
         for report in orders or ():
             if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
                 await self._handler.handle(report)
+        earlier = await self._read_earlier_fills(actor.tracker)
         book = self._engine.book
+        is_complete = orders is not None and trades is not None and earlier is not None
         return i.BooksRead(
-            None if orders is None else trades,
+            (*(trades or ()), *(earlier or ())) if is_complete else None,
             book.own_broker_order_ids(),
             book.booked_by_others(actor.tracker),
         )
+
+    async def _read_earlier_fills(self, tracker: PositionTracker) -> tuple[TradeReport, ...] | None:
+        """Read our own fills of earlier days; None where they could not be read."""
+        own = {r.broker_order_id for order in tracker.exit_orders for r in order.broker_orders}
+        found: list[TradeReport] = []
+        for day in days_to_confirm(tracker, self._clock.now()):
+            trades = await self._reads.trade_history(day)
+            if trades is None:
+                return None
+            found += [trade for trade in trades if trade.broker_order_id in own]
+        return tuple(found)
 
     async def _look_up(self, actor: PositionActor, client_order_id: ClientOrderId) -> i.Input:
         """Ask for an order by every way the broker offers."""

@@ -56,6 +56,15 @@ def trade_book(
     ]
 
 
+def trade_history(account: Account, conduct: BrokerConduct) -> list[dict[str, Any]]:
+    """Return the fills of every day, newest first."""
+    return [
+        trade_row(trade, account.orders[trade.order_id], conduct)
+        for trade in reversed(account.trades)
+        if not (trade.is_carried or trade.trade_id in account.busted)
+    ]
+
+
 def positions(account: Account, days: Days, now_ns: int, lag_ns: int) -> list[dict[str, Any]]:
     """Return GET /positions."""
     ledger = account.ledger

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
@@ -45,6 +46,7 @@ class ScriptedGateway:
         self.is_locked = False
         self.orders: dict[BrokerOrderId, OrderReport] = {}
         self.trades: list[TradeReport] = []
+        self.history: dict[date, list[TradeReport]] = {}
         self.nets: dict[tuple[InstrumentId, ProductType], int] = {}
         self.quote_price: Decimal | None = Decimal("152.00")
         self.publish: Callable[[OrderReport], None] = lambda report: None
@@ -138,6 +140,11 @@ class ScriptedGateway:
         """End an order by itself: cancelled, rejected, expired."""
         self._put(replace(self.orders[order_id], status=status, reason=reason))
 
+    def end_day(self, day: date) -> None:
+        """Let the night fall after `day` (IST): its fills are in the history alone."""
+        self.history[day], self.trades = self.trades, []
+        self.orders.clear()
+
     def trade_by_hand(self, key: PositionKey, side: Side, quantity: int) -> None:
         """Trade in the broker's own app."""
         sign = 1 if side is Side.BUY else -1
@@ -202,6 +209,11 @@ class ScriptedGateway:
         rows = tuple(self.trades)
         await self._pass("trade_book")
         return rows
+
+    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
+        """Return the fills of an earlier day, as the test put them there."""
+        await self._pass("trade_history")
+        return tuple(self.history.get(day, ()))
 
     async def orders_by_client_order_id(
         self, client_order_id: ClientOrderId

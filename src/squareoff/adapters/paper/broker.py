@@ -14,6 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import NoReturn, TypeVar
 
@@ -229,6 +230,15 @@ class PaperBroker:
             lambda _: tuple(
                 trade_row(trade) for trade in self._desk.ledger.trades() if not trade.is_carried
             )
+        )
+
+    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
+        """Return the fills of an earlier day, oldest first."""
+        return tuple(
+            trade
+            for trade in await self.trade_book()
+            if trade.exchange_time_ns is not None
+            and Now(trade.exchange_time_ns, 0).ist().date() == day
         )
 
     async def positions(self) -> tuple[BrokerPosition, ...]:

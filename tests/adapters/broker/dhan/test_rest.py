@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -617,6 +618,29 @@ def test_rows_that_may_be_ours_must_be_readable(fakes, method, good, strange, br
     assert len(call(client, method)) == 1
     assert client.skipped_row_count == 1
     assert type(failure(client, method)) is BrokerProtocolError
+
+
+def test_the_history_is_read_page_by_page(fakes):
+    """Trade id 0 tells no fills apart; an empty page is the end."""
+    row = trade(exchangeTradeId="0")
+    http = fakes.http(
+        fakes.answer(200, [row, row]), fakes.answer(200, [row]), fakes.answer(200, [])
+    )
+
+    read = call(fakes.client(http), "trade_history", date(2026, 9, 14))
+
+    assert [each.exec_id for each in read] == ["", "", ""]
+    assert [sent.path for sent in http.requests] == [
+        f"/trades/2026-09-14/2026-09-14/{page}" for page in range(3)
+    ]
+
+
+def test_a_history_that_repeats_its_first_page_ends(fakes):
+    """A broker that cannot count pages does not keep us reading for ever, nor count twice."""
+    http = fakes.http(*[fakes.answer(200, [trade()])] * 5)
+
+    assert len(call(fakes.client(http), "trade_history", date(2026, 9, 14))) == 1
+    assert len(http.requests) == 2
 
 
 def test_a_position_told_twice_is_one_position(fakes):

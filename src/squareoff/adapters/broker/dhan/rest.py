@@ -12,8 +12,9 @@ Invariants:
 4. The fence is asked right before the first byte of every write.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -30,6 +31,7 @@ from squareoff.adapters.broker.dhan.errors import (
 )
 from squareoff.adapters.broker.dhan.json_values import Unreadable, load_json
 from squareoff.adapters.broker.dhan.row_memory import RowMemory
+from squareoff.adapters.broker.dhan.trade_history import read_history
 from squareoff.adapters.broker.dhan.transport import (
     HttpRequest,
     HttpResponse,
@@ -204,6 +206,19 @@ class DhanRestClient:
         """
         site = CallSite("read trade book", is_write=False)
         return await self._book(site, "/trades", self._trades)
+
+    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
+        """Read the fills of an earlier day; `GET /trades/{from}/{to}/{page}`, page by page.
+
+        Raises:
+            BrokerError: no answer, no array, a row that may be ours cannot be read, or no end.
+        """
+        site = CallSite("read trade history", is_write=False)
+
+        def read_page(path: str) -> Awaitable[tuple[TradeReport, ...]]:
+            return self._book(site, path, RowMemory(trade_rows()))
+
+        return await read_history(day, read_page)
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Read positions; `GET /positions`. Only `[]` means flat, never an empty body.

@@ -198,7 +198,7 @@ def read_trade_row(row: Row) -> TradeReport:
         raise Unreadable(f"tradedPrice must be above zero, was {price}")
     return TradeReport(
         broker_order_id=BrokerOrderId(name_of(row, "orderId")),
-        exec_id=text_of(row, "exchangeTradeId"),
+        exec_id=_exec_id_of(row),
         instrument_id=instrument_id,
         product_type=product_type,
         side=_side_of(row),
@@ -206,6 +206,12 @@ def read_trade_row(row: Row) -> TradeReport:
         price=price,
         exchange_time_ns=time_of(row, "exchangeTime") or time_of(row, "updateTime"),
     )
+
+
+def _exec_id_of(row: Row) -> str:
+    """Return the exchange's trade id, blank where it is untold: the history says 0 in every row."""
+    text = text_of(row, "exchangeTradeId")
+    return "" if text == "0" else text
 
 
 def read_position_row(row: Row) -> BrokerPosition:
