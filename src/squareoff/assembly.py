@@ -331,6 +331,18 @@ def _watches(orders: _OrderSide, clock_watch: ClockWatch | None) -> tuple[Backgr
     return session if clock_watch is None else (*session, clock_watch.run)
 
 
+def _clock_watch(
+    ports: Ports, shared: _Shared, hub: OrderUpdateHub, risk: RiskManager
+) -> ClockWatch | None:
+    """Who compares clocks, where there is a real broker's to compare with."""
+    if ports.broker_time is None:
+        return None
+    watch = ClockWatch(ports.broker_time, shared.alarms, ports.clock, shared.metrics)
+    hub.on_report(watch.note_report)
+    watch.on_offset(risk.allow_for_clock)
+    return watch
+
+
 def _supervisor(
     settings: EngineSettings,
     ports: Ports,
@@ -358,10 +370,7 @@ def _supervisor(
     )
     orders.sending.warm.connect(risk.is_near_a_level, lambda: hub.is_connected)
     hub.on_report(orders.sending.warm.note_report)
-    clock_watch = None
-    if ports.broker_time is not None:
-        clock_watch = ClockWatch(ports.broker_time, shared.alarms, ports.clock, shared.metrics)
-        hub.on_report(clock_watch.note_report)
+    clock_watch = _clock_watch(ports, shared, hub, risk)
     flip_watch = FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock)
     return Supervisor(
         account_id=settings.account_id,

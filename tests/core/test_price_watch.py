@@ -134,6 +134,28 @@ def test_a_connect_closes_and_forgets() -> None:
     assert seen.verdict is TickVerdict.GOOD
 
 
+def test_a_clock_that_is_ahead_makes_no_price_old() -> None:
+    """A first price is old by its trade time alone, less what our clock is seen to be ahead."""
+    watch, _ = watching()
+    now_ns = OPENED_AT_NS + 100 * NANOSECONDS_PER_SECOND
+
+    def verdict_at_age(seconds: float) -> TickVerdict:
+        watch.on_connected()
+        traded_ns = now_ns - int(seconds * NANOSECONDS_PER_SECOND)
+        old = replace(tick("150.00"), exchange_time_ns=traded_ns, received_time_ns=now_ns)
+        seen = watch.on_tick(old)
+        assert seen is not None
+        return seen.verdict
+
+    assert verdict_at_age(7.0) is TickVerdict.STALE
+    watch.allow_for_clock(5.0)
+    assert verdict_at_age(7.0) is TickVerdict.GOOD
+    assert verdict_at_age(12.0) is TickVerdict.STALE
+    watch.allow_for_clock(-5.0)
+    assert verdict_at_age(7.0) is TickVerdict.STALE
+    assert verdict_at_age(5.5) is TickVerdict.GOOD
+
+
 def test_arming_tightens_what_is_quiet() -> None:
     """A position taken in between two prices is heeded by the next one."""
     watch, slot = watching()

@@ -1,14 +1,18 @@
 """A clock that is off or was set is told, and nothing else happens because of it."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from exit_story.values import TRACKER
 from service_world.session import ScriptedTimes
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running
 from squareoff.core.facts import Severity
+from squareoff.domain.rules import PriceRule, RuleSet
+from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import Now
 from squareoff.services.clock_watch import ClockWatch
 
@@ -64,6 +68,22 @@ def test_a_clock_that_is_right_again_clears_the_alarm() -> None:
         times.offset_seconds = 0.0
         await asyncio.sleep(60.0)
         assert [a for a in await world.store.alarms(unacknowledged_only=True) if a.is_open] == []
+
+    watched(body, times)
+
+
+@pytest.mark.parametrize("offset", [0.0, 9.0, -9.0])
+def test_a_stop_fires_whatever_our_clock_is_off_by(offset: float) -> None:
+    """Prices come with the exchange's time; ours, far ahead, makes none of them old."""
+    times = ScriptedTimes()
+    times.offset_seconds = offset
+
+    async def body(world: World) -> None:
+        await world.hold(rules=RuleSet(stop_loss=PriceRule(price=Decimal("145.00"))))
+        await asyncio.sleep(30.0)
+        world.tick("144.00", traded_ago=offset)
+        await asyncio.sleep(5.0)
+        assert world.tracker(TRACKER).status is PositionStatus.EXITED
 
     watched(body, times)
 

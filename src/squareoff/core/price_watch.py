@@ -9,6 +9,7 @@ Invariants:
 2. Quiet are only prices after a good one on the same connection that would be good too.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from squareoff.core.levels import Level
@@ -77,7 +78,7 @@ class PriceWatch:
     """Prices and rules of all positions of one engine."""
 
     def __init__(self, limits: HygieneLimits, feed: QuietFeed = LOUD_FEED) -> None:
-        self._limits = limits
+        self._limits = self._wanted_limits = limits
         self._calm = CalmRange(limits)
         self.feed = feed
         self._book = TriggerBook()
@@ -90,6 +91,13 @@ class PriceWatch:
     def __contains__(self, instrument_id: InstrumentId) -> bool:
         """Say whether any position of the instrument is, or was, watched."""
         return instrument_id in self._instruments
+
+    def allow_for_clock(self, ahead_seconds: float) -> None:
+        """Judge the age of first prints by a clock that is this far ahead of the broker's; behind
+        it (below zero) prices only look younger, and nothing is allowed for."""
+        wanted = self._wanted_limits
+        age = wanted.stale_after_seconds + max(0.0, ahead_seconds)
+        self._limits = replace(wanted, stale_after_seconds=age)
 
     def watch(self, tracker: PositionTracker, *, is_latched: bool = False) -> None:
         """Take a position in, or its change; one that is latched waits for nothing."""

@@ -2,8 +2,11 @@
 
 Time rules, staleness and one-time codes go by the wall clock; durations, quarantines and deadlines
 by the monotonic one, which no step moves. A clock that is off is told once, and again after it was
-right. Nothing is sent or held back because of it.
+right. Nothing is sent or held back because of it; a clock that is ahead would make every price look
+old, so whoever judges prices is told by how much.
 """
+
+from collections.abc import Callable
 
 import structlog
 
@@ -37,6 +40,12 @@ class ClockWatch:
         self._skew = ClockSkew()
         self._seen = clock.now()
         self._is_told = False
+        self._on_offset: list[Callable[[float], None]] = []
+
+    def on_offset(self, listener: Callable[[float], None]) -> None:
+        """Call `listener` with every new estimate of how far our clock is ahead, seconds; 0 while
+        that is unknown."""
+        self._on_offset.append(listener)
 
     @property
     def offset_seconds(self) -> float | None:
@@ -72,6 +81,8 @@ class ClockWatch:
                 received_ns=reading.received_ns,
             )
         verdict = self._skew.verdict()
+        for listener in self._on_offset:
+            listener(verdict.offset_seconds or 0.0)
         if verdict.offset_seconds is None:
             return
         self._metrics.clock_offset_seconds.set(verdict.offset_seconds)

@@ -96,6 +96,10 @@ class RiskManager:
         self._watched[tracker.tracker_id] = tracker
         self._watch.watch(tracker, is_latched=tracker.tracker_id in self._latched)
 
+    def allow_for_clock(self, ahead_seconds: float) -> None:
+        """Our clock was seen to be this far ahead of the broker's: no price is old for that."""
+        self._watch.allow_for_clock(ahead_seconds)
+
     def on_feed_connected(self) -> None:
         """Prices seen before a reconnect confirm nothing after it."""
         for tick in self._watch.on_connected():

@@ -14,6 +14,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
+from email.utils import formatdate
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -28,6 +29,7 @@ from squareoff.adapters.broker.dhan.transport import (
     SocketEnded,
     SocketMessage,
 )
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.faults import FaultDecision, FaultPoint, SocketName
 from squareoff.simulator.front import Ending, Outcome, answer_delay_ns, perform
@@ -170,8 +172,9 @@ class VirtualHttp:
 
         outcome: Outcome = host.act(f"{wire.method} {wire.path}", take)
         late = answer_delay_ns(host.broker, decision) / 1e9
+        date = formatdate(host.broker_ns() // NANOSECONDS_PER_SECOND, usegmt=True)
         if outcome.ending is not Ending.HOLD:
-            host.later(latency(host) + late, lambda: self._deliver(outcome, answer))
+            host.later(latency(host) + late, lambda: self._deliver(outcome, date, answer))
 
     def _spoilt(self, wire: WireRequest, outcome: Outcome, now_ns: int) -> Outcome:
         """Let the answer of a read be whole and wrong, where a class of faults says so."""
@@ -184,12 +187,15 @@ class VirtualHttp:
             response = spoil_answer(response, name, host.network_chance, young)
         return Outcome(outcome.ending, response)
 
-    def _deliver(self, outcome: Outcome, answer: "asyncio.Future[HttpResponse]") -> None:
+    def _deliver(
+        self, outcome: Outcome, date: str, answer: "asyncio.Future[HttpResponse]"
+    ) -> None:
         if answer.done() or self._process.is_dead:
             return
         response = outcome.response
         if outcome.ending is Ending.ANSWER and response is not None:
-            answer.set_result(HttpResponse(response.status, dict(response.headers), response.body))
+            headers = {**response.headers, "date": date}
+            answer.set_result(HttpResponse(response.status, headers, response.body))
         else:
             _break(answer, NoAnswer("the connection was reset"))
 

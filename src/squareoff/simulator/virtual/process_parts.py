@@ -2,6 +2,7 @@
 
 import random
 
+from squareoff.adapters.broker.dhan.clock_readings import ClockReadings
 from squareoff.adapters.broker.dhan.credentials import FixedToken
 from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
@@ -40,7 +41,8 @@ def assemble_process(
     keeper = _keeper(world, http, clock)
     tokens = FixedToken(TOKEN) if keeper is None else keeper
     fence = LonelyFence(clock) if ownership is None else ownership
-    client = DhanRestClient(RestSettings(ACCOUNT), http, tokens, fence)
+    timed = ClockReadings(http, clock)
+    client = DhanRestClient(RestSettings(ACCOUNT), timed, tokens, fence)
     store = StoreAtRisk(
         world.store_of(None if ownership is None else ownership.epoch),
         process,
@@ -79,6 +81,7 @@ def assemble_process(
         ownership=ownership,
         session=keeper,
         alerts=(world.alerts,),
+        broker_time=timed,
     )
     return assemble(settings, ports)
 
