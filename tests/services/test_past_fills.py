@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -11,6 +13,7 @@ from service_world import virtual
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
+from squareoff.domain.orders import TradeReport
 from squareoff.domain.results import ExitCode
 from squareoff.domain.states import PositionStatus
 from squareoff.services.exit_results import Wait
@@ -64,6 +67,31 @@ def test_a_history_that_cannot_be_read_confirms_nothing(monkeypatch: pytest.Monk
 
             del world.gateway.failures["trade_history"]
             await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
+def test_a_clock_that_is_a_day_ahead_counts_no_fill_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in today's trade book is not taken from the history as well."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.gateway.on_write = lambda _operation: monkeypatch.setattr(
+                virtual, "START_WALL_NS", virtual.START_WALL_NS + DAY_NS
+            )
+            asked: list[date] = []
+
+            async def history(day: date) -> tuple[TradeReport, ...]:
+                asked.append(day)
+                return tuple(replace(trade, exec_id="") for trade in world.gateway.trades)
+
+            monkeypatch.setattr(world.gateway, "trade_history", history)
+            await world.engine.exit_engine.execute_exit(TRACKER, "by hand", wait=Wait.FILLED)
+
+            assert asked
+            assert world.tracker(TRACKER).status is PositionStatus.EXITED
+            assert world.tracker(TRACKER).exited_quantity == 100
 
     run_virtual(body())
 

@@ -177,7 +177,7 @@ class Placer:
         for report in orders or ():
             if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
                 await self._handler.handle(report)
-        earlier = await self._read_earlier_fills(actor.tracker)
+        earlier = await self._read_earlier_fills(actor.tracker, trades or ())
         book = self._engine.book
         is_complete = orders is not None and trades is not None and earlier is not None
         return i.BooksRead(
@@ -186,9 +186,15 @@ class Placer:
             book.booked_by_others(actor.tracker),
         )
 
-    async def _read_earlier_fills(self, tracker: PositionTracker) -> tuple[TradeReport, ...] | None:
-        """Read our own fills of earlier days; None where they could not be read."""
+    async def _read_earlier_fills(
+        self, tracker: PositionTracker, todays: tuple[TradeReport, ...]
+    ) -> tuple[TradeReport, ...] | None:
+        """Read our own fills of earlier days; None where they could not be read.
+
+        What the trade book of today shows is of today, whatever day our clock calls it.
+        """
         own = {r.broker_order_id for order in tracker.exit_orders for r in order.broker_orders}
+        own -= {trade.broker_order_id for trade in todays}
         found: list[TradeReport] = []
         for day in days_to_confirm(tracker, self._clock.now()):
             trades = await self._reads.trade_history(day)
