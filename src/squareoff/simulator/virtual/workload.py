@@ -63,6 +63,7 @@ class Workload:
         self._run_wish = run_wish
         self.wishes: list[Wish] = []
         self._has_started = False
+        self._still = 0.0, 0.0
         self._paths = {
             one.instrument_id: PricePath(
                 world.broker.days[one.instrument_id].listing.previous_close
@@ -86,6 +87,10 @@ class Workload:
         for plan in self.plans:
             self._start_position(plan)
 
+    def hold_still(self, begin: float, end: float) -> None:
+        """Let no price be printed between two instants of the run, seconds."""
+        self._still = begin, end
+
     def start_wishes(self) -> None:
         """Put what people want of the engine on the world's clock, once all of it is known."""
         self._has_started = True
@@ -104,7 +109,8 @@ class Workload:
         now = world.loop.time()
         wiggle = instrument.tick_size * world.market_chance.randint(-2, 2)
         price = round_to_tick_down(path.base * path.factor(now), instrument.tick_size) + wiggle
-        if not (world.is_healed and world.market_chance.random() < 0.5):
+        is_still = self._still[0] <= now < self._still[1]
+        if not is_still and not (world.is_healed and world.market_chance.random() < 0.5):
             world.print_price(instrument, price)
         pause = world.market_chance.uniform(*PRINT_SECONDS)
         next_jump = next((at for at, _ in path.jumps if at > now), now + pause)

@@ -21,7 +21,10 @@ from squareoff.simulator.virtual.world import World
 
 FRAMES_PER_RUN = 1_000
 QUIET_SECONDS = (4.6, 5.9)
-"""After the last position was opened and before the first rule can fire."""
+"""After the last position was opened and before the first rule can fire. No price is printed then:
+whatever moves a stop is one of the frames."""
+
+_ON_THE_WAY_SECONDS = 0.3
 
 _FORBIDDEN = "('exit_claimed', 'exit_sized', 'order_planned', 'order_sent', 'stop_moved')"
 
@@ -52,6 +55,7 @@ class _Noise:
     def begin(self, world: World, workload: Workload) -> None:
         """Put the frames on the world's clock, and a look at the journal before and after."""
         begin, end = QUIET_SECONDS
+        workload.hold_still(begin - _ON_THE_WAY_SECONDS, end)
         rows_before: list[int] = []
         world.later(begin, lambda: rows_before.append(_rows(world)))
         world.later(end, lambda: self._look(world, rows_before[0]))
