@@ -14,6 +14,7 @@ from squareoff.core.price_watch import PriceWatch
 from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
 from squareoff.core.square_off_times import NO_SQUARE_OFF_TIMES, SquareOffTimes
 from squareoff.core.tracker import PositionTracker
+from squareoff.domain.account_rules import NO_ACCOUNT_RULES, AccountRules
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.rules import RuleSet
@@ -34,6 +35,7 @@ from squareoff.ports import (
     SessionCalendar,
     TrackerStore,
 )
+from squareoff.services.account_guard import AccountGuard, AccountParts
 from squareoff.services.account_lock import AccountLock
 from squareoff.services.adoption import Adoption
 from squareoff.services.alarm_desk import AlarmDesk
@@ -112,6 +114,7 @@ class EngineSettings:
     pace: ReconcilePace = field(default_factory=ReconcilePace)
     adopt_rules: RuleSet | None = None
     square_off: SquareOffTimes = NO_SQUARE_OFF_TIMES
+    account_rules: AccountRules = NO_ACCOUNT_RULES
     kill_switch_watch_seconds: float = WATCH_SECONDS
 
 
@@ -350,16 +353,8 @@ def _supervisor(
     orders: _OrderSide,
     exit_all: ExitAll,
 ) -> Supervisor:
-    risk = RiskManager(
-        shared.engine,
-        ticks=shared.ticks,
-        watch=PriceWatch(settings.hygiene, ports.quiet_feed),
-        hours=MarketHours(ports.calendar),
-        clock=ports.clock,
-        alarms=shared.alarms,
-        metrics=shared.metrics,
-        expect_exits=orders.router.queue.expect_exits,
-    )
+    guard = _account_guard(settings, ports, shared, orders, exit_all)
+    risk = _risk_manager(settings, ports, shared, orders, guard)
     hub = OrderUpdateHub(
         ports.order_updates,
         orders.handler,
@@ -405,8 +400,51 @@ def _supervisor(
             shared.kill_switch.run,
             shared.alarms.run,
             exit_all.run,
+            guard.run,
+            guard.run_firing,
         ),
     )
+
+
+def _risk_manager(
+    settings: EngineSettings,
+    ports: Ports,
+    shared: _Shared,
+    orders: _OrderSide,
+    account: AccountGuard,
+) -> RiskManager:
+    return RiskManager(
+        shared.engine,
+        ticks=shared.ticks,
+        watch=PriceWatch(settings.hygiene, ports.quiet_feed),
+        hours=MarketHours(ports.calendar),
+        clock=ports.clock,
+        alarms=shared.alarms,
+        metrics=shared.metrics,
+        expect_exits=orders.router.queue.expect_exits,
+        account=account,
+    )
+
+
+def _account_guard(
+    settings: EngineSettings,
+    ports: Ports,
+    shared: _Shared,
+    orders: _OrderSide,
+    exit_all: ExitAll,
+) -> AccountGuard:
+    parts = AccountParts(
+        store=ports.store,
+        journal=ports.journal,
+        exit_all=exit_all,
+        kill_switch=shared.kill_switch,
+        hours=MarketHours(ports.calendar),
+        ticks=shared.ticks,
+        alarms=shared.alarms,
+        clock=ports.clock,
+        metrics=shared.metrics,
+    )
+    return AccountGuard(settings.account_rules, parts, orders.sending.terms.may_send)
 
 
 def _sampling(ports: Ports, shared: _Shared) -> tuple[Background, ...]:

@@ -55,7 +55,6 @@ from squareoff.core.policy import ExitPolicy
 from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
 from squareoff.core.square_off_times import SquareOffTimes
-from squareoff.domain.account_rules import NO_ACCOUNT_RULES
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import Instrument, InstrumentId
@@ -121,22 +120,8 @@ async def open_engine(
         SchemaMismatch: the database is of another version.
         StoreUnavailable: the database cannot be reached.
     """
-    refuse_unserved(settings)
     async with AsyncExitStack() as stack:
         yield await _open(settings, rehearsal, stack, on_owner)
-
-
-def refuse_unserved(settings: Settings) -> None:
-    """Refuse settings that this version reads but does not yet act on: silence would be a lie.
-
-    Raises:
-        ConfigError: one line per setting.
-    """
-    faults = []
-    if settings.account_rules != NO_ACCOUNT_RULES:
-        faults.append("account_rules: not served by this version; remove the table")
-    if faults:
-        raise ConfigError(faults)
 
 
 def account_of(settings: Settings) -> AccountId:
@@ -180,6 +165,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         ),
         adopt_rules=settings.default_rules if settings.adopt == "all" else None,
         square_off=SquareOffTimes(settings.square_off.by_segment()),
+        account_rules=settings.account_rules,
     )
 
 
@@ -242,8 +228,7 @@ async def _open(
         alerts=_alerts(settings, stack),
         shared_ticks=shared_ticks,
         on_tick=() if shared_ticks is None else (shared_ticks.put,),
-        # Other processes are to hear of every price, so none is quiet where they share ticks.
-        quiet_feed=broker.quiet_feed if shared_ticks is None else LOUD_FEED,
+        quiet_feed=_quiet_feed(settings, broker, shared_ticks),
         declare_position=broker.declare_position,
         session=None if broker.line is None else broker.line.keeper,
         broker_time=None if broker.line is None else broker.line.timed,
@@ -254,6 +239,15 @@ async def _open(
     if rehearsal.limits is not None:
         chosen = replace(chosen, limits=rehearsal.limits)
     return assemble(chosen, ports)
+
+
+def _quiet_feed(
+    settings: Settings, broker: _Broker, shared_ticks: RedisTickCache | None
+) -> QuietFeed:
+    """Return what keeps quiet prices. None is quiet to other processes that share our ticks, nor to
+    rules over the account's P&L."""
+    hears_all = shared_ticks is not None or settings.account_rules.judges_prices
+    return LOUD_FEED if hears_all else broker.quiet_feed
 
 
 def _ownership(settings: Settings, database: Database, clock: Clock) -> AccountOwnership:

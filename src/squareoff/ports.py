@@ -11,12 +11,14 @@ Longer than 400 lines because all that we need of the world stands in one place.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Protocol
 
 from squareoff.core.change import Change
 from squareoff.core.facts import AccountFact, JournalEntry, Severity
 from squareoff.core.lease import AccountOwner, OwnerClaim, TakeoverCause
 from squareoff.core.tracker import PositionTracker
+from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import (
@@ -482,11 +484,27 @@ class ExitAllState:
     lock_outcome: str = ""
     note: str = ""
     ended_at_ns: int | None = None
+    intraday_only: bool = False
 
     @property
     def is_running(self) -> bool:
         """Say whether there is still something to do about it."""
         return self.outcome == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDayState:
+    """What the account's rules remember of their newest day (ISO date, IST).
+
+    `peak` is the best P&L in rupees, None before the trailing's activation; `spent` are the rules
+    that fired; `reason` and `fired_at_ns` are those of the newest that closed everything.
+    """
+
+    day: str
+    peak: Decimal | None = None
+    spent: tuple[AccountRuleName, ...] = ()
+    reason: str = ""
+    fired_at_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,6 +556,10 @@ class TrackerStore(Protocol):
 
     async def exit_all(self) -> ExitAllState | None:
         """Return the newest wish to close everything, None where there never was one."""
+        ...
+
+    async def account_day(self) -> AccountDayState | None:
+        """Return what the account's rules remember, None where they never wrote anything."""
         ...
 
     async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:

@@ -6,6 +6,7 @@ from exit_story.values import new_position
 from squareoff.core import facts as f
 from squareoff.core.facts import JournalEntry
 from squareoff.core.opening import open_position
+from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.orders import (
     BrokerOrderStatus,
@@ -129,6 +130,10 @@ STORIES: dict[str, tuple[f.Fact, ...]] = {
         f.BooksReconciled("start", 0, ()),
         f.KillSwitchSet(True, "new", "test"),
         f.ExitAllAsked("all-1", "end of day", True),
+        f.AccountPeakReached("2025-12-29", D("1250.5")),
+        f.AccountRuleFired(
+            "2025-12-29", AccountRuleName.TARGET, "target reached", (AccountRuleName.TARGET,), True
+        ),
         f.BrokerLockSent("all-1"),
         f.BrokerLockAnswered("all-1", "refused", "there is a position"),
         f.ExitAllEnded("all-1", "closed", "nothing is open"),

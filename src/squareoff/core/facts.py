@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 
+from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.instruments import Instrument, ProductType
 from squareoff.domain.orders import (
@@ -500,11 +501,13 @@ class ExitAllAsked:
     """Everything is to be closed; with `lock_account` the broker's own lock is put on at the end.
 
     The kill switch stands at least at level `new` by then; both are one transaction.
+    With `intraday_only` what carries forward is left alone.
     """
 
     operation_id: str
     reason: str
     lock_account: bool
+    intraday_only: bool = False
     tracker_id: None = None
 
 
@@ -536,6 +539,37 @@ class ExitAllEnded:
     tracker_id: None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AccountPeakReached:
+    """The day's P&L of the account advanced to a new best one, in rupees; `day` is ISO, IST."""
+
+    day: str
+    peak: Decimal
+    tracker_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRuleFired:
+    """A rule of the account fired: latched for the day. `spent` are all that fired that day.
+
+    `closes_all` is False where everything was being closed already. `level` and `pnl` are rupees;
+    level and P&L are None for a rule about time, the tick where no price made the rule fire.
+    """
+
+    day: str
+    rule: AccountRuleName
+    reason: str
+    spent: tuple[AccountRuleName, ...]
+    closes_all: bool
+    level: Decimal | None = None
+    pnl: Decimal | None = None
+    instrument_id: str | None = None
+    price: PriceUnits | None = None
+    exchange_time_ns: int | None = None
+    received_time_ns: int | None = None
+    tracker_id: None = None
+
+
 AccountFact = (
     AlarmRaised
     | AlarmAcknowledged
@@ -550,6 +584,8 @@ AccountFact = (
     | BrokerLockSent
     | BrokerLockAnswered
     | ExitAllEnded
+    | AccountPeakReached
+    | AccountRuleFired
 )
 Fact = TrackerFact | AccountFact
 

@@ -107,6 +107,10 @@ class PriceWatch:
             self._book.arm(tracker)
             self._open(watched)
 
+    def follow(self, instrument: Instrument) -> None:
+        """Judge the prices of an instrument though none of its positions waits for one."""
+        self._watched(instrument)
+
     def latch(self, tracker_id: TrackerId) -> None:
         """Let a position wait for nothing any more."""
         self._book.latch(tracker_id)

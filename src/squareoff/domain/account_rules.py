@@ -3,6 +3,16 @@
 from dataclasses import dataclass
 from datetime import time
 from decimal import Decimal
+from enum import Enum
+
+
+class AccountRuleName(str, Enum):
+    """Which rule of the account fired; of several at once the first one here is named."""
+
+    MAX_LOSS = "max_loss"
+    TRAILING = "trailing"
+    TARGET = "target"
+    SQUARE_OFF = "square_off_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,11 @@ class AccountRules:
     target: Decimal | None = None
     trailing: AccountTrailingRule | None = None
     square_off_at: time | None = None
+
+    @property
+    def judges_prices(self) -> bool:
+        """Say whether any rule looks at the P&L, and so at every price."""
+        return not (self.max_loss is None and self.target is None and self.trailing is None)
 
 
 NO_ACCOUNT_RULES = AccountRules()

@@ -11,11 +11,11 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import structlog
 
-from squareoff.core.facts import ExitAllAsked, ExitAllEnded, Severity
+from squareoff.core.facts import AccountFact, ExitAllAsked, ExitAllEnded, Severity
 from squareoff.core.inputs import EntryCancelAsked, HindranceLifted
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
@@ -73,16 +73,26 @@ class ExitAll:
         self.state: ExitAllState | None = None
         kill_switch.on_release(self._wake_blocked)
 
-    async def ask(self, reason: str, *, lock_account: bool) -> ExitAllState:
+    async def ask(
+        self,
+        reason: str,
+        *,
+        lock_account: bool,
+        intraday_only: bool = False,
+        facts: Sequence[AccountFact] = (),
+    ) -> ExitAllState:
         """Take the wish, durably, and make the first round: shorts are claimed on return.
+
+        Args:
+            intraday_only: leave alone what carries forward, unless a running wish means it too.
+            facts: what is committed in the same transaction, before the wish.
 
         Raises:
             StoreError: the wish may not be durable; entries are held back all the same.
         """
-        running = self.state is not None and self.state.is_running
-        wants_lock = lock_account or (
-            running and self.state is not None and self.state.lock_account
-        )
+        running = self.state if self.state is not None and self.state.is_running else None
+        wants_lock = lock_account or (running is not None and running.lock_account)
+        is_narrow = intraday_only and (running is None or running.intraday_only)
         operation_id = self._ids.new_id("all")
         switch = self._kill_switch.state
         try:
@@ -90,14 +100,16 @@ class ExitAll:
                 active=True,
                 level=switch.level if switch.active else "new",
                 reason=switch.reason if switch.active else f"exit-all: {reason}",
-                facts=(ExitAllAsked(operation_id, reason, wants_lock),),
+                facts=(*facts, ExitAllAsked(operation_id, reason, wants_lock, is_narrow)),
             )
         except StoreError:
             self._is_in_doubt = True  # it may be durable, and then somebody must carry it out
             self._asked.set()
             raise
         now = self._clock.now()
-        self.state = ExitAllState(operation_id, reason, wants_lock, now.wall_ns)
+        self.state = ExitAllState(
+            operation_id, reason, wants_lock, now.wall_ns, intraday_only=is_narrow
+        )
         self._began_ns = now.monotonic_ns
         self._refusals.clear()
         await self._take_turn(is_asked=True)
@@ -144,7 +156,7 @@ class ExitAll:
     async def _end_entries(self, reason: str) -> None:
         asked = EntryCancelAsked(f"everything is closed: {reason}")
         for actor in self._engine.book:
-            if any(not order.state.is_terminal for order in actor.tracker.entry_orders):
+            if self._is_meant(actor.tracker) and _has_live_entry(actor.tracker):
                 await self._engine.tell(actor, asked)
 
     async def _claim_exits(self, reason: str, *, is_asked: bool) -> None:
@@ -152,7 +164,8 @@ class ExitAll:
             if side is PositionSide.LONG and self._shorts_first():
                 return
             for actor in self._engine.book:
-                if actor.tracker.side is side and _wants_claim(actor, is_asked=is_asked):
+                is_turn = actor.tracker.side is side and self._is_meant(actor.tracker)
+                if is_turn and _wants_claim(actor, is_asked=is_asked):
                     await self._claim(actor, reason)
 
     async def _claim(self, actor: PositionActor, reason: str) -> None:
@@ -173,18 +186,25 @@ class ExitAll:
             for actor in self._engine.book
         )
 
+    def _is_meant(self, tracker: PositionTracker) -> bool:
+        """Say whether the wish is about this position."""
+        is_narrow = self.state is not None and self.state.intraday_only
+        return tracker.product_type.is_intraday or not is_narrow
+
     def _unfinished(self) -> Iterator[PositionTracker]:
         for actor in self._engine.book:
-            entry_lives = any(not order.state.is_terminal for order in actor.tracker.entry_orders)
-            if not actor.tracker.status.is_final or entry_lives:
-                yield actor.tracker
+            tracker = actor.tracker
+            is_over = tracker.status.is_final and not _has_live_entry(tracker)
+            if self._is_meant(tracker) and not is_over:
+                yield tracker
 
     async def _finish_when_closed(self) -> None:
         """End the wish once all is closed. The lock takes its time: a new wish need not wait."""
         state = self.state
         if state is None or not state.is_running or any(self._unfinished()):
             return
-        text = "every position under watch is closed"
+        meant = "intraday position" if state.intraday_only else "position"
+        text = f"every {meant} under watch is closed"
         if state.lock_account:
             outcome, said = await self._lock.put_on(state.operation_id)
             text = f"{text}; the broker's lock: {outcome.value}, {said}"
@@ -230,9 +250,15 @@ class ExitAll:
 
     def _is_covered(self, tracker: PositionTracker) -> bool:
         assert self.state is not None, "asked by `results`"
+        if not self._is_meant(tracker):
+            return False
         if tracker.status in _HELD:
             return True
         return (tracker.exited_at_ns or 0) >= self.state.asked_at_ns
+
+
+def _has_live_entry(tracker: PositionTracker) -> bool:
+    return any(not order.state.is_terminal for order in tracker.entry_orders)
 
 
 def _wants_claim(actor: PositionActor, *, is_asked: bool) -> bool:

@@ -3,9 +3,9 @@
 Only the calendar's days are asked, once a day and segment.
 """
 
-from datetime import date
+from datetime import date, time
 
-from squareoff.core.time_rules import due_time_rule
+from squareoff.core.time_rules import due_time_rule, square_off_time
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import ExchangeSegment
 from squareoff.domain.rules import RuleName
@@ -50,6 +50,13 @@ class MarketHours:
         """Return the time rule of a position that is due, None where none is."""
         segment = tracker.instrument.instrument_id.exchange_segment
         return due_time_rule(tracker, now, self._day(segment, _day_number(now.wall_ns)))
+
+    def is_square_off_due(self, wanted: time, tracker: PositionTracker, now: Now) -> bool:
+        """Say whether a square-off time that its owner did not give has come for a position."""
+        segment = tracker.instrument.instrument_id.exchange_segment
+        day = self._day(segment, _day_number(now.wall_ns))
+        begins = square_off_time(wanted, tracker.product_type, day)
+        return begins is not None and now.ist().time() >= begins
 
     def _day(self, segment: ExchangeSegment, number: int) -> TradingDay:
         known = self._days.get(segment)

@@ -88,6 +88,15 @@ class Metrics:
             "reconciliations", "Comparisons with the broker's books", "cause", "result"
         )
         self.alarms = self._counter("alarms", "Alarms raised", "severity", "code")
+        self.account_pnl = self._gauge(
+            "account_pnl_rupees", "The day's P&L of all positions under watch, NaN if not known"
+        )
+        self.account_realized_pnl = self._gauge(
+            "account_realized_pnl_rupees", "The part of the day's P&L that is closed"
+        )
+        self.account_rule_fired = self._gauge(
+            "account_rule_fired", "1 where a rule of the account fired today", "rule"
+        )
         self._make_session_metrics()
 
     def _make_session_metrics(self) -> None:

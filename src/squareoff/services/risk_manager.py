@@ -24,6 +24,8 @@ from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import iso_from_ns
 from squareoff.ports import Clock
+from squareoff.services.account_guard import AccountGuard
+from squareoff.services.account_view import AccountView
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.exit_results import Wait
@@ -52,12 +54,14 @@ class RiskManager:
         alarms: AlarmDesk,
         metrics: Metrics,
         expect_exits: Callable[[int], None] = lambda count: None,
+        account: AccountGuard,
     ) -> None:
         self._engine = engine
         self._expect_exits = expect_exits
         self._ticks = ticks
         self._watch = watch
         self._trailing = TrailingEngine(engine, watch)
+        self._account = account
         self._hours = hours
         self._clock = clock
         self._alarms = alarms
@@ -88,6 +92,9 @@ class RiskManager:
 
     def on_tracker_changed(self, tracker: PositionTracker) -> None:
         """Arm, re-arm or disarm after a committed change."""
+        self._account.on_tracker_changed(tracker)
+        if self._account.judges_prices and not tracker.status.is_final:
+            self._watch.follow(tracker.instrument)
         if tracker.status is not PositionStatus.ACTIVE:
             self._watch.forget(tracker)
             self._watched.pop(tracker.tracker_id, None)
@@ -104,6 +111,11 @@ class RiskManager:
         """Prices seen before a reconnect confirm nothing after it."""
         for tick in self._watch.on_connected():
             self._ticks.put(tick)
+        self._account.on_feed_lost()
+
+    def on_feed_lost(self) -> None:
+        """Prices of a connection that ended are none that the account is worth."""
+        self._account.on_feed_lost()
 
     def on_tick(self, tick: Tick) -> None:
         """Judge a tick, move stops by it, and signal every exit that it fires."""
@@ -127,6 +139,8 @@ class RiskManager:
             self._expect_exits(len(fired))
         for tracker_id, level in fired:
             self._fire(tracker_id, level, tick)
+        if self._account.judges_prices:
+            self._account.on_price(tick)
         if seen.moved:
             assert self._tasks is not None, "connected before the first tick"
             self._trailing.save(seen.moved, self._tasks)
@@ -149,6 +163,10 @@ class RiskManager:
                 self._alarms.raise_alarm(Severity.WARNING, "trades_on_a_closed_day", text)
             )
         return True
+
+    def account_view(self) -> AccountView:
+        """Return how the account stands against its rules."""
+        return self._account.view()
 
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""

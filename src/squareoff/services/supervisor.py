@@ -182,6 +182,7 @@ class Supervisor:
                 await self._feed.run_once(self._publish)
             except FeedDisconnected as error:
                 self._feed_is_connected = False
+                self._risk.on_feed_lost()
                 self._metrics.socket_up.labels("market_feed").set(0)
                 pause = self._feed_backoff.next_seconds(error.code, self._clock.now())
                 _log.warning(
@@ -240,6 +241,7 @@ class Supervisor:
             token_expires_ns=None if self._session is None else self._session.expires_ns,
             kill_switch_active=self._kill_switch.state.active,
             started_at_ns=self._started_at_ns,
+            account=self._risk.account_view(),
         )
 
     def _database_state(self) -> str:

@@ -11,6 +11,7 @@ from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 from squareoff.domain.ticks import Tick
+from squareoff.services.account_view import AccountView
 from squareoff.services.exit_results import average_so_far
 
 
@@ -102,6 +103,7 @@ class StatusView:
     token_expires_ns: int | None
     kill_switch_active: bool
     started_at_ns: int
+    account: AccountView
 
 
 def tracker_view(tracker: PositionTracker, tick: Tick | None) -> TrackerView:

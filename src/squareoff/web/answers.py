@@ -1,10 +1,12 @@
 """Answers of the API, with the names of docs/api.md."""
 
+from datetime import time
 from typing import Any, Generic, Self, TypeVar
 
 from pydantic import Field
 
 from squareoff.core.facts import Severity
+from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderRole, OrderType, PositionSide, Side
 from squareoff.domain.results import ExitCode
@@ -213,6 +215,31 @@ class ReconcileOut(Outgoing):
     """In words; empty when the books agree."""
 
 
+class AccountOut(Outgoing):
+    """The day's P&L of all positions under watch, against the rules of the account, in rupees."""
+
+    day: str
+    pnl: DecimalText | None
+    """Null where it is not known: good prices of `unseen` are missing."""
+    realized_pnl: DecimalText
+    unrealized_pnl: DecimalText | None
+    unseen: list[str]
+    max_loss: DecimalText | None
+    target: DecimalText | None
+    trailing_activation: DecimalText | None
+    """The profit from which the trailing holds, null without one."""
+    peak: DecimalText | None
+    """The best P&L of the day since the trailing holds."""
+    trailing_stop: DecimalText | None
+    """The P&L at which the trailing fires; null before it holds."""
+    square_off_at: time | None
+    fired: list[AccountRuleName]
+    """The rules that fired today; none of them fires again before tomorrow."""
+    fired_reason: str | None
+    """Why everything was last closed by such a rule today."""
+    fired_at: Instant | None = Field(validation_alias="fired_at_ns")
+
+
 class StatusOut(Outgoing):
     """How the engine is doing. Ages are seconds, null for never."""
 
@@ -240,6 +267,7 @@ class StatusOut(Outgoing):
     token_expires_at: Instant | None = Field(validation_alias="token_expires_ns")
     kill_switch_active: bool
     started_at: Instant = Field(validation_alias="started_at_ns")
+    account: AccountOut
 
 
 class ReadinessOut(Outgoing):

@@ -26,6 +26,11 @@ def _opened(data: Data) -> str:
     return f"watches {data['side']} {data['quantity']} from {_price(data['entry_price'])}"
 
 
+def _exit_all_asked(data: Data) -> str:
+    closed = "everything intraday" if data["intraday_only"] else "everything"
+    return f"{closed} is to be closed: {data['reason']}"
+
+
 def _stop_moved(data: Data) -> str:
     return f"moves the stop to {_price(data['stop_level'])} ({data['stop_rule']})"
 
@@ -132,7 +137,9 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
         f"alarm {data['alarm_seq']} still stands: {data['repeats']} more"
     ),
     "alarm_cleared": lambda data: f"alarm {data['alarm_seq']} is over: {data['text']}",
-    "exit_all_asked": lambda data: f"everything is to be closed: {data['reason']}",
+    "exit_all_asked": _exit_all_asked,
+    "account_peak_reached": lambda data: f"the day's P&L has a new peak: {_price(data['peak'])}",
+    "account_rule_fired": lambda data: data["reason"],
     "broker_lock_sent": lambda _: "asks the broker to lock the account for the day",
     "broker_lock_answered": lambda data: f"the broker's lock: {data['outcome']} ({data['text']})",
     "exit_all_ended": lambda data: f"closing everything is over: {data['outcome']}, {data['text']}",

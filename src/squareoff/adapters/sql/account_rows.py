@@ -11,10 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
+from squareoff.adapters.sql.account_days import project_account_day
 from squareoff.adapters.sql.keyed_inserts import insert_if_absent
 from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.tables import alarms, exit_all, idempotency_keys, kill_switch
 from squareoff.core.facts import (
+    AccountPeakReached,
+    AccountRuleFired,
     AlarmAcknowledged,
     AlarmCleared,
     AlarmRaised,
@@ -60,6 +63,8 @@ def project_entries(
                 _update_alarm(connection, account_id, alarm_seq, cleared)
             case KillSwitchSet() as fact:
                 _set_kill_switch(connection, account_id, fact, entry.time_ns)
+            case AccountPeakReached() | AccountRuleFired() as fact:
+                project_account_day(connection, account_id, fact, entry.time_ns)
             case ExitAllAsked() as fact:
                 _begin_exit_all(connection, account_id, fact, entry.time_ns)
             case BrokerLockSent(operation_id):
@@ -211,7 +216,13 @@ def _begin_exit_all(
     connection: Connection, account_id: AccountId, fact: ExitAllAsked, at_ns: int
 ) -> None:
     connection.execute(delete(exit_all).where(exit_all.c.account_id == account_id))
-    state = ExitAllState(fact.operation_id, fact.reason, fact.lock_account, at_ns)
+    state = ExitAllState(
+        fact.operation_id,
+        fact.reason,
+        fact.lock_account,
+        at_ns,
+        intraday_only=fact.intraday_only,
+    )
     connection.execute(insert(exit_all), {"account_id": account_id} | asdict(state))
 
 

@@ -9,7 +9,13 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from squareoff.adapters.sql import account_rows, journal_rows, tracker_reads, tracker_writes
+from squareoff.adapters.sql import (
+    account_days,
+    account_rows,
+    journal_rows,
+    tracker_reads,
+    tracker_writes,
+)
 from squareoff.adapters.sql.group_commit import Work
 from squareoff.adapters.sql.journal_rows import ChainReport
 from squareoff.adapters.sql.runners import Runner
@@ -19,7 +25,14 @@ from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.states import PositionStatus
-from squareoff.ports import Alarm, ExitAllState, KillSwitchState, RememberedAnswer, SignsOfLife
+from squareoff.ports import (
+    AccountDayState,
+    Alarm,
+    ExitAllState,
+    KillSwitchState,
+    RememberedAnswer,
+    SignsOfLife,
+)
 
 
 class SqlStore:
@@ -119,6 +132,12 @@ class SqlStore:
         """Return the newest wish to close everything, None where there never was one."""
         return await self._runner.read(
             partial(account_rows.read_exit_all, account_id=self._account_id)
+        )
+
+    async def account_day(self) -> AccountDayState | None:
+        """Return what the account's rules remember of their newest day."""
+        return await self._runner.read(
+            partial(account_days.read_account_day, account_id=self._account_id)
         )
 
     async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -218,11 +219,27 @@ exit_all = Table(
     Column("operation_id", Text, nullable=False),
     Column("reason", AnyText, nullable=False),
     Column("lock_account", Boolean, nullable=False),
+    # What carries forward is left alone.
+    Column("intraday_only", Boolean, nullable=False, server_default=false()),
     Column("asked_at_ns", whole_number(), nullable=False),
     Column("outcome", Text, nullable=False),
     Column("lock_outcome", Text, nullable=False),
     Column("note", AnyText, nullable=False),
     Column("ended_at_ns", whole_number()),
+)
+
+# What the rules of the account remember of their newest day, one row an account.
+account_day = Table(
+    "account_day",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("day", Text, nullable=False),
+    Column("peak", ExactDecimal),
+    # The rules that fired that day, by name, with commas between.
+    Column("spent", Text, nullable=False),
+    # Of the newest rule that closed everything.
+    Column("reason", AnyText, nullable=False),
+    Column("fired_at_ns", whole_number()),
 )
 
 kill_switch = Table(

@@ -16,6 +16,7 @@ from squareoff.domain.errors import CommitOutcomeUnknown, StoreUnavailable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.states import PositionStatus
 from squareoff.ports import (
+    AccountDayState,
     Alarm,
     ExitAllState,
     Journal,
@@ -126,6 +127,11 @@ class StoreAtRisk:
         """Read the newest wish to close everything."""
         await self._begin("exit_all")
         return await self._store.exit_all()
+
+    async def account_day(self) -> AccountDayState | None:
+        """Read what the account's rules remember."""
+        await self._begin("account_day")
+        return await self._store.account_day()
 
     async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:
         """Read a remembered answer."""

@@ -77,6 +77,7 @@ export class Replica {
         this.exitAll = {
           operation_id: data.operation_id, reason: data.reason, lock_account: data.lock_account,
           asked_at: fact.time, outcome: "running", lock_outcome: "", note: "", ended_at: null,
+          intraday_only: data.intraday_only,
         };
         return true;
       case "exit_all_ended":
@@ -90,6 +91,8 @@ export class Replica {
       case "broker_lock_answered":
         this.exitAll = { ...this.exitAll, lock_outcome: data.outcome, note: data.text };
         return true;
+      case "account_peak_reached":
+      case "account_rule_fired":
       case "account_taken":
       case "books_reconciled":
       case "engine_started":

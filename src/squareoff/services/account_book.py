@@ -1,0 +1,96 @@
+"""The day's P&L of the account as its positions change: what each one adds today.
+
+What a position had realised before today is no part of today. Of a position that was carried over
+with a part of it closed, the journal tells how much that was.
+Invariant: a position that ended before today adds nothing.
+"""
+
+from collections.abc import Iterable
+
+from squareoff.core.account_pnl import AccountPnl, share_of
+from squareoff.core.evolve import fold
+from squareoff.core.facts import TrackerFact
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.copies import replace
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.time import IST_OFFSET_SECONDS, seconds_to_ns
+from squareoff.ports import Journal
+
+ENTRIES_PAGE = 1_000
+_DAY_NS = seconds_to_ns(86_400)
+
+
+class AccountBook:
+    """What every position adds to the day."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._trackers: dict[TrackerId, PositionTracker] = {}
+        self._realized_before: dict[TrackerId, int] = {}
+        self.midnight_ns = 0
+        self.pnl = AccountPnl()
+
+    def put(self, tracker: PositionTracker) -> None:
+        """Take a position in, or its change."""
+        tracker_id = tracker.tracker_id
+        self._trackers[tracker_id] = tracker
+        if tracker.status.is_final and (tracker.exited_at_ns or 0) < self.midnight_ns:
+            del self._trackers[tracker_id]
+            self._realized_before.pop(tracker_id, None)
+            self.pnl.drop(tracker_id)
+            return
+        share = share_of(tracker)
+        today = share.realized - self._realized_before.get(tracker_id, 0)
+        share = replace(share, realized=today)
+        self.pnl.put(tracker_id, tracker.instrument.instrument_id, share)
+
+    async def begin(self, midnight_ns: int) -> None:
+        """Begin with the day that began then; raises StoreError where the journal is away."""
+        before = {}
+        for tracker in tuple(self._trackers.values()):
+            if tracker.created_at_ns < midnight_ns and tracker.exited_quantity:
+                before[tracker.tracker_id] = await self._realized_at(tracker, midnight_ns)
+        self._realized_before = before
+        self._begin(midnight_ns)
+
+    def roll(self, midnight_ns: int) -> None:
+        """Go over into the day that begins now."""
+        self._realized_before = {
+            tracker.tracker_id: share_of(tracker).realized for tracker in self._trackers.values()
+        }
+        self._begin(midnight_ns)
+
+    def trackers(self) -> Iterable[PositionTracker]:
+        """Return every position that is held or ended today."""
+        return tuple(self._trackers.values())
+
+    def _begin(self, midnight_ns: int) -> None:
+        self.midnight_ns = midnight_ns
+        self.pnl.forget_day()
+        for tracker in tuple(self._trackers.values()):
+            self.put(tracker)
+
+    async def _realized_at(self, tracker: PositionTracker, wall_ns: int) -> int:
+        """Return what a position had realised by an instant, as its journal tells."""
+        facts: list[tuple[int, TrackerFact]] = []
+        after_seq = 0
+        while True:
+            page = await self._journal.entries(
+                after_seq=after_seq, tracker_id=tracker.tracker_id, limit=ENTRIES_PAGE
+            )
+            facts += [
+                (entry.time_ns, entry.fact)
+                for entry in page
+                if entry.time_ns < wall_ns and isinstance(entry.fact, TrackerFact)
+            ]
+            if len(page) < ENTRIES_PAGE:
+                break
+            after_seq = page[-1].seq
+        then = fold(facts)
+        return 0 if then is None else share_of(then).realized
+
+
+def midnight_of(wall_ns: int) -> int:
+    """Return when the IST day of an instant began, UTC ns."""
+    offset_ns = seconds_to_ns(IST_OFFSET_SECONDS)
+    return (wall_ns + offset_ns) // _DAY_NS * _DAY_NS - offset_ns
