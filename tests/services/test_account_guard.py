@@ -23,6 +23,7 @@ from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
 from squareoff.services.account_guard import LOSS_STANDS_SECONDS, UNSEEN_SECONDS
 from squareoff.services.account_view import AccountView
+from squareoff.services.exit_results import Wait
 
 LOSS = AccountRules(max_loss=D(1000))
 """Of 100 units from 150.00: at 140.00."""
@@ -161,7 +162,7 @@ def test_what_was_closed_today_counts() -> None:
             await begun(world)
             await world.hold(entry_price=D("159"))
             world.tick("159")
-            await world.engine.desk.exit(TRACKER, "by hand", wait="filled", wait_seconds=5)
+            await world.engine.desk.exit(TRACKER, "by hand", Wait.FILLED, 5)
             await world.until_status(TRACKER, PositionStatus.EXITED)
             assert account(world).realized_pnl == account(world).pnl == D("-750.00")
             await world.hold(tracker_id=SECOND)

@@ -23,12 +23,12 @@ _DAY_NS = seconds_to_ns(86_400)
 class AccountBook:
     """What every position adds to the day."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, pnl: AccountPnl, journal: Journal) -> None:
+        self._pnl = pnl
         self._journal = journal
         self._trackers: dict[TrackerId, PositionTracker] = {}
         self._realized_before: dict[TrackerId, int] = {}
         self.midnight_ns = 0
-        self.pnl = AccountPnl()
 
     def put(self, tracker: PositionTracker) -> None:
         """Take a position in, or its change."""
@@ -37,12 +37,12 @@ class AccountBook:
         if tracker.status.is_final and (tracker.exited_at_ns or 0) < self.midnight_ns:
             del self._trackers[tracker_id]
             self._realized_before.pop(tracker_id, None)
-            self.pnl.drop(tracker_id)
+            self._pnl.drop(tracker_id)
             return
         share = share_of(tracker)
         today = share.realized - self._realized_before.get(tracker_id, 0)
         share = replace(share, realized=today)
-        self.pnl.put(tracker_id, tracker.instrument.instrument_id, share)
+        self._pnl.put(tracker_id, tracker.instrument.instrument_id, share)
 
     async def begin(self, midnight_ns: int) -> None:
         """Begin with the day that began then; raises StoreError where the journal is away."""
@@ -66,7 +66,7 @@ class AccountBook:
 
     def _begin(self, midnight_ns: int) -> None:
         self.midnight_ns = midnight_ns
-        self.pnl.forget_day()
+        self._pnl.forget_day()
         for tracker in tuple(self._trackers.values()):
             self.put(tracker)
 

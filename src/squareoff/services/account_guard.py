@@ -21,8 +21,9 @@ from datetime import time
 
 import structlog
 
-from squareoff.core.account_limits import AccountLimits, ReachedRule
+from squareoff.core.account_limits import ReachedRule
 from squareoff.core.account_pnl import exact_rupees, money_units, rupees_of
+from squareoff.core.account_watch import AccountWatch
 from squareoff.core.facts import AccountPeakReached, AccountRuleFired, Severity
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.account_rules import AccountRuleName, AccountRules
@@ -80,10 +81,9 @@ class AccountGuard:
         self._rules = rules
         self._parts = parts
         self._may_judge = may_judge
-        self._book = AccountBook(parts.journal)
-        self._pnl = self._book.pnl
-        self._limits = AccountLimits(rules)
-        self._is_judging = False
+        self._watch = AccountWatch(rules)
+        self._pnl, self._limits = self._watch.pnl, self._watch.limits
+        self._book = AccountBook(self._pnl, parts.journal)
         self._day = ""
         self._stored = AccountDayState("")
         self._told_missing = ""
@@ -98,26 +98,19 @@ class AccountGuard:
     def on_tracker_changed(self, tracker: PositionTracker) -> None:
         """Take in a committed change of a position."""
         self._book.put(tracker)
-        if self.judges_prices:
-            self._judge(None)
+        self._fire(self._watch.judge(), self._pnl.total, None)
 
     def on_price(self, tick: Tick) -> None:
         """Take in a price that may fire rules."""
-        if self._pnl.price(tick.instrument_id, tick.last_traded_price):
-            self._judge(tick)
+        reached = self._watch.on_price(tick.instrument_id, tick.last_traded_price)
+        if reached:
+            self._fire(reached, self._pnl.total, tick)
 
     def on_feed_lost(self) -> None:
         """Hold prices for unseen whose market goes on without us."""
         now_ns = self._parts.clock.now().wall_ns
         hours = self._parts.hours
         self._pnl.forget_prices(lambda name: hours.is_in_session(name.exchange_segment, now_ns))
-
-    def _judge(self, tick: Tick | None) -> None:
-        pnl, limits = self._pnl, self._limits
-        total = pnl.total
-        if limits.lowest < total < limits.highest or not (self._is_judging and pnl.is_known):
-            return
-        self._fire(limits.take(total), total, tick)
 
     def _fire(self, reached: tuple[ReachedRule, ...], pnl: int, tick: Tick | None) -> None:
         """Queue the first rule; the others are spent with it."""
@@ -218,7 +211,7 @@ class AccountGuard:
         await self._lift()
         self._check_square_off(now)
         if self.judges_prices:
-            self._judge(None)
+            self._fire(self._watch.judge(), self._pnl.total, None)
             await self._check_unseen(now)
             await self._save_peak(now)
 
@@ -239,7 +232,7 @@ class AccountGuard:
         else:
             self._limits.begin_day()
             self._to_lift = stored.reason
-        self._stored, self._day, self._is_judging = stored, day, True
+        self._stored, self._day, self._watch.is_judging = stored, day, True
         _log.info("account_day_began", day=day, pnl=str(rupees_of(self._pnl.total)))
 
     async def _lift(self) -> None:
@@ -279,11 +272,10 @@ class AccountGuard:
 
     async def _check_unseen(self, now: Now) -> None:
         """Look at the loss without the prices that are missing, and tell of them."""
-        loss = self._pnl.at_its_best()
-        is_loss = not self._pnl.is_known and self._limits.is_loss(loss)
+        is_loss = self._watch.is_loss_without_the_rest
         self._loss_since_ns = _since(self._loss_since_ns, now, stands=is_loss)
         if _has_stood(self._loss_since_ns, LOSS_STANDS_SECONDS, now):
-            self._fire(self._limits.take_loss(loss), loss, None)
+            self._fire(self._watch.judge_the_rest(), self._pnl.at_its_best(), None)
         missing = [name for name in self._pnl.unseen() if self._is_trading(name, now)]
         self._unseen_since_ns = _since(self._unseen_since_ns, now, stands=bool(missing))
         is_long = _has_stood(self._unseen_since_ns, UNSEEN_SECONDS, now)

@@ -12,10 +12,14 @@ from decimal import Decimal
 
 from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
 from squareoff.adapters.broker.dhan.feed_packets import SEGMENT_NUMBERS
+from squareoff.core.account_pnl import share_of
+from squareoff.core.account_watch import AccountWatch
 from squareoff.core.opening import NewPosition, open_position
-from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.core.price_hygiene import HygieneLimits, TickVerdict
 from squareoff.core.price_watch import PriceWatch
+from squareoff.core.quiet_prices import LOUD_FEED
 from squareoff.core.tracker import PositionTracker
+from squareoff.domain.account_rules import NO_ACCOUNT_RULES, AccountRules
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
 from squareoff.domain.orders import PositionSide
@@ -44,9 +48,13 @@ _WALK_TICKS = 100
 class TickStage:
     """Positions under watch, and what became of the ticks played so far."""
 
-    def __init__(self, trackers: list[PositionTracker]) -> None:
+    def __init__(
+        self, trackers: list[PositionTracker], account_rules: AccountRules = NO_ACCOUNT_RULES
+    ) -> None:
         self.decoder = FeedDecoder()
-        self.watch = PriceWatch(HygieneLimits(), self.decoder)
+        self._account = _account(account_rules, trackers) if account_rules.judges_prices else None
+        quiet_feed = self.decoder if self._account is None else LOUD_FEED
+        self.watch = PriceWatch(HygieneLimits(), quiet_feed)
         self.fired_count = 0
         self.published_count = 0
         self._moved: deque[TrackerId] = deque()
@@ -67,12 +75,23 @@ class TickStage:
             seen = self.watch.on_tick(event)
             if seen is not None:
                 self.fired_count += len(seen.fired)
+                if self._account is not None and seen.verdict is TickVerdict.GOOD:
+                    price = event.last_traded_price
+                    self.fired_count += len(self._account.on_price(event.instrument_id, price))
                 self._moved.extend(seen.moved)
 
     def make_durable(self, count: int) -> None:
         """Take the stops that moved first as committed, so many of them at most."""
         for _ in range(min(count, len(self._moved))):
             self.watch.settle(self._moved.popleft())
+
+
+def _account(rules: AccountRules, trackers: list[PositionTracker]) -> AccountWatch:
+    account = AccountWatch(rules)
+    for tracker in trackers:
+        account.pnl.put(tracker.tracker_id, tracker.instrument.instrument_id, share_of(tracker))
+    account.is_judging = True
+    return account
 
 
 def instrument(number: int) -> Instrument:

@@ -29,6 +29,7 @@ from squareoff.cli.bench.tick_stage import (
 )
 from squareoff.cli.output import print_json
 from squareoff.core.tracker import PositionTracker
+from squareoff.domain.account_rules import AccountRules, AccountTrailingRule
 
 CONFIGURATIONS = ((1, 1), (100, 10), (1_000, 100), (1_000, 1), (10_000, 500), (10_000, 1))
 """(positions, instruments)."""
@@ -42,6 +43,10 @@ RALLY_POSITIONS = 1_000
 RALLY_TICKS_MAX = 20_000
 RALLY_SLICE = 200
 """After so many ticks of the rally some moved stops are taken as durable."""
+
+JUDGED = ((1, 1), (1_000, 100), (10_000, 1))
+_FAR = Decimal(10**9)
+_ACCOUNT_RULES = AccountRules(_FAR, _FAR, AccountTrailingRule(_FAR, _FAR))
 
 ADDED = ((10_000, 500), (10_000, 1))
 FIRED = (1_000, 3_000)
@@ -120,6 +125,7 @@ def measure(size: Size) -> list[Row]:
     rows = []
     for count, instruments in CONFIGURATIONS:
         rows.extend(_walk_rows(count, instruments, size))
+    rows.extend(_account_row(count, instruments, size) for count, instruments in JUDGED)
     rows.append(_rally_row(size))
     rows.extend(_added_row(count, instruments, size.runs) for count, instruments in ADDED)
     rows.extend(_fired_row(count, size.runs) for count in FIRED)
@@ -153,6 +159,22 @@ def _walk_rows(count: int, instruments: int, size: Size) -> list[Row]:
         by_packet.row(count, instruments, "packet", taken),
         by_batch.row(count, instruments, "batch", taken),
     ]
+
+
+def _account_row(count: int, instruments: int, size: Size) -> Row:
+    """Play the walk packet by packet where rules of the account look at every price."""
+    stage = TickStage(positions(count, instruments), _ACCOUNT_RULES)
+    stage.play(opening(instruments))
+    timings = Timings()
+    for second in range(size.runs):
+        packets = walk(PACKETS_AT_HAND, instruments, second) * -(-size.packets // PACKETS_AT_HAND)
+        timings.take(
+            len(packets),
+            floor=partial(count_crossed, packets, _levels(instruments)),
+            engine=partial(stage.play, packets),
+        )
+    assert stage.fired_count == 0, "the walk reaches no level"
+    return timings.row(count, instruments, "account")
 
 
 def _rally_row(size: Size) -> Row:
