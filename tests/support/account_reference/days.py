@@ -85,6 +85,7 @@ class _Maker:
         self._chance = random.Random(seed)
         self._at = {name: self._chance.randint(400, 3_000) for name in INSTRUMENTS}
         self._open: dict[str, tuple[str, int]] = {}
+        self._share_of_the_last = self._chance.choice((0.1, 10))
         self._count = 0
         self._steps: list[Step] = []
 
@@ -112,7 +113,7 @@ class _Maker:
             self._take()
         elif draw < 0.13 and self._open:
             self._close()
-        elif draw < 0.17:
+        elif draw < 0.15:
             self._steps.append(Lost())
         elif draw < 0.25:
             self._steps.append(Stood())
@@ -121,8 +122,8 @@ class _Maker:
         elif draw < 0.265:
             self._steps.append(NextDay())
         else:
-            name = chance.choice(INSTRUMENTS)
-            self._at[name] = max(20, self._at[name] + chance.choice((-20, -4, -1, 0, 1, 4, 20)))
+            (name,) = chance.choices(INSTRUMENTS, (10, 10, self._share_of_the_last))
+            self._at[name] = max(20, self._at[name] + chance.choice((-60, -10, -1, 0, 1, 10, 60)))
             self._steps.append(Print(name, str(TICK * self._at[name])))
 
     def _take(self) -> None:
