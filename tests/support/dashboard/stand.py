@@ -21,9 +21,12 @@ def free_port() -> int:
 class Stand:
     """One running engine with an account of its own; a context manager."""
 
-    def __init__(self, folder: Path, broker: BrokerProcess, client_id: str) -> None:
+    def __init__(
+        self, folder: Path, broker: BrokerProcess, client_id: str, *, settings: str = ""
+    ) -> None:
         self.broker = broker
-        self.engine = EngineProcess(folder, broker, client_id, free_port())
+        port = free_port()
+        self.engine = EngineProcess(folder, broker, client_id, port, settings=settings)
 
     def __enter__(self) -> "Stand":
         self.price(ENTRY)

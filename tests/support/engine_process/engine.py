@@ -39,7 +39,13 @@ class EngineProcess:
     """One engine's folder (settings, database, logs) and its present process, if any."""
 
     def __init__(
-        self, folder: Path, broker: BrokerProcess, client_id: str, api_port: int = 0
+        self,
+        folder: Path,
+        broker: BrokerProcess,
+        client_id: str,
+        api_port: int = 0,
+        *,
+        settings: str = "",
     ) -> None:
         self.folder = folder
         self._api_port = api_port
@@ -49,7 +55,7 @@ class EngineProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
         self._url = ""
-        (folder / "settings.toml").write_text(_SETTINGS)
+        (folder / "settings.toml").write_text(_SETTINGS + settings)
 
     def start(self, kill_at: str | None = None, *words: str, stop_at: str | None = None) -> None:
         """Start the process; with `kill_at` it kills itself at that point (`name:n`).

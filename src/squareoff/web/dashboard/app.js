@@ -9,6 +9,7 @@ import { AlarmsView } from "./views/alarms.js";
 import { Controls } from "./views/controls.js";
 import { DetailView } from "./views/detail.js";
 import { HealthView } from "./views/health.js";
+import { LimitsView } from "./views/limits.js";
 import { MastheadView } from "./views/masthead.js";
 import { PositionsView } from "./views/positions.js";
 
@@ -34,6 +35,7 @@ function draw(api, model, ours) {
   const views = [
     new MastheadView(model, controls, () => end("")),
     new AccountView(model),
+    new LimitsView(model),
     new PositionsView(model, controls, detail),
     detail,
     new AlarmsView(api, model),
