@@ -4,7 +4,7 @@ Longer than 400 lines because every part of an engine is wired in this one place
 """
 
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from squareoff.core.inputs import ExitHindered
@@ -166,7 +166,9 @@ class _OrderSide:
 
 
 def assemble(settings: EngineSettings, ports: Ports) -> Engine:
-    """Wire the services of one account."""
+    """Wire the services of one account. No price is quiet to rules over the account's P&L."""
+    if settings.account_rules.judges_prices:
+        ports = replace(ports, quiet_feed=LOUD_FEED)
     shared = _shared(settings, ports)
     orders = _order_side(settings, ports, shared)
     exit_all = ExitAll(

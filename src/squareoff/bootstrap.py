@@ -228,7 +228,8 @@ async def _open(
         alerts=_alerts(settings, stack),
         shared_ticks=shared_ticks,
         on_tick=() if shared_ticks is None else (shared_ticks.put,),
-        quiet_feed=_quiet_feed(settings, broker, shared_ticks),
+        # Other processes are to hear of every price, so none is quiet where they share ticks.
+        quiet_feed=broker.quiet_feed if shared_ticks is None else LOUD_FEED,
         declare_position=broker.declare_position,
         session=None if broker.line is None else broker.line.keeper,
         broker_time=None if broker.line is None else broker.line.timed,
@@ -239,15 +240,6 @@ async def _open(
     if rehearsal.limits is not None:
         chosen = replace(chosen, limits=rehearsal.limits)
     return assemble(chosen, ports)
-
-
-def _quiet_feed(
-    settings: Settings, broker: _Broker, shared_ticks: RedisTickCache | None
-) -> QuietFeed:
-    """Return what keeps quiet prices. None is quiet to other processes that share our ticks, nor to
-    rules over the account's P&L."""
-    hears_all = shared_ticks is not None or settings.account_rules.judges_prices
-    return LOUD_FEED if hears_all else broker.quiet_feed
 
 
 def _ownership(settings: Settings, database: Database, clock: Clock) -> AccountOwnership:

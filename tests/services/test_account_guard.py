@@ -485,6 +485,30 @@ def test_a_new_day_begins_afresh(
     run_virtual(body())
 
 
+def test_a_clock_that_is_set_back_begins_no_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fired stays latched, in this process and in the next one."""
+
+    async def body() -> None:
+        world = await make_world(account_rules=LOSS, hygiene=HygieneLimits(spike_percent=D(90)))
+        async with running(world):
+            await begun(world)
+            await world.hold()
+            world.tick("139")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS - DAY_NS)
+            await asyncio.sleep(3)
+            assert account(world).fired == (AccountRuleName.MAX_LOSS,)
+        again = await make_world(store=world.store, gateway=world.gateway, account_rules=LOSS)
+        async with running(again, until_ready=False):
+            await begun(again)
+            await asyncio.sleep(3)
+
+            assert account(again).fired == (AccountRuleName.MAX_LOSS,)
+            assert again.engine.desk.status().kill_switch_active
+
+    run_virtual(body())
+
+
 def test_a_switch_that_a_person_set_meanwhile_stays_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -216,11 +216,12 @@ class AccountGuard:
             await self._save_peak(now)
 
     async def _follow_day(self, now: Now) -> None:
-        """Begin the day, or the next one."""
-        day = now.ist().date().isoformat()
-        if day == self._day:
+        """Begin the day, or the next one; a clock that was set back ends none."""
+        today = now.ist().date().isoformat()
+        if today <= self._day:
             return
-        stored = await self._parts.store.account_day() or AccountDayState(day)
+        stored = await self._parts.store.account_day() or AccountDayState(today)
+        day = max(today, stored.day)
         midnight_ns = midnight_of(now.wall_ns)
         if self._day:
             self._book.roll(midnight_ns)

@@ -68,6 +68,7 @@ def audit_end(auditor: Auditor, broker: SimulatedBroker) -> None:
         _check_end(auditor, opened, row)
         _check_exit_price(auditor, broker, opened, row)
         _check_level(auditor, opened, row)
+    _check_account_rule(auditor, rows)
     _check_orders(auditor, broker)
     _check_told(auditor, broker)
     _check_nets(auditor, broker, rows)
@@ -114,6 +115,17 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     is_raced = bool(auditor.outside_closes.get(opened.key)) and row["over_exited_quantity"] > 0
     if tried < auditor.attempts_max and not auditor.is_outlaw and not is_raced:
         auditor.violate("I4", f"{name} needs a person after {tried} orders: {row['note']!r}")
+
+
+def _check_account_rule(auditor: Auditor, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """I4: while what a rule of the account asked for is not over, nothing stays open unclaimed."""
+    running = "SELECT e.reason FROM exit_all e JOIN account_day d ON e.reason = d.reason"
+    found = auditor.database.execute(f"{running} WHERE e.outcome = 'running'").fetchone()
+    if found is None:
+        return
+    for name, row in rows.items():
+        if row["status"] in ("PENDING", "ACTIVE"):
+            auditor.violate("I4", f"{name} is {row['status']} though the account was: {found[0]}")
 
 
 def _is_of_yesterday(auditor: Auditor, opened: Opened) -> bool:

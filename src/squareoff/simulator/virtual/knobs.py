@@ -90,6 +90,7 @@ class Knobs:
 
     `rates` holds probabilities per occasion, `events` how often in the run, by fault class. While
     some exit is in a state of `aims`, the classes of `strikes` befall the run as well.
+    `account_max_loss` is rupees, 0 for no rule of the account; no seed draws one by itself.
     """
 
     chaos_seconds: float = 20.0
@@ -106,6 +107,7 @@ class Knobs:
     has_token_file: bool = False
     aims: tuple[str, ...] = ()
     strikes: tuple[str, ...] = ()
+    account_max_loss: int = 0
 
     def describe(self) -> str:
         """Return everything that is not at rest, as JSON on one line; `parse_knobs` reads it."""

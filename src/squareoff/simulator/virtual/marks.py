@@ -51,10 +51,16 @@ OUTLAW_MARKS: Mapping[str, str] = {
 }
 """Only runs beyond the bound can show these."""
 
+ACCOUNT_MARKS: Mapping[str, str] = {
+    "account rule fired": "a rule over the account's P&L closed everything",
+}
+"""Only runs whose account has such a rule can show these."""
+
 MODIFICATIONS_MAX = 25
 SLICES_TO_SEE = 3
 
 _BY_FACT = {
+    "account_rule_fired": "account rule fired",
     "order_settled": "quarantine ended absent",
     "exit_attempt_failed": "attempt failed",
     "closed_externally": "closed by others",

@@ -1,6 +1,7 @@
 """The parts of one process: the real engine over the ports of its virtual life."""
 
 import random
+from decimal import Decimal
 
 from squareoff.adapters.broker.dhan.clock_readings import ClockReadings
 from squareoff.adapters.broker.dhan.credentials import FixedToken
@@ -12,6 +13,7 @@ from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.token_keeper import TokenKeeper
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
 from squareoff.core.policy import ExitPolicy
+from squareoff.domain.account_rules import NO_ACCOUNT_RULES, AccountRules
 from squareoff.domain.orders import OrderType
 from squareoff.services.account_ownership import AccountOwnership
 from squareoff.services.gateway import GatewayLive
@@ -61,6 +63,7 @@ def assemble_process(
             attempts_max=world.knobs.attempts_max,
         ),
         kill_switch_watch_seconds=5.0,
+        account_rules=_account_rules(world),
     )
     feed = DhanMarketFeed(SocketSettings(FEED_URL, ACCOUNT), sockets, tokens, clock)
     ports = Ports(
@@ -84,6 +87,11 @@ def assemble_process(
         broker_time=timed,
     )
     return assemble(settings, ports)
+
+
+def _account_rules(world: World) -> AccountRules:
+    loss = world.knobs.account_max_loss
+    return AccountRules(max_loss=Decimal(loss)) if loss else NO_ACCOUNT_RULES
 
 
 def _keeper(world: World, http: VirtualHttp, clock: ProcessClock) -> TokenKeeper | None:

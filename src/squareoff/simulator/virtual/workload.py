@@ -150,8 +150,13 @@ class Workload:
             except InvalidRequest:
                 # The price has passed the stop meanwhile: a person is told, and lets it be.
                 plan.is_abandoned = True
-            except (StoreError, DomainError):
+            except StoreError:
                 return False
+            except DomainError as error:
+                # What a rule of the account stopped is given up; a person's switch is waited for.
+                is_stopped = error.code == "halted" and self._world.knobs.account_max_loss > 0
+                plan.is_abandoned = plan.is_abandoned or is_stopped
+                return is_stopped
             return True
 
         return attempt
