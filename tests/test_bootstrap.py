@@ -1,10 +1,12 @@
 """Tests of bootstrap: which account settings trade, and what they mean to the engine."""
 
 from datetime import time
+from decimal import Decimal
 
 from squareoff.bootstrap import PAPER_ACCOUNT, account_of, engine_settings
 from squareoff.config import Settings
 from squareoff.config.settings import Credentials
+from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.instruments import ExchangeSegment
 
 NAMED = Credentials(client_id="1100000001")
@@ -30,6 +32,14 @@ def test_square_off_times_are_by_segment() -> None:
     assert engine_settings(settings).square_off.by_segment == {
         ExchangeSegment[name.upper()]: clock for name, clock in times.items()
     }
+
+
+def test_rules_of_the_account_reach_the_engine() -> None:
+    """None is dropped on the way, and none refused."""
+    rules = AccountRules(Decimal(5000), square_off_at=time(15, 15))
+
+    assert engine_settings(Settings(account_rules=rules)).account_rules == rules
+    assert engine_settings(Settings()).account_rules == AccountRules()
 
 
 def test_flattening_follows_its_setting() -> None:

@@ -90,6 +90,7 @@ def test_a_strange_id_stays_one_part_of_the_path(ask: Any) -> None:
 def test_status_and_metrics(ask: Any) -> None:
     """Both speak to people and to scripts."""
     assert "paper" in ask("status").out
+    assert "account.pnl " in ask("status").out
     assert json.loads(ask("status", "--json").out)["mode"] == "paper"
     assert ask("metrics").out.startswith("# HELP squareoff_")
     samples = json.loads(ask("metrics", "--json").out)

@@ -118,7 +118,11 @@ def alarms(
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how the engine is doing."""
     found = EngineClient(settings_of(config)).get("/status")
-    (print_json if as_json else print_pairs)(found)
+    if as_json:
+        print_json(found)
+        return
+    account = found.pop("account")
+    print_pairs(found | {f"account.{name}": value for name, value in account.items()})
 
 
 def metrics(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -1,11 +1,14 @@
 """Alarms, kill switch and remembered answers."""
 
 from dataclasses import replace
+from decimal import Decimal as D
 
 from async_body import run_async
 from sql_samples.histories import ACCOUNT, START_NS
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.core.facts import (
+    AccountPeakReached,
+    AccountRuleFired,
     AlarmAcknowledged,
     AlarmCleared,
     AlarmRaised,
@@ -19,8 +22,9 @@ from squareoff.core.facts import (
     KillSwitchSet,
     Severity,
 )
+from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.ids import AccountId, TrackerId
-from squareoff.ports import Alarm, ExitAllState, KillSwitchState, RememberedAnswer
+from squareoff.ports import AccountDayState, Alarm, ExitAllState, KillSwitchState, RememberedAnswer
 
 RAISED = AlarmRaised(Severity.CRITICAL, "over_exit", "75 too many", TrackerId("trk-1"))
 
@@ -112,6 +116,49 @@ def test_the_wish_to_close_everything_is_kept_with_its_end(opened) -> None:
             assert await store.exit_all() == ExitAllState("all-2", "again", False, START_NS + 4)
 
     run_async(body())
+
+
+def test_a_narrow_wish_is_kept_as_such(opened) -> None:
+    """What it spares is known to the process that goes on with it."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            await store.record([ExitAllAsked("all-1", "15:15", False, True)], START_NS)
+
+            state = await store.exit_all()
+            assert state == ExitAllState("all-1", "15:15", False, START_NS, intraday_only=True)
+
+    run_async(body())
+
+
+def test_the_account_day_follows_its_facts(opened) -> None:
+    """Peak and what fired are of one day; a fact of another day begins it anew."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            assert await store.account_day() is None
+            await store.record([AccountPeakReached("2025-12-29", D("12.50"))], START_NS)
+            await store.record([_fired(AccountRuleName.TARGET)], START_NS + 1)
+            await store.record([AccountPeakReached("2025-12-29", D("13.00000001"))], START_NS + 2)
+            both = _fired(AccountRuleName.TARGET, AccountRuleName.MAX_LOSS)
+            await store.record([replace(both, closes_all=False, reason="too")], START_NS + 3)
+            spent = (AccountRuleName.TARGET, AccountRuleName.MAX_LOSS)
+            assert await store.account_day() == AccountDayState(
+                "2025-12-29", D("13.00000001"), spent, "reached", START_NS + 1
+            )
+
+            await store.record([AccountPeakReached("2025-12-30", D(1))], START_NS + 4)
+            assert await store.account_day() == AccountDayState("2025-12-30", D(1))
+            other = SqlStore(database.runner, AccountId("1100000002"))
+            assert await other.account_day() is None
+
+    run_async(body())
+
+
+def _fired(*spent: AccountRuleName) -> AccountRuleFired:
+    return AccountRuleFired("2025-12-29", spent[-1], "reached", spent, True, D(5), D(6))
 
 
 def test_acknowledging_an_unknown_alarm_changes_none(opened) -> None:
