@@ -278,6 +278,38 @@ def test_a_loss_of_the_known_part_waits_for_the_missing_price_and_no_longer() ->
     run_virtual(body())
 
 
+def test_what_was_realised_fires_nothing_while_no_price_is_known() -> None:
+    """After a restart the open profit that makes up for it may only not be seen yet."""
+
+    async def body() -> None:
+        world = await make_world(account_rules=LOSS, hygiene=HygieneLimits(spike_percent=D(90)))
+        async with running(world):
+            await begun(world)
+            await world.hold(entry_price=D("180"), tracker_id=SECOND, instrument=OTHER)
+            await world.hold(entry_price=D("120"))
+            world.tick("150")
+            world.tick("170", instrument=OTHER)
+            await world.engine.desk.exit(SECOND, "by hand", Wait.FILLED, 5)
+            await world.until_status(SECOND, PositionStatus.EXITED)
+            assert account(world).pnl == D("150.00")
+        again = await make_world(
+            store=world.store,
+            gateway=world.gateway,
+            account_rules=LOSS,
+            hygiene=HygieneLimits(spike_percent=D(90)),
+        )
+        async with running(again):
+            await begun(again)
+            assert account(again).realized_pnl == D("-2850.00")
+            await asyncio.sleep(LOSS_STANDS_SECONDS * 2)
+            assert await facts_of(again, AccountRuleFired) == []
+            again.tick("150")
+            await asyncio.sleep(2)
+            assert account(again).pnl == D("150.00")
+
+    run_virtual(body())
+
+
 def test_a_hedge_that_is_seen_in_time_saves_the_account() -> None:
     """The wait begins anew with every loss."""
 

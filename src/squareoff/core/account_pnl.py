@@ -139,6 +139,11 @@ class AccountPnl:
         """Say whether no instrument is held."""
         return not any(held.quantity for held in self._held.values())
 
+    @property
+    def is_seen_in_part(self) -> bool:
+        """Say whether any instrument that is held has a good price."""
+        return any(held.quantity and held.is_seen for held in self._held.values())
+
     def put(self, tracker_id: TrackerId, instrument_id: InstrumentId, share: Share) -> None:
         """Take a position in, or its change."""
         _, before = self._shares.get(tracker_id, (instrument_id, Share(0, 0, 0)))

@@ -36,9 +36,18 @@ class AccountWatch:
 
     def judge_the_rest(self) -> tuple[ReachedRule, ...]:
         """Return the maximum loss where the known part, with the rest at its best, reaches it."""
-        return self.limits.take_loss(self.pnl.at_its_best()) if self.is_judging else _NOTHING
+        if not (self.is_judging and self.is_loss_without_the_rest):
+            return _NOTHING
+        return self.limits.take_loss(self.pnl.at_its_best())
 
     @property
     def is_loss_without_the_rest(self) -> bool:
-        """Say whether prices are missing and the known part reaches the maximum loss."""
-        return not self.pnl.is_known and self.limits.is_loss(self.pnl.at_its_best())
+        """Say whether prices are missing and the known part reaches the maximum loss.
+
+        Where no price is known at all nothing moves that could be stopped, and what was realised
+        says nothing of what is held.
+        """
+        pnl = self.pnl
+        if pnl.is_known or not pnl.is_seen_in_part:
+            return False
+        return self.limits.is_loss(pnl.at_its_best())

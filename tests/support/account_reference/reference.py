@@ -171,6 +171,8 @@ class Account:
         loss, pnl = self.rules.max_loss, self.at_its_best
         if self.pnl is not None or loss is None or pnl > -loss:
             return None
+        if not any(name in self.good and self.net(name) for name in self.instruments):
+            return None
         return self._fire([("max_loss", -loss)], pnl)
 
     def _fire(self, reached: list[tuple[str, Fraction]], pnl: Fraction) -> Fired | None:
