@@ -1,6 +1,7 @@
 """All seeded bugs, by the part of the order path that they are in."""
 
 from seeded_bugs import (
+    account,
     durability,
     interplay,
     orders,
@@ -14,6 +15,7 @@ from seeded_bugs.bug import Bug
 
 AREAS: dict[str, tuple[Bug, ...]] = {
     "What fires an exit": triggers.BUGS,
+    "What closes a whole account": account.BUGS,
     "How much is closed, by whom, and when that is sure": positions.BUGS,
     "What leaves, when and how often": sending.BUGS,
     "Who may write when": pacing.BUGS,

@@ -310,6 +310,35 @@ def test_what_was_realised_fires_nothing_while_no_price_is_known() -> None:
     run_virtual(body())
 
 
+def test_nothing_is_judged_before_the_books_agree() -> None:
+    """What was closed while no engine ran would still be counted."""
+
+    async def body() -> None:
+        limits = HygieneLimits(spike_percent=D(90))
+        world = await make_world(account_rules=LOSS, hygiene=limits)
+        async with running(world):
+            await world.hold()
+        again = await make_world(
+            store=world.store, gateway=world.gateway, account_rules=LOSS, hygiene=limits
+        )
+        again.gateway.gates["positions"] = asyncio.Event()
+        async with running(again, until_ready=False):
+            await asyncio.sleep(2)
+            again.tick("139")
+            await asyncio.sleep(5)
+            assert await facts_of(again, AccountRuleFired) == []
+            assert not again.engine.desk.status().kill_switch_active
+            again.tick("149")
+            again.gateway.gates["positions"].set()
+            await begun(again)
+            await asyncio.sleep(2)
+
+            assert account(again).pnl == D("-100.00")
+            assert await facts_of(again, AccountRuleFired) == []
+
+    run_virtual(body())
+
+
 def test_a_hedge_that_is_seen_in_time_saves_the_account() -> None:
     """The wait begins anew with every loss."""
 

@@ -54,7 +54,8 @@ class AccountBook:
         self._begin(midnight_ns)
 
     def roll(self, midnight_ns: int) -> None:
-        """Go over into the day that begins now."""
+        """Go over into the day that begins now; prices of the one before count no more."""
+        self._pnl.forget_day()
         self._realized_before = {
             tracker.tracker_id: share_of(tracker).realized for tracker in self._trackers.values()
         }
@@ -66,7 +67,6 @@ class AccountBook:
 
     def _begin(self, midnight_ns: int) -> None:
         self.midnight_ns = midnight_ns
-        self._pnl.forget_day()
         for tracker in tuple(self._trackers.values()):
             self.put(tracker)
 
