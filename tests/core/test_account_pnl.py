@@ -8,10 +8,10 @@ import pytest
 from exit_story.story import Story
 from exit_story.values import INSTRUMENT, held
 from squareoff.core.account_pnl import AccountPnl, Share, money_units, rupees_of, share_of
-from squareoff.core.tracker import PositionTracker
-from squareoff.domain.ids import TrackerId
+from squareoff.core.tracker import BrokerOrder, PositionTracker
+from squareoff.domain.ids import BrokerOrderId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
-from squareoff.domain.orders import PositionSide
+from squareoff.domain.orders import BrokerOrderStatus, PositionSide
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.states import PositionStatus
 
@@ -63,7 +63,7 @@ def test_a_closed_position_adds_what_its_owner_is_told() -> None:
     pnl = AccountPnl()
     put(pnl, story.tracker)
 
-    assert (rupees_of(pnl.total), pnl.is_known, pnl.is_flat) == (D("150.00"), True, True)
+    assert (rupees_of(pnl.total), pnl.is_known, [*pnl.instruments()]) == (D("150.00"), True, [])
 
 
 def test_a_position_that_was_let_go_adds_nothing_open() -> None:
@@ -71,7 +71,7 @@ def test_a_position_that_was_let_go_adds_nothing_open() -> None:
     pnl = AccountPnl()
     put(pnl, replace(held(), status=PositionStatus.UNTRACKED))
 
-    assert (pnl.total, pnl.is_flat) == (0, True)
+    assert (pnl.total, [*pnl.instruments()]) == (0, [])
 
 
 def test_more_closed_than_held_counts_as_the_position_it_is() -> None:
@@ -118,6 +118,23 @@ def test_a_fill_without_its_price_leaves_the_pnl_unknown() -> None:
     pnl.put(TrackerId("trk-1"), ONE, Share(0, 0, money_units(D(5))))
 
     assert (pnl.is_known, rupees_of(pnl.total)) == (True, D("5.00"))
+
+
+@pytest.mark.parametrize(
+    ("status", "is_known"), [(PositionStatus.EXITING, False), (PositionStatus.UNTRACKED, True)]
+)
+def test_a_fill_whose_price_nobody_asks_for_any_more_keeps_nothing_unknown(
+    status: PositionStatus, is_known: bool
+) -> None:
+    """It is waited for as long as the position can still change."""
+    story = Story().work()
+    (order,) = story.tracker.orders
+    record = BrokerOrder(BrokerOrderId("B1"), BrokerOrderStatus.TRADED, 100, None)
+    filled = replace(order, broker_orders=(record,))
+    pnl = AccountPnl()
+    put(pnl, replace(story.tracker, status=status, orders=(filled,)))
+
+    assert (pnl.is_known, pnl.total) == (is_known, 0)
 
 
 def test_prices_of_markets_that_are_closed_stay() -> None:

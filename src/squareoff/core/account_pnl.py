@@ -84,7 +84,8 @@ def share_of(tracker: PositionTracker) -> Share:
                 above_entry = money_units(record.average_price) - entry
                 gain += _way(order, sign) * record.cumulative_quantity * above_entry
     quantity = tracker.signed_quantity
-    return Share(quantity, quantity * entry, gain, is_priced)
+    # Nobody asks on for the price of a fill once the position is over.
+    return Share(quantity, quantity * entry, gain, is_priced or tracker.status.is_final)
 
 
 def _way(order: TrackedOrder, sign: int) -> int:
@@ -133,11 +134,6 @@ class AccountPnl:
     def is_known(self) -> bool:
         """Say whether everything held has a good price, and every fill its price."""
         return not (self._unseen or self._unpriced)
-
-    @property
-    def is_flat(self) -> bool:
-        """Say whether no instrument is held."""
-        return not any(held.quantity for held in self._held.values())
 
     @property
     def is_seen_in_part(self) -> bool:
