@@ -36,7 +36,7 @@ BUGS = (
         file="assembly.py",
         old="if settings.account_rules.judges_prices:",
         new="if settings.account_rules.square_off_at:",
-        tests=("tests/process/test_account_rules.py",),
+        tests=_GUARD,
     ),
     Bug(
         name="account-peak-falls",

@@ -50,6 +50,14 @@ def test_the_peak_never_falls() -> None:
     assert stops == [D(-300), D(-50), D(-50), D("-39.5"), D("-39.5")]
 
 
+def test_a_stop_above_the_activation_fires_where_it_stands() -> None:
+    """A P&L that falls and still holds the activation is no new peak."""
+    limits = AccountLimits(AccountRules(trailing=AccountTrailingRule(D(300), D(200))))
+
+    assert [take(limits, pnl) for pnl in ("900", "700", "600.01")] == [[], [], []]
+    assert take(limits, "600") == [("trailing", D(600))]
+
+
 def test_a_stored_peak_goes_on_unless_another_activation_was_set() -> None:
     """A peak below it starts nothing."""
     limits = AccountLimits(ALL)

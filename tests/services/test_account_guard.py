@@ -13,6 +13,7 @@ from service_world.virtual import START_WALL_NS, run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.facts import AccountPeakReached, AccountRuleFired, ExitAllAsked, KillSwitchSet
 from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.core.quiet_prices import LoudFeed, QuietPrices
 from squareoff.domain.account_rules import AccountRuleName, AccountRules, AccountTrailingRule
 from squareoff.domain.copies import replace
 from squareoff.domain.errors import CommitOutcomeUnknown, StoreUnavailable
@@ -193,6 +194,36 @@ def test_a_price_that_is_not_good_fires_nothing() -> None:
             assert account(world).pnl == D("-100.00")
             assert await facts_of(world, AccountRuleFired) == []
             assert world.tracker(TRACKER).intent is None
+
+    run_virtual(body())
+
+
+class AskedFeed(LoudFeed):
+    """Remembers for which instruments somebody wanted to keep quiet prices."""
+
+    def __init__(self) -> None:
+        self.asked: list[InstrumentId] = []
+
+    def quiet_prices(self, instrument_id: InstrumentId) -> QuietPrices | None:
+        """Note the question."""
+        self.asked.append(instrument_id)
+        return super().quiet_prices(instrument_id)
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_quiet"), [(LOSS, False), (AccountRules(square_off_at=time(15, 15)), True)]
+)
+def test_no_price_is_quiet_to_rules_over_the_pnl(rules: AccountRules, is_quiet: bool) -> None:
+    """The feed keeps none of them; where no rule looks at prices it may."""
+
+    async def body() -> None:
+        feed = AskedFeed()
+        async with running_world(account_rules=rules, quiet_feed=feed) as world:
+            await world.hold()
+            world.tick("150")
+            await settle()
+
+            assert bool(feed.asked) == is_quiet
 
     run_virtual(body())
 
@@ -432,18 +463,38 @@ def test_a_crash_between_latch_and_exits_is_gone_on_with() -> None:
     run_virtual(body())
 
 
-@pytest.mark.parametrize("failure", [StoreUnavailable("away"), CommitOutcomeUnknown("cut")])
-def test_a_store_that_fails_delays_the_latch_and_loses_nothing(failure: Exception) -> None:
-    """It is tried until it is durable; entries are held back meanwhile."""
+def test_a_store_that_is_away_delays_the_latch_and_loses_nothing() -> None:
+    """It is tried until it is durable, though the price has come back; a person hears of it."""
 
     async def body() -> None:
         async with judged(LOSS) as world:
             await begun(world)
             await world.hold()
-            world.store.record_failures.append(failure)
+            world.store.down = StoreUnavailable("away")
             world.tick("139")
             await settle()
             assert world.engine.desk.status().kill_switch_active
+            world.tick("150")
+            await asyncio.sleep(5)
+            assert "account_rule_not_latched" in world.alarms.codes
+            world.store.down = None
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert len(world.gateway.requests) == 1
+            assert len(await facts_of(world, AccountRuleFired)) == 1
+
+    run_virtual(body())
+
+
+def test_a_commit_whose_answer_is_lost_makes_no_second_exit() -> None:
+    """The wish may be written twice; each position is closed once."""
+
+    async def body() -> None:
+        async with judged(LOSS) as world:
+            await begun(world)
+            await world.hold()
+            world.store.record_failures.append(CommitOutcomeUnknown("cut"))
+            world.tick("139")
             await world.until_status(TRACKER, PositionStatus.EXITED)
 
             assert len(world.gateway.requests) == 1
@@ -559,6 +610,7 @@ def test_a_clock_that_is_set_back_begins_no_day(monkeypatch: pytest.MonkeyPatch)
             monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS - DAY_NS)
             await asyncio.sleep(3)
             assert account(world).fired == (AccountRuleName.MAX_LOSS,)
+            assert account(world).realized_pnl == D("150.00")
         again = await make_world(store=world.store, gateway=world.gateway, account_rules=LOSS)
         async with running(again, until_ready=False):
             await begun(again)

@@ -14,6 +14,7 @@ from service_world.store import FaultyStore, memory_store
 from service_world.virtual import VirtualClock, settle
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
 from squareoff.core.facts import Severity
+from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.ids import TrackerId
@@ -229,6 +230,7 @@ async def make_world(
     gateway: ScriptedGateway | None = None,
     session: BrokerSession | None = None,
     broker_time: BrokerTime | None = None,
+    quiet_feed: QuietFeed = LOUD_FEED,
     **settings: Any,
 ) -> World:
     """Wire an engine; nothing runs yet."""
@@ -252,6 +254,7 @@ async def make_world(
         alerts=(alarms,),
         session=session,
         broker_time=broker_time,
+        quiet_feed=quiet_feed,
     )
     engine = assemble(EngineSettings(ACCOUNT, "live", **settings), ports)
 
