@@ -187,9 +187,7 @@ class VirtualHttp:
             response = spoil_answer(response, name, host.network_chance, young)
         return Outcome(outcome.ending, response)
 
-    def _deliver(
-        self, outcome: Outcome, date: str, answer: "asyncio.Future[HttpResponse]"
-    ) -> None:
+    def _deliver(self, outcome: Outcome, date: str, answer: "asyncio.Future[HttpResponse]") -> None:
         if answer.done() or self._process.is_dead:
             return
         response = outcome.response
