@@ -34,6 +34,7 @@ from squareoff.ports import (
     Ownership,
     SessionCalendar,
     TrackerStore,
+    WideFeed,
 )
 from squareoff.services.account_guard import AccountGuard, AccountParts
 from squareoff.services.account_lock import AccountLock
@@ -59,6 +60,7 @@ from squareoff.services.order_update_hub import OrderUpdateHub
 from squareoff.services.permit_watch import PermitWatch
 from squareoff.services.placer import Placer, PlacingParts
 from squareoff.services.position_book import PositionBook
+from squareoff.services.price_details import PriceDetails
 from squareoff.services.price_history import PriceHistory
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace, Reconciler
@@ -95,6 +97,8 @@ class Ports:
     on_tick: tuple[Callable[[Tick], None], ...] = ()
     quiet_feed: QuietFeed = LOUD_FEED
     """The market feed where it keeps quiet prices; `on_tick` hears of the others only."""
+    wide_feed: WideFeed | None = None
+    """The market feed where it has more than one connection, and a choice of detail."""
     declare_position: DeclarePosition | None = None
     ownership: Ownership | None = None
     session: BrokerSession | None = None
@@ -365,8 +369,8 @@ def _supervisor(
         metrics=shared.metrics,
         request_backfill=orders.reconciler.request,
     )
-    orders.sending.warm.connect(risk.is_near_a_level, lambda: hub.is_connected)
-    hub.on_report(orders.sending.warm.note_report)
+    details = _price_details(ports, shared, risk)
+    _keep_warm(orders, risk, details, hub)
     clock_watch = _clock_watch(ports, shared, hub, risk)
     flip_watch = FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock)
     return Supervisor(
@@ -383,6 +387,7 @@ def _supervisor(
         hub=hub,
         reconciler=orders.reconciler,
         feed=ports.market_feed,
+        further_lines=() if ports.wide_feed is None else ports.wide_feed.further_lines,
         kill_switch=shared.kill_switch,
         clock=ports.clock,
         chance=ports.chance,
@@ -395,7 +400,7 @@ def _supervisor(
         background=(
             *ports.background,
             *_watches(orders, clock_watch),
-            *_sampling(ports, shared),
+            *_price_looks(ports, shared, details),
             flip_watch.run,
             orders.sending.warm.run,
             orders.permit_watch.run,
@@ -449,10 +454,28 @@ def _account_guard(
     return AccountGuard(settings.account_rules, parts, orders.sending.terms.may_send)
 
 
-def _sampling(ports: Ports, shared: _Shared) -> tuple[Background, ...]:
-    """Return what looks at the prices that a feed keeps to itself, for the charts."""
-    if ports.quiet_feed is LOUD_FEED:
-        return ()
+def _keep_warm(
+    orders: _OrderSide, risk: RiskManager, details: PriceDetails | None, hub: OrderUpdateHub
+) -> None:
+    """Let the broker's positions be read ahead while a price is near a level."""
+    is_near = risk.is_near_a_level if details is None else details.is_any_near
+    orders.sending.warm.connect(is_near, lambda: hub.is_connected)
+    hub.on_report(orders.sending.warm.note_report)
+
+
+def _price_details(ports: Ports, shared: _Shared, risk: RiskManager) -> PriceDetails | None:
+    """Return what chooses the detail of prices, None where the feed leaves no choice."""
+    if ports.wide_feed is None:
+        return None
+    return PriceDetails(shared.engine.book, ports.wide_feed, risk.nearness, ports.clock)
+
+
+def _price_looks(
+    ports: Ports, shared: _Shared, details: PriceDetails | None
+) -> tuple[Background, ...]:
+    """Return what looks at prices now and then: for their detail, and for the charts at those that
+    a feed keeps to itself."""
+    looks: list[Background] = [] if details is None else [details.run]
 
     def newest() -> Iterator[Tick]:
         watched = {actor.tracker.instrument.instrument_id for actor in shared.engine.book}
@@ -460,7 +483,9 @@ def _sampling(ports: Ports, shared: _Shared) -> tuple[Background, ...]:
             if (tick := shared.ticks.newest(instrument_id)) is not None:
                 yield tick
 
-    return (lambda: shared.history.run(newest, ports.clock),)
+    if ports.quiet_feed is not LOUD_FEED:
+        looks.append(lambda: shared.history.run(newest, ports.clock))
+    return tuple(looks)
 
 
 def _adoption(settings: EngineSettings, ports: Ports, engine: ExitEngine) -> Adoption | None:

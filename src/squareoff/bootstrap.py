@@ -29,7 +29,7 @@ from squareoff.adapters.feed_recording.folder import RawBlock, RecordingFolder
 from squareoff.adapters.feed_recording.recorder import FeedRecorder
 from squareoff.adapters.feed_recording.recording_transport import RecordingTransport
 from squareoff.adapters.paper.broker import PaperBroker
-from squareoff.adapters.paper.feed import PaperFeed
+from squareoff.adapters.paper.feed import PaperFeed, PaperWideFeed
 from squareoff.adapters.process_key import is_gone, process_key
 from squareoff.adapters.recordings import Recording, read_recording
 from squareoff.adapters.redis.tick_cache import RedisTickCache
@@ -57,7 +57,7 @@ from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
 from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.ids import AccountId
-from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import OrderType
 from squareoff.ports import (
     Alerts,
@@ -67,6 +67,7 @@ from squareoff.ports import (
     OrderUpdates,
     SendFence,
     SessionCalendar,
+    WideFeed,
 )
 from squareoff.services.account_ownership import AccountOwnership
 from squareoff.services.desk import DeclarePosition
@@ -177,6 +178,7 @@ class _Broker:
     order_updates: OrderUpdates
     market_feed: MarketFeed
     quiet_feed: QuietFeed = LOUD_FEED
+    wide_feed: WideFeed | None = None
     declare_position: DeclarePosition | None = None
     line: BrokerLine | None = None
 
@@ -187,6 +189,7 @@ class _PaperPrices:
 
     feed: MarketFeed
     line: BrokerLine | None
+    wide_feed: WideFeed | None = None
 
 
 async def _open(
@@ -230,6 +233,7 @@ async def _open(
         on_tick=() if shared_ticks is None else (shared_ticks.put,),
         # Other processes are to hear of every price, so none is quiet where they share ticks.
         quiet_feed=broker.quiet_feed if shared_ticks is None else LOUD_FEED,
+        wide_feed=broker.wide_feed,
         declare_position=broker.declare_position,
         session=None if broker.line is None else broker.line.keeper,
         broker_time=None if broker.line is None else broker.line.timed,
@@ -337,6 +341,7 @@ def _live_broker(
         order_updates=DhanOrderUpdates(updates, line.transport, line.keeper, clock),
         market_feed=feed,
         quiet_feed=feed,
+        wide_feed=feed,
         line=line,
     )
 
@@ -347,11 +352,21 @@ def _dhan_feed(
     client_id = AccountId(settings.credentials.client_id or "")
     socket = SocketSettings(settings.dhan.market_feed_url, client_id)
     recorder = _feed_recorder(settings, stack, clock)
+    calendar = calendar_of(settings)
+
+    def is_trading(segment: ExchangeSegment) -> bool:
+        return calendar.is_open(segment, clock.now().wall_ns)
+
     if recorder is None:
-        return DhanMarketFeed(socket, line.transport, line.keeper, clock)
-    transport = RecordingTransport(line.transport, recorder, clock)
-    on_watch = recorder.note_instrument
-    return DhanMarketFeed(socket, transport, line.keeper, clock, on_watch=on_watch)
+        return DhanMarketFeed(socket, line.transport, line.keeper, clock, is_trading=is_trading)
+    return DhanMarketFeed(
+        socket,
+        RecordingTransport(line.transport, recorder, clock),
+        line.keeper,
+        clock,
+        on_watch=recorder.note_instrument,
+        is_trading=is_trading,
+    )
 
 
 def _feed_recorder(settings: Settings, stack: AsyncExitStack, clock: Clock) -> FeedRecorder | None:
@@ -399,6 +414,7 @@ async def _paper_broker(
         gateway=gateway,
         order_updates=broker,
         market_feed=PaperFeed(prices.feed, broker),
+        wide_feed=None if prices.wide_feed is None else PaperWideFeed(prices.wide_feed, broker),
         declare_position=gateway.declare_position,
         line=prices.line,
     )
@@ -421,7 +437,8 @@ def _paper_prices(
     """Return recorded prices where they are set, else the live feed."""
     if not settings.paper.ticks:
         line = _paper_line(settings, stack, clock)
-        return _PaperPrices(_dhan_feed(settings, stack, line, clock), line)
+        feed = _dhan_feed(settings, stack, line, clock)
+        return _PaperPrices(feed, line, feed)
     recordings = [_recording(source, instruments) for source in settings.paper.ticks]
     paper = settings.paper
     return _PaperPrices(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from enum import Enum
 from typing import Protocol
 
 from squareoff.core.change import Change
@@ -386,7 +387,19 @@ class OrderUpdates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FeedConnected:
-    """A market-feed connection is up; subscriptions are sent."""
+    """A market-feed connection is up; subscriptions are sent.
+
+    `instrument_ids` are those of this connection, None where it carries all.
+    """
+
+    instrument_ids: tuple[InstrumentId, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLost:
+    """A market-feed connection ended; `instrument_ids` as in `FeedConnected`."""
+
+    instrument_ids: tuple[InstrumentId, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +418,7 @@ class DayRange:
     day_low: int
 
 
-FeedEvent = FeedConnected | FeedGarbled | DayRange | Tick
+FeedEvent = FeedConnected | FeedLost | FeedGarbled | DayRange | Tick
 
 
 class MarketFeed(Protocol):
@@ -425,6 +438,52 @@ class MarketFeed(Protocol):
         Raises:
             FeedDisconnected: always, in the end, with the broker's reason code where it gave one.
         """
+        ...
+
+
+class PriceDetail(Enum):
+    """How much comes with each price of an instrument."""
+
+    LAST = "LAST"
+    """The price and its time."""
+    DAY = "DAY"
+    """Also the day's volume, high and low."""
+    DEPTH = "DEPTH"
+    """Also the best bid and ask."""
+
+
+class FeedLine(Protocol):
+    """One more connection of a market feed."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether it carries any instrument."""
+        ...
+
+    @property
+    def instrument_ids(self) -> tuple[InstrumentId, ...]:
+        """What it carries now."""
+        ...
+
+    async def run_once(self, publish: Callable[[FeedEvent], None]) -> None:
+        """Wait until it is needed, connect, subscribe and publish until the connection ends.
+
+        Raises:
+            FeedDisconnected: as `MarketFeed.run_once`.
+        """
+        ...
+
+
+class WideFeed(Protocol):
+    """A market feed of several connections, with a choice of detail."""
+
+    @property
+    def further_lines(self) -> Sequence[FeedLine]:
+        """The connections beside that of `MarketFeed.run_once`; all are run for ever."""
+        ...
+
+    def prefer(self, instrument_id: InstrumentId, detail: PriceDetail) -> None:
+        """Bring so much of an instrument, where it is watched and so much can be had."""
         ...
 
 

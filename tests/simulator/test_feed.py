@@ -70,6 +70,24 @@ def test_sixth_connection_drops_the_oldest(bench: Any) -> None:
     assert [sink.ended for sink in sinks] == ["close", "", "", "", "", ""]
 
 
+def test_more_than_5000_instruments_end_the_connection(bench: Any) -> None:
+    """5,000 in hundreds are taken; one more ends the connection with 804."""
+    sink, session = bench.subscribe(15)
+    for start in range(0, 5_000, 100):
+        bench.broker.feed.receive(session, _request(range(start, start + 100)), bench.now)
+    assert (sink.frames, sink.ended) == ([], "")
+
+    bench.broker.feed.receive(session, _request([5_000]), bench.now)
+
+    assert struct.unpack("<BHBIH", sink.frames[-1])[-1] == 804
+    assert sink.ended == "close"
+
+
+def _request(numbers: Any) -> str:
+    wanted = [{"ExchangeSegment": "NSE_EQ", "SecurityId": str(900_000 + n)} for n in numbers]
+    return json.dumps({"RequestCode": 15, "InstrumentList": wanted})
+
+
 def test_too_many_instruments(make_bench: Callable[..., Any]) -> None:
     """More than 100 in a message, or more than the connection's limit, ends it with 804."""
     many = [("NSE_EQ", str(number)) for number in range(101)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -252,6 +253,24 @@ def test_upgrade_can_be_refused_with_429(make_server: Callable[..., Any]) -> Non
         return 0
 
     assert talk(story()) == 429
+
+
+@pytest.mark.parametrize("reason", [804, 805, 806, 807, 808, 809, 810])
+def test_the_feed_can_be_ended_with_any_reason(
+    make_server: Callable[..., Any], reason: int
+) -> None:
+    """A rule on connect opens the feed and ends it by packet 50 with the reason."""
+    rule = {"where": {"socket": "feed", "on": "connect"}, "what": {"disconnect": reason}}
+    sim = make_server(faults=(rule,))
+
+    async def story() -> tuple[int, bool]:
+        async with aiohttp.ClientSession() as session:
+            socket = await session.ws_connect(feed_url(sim))
+            packet = (await socket.receive()).data
+            await socket.receive()
+            return struct.unpack("<BHBIH", packet)[-1], socket.closed
+
+    assert talk(story()) == (reason, True)
 
 
 def feed_url(sim: Any) -> str:

@@ -9,7 +9,9 @@ Invariants:
 2. Quiet are only prices after a good one on the same connection that would be good too.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
+from enum import Enum
 from typing import NamedTuple
 
 from squareoff.core.levels import Level
@@ -22,6 +24,7 @@ from squareoff.core.price_hygiene import (
     judge_tick,
 )
 from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed, QuietPrices
+from squareoff.core.side_book import NEVER
 from squareoff.core.tracker import PositionTracker
 from squareoff.core.trigger_book import InstrumentLevels, TriggerBook
 from squareoff.domain.ids import TrackerId
@@ -35,6 +38,15 @@ NEAR_DIVISOR = 100
 
 _AHEAD_NS_MAX = 86_400 * NANOSECONDS_PER_SECOND
 """A trade further ahead of our clock than a day is rubbish, and for the feed to tell of."""
+
+
+class Nearness(Enum):
+    """How the newest good price of an instrument stands to its armed levels."""
+
+    NO_LEVEL = "NO_LEVEL"
+    FAR = "FAR"
+    NEAR = "NEAR"
+    """Near one, or there is no price yet that could be far."""
 
 
 class Seen(NamedTuple):
@@ -129,10 +141,17 @@ class PriceWatch:
         """The newest stop of a position is durable: tell of the next move."""
         self._book.settle(tracker_id)
 
-    def on_connected(self) -> list[Tick]:
-        """Let what was seen before a reconnect confirm nothing after it; return what was kept."""
+    def on_connected(self, instrument_ids: Iterable[InstrumentId] | None = None) -> list[Tick]:
+        """Let what was seen before a reconnect confirm nothing after it; return what was kept.
+
+        Args:
+            instrument_ids: those that came back, None for all.
+        """
         ticks = []
-        for watched in self._instruments.values():
+        for instrument_id in self._instruments if instrument_ids is None else instrument_ids:
+            watched = self._instruments.get(instrument_id)
+            if watched is None:
+                continue
             if watched.memory is not None:
                 kept = _catch_up(watched, watched.memory)
                 ticks.extend([] if kept is None else [kept])
@@ -163,6 +182,14 @@ class PriceWatch:
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""
         return any(_is_near(watched) for watched in self._instruments.values())
+
+    def nearness(self, instrument_id: InstrumentId) -> Nearness:
+        """Return how the newest good price of an instrument stands to its armed levels."""
+        watched = self._instruments.get(instrument_id)
+        if watched is None or watched.levels.nearest() == (0, NEVER):
+            return Nearness.NO_LEVEL
+        is_priced = watched.memory is not None and watched.memory.last_good > 0
+        return Nearness.FAR if is_priced and not _is_near(watched) else Nearness.NEAR
 
     def _watched(self, instrument: Instrument) -> _Watched:
         watched = self._instruments.get(instrument.instrument_id)

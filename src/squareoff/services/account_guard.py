@@ -16,6 +16,7 @@ Invariants:
 import asyncio
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import time
 
@@ -106,11 +107,17 @@ class AccountGuard:
         if reached:
             self._fire(reached, self._pnl.total, tick)
 
-    def on_feed_lost(self) -> None:
-        """Hold prices for unseen whose market goes on without us."""
+    def on_feed_lost(self, instrument_ids: Iterable[InstrumentId] | None = None) -> None:
+        """Hold prices for unseen whose market goes on without us; None for all instruments."""
         now_ns = self._parts.clock.now().wall_ns
         hours = self._parts.hours
-        self._pnl.forget_prices(lambda name: hours.is_in_session(name.exchange_segment, now_ns))
+        lost = None if instrument_ids is None else frozenset(instrument_ids)
+
+        def is_over(name: InstrumentId) -> bool:
+            is_lost = lost is None or name in lost
+            return is_lost and hours.is_in_session(name.exchange_segment, now_ns)
+
+        self._pnl.forget_prices(is_over)
 
     def _fire(self, reached: tuple[ReachedRule, ...], pnl: int, tick: Tick | None) -> None:
         """Queue the first rule; the others are spent with it."""

@@ -39,11 +39,16 @@ class Backoff:
         """The connection is up; whether it stands, its end will tell."""
         self._connected_at_ns = now.monotonic_ns
 
+    def has_stood(self, now: Now) -> bool:
+        """Say whether the connection that ends now was up for long enough to count as one."""
+        since = self._connected_at_ns
+        return since is not None and now.monotonic_ns - since >= seconds_to_ns(STANDING_SECONDS)
+
     def next_seconds(self, code: int | None, now: Now) -> float:
         """Return the pause before the next try, after a connection or a try has ended."""
-        since, self._connected_at_ns = self._connected_at_ns, None
-        if since is not None and now.monotonic_ns - since >= seconds_to_ns(STANDING_SECONDS):
+        if self.has_stood(now):
             self._failures = 0
+        self._connected_at_ns = None
         self._failures += 1
         ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** (self._failures - 1))
         pause = self._chance.uniform(BACKOFF_FIRST_SECONDS / 2, ceiling)

@@ -183,6 +183,10 @@ class PositionBook:
             for tracker_id in self._by_key[key]
         )
 
+    def instrument_ids(self) -> tuple[InstrumentId, ...]:
+        """Return every instrument that has trackers."""
+        return tuple(self._keys_on)
+
     def position_keys(self) -> tuple[PositionKey, ...]:
         """Return every key that has trackers."""
         return tuple(self._by_key)

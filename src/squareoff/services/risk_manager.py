@@ -6,7 +6,7 @@ gone. Reacts to every result of `execute_exit`: counted, tried again, or alarmed
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import structlog
@@ -14,9 +14,10 @@ import structlog
 from squareoff.core.facts import Severity
 from squareoff.core.levels import Level
 from squareoff.core.price_hygiene import TickVerdict
-from squareoff.core.price_watch import PriceWatch
+from squareoff.core.price_watch import Nearness, PriceWatch
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger, Urgency
@@ -107,15 +108,15 @@ class RiskManager:
         """Our clock was seen to be this far ahead of the broker's: no price is old for that."""
         self._watch.allow_for_clock(ahead_seconds)
 
-    def on_feed_connected(self) -> None:
-        """Prices seen before a reconnect confirm nothing after it."""
-        for tick in self._watch.on_connected():
+    def on_feed_connected(self, instrument_ids: Iterable[InstrumentId] | None = None) -> None:
+        """Prices seen before a reconnect confirm nothing after it; None for all instruments."""
+        for tick in self._watch.on_connected(instrument_ids):
             self._ticks.put(tick)
-        self._account.on_feed_lost()
+        self._account.on_feed_lost(instrument_ids)
 
-    def on_feed_lost(self) -> None:
-        """Prices of a connection that ended are none that the account is worth."""
-        self._account.on_feed_lost()
+    def on_feed_lost(self, instrument_ids: Iterable[InstrumentId] | None = None) -> None:
+        """Prices of a connection that ended are none that the account is worth; None for all."""
+        self._account.on_feed_lost(instrument_ids)
 
     def on_tick(self, tick: Tick) -> None:
         """Judge a tick, move stops by it, and signal every exit that it fires."""
@@ -171,6 +172,10 @@ class RiskManager:
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""
         return self._watch.is_near_a_level()
+
+    def nearness(self, instrument_id: InstrumentId) -> Nearness:
+        """Return how the newest good price of an instrument stands to its armed levels."""
+        return self._watch.nearness(instrument_id)
 
     def _count_ticks(self) -> None:
         total = self._tick_count + self._watch.feed.quiet_count

@@ -6,7 +6,7 @@ down, and the restart recovers.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -15,7 +15,6 @@ from squareoff import __version__
 from squareoff.core.facts import EngineStarted, Severity
 from squareoff.core.inputs import Recovered
 from squareoff.core.tracker import PositionTracker
-from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.ids import AccountId
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
@@ -26,6 +25,8 @@ from squareoff.ports import (
     FeedConnected,
     FeedEvent,
     FeedGarbled,
+    FeedLine,
+    FeedLost,
     Journal,
     MarketFeed,
     Ownership,
@@ -35,10 +36,11 @@ from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.circuit_breaker import BreakerState, Endpoint
 from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.feed_lines import FeedLines
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.metrics import Metrics
 from squareoff.services.order_router import OrderRouter
-from squareoff.services.order_update_hub import Backoff, OrderUpdateHub
+from squareoff.services.order_update_hub import OrderUpdateHub
 from squareoff.services.placer import Placer
 from squareoff.services.reconciler import Reconciler
 from squareoff.services.risk_manager import RiskManager
@@ -70,6 +72,7 @@ class Supervisor:
         hub: OrderUpdateHub,
         reconciler: Reconciler,
         feed: MarketFeed,
+        further_lines: Sequence[FeedLine],
         kill_switch: KillSwitch,
         clock: Clock,
         chance: Chance,
@@ -96,7 +99,9 @@ class Supervisor:
         self._feed = feed
         self._kill_switch = kill_switch
         self._clock = clock
-        self._feed_backoff = Backoff(chance)
+        self._feed_lines = FeedLines(
+            feed, further_lines, clock=clock, chance=chance, alarms=alarms, metrics=metrics
+        )
         self._metrics = metrics
         self._checkpoints = checkpoints
         self._alarms = alarms
@@ -105,7 +110,6 @@ class Supervisor:
         self._on_tick = on_tick
         self._background = background
         self._started_at_ns = clock.now().wall_ns
-        self._feed_is_connected = False
         self.is_recovered = False
 
     async def run(self) -> None:
@@ -130,7 +134,7 @@ class Supervisor:
             await self._tell_takeover()
             for run in self._background:
                 tasks.create_task(run())
-            tasks.create_task(self._run_feed())
+            self._feed_lines.start(tasks, self._publish)
             tasks.create_task(self._hub.run(tasks))
             tasks.create_task(self._recover())
             tasks.create_task(self._reconciler.run())
@@ -176,35 +180,16 @@ class Supervisor:
         if all(actor.tracker.status.is_final for actor in others):
             self._feed.unwatch([instrument_id])
 
-    async def _run_feed(self) -> None:
-        while True:
-            try:
-                await self._feed.run_once(self._publish)
-            except FeedDisconnected as error:
-                self._feed_is_connected = False
-                self._risk.on_feed_lost()
-                self._metrics.socket_up.labels("market_feed").set(0)
-                pause = self._feed_backoff.next_seconds(error.code, self._clock.now())
-                _log.warning(
-                    "market_feed_disconnected",
-                    error=str(error),
-                    code=error.code,
-                    next_try_seconds=round(pause, 2),
-                )
-                await self._clock.sleep(pause)
-
     def _publish(self, event: FeedEvent) -> None:
         match event:
             case Tick():
                 for listener in self._on_tick:
                     listener(event)
                 self._risk.on_tick(event)
-            case FeedConnected():
-                self._feed_is_connected = True
-                self._feed_backoff.note_connected(self._clock.now())
-                self._metrics.socket_up.labels("market_feed").set(1)
-                self._risk.on_feed_connected()
-                _log.info("market_feed_connected")
+            case FeedConnected(instrument_ids):
+                self._risk.on_feed_connected(instrument_ids)
+            case FeedLost(instrument_ids):
+                self._risk.on_feed_lost(instrument_ids)
             case FeedGarbled(text):
                 self._metrics.ticks_refused.labels("garbled").inc()
                 _log.warning("market_feed_garbled", text=text)
@@ -227,7 +212,7 @@ class Supervisor:
             account_id=self._account_id,
             is_ready=not waiting,
             not_ready_because=waiting,
-            market_feed="connected" if self._feed_is_connected else "disconnected",
+            market_feed="connected" if self._feed_lines.is_connected else "disconnected",
             order_stream="connected" if self._hub.is_connected else "disconnected",
             database=self._database_state(),
             breaker=self._router.queue.breaker_state().value,
@@ -260,7 +245,7 @@ class Supervisor:
             causes.append("the first comparison with the broker's books is not done")
         if self._session is not None and self._session.is_refused:
             causes.append("the broker refuses the access token")
-        if not self._feed_is_connected:
+        if not self._feed_lines.is_connected:
             causes.append("the market feed is not connected")
         if not self._hub.is_connected:
             causes.append("the order stream is not connected")

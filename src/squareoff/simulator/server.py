@@ -17,7 +17,7 @@ from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 from squareoff.simulator.admin import AdminRoutes
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.catalogue import master_csv
-from squareoff.simulator.faults import FaultPoint, SocketName
+from squareoff.simulator.faults import FaultPoint, SocketName, What
 from squareoff.simulator.feed import FeedSession
 from squareoff.simulator.front import Ending, answer_delay_ns, perform
 from squareoff.simulator.memory import save_memory
@@ -203,7 +203,8 @@ class SimulatorServer:
                     await sink.drained()
 
     async def _serve_order_updates(self, request: web.Request) -> web.StreamResponse:
-        refused = self._refused_upgrade(request, "order_update")
+        what = self._connect_fault(request, "order_update")
+        refused = _refused_upgrade(request, what)
         if refused is not None:
             return refused
         web_socket = web.WebSocketResponse(autoping=False, timeout=CLOSE_SECONDS_MAX)
@@ -225,7 +226,9 @@ class SimulatorServer:
         return web_socket
 
     async def _serve_feed(self, request: web.Request) -> web.StreamResponse:
-        refused = self._refused_upgrade(request, "feed")
+        what = self._connect_fault(request, "feed")
+        reason = _reason_of(what)
+        refused = None if reason else _refused_upgrade(request, what)
         if refused is not None:
             return refused
         web_socket = web.WebSocketResponse(autoping=False, timeout=CLOSE_SECONDS_MAX)
@@ -233,6 +236,8 @@ class SimulatorServer:
         sink = SocketSink()
         hub = self._broker.feed
         session = hub.connect(sink, request.query, self.now_ns())
+        if reason and session.is_open:
+            hub.end(session, reason)
         pong = _Pong(self.now_ns())
         try:
             async with asyncio.TaskGroup() as group:
@@ -263,14 +268,10 @@ class SimulatorServer:
             with suppress(ConnectionError):
                 await web_socket.ping()
 
-    def _refused_upgrade(self, request: web.Request, name: SocketName) -> web.Response | None:
-        """Return the HTTP answer of a refused upgrade (429 in production), None to go on."""
+    def _connect_fault(self, request: web.Request, name: SocketName) -> What:
+        """Return what befalls a socket that is about to be opened."""
         point = FaultPoint(socket=name, on="connect", fields=dict(request.query))
-        what = self._broker.faults.decide(point, self.now_ns()).what
-        if what.refuse or what.disconnect is not False:
-            reset_connection(request)
-            return web.Response(status=503)
-        return web.Response(status=what.status) if what.status else None
+        return self._broker.faults.decide(point, self.now_ns()).what
 
     async def _serve_instruments(self, _: web.Request) -> web.Response:
         is_first_refused = self._broker.conduct.freeze_file_value == "first_refused"
@@ -293,6 +294,20 @@ class SimulatorServer:
                 connection.transport.abort()
         await self._options.clock.sleep(seconds)
         await self._listen()
+
+
+def _refused_upgrade(request: web.Request, what: What) -> web.Response | None:
+    """Return the HTTP answer of a refused upgrade (429 in production), None to go on."""
+    if what.refuse or what.disconnect is not False:
+        reset_connection(request)
+        return web.Response(status=503)
+    return web.Response(status=what.status) if what.status else None
+
+
+def _reason_of(what: What) -> int:
+    """Return the reason with which the feed is to end right after the upgrade, 0 for none."""
+    code = what.disconnect
+    return code if isinstance(code, int) and not isinstance(code, bool) else 0
 
 
 class _Pong:

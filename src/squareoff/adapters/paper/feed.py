@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from squareoff.adapters.paper.broker import PaperBroker
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.ticks import Tick
-from squareoff.ports import FeedEvent, MarketFeed
+from squareoff.ports import FeedEvent, FeedLine, MarketFeed, PriceDetail, WideFeed
 
 
 class PaperFeed:
@@ -37,9 +37,48 @@ class PaperFeed:
             FeedDisconnected: always, in the end.
         """
 
-        def pass_on(event: FeedEvent) -> None:
-            if isinstance(event, Tick):
-                self._broker.on_tick(event)
-            publish(event)
+        await self._feed.run_once(_heard_by(self._broker, publish))
 
-        await self._feed.run_once(pass_on)
+
+class PaperWideFeed:
+    """Fulfils `ports.WideFeed` by another one, and tells the paper broker what passes."""
+
+    def __init__(self, feed: WideFeed, broker: PaperBroker) -> None:
+        self._feed = feed
+        self.further_lines = tuple(_PaperLine(line, broker) for line in feed.further_lines)
+
+    def prefer(self, instrument_id: InstrumentId, detail: PriceDetail) -> None:
+        """Bring so much of an instrument."""
+        self._feed.prefer(instrument_id, detail)
+
+
+class _PaperLine:
+    """One more connection, heard by the paper broker."""
+
+    def __init__(self, line: FeedLine, broker: PaperBroker) -> None:
+        self._line = line
+        self._broker = broker
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the connection carries any instrument."""
+        return self._line.is_needed
+
+    async def run_once(self, publish: Callable[[FeedEvent], None]) -> None:
+        """Publish the connection's events until it ends.
+
+        Raises:
+            FeedDisconnected: always, in the end.
+        """
+        await self._line.run_once(_heard_by(self._broker, publish))
+
+
+def _heard_by(
+    broker: PaperBroker, publish: Callable[[FeedEvent], None]
+) -> Callable[[FeedEvent], None]:
+    def pass_on(event: FeedEvent) -> None:
+        if isinstance(event, Tick):
+            broker.on_tick(event)
+        publish(event)
+
+    return pass_on

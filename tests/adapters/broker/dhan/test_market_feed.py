@@ -8,10 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from squareoff.adapters.broker.dhan.market_feed import UNHEARD_SECONDS, DhanMarketFeed
+from squareoff.adapters.broker.dhan.feed_line import UNHEARD_SECONDS
+from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.transport import SocketEnded
-from squareoff.domain.errors import DomainError, FeedDisconnected
+from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.ticks import Tick
 from squareoff.ports import FeedConnected, FeedGarbled
@@ -112,7 +113,9 @@ def test_subscriptions_go_out_by_mode_in_hundreds_then_connected(fakes):
         assert json.loads(socket.sent[3])["InstrumentList"] == [
             {"ExchangeSegment": "IDX_I", "SecurityId": "13"}
         ]
-        assert run.events == [FeedConnected()]
+        (connected,) = run.events
+        assert isinstance(connected, FeedConnected)
+        assert len(connected.instrument_ids) == 251
         await run.stop()
 
     asyncio.run(body())
@@ -156,7 +159,10 @@ def test_each_connection_subscribes_to_all_that_is_watched(fakes):
         await fakes.settle()
 
         assert messages(second) == [(21, ["2", "3"])]
-        assert run.events == [FeedConnected(), FeedConnected()]
+        assert [[one.security_id for one in event.instrument_ids] for event in run.events] == [
+            ["1", "2"],
+            ["2", "3"],
+        ]
         await run.stop()
 
     asyncio.run(body())
@@ -246,19 +252,6 @@ def test_a_silent_death_is_found(fakes):
         await run.clock.advance(36)
 
         assert "unanswered" in str(await run.end())
-
-    asyncio.run(body())
-
-
-def test_more_than_5000_instruments_are_refused(fakes):
-    """A connection's limit is refused before the broker drops the whole connection."""
-
-    async def body():
-        run = Run(fakes, fakes.socket(), watch=map(option, range(5_000)))
-        with pytest.raises(DomainError):
-            run.feed.watch([option(6_000)])
-        run.feed.watch([option(1)])
-        await run.stop()
 
     asyncio.run(body())
 

@@ -13,7 +13,7 @@ Invariants:
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from squareoff.adapters.broker.dhan.feed_batches import BATCH_PACKETS_MIN, PacketBatches
 from squareoff.adapters.broker.dhan.feed_packets import (
@@ -33,7 +33,12 @@ from squareoff.adapters.broker.dhan.feed_packets import (
     read_day_range,
     read_tick,
 )
-from squareoff.adapters.broker.dhan.kept_packets import NO_DAY, NOBODY, KeptPackets
+from squareoff.adapters.broker.dhan.kept_packets import (
+    ANY_CODE,
+    NO_DAY,
+    NOBODY,
+    KeptPackets,
+)
 from squareoff.core.quiet_prices import QuietPrices
 from squareoff.domain.errors import DomainError
 from squareoff.domain.instruments import Instrument, InstrumentId
@@ -113,10 +118,18 @@ class FeedDecoder:
             kept.drop()
             self._drop_batches()
 
-    def start_connection(self) -> None:
-        """Forget what was heard and the day ranges told: a new connection tells all of it again."""
-        for kept in self._watched.values():
-            kept.start_connection()
+    def start_connection(self, instrument_ids: Iterable[InstrumentId] | None = None) -> None:
+        """Forget what was heard and the day ranges told: a new connection tells all of it again.
+
+        Args:
+            instrument_ids: those of the new connection, None for all.
+        """
+        for instrument_id in self._by_id if instrument_ids is None else instrument_ids:
+            self._by_id[instrument_id].start_connection()
+
+    def expect(self, instrument_id: InstrumentId, code: int) -> None:
+        """Count a watched instrument as heard again only by a packet of this code."""
+        self._by_id[instrument_id].expect(code)
 
     def is_heard(self, instrument_id: InstrumentId) -> bool:
         """Say whether any packet of a watched instrument came on this connection."""
@@ -267,7 +280,8 @@ class FeedDecoder:
         self._publish(packet, kept, now, emit)
 
     def _publish(self, packet: bytes, kept: KeptPackets, now: Now, emit: Emit) -> None:
-        kept.is_heard = True
+        if kept.expected_code in (packet[0], ANY_CODE):
+            kept.is_heard = True
         tick = read_tick(packet, 0, kept.instrument_id, kept.tick_units, now)
         if tick is NoTick.UNTRADED:
             self.untraded_count += 1

@@ -36,6 +36,9 @@ _INWARD = 1e-12
 NO_DAY = 0.0
 """What a packet without a day's range has for it."""
 
+ANY_CODE = 0
+"""Expected where a packet of any kind will do."""
+
 _LATEST_FLOAT = 0x7F7FFFFF
 """The bits of the highest float32."""
 
@@ -74,6 +77,7 @@ class KeptPackets(_Compared):
         "columns",
         "day_range",
         "earliest_time",
+        "expected_code",
         "headers",
         "instrument_id",
         "is_changed",
@@ -94,6 +98,7 @@ class KeptPackets(_Compared):
         self.instrument_id = instrument.instrument_id
         self.tick_units = instrument.tick_units
         self.is_heard = False
+        self.expected_code = ANY_CODE
         self.is_dropped = False
         self.headers: list[tuple[dict[int, KeptPackets], int]] = []
         self.day_range = (0, 0)
@@ -148,7 +153,14 @@ class KeptPackets(_Compared):
         """Forget what was heard: a new connection tells all of it again."""
         self.close()
         self.is_heard = False
+        self.expected_code = ANY_CODE
         self.day, self.day_range = NO_DAY, (0, 0)
+
+    def expect(self, code: int) -> None:
+        """Publish everything until a packet of this code came: the instrument changes its mode."""
+        self.close()
+        self.is_heard = False
+        self.expected_code = code
 
     def set_day(self, day: bytes) -> bool:
         """Note the day's high and low as published; say whether they are new."""

@@ -1,59 +1,50 @@
-"""The market-feed socket: subscriptions out, ticks in.
+"""The market feed over as many connections as its instruments need.
 
-Source: dhanhq-v2.md 7.1 (address, limits), 7.2 (requests), 7.7 (disconnects). Full mode for what
-can be traded, quote mode for index values (full is unconfirmed there, 7.6).
+Source: dhanhq-v2.md 7.1 (5 connections of 5,000 instruments), 7.2 (modes). Index values come in
+quote mode (full is unconfirmed there, 7.6); what can be traded in the mode that is asked for.
 
 Invariants:
-1. The address holds the token: it is built for one connect and never kept or shown.
-2. Subscriptions belong to a connection; each new one subscribes to all that is watched.
-3. A subscription that brings no packet is asked for again, so that no stop goes blind unnoticed.
-4. A message names at most 100 instruments, a connection at most 5,000.
+1. An instrument is on one connection at a time, and stays there for as long as it is watched.
+2. A connection is opened only when the ones before it are full, and given back when it is empty:
+   the account has five, and its owner may use some of them elsewhere.
+3. All connections feed one decoder, so what is quiet is known in one place.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from urllib.parse import urlencode
+from collections.abc import Callable, Iterable
 
 from squareoff.adapters.broker.dhan.credentials import TokenSource
 from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
-from squareoff.adapters.broker.dhan.socket_session import (
-    SocketSession,
-    SocketSettings,
-    run_until_disconnected,
-    until_replaced,
-)
+from squareoff.adapters.broker.dhan.feed_line import FeedLine, LineParts
+from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.transport import SocketTransport
 from squareoff.adapters.broker.dhan.wire_requests import (
     SUBSCRIBE_FULL,
     SUBSCRIBE_QUOTE,
-    subscription_text,
+    SUBSCRIBE_TICKER,
 )
 from squareoff.core.quiet_prices import QuietPrices
-from squareoff.domain.errors import DomainError, FeedDisconnected
-from squareoff.domain.instruments import Instrument, InstrumentId
-from squareoff.ports import Clock, FeedConnected, FeedEvent, FeedGarbled
+from squareoff.domain.errors import DomainError
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
+from squareoff.ports import Clock, FeedEvent, PriceDetail
 
-INSTRUMENTS_PER_MESSAGE_MAX = 100
 INSTRUMENTS_PER_CONNECTION_MAX = 5_000
-UNHEARD_SECONDS = 5.0
-"""A subscription is answered by a first packet at once (7.2); one that was taken without an answer
-is asked for again after this pause, and then after pauses twice as long, at most a minute."""
+CONNECTIONS_MAX = 5
 
-UNHEARD_SECONDS_MAX = 60.0
-
-TOKEN_REFUSED_CODES = frozenset({807, 808, 809, 810})
-"""Reasons that speak of the token; the broker is asked whether it is dead (7.7)."""
-
-_NAME = "market feed"
+_MODE_OF = {
+    PriceDetail.LAST: SUBSCRIBE_TICKER,
+    PriceDetail.DAY: SUBSCRIBE_QUOTE,
+    PriceDetail.DEPTH: SUBSCRIBE_FULL,
+}
 
 Publish = Callable[[FeedEvent], None]
 
 
 class DhanMarketFeed:
-    """Fulfils `ports.MarketFeed` and `core.quiet_prices.QuietFeed`.
+    """Fulfils `ports.MarketFeed`, `ports.WideFeed` and `core.quiet_prices.QuietFeed`.
 
-    One connection per `run_once`; reconnecting is the caller's. `on_watch` is told each
-    instrument's terms when it comes under watch.
+    `run_once` is the first connection, `further_lines` are the others. `on_watch` is told each
+    instrument's terms when it comes under watch; `is_trading` says whether prices of a segment are
+    to be expected now, without which no connection is taken for silent.
     """
 
     def __init__(
@@ -64,22 +55,23 @@ class DhanMarketFeed:
         clock: Clock,
         *,
         on_watch: Callable[[Instrument], None] = lambda instrument: None,
+        is_trading: Callable[[ExchangeSegment], bool] = lambda segment: False,
     ) -> None:
-        self._settings = settings
-        self._transport = transport
-        self._tokens = tokens
-        self._clock = clock
         self._on_watch = on_watch
         self._decoder = FeedDecoder()
-        # Dicts rather than sets: subscriptions go out in the order of watching.
-        self._watched: dict[InstrumentId, None] = {}
-        self._subscribed: dict[InstrumentId, None] = {}
-        self._changed = asyncio.Event()
+        parts = LineParts(settings, transport, tokens, clock, self._decoder, is_trading)
+        self._lines = tuple(FeedLine(number, parts) for number in range(CONNECTIONS_MAX))
+        self._line_of: dict[InstrumentId, FeedLine] = {}
 
     @property
     def decoder(self) -> FeedDecoder:
         """The decoder, for its counts."""
         return self._decoder
+
+    @property
+    def further_lines(self) -> tuple[FeedLine, ...]:
+        """The connections beside that of `run_once`."""
+        return self._lines[1:]
 
     @property
     def quiet_count(self) -> int:
@@ -98,120 +90,50 @@ class DhanMarketFeed:
         """Add instruments; subscribed at once on a live connection, else at the next connect.
 
         Raises:
-            DomainError: the feed cannot name one, or there would be more than 5,000.
+            DomainError: the feed cannot name one, or there would be more than 25,000.
         """
         for instrument in instruments:
-            is_new = instrument.instrument_id not in self._watched
-            if is_new and len(self._watched) >= INSTRUMENTS_PER_CONNECTION_MAX:
-                raise DomainError(
-                    "too_many_instruments",
-                    f"one feed connection carries {INSTRUMENTS_PER_CONNECTION_MAX} instruments; "
-                    f"{instrument.instrument_id} is one too many",
-                )
+            instrument_id = instrument.instrument_id
+            line = self._line_of.get(instrument_id) or self._line_with_room(instrument_id)
             self._decoder.watch(instrument)
             self._on_watch(instrument)
-            self._watched[instrument.instrument_id] = None
-        self._changed.set()
+            if instrument_id not in self._line_of:
+                self._line_of[instrument_id] = line
+                line.want(instrument_id, _first_mode(instrument_id))
 
     def unwatch(self, instrument_ids: Iterable[InstrumentId]) -> None:
         """Drop instruments; their packets make no tick from now on."""
         for instrument_id in instrument_ids:
-            if instrument_id in self._watched:
-                del self._watched[instrument_id]
+            line = self._line_of.pop(instrument_id, None)
+            if line is not None:
+                line.drop(instrument_id)
                 self._decoder.unwatch(instrument_id)
-        self._changed.set()
+
+    def prefer(self, instrument_id: InstrumentId, detail: PriceDetail) -> None:
+        """Bring so much of an instrument with its prices, where it is watched and can be had."""
+        line = self._line_of.get(instrument_id)
+        if line is not None and instrument_id.exchange_segment.is_tradable:
+            line.want(instrument_id, _MODE_OF[detail])
 
     async def run_once(self, publish: Publish) -> None:
-        """Connect, subscribe and publish until the connection ends.
+        """Run the first connection until it ends.
 
         Raises:
-            FeedDisconnected: always, in the end. `code` is the broker's reason (800-814) after a
-                disconnect packet, an HTTP status where the upgrade was refused, else None.
+            FeedDisconnected: always, in the end; see `FeedLine.run_once`.
         """
-        token = await self._tokens.usable()
-        session = await SocketSession.open(
-            _NAME, self._transport, self._address(token), self._clock
+        await self._lines[0].run_once(publish)
+
+    def _line_with_room(self, instrument_id: InstrumentId) -> FeedLine:
+        for line in self._lines:
+            if len(line) < INSTRUMENTS_PER_CONNECTION_MAX:
+                return line
+        most = CONNECTIONS_MAX * INSTRUMENTS_PER_CONNECTION_MAX
+        raise DomainError(
+            "too_many_instruments",
+            f"the market feed carries {most} instruments; {instrument_id} is one too many",
         )
-        async with session:
-            self._subscribed = {}
-            self._decoder.start_connection()
-            try:
-                await run_until_disconnected(
-                    self._subscribe(session, publish),
-                    self._ask_again(session),
-                    self._read(session, publish),
-                    session.ping(),
-                    session.watch_silence(),
-                    *until_replaced(_NAME, self._tokens, token),
-                )
-            except FeedDisconnected as error:
-                if error.code in TOKEN_REFUSED_CODES:
-                    await self._tokens.suspect(token)
-                raise
-
-    def _address(self, token: str) -> str:
-        query = urlencode(
-            {
-                "version": "2",
-                "token": token,
-                "clientId": self._settings.account_id,
-                "authType": "2",
-            }
-        )
-        return f"{self._settings.url}?{query}"
-
-    async def _subscribe(self, session: SocketSession, publish: Publish) -> None:
-        await self._send_changes(session)
-        publish(FeedConnected())
-        while True:
-            await self._changed.wait()
-            await self._send_changes(session)
-
-    async def _ask_again(self, session: SocketSession) -> None:
-        """Subscribe anew what no packet has come for: it may never have been taken."""
-        pause = UNHEARD_SECONDS
-        while True:
-            await self._clock.sleep(pause)
-            unheard = [
-                one
-                for one in self._subscribed
-                if one in self._watched and not self._decoder.is_heard(one)
-            ]
-            pause = min(pause * 2, UNHEARD_SECONDS_MAX) if unheard else UNHEARD_SECONDS
-            for code, batch in _batches(unheard):
-                await session.send(subscription_text(code, batch))
-
-    async def _send_changes(self, session: SocketSession) -> None:
-        self._changed.clear()
-        dropped = [one for one in self._subscribed if one not in self._watched]
-        added = [one for one in self._watched if one not in self._subscribed]
-        for code, batch in _batches(dropped):
-            # The code that unsubscribes is that of the mode, plus one (7.2).
-            await session.send(subscription_text(code + 1, batch))
-            for instrument_id in batch:
-                self._subscribed.pop(instrument_id, None)
-        for code, batch in _batches(added):
-            await session.send(subscription_text(code, batch))
-            self._subscribed.update(dict.fromkeys(batch))
-
-    async def _read(self, session: SocketSession, publish: Publish) -> None:
-        while True:
-            frame = await session.receive()
-            if isinstance(frame, str):
-                publish(FeedGarbled(f"a text frame of {len(frame)} characters"))
-                continue
-            self._decoder.frame_count += 1
-            reason = self._decoder.decode(frame, self._clock.now(), publish)
-            if reason is not None:
-                raise FeedDisconnected(f"{_NAME}: the broker ended it, reason {reason}", reason)
 
 
-def _batches(
-    instrument_ids: Sequence[InstrumentId],
-) -> Iterator[tuple[int, list[InstrumentId]]]:
-    """Give (request code, at most 100 instruments), full mode first."""
-    tradable = [one for one in instrument_ids if one.exchange_segment.is_tradable]
-    index_values = [one for one in instrument_ids if not one.exchange_segment.is_tradable]
-    for code, ids in ((SUBSCRIBE_FULL, tradable), (SUBSCRIBE_QUOTE, index_values)):
-        for start in range(0, len(ids), INSTRUMENTS_PER_MESSAGE_MAX):
-            yield code, ids[start : start + INSTRUMENTS_PER_MESSAGE_MAX]
+def _first_mode(instrument_id: InstrumentId) -> int:
+    """All that can be had, until somebody says that less will do."""
+    return SUBSCRIBE_FULL if instrument_id.exchange_segment.is_tradable else SUBSCRIBE_QUOTE

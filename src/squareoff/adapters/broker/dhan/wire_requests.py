@@ -33,6 +33,7 @@ QUOTE_INSTRUMENTS_MAX = 1_000
 
 SUBSCRIBE_FULL = 21
 SUBSCRIBE_QUOTE = 17
+SUBSCRIBE_TICKER = 15
 """Feed request codes (7.2); the code that undoes one is the next higher."""
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9_-]{1,25}\Z")
