@@ -14,7 +14,7 @@ STAMP := .venv/.set-up-from-lock
 TEST_WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help setup demo test check campaign format docs campaign-kill campaign-bugs
+.PHONY: help setup demo test check campaign format docs campaign-kill campaign-bugs soak
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
@@ -38,6 +38,9 @@ campaign-kill: $(STAMP) ## Kill, freeze and cut the power everywhere; ARGS=power
 
 campaign-bugs: $(STAMP) ## Try every seeded bug: its check must catch it (ARGS="--only NAME --jobs N")
 	@$(PYTHON) scripts/run_seeded_bugs.py $(ARGS)
+
+soak: $(STAMP) ## Run an engine under a full feed with faults for an hour (ARGS="--seconds N --report docs/evidence")
+	@$(PYTHON) -m squareoff.simulator.soak $(ARGS)
 
 check: $(STAMP) ## Run format, lint and type checks, then all tests
 	@.venv/bin/ruff format --check .

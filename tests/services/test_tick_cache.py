@@ -51,7 +51,8 @@ def test_an_unknown_instrument_has_no_tick() -> None:
 
 
 def test_what_the_feed_keeps_is_the_newest() -> None:
-    """A quiet tick at the feed came after whatever was put; it is as old as its receipt."""
+    """A quiet tick at the feed came after whatever was put; it is as old as its receipt, and can
+    be taken over before the feed forgets it."""
     kept: Tick | None = None
 
     class Quiet:
@@ -81,3 +82,8 @@ def test_what_the_feed_keeps_is_the_newest() -> None:
     assert (held.last_traded_price, newest.last_traded_price) == (1, 2)
     assert cache.fresh(INSTRUMENT.instrument_id, 19 * SECOND) == kept
     assert cache.fresh(INSTRUMENT.instrument_id, 19 * SECOND + 1) is None
+
+    kept = tick(15, 15, 3)
+    cache.take_over(INSTRUMENT.instrument_id)
+    kept = None
+    assert cache.newest(INSTRUMENT.instrument_id) == tick(15, 15, 3)

@@ -87,6 +87,7 @@ class Metrics:
         self.reconciliations = self._counter(
             "reconciliations", "Comparisons with the broker's books", "cause", "result"
         )
+        self.tasks = self._gauge("tasks", "Tasks of the engine's loop that have not ended")
         self.alarms = self._counter("alarms", "Alarms raised", "severity", "code")
         self.account_pnl = self._gauge(
             "account_pnl_rupees", "The day's P&L of all positions under watch, NaN if not known"

@@ -118,6 +118,10 @@ class RiskManager:
         """Prices of a connection that ended are none that the account is worth; None for all."""
         self._account.on_feed_lost(instrument_ids)
 
+    def let_go(self, instrument_id: InstrumentId) -> None:
+        """Remember the newest price of an instrument that the feed is about to drop."""
+        self._ticks.take_over(instrument_id)
+
     def on_tick(self, tick: Tick) -> None:
         """Judge a tick, move stops by it, and signal every exit that it fires."""
         self._tick_count += 1

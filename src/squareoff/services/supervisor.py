@@ -107,6 +107,7 @@ class Supervisor:
         self._alarms = alarms
         self._ownership = ownership
         self._session = session
+        metrics.before_rendering(lambda: metrics.tasks.set(len(asyncio.all_tasks())))
         self._on_tick = on_tick
         self._background = background
         self._started_at_ns = clock.now().wall_ns
@@ -178,6 +179,7 @@ class Supervisor:
         instrument_id = tracker.instrument.instrument_id
         others = self._engine.book.on_instrument(instrument_id)
         if all(actor.tracker.status.is_final for actor in others):
+            self._risk.let_go(instrument_id)
             self._feed.unwatch([instrument_id])
 
     def _publish(self, event: FeedEvent) -> None:

@@ -39,6 +39,12 @@ class TickCache:
         kept = None if quiet is None else quiet.newest()
         return self._ticks.get(instrument_id) if kept is None else kept
 
+    def take_over(self, instrument_id: InstrumentId) -> None:
+        """Hold the feed's quiet tick here: the feed is about to drop the instrument."""
+        tick = self.newest(instrument_id)
+        if tick is not None:
+            self._ticks[instrument_id] = tick
+
     def fresh(self, instrument_id: InstrumentId, now_monotonic_ns: int) -> Tick | None:
         """Return the newest tick if it was received within the staleness limit."""
         tick = self.newest(instrument_id)

@@ -99,6 +99,7 @@ class EngineProcess:
         settings: str,
         clock: Clock,
         http: aiohttp.ClientSession,
+        feed_url: str = "",
     ) -> None:
         self.folder = folder
         self.client_id = client_id
@@ -109,6 +110,7 @@ class EngineProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.starts = 0
         self._url = ""
+        self._feed_url = feed_url or f"ws://127.0.0.1:{broker_port}/feed"
         (folder / "settings.toml").write_text(settings)
 
     def start(self, *, kill_at: str = "", stop_at: str = "", wrapper: Sequence[str] = ()) -> None:
@@ -142,7 +144,7 @@ class EngineProcess:
         return {
             "DHAN_REST_URL": f"http://{root}/v2",
             "DHAN_ORDER_UPDATE_URL": f"ws://{root}/order-update",
-            "DHAN_MARKET_FEED_URL": f"ws://{root}/feed",
+            "DHAN_MARKET_FEED_URL": self._feed_url,
             "DHAN_CLIENT_ID": self.client_id,
             "DHAN_ACCESS_TOKEN": token_of(self.client_id),
             "SQUAREOFF_INSTRUMENTS": f"http://{root}/instruments.csv",
@@ -184,6 +186,17 @@ class EngineProcess:
         """Call the engine's API; it must have been ready once."""
         headers = {"authorization": f"Bearer {API_TOKEN}"}
         return await _call(self._http, method, f"{self._url}/api/v1{path}", body, headers)
+
+    async def metrics(self) -> str:
+        """Return the engine's metrics in Prometheus' text format."""
+        headers = {"authorization": f"Bearer {API_TOKEN}"}
+        return await _text(self._http, "GET", f"{self._url}/metrics", None, headers)
+
+    @property
+    def process_id(self) -> int:
+        """The present process."""
+        assert self._process is not None, "started before"
+        return self._process.pid
 
     def ended_with(self) -> int | None:
         """Return the exit status, negative for a signal; None while it lives."""
@@ -244,9 +257,16 @@ def _tail(log: Path) -> str:
 async def _call(
     http: aiohttp.ClientSession, method: str, url: str, body: Any, headers: Mapping[str, str]
 ) -> Any:
+    text = await _text(http, method, url, body, headers)
+    return json.loads(text) if text else None
+
+
+async def _text(
+    http: aiohttp.ClientSession, method: str, url: str, body: Any, headers: Mapping[str, str]
+) -> str:
     timeout = aiohttp.ClientTimeout(total=CALL_SECONDS_MAX)
     async with http.request(method, url, json=body, headers=headers, timeout=timeout) as response:
         text = await response.text()
         if response.status >= 400:
             raise CallRefused(f"{method} {url}: HTTP {response.status}: {text[:300]}")
-    return json.loads(text) if text else None
+    return text
