@@ -1,11 +1,12 @@
 """`squareoff bench` runs the real thing and reports its figures; how fast it is, is not tested."""
 
+import asyncio
 import json
 import subprocess
 
 import pytest
 
-from squareoff.cli.bench import ticks
+from squareoff.cli.bench import start_up, ticks
 from squareoff.cli.bench.percentiles import percentile
 from squareoff.cli.bench.tick_floor import count_crossed, count_crossed_in_batches
 from squareoff.cli.bench.tick_stage import FIRST_SECURITY_ID, walk
@@ -68,6 +69,22 @@ def test_the_tick_benchmark_is_shown_to_people(
     ticks.run(ticks.Size(packets=1, runs=1), as_json=False)
 
     assert "fire" in capsys.readouterr().out
+
+
+def test_the_start_benchmark_watches_every_position(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Engines are started on real files, in this process and as one of their own."""
+    monkeypatch.setattr(start_up, "CONFIGURATIONS", ((12, 3),))
+    monkeypatch.setattr(start_up, "run_until_told", asyncio.run)
+    start_up.run(1, as_json=True)
+    shown = capsys.readouterr().out
+    (row,) = json.loads(shown[shown.index("[\n") :])
+
+    assert (row["positions"], row["instruments"]) == (12, 3)
+    assert row["load_seconds"] > 0
+    assert 0 < row["watching_seconds_min"] <= row["watching_seconds"]
+    assert row["process_seconds"] > 0
 
 
 @pytest.mark.parametrize("at", [900.0, 1_000.0, 1_100.0])

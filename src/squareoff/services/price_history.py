@@ -4,6 +4,7 @@ A chart needs some hundred points however long the day gets: prices are kept in 
 and where an instrument's spans would become too many, neighbours are joined and the length doubles.
 """
 
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ SPANS_MAX = 720
 
 FIRST_SPAN_SECONDS = 1
 SAMPLE_SECONDS = 1.0
+_NUMBERS_PER_SPAN = 5
+_HIGH, _LOW, _CLOSE = -3, -2, -1
+"""Where the newest span's prices stand, from the end."""
 
 
 @dataclass(slots=True)
@@ -32,38 +36,52 @@ class PriceSpan:
 
 
 class _Instrument:
-    """The spans of one instrument, oldest first."""
+    """The spans of one instrument, oldest first, as plain numbers: a full day of ten thousand
+    instruments is some hundred megabytes so, and gigabytes as objects."""
+
+    __slots__ = ("_numbers", "newest_ns", "span_seconds")
 
     def __init__(self) -> None:
         self.span_seconds = FIRST_SPAN_SECONDS
-        self.spans: list[PriceSpan] = []
         self.newest_ns = 0
+        self._numbers = array("q")
+
+    def spans(self) -> list[PriceSpan]:
+        """Return copies of the spans."""
+        numbers = self._numbers
+        return [
+            PriceSpan(numbers[at], *map(PriceUnits, numbers[at + 1 : at + _NUMBERS_PER_SPAN]))
+            for at in range(0, len(numbers), _NUMBERS_PER_SPAN)
+        ]
 
     def note(self, price: PriceUnits, at_seconds: int) -> None:
+        """Take a price in."""
         began = at_seconds - at_seconds % self.span_seconds
-        newest = self.spans[-1] if self.spans else None
-        if newest is None or began > newest.began_seconds:
-            self.spans.append(PriceSpan(began, price, price, price, price))
-            if len(self.spans) > SPANS_MAX:
+        numbers = self._numbers
+        if not numbers or began > numbers[-_NUMBERS_PER_SPAN]:
+            numbers.extend((began, price, price, price, price))
+            if len(numbers) > SPANS_MAX * _NUMBERS_PER_SPAN:
                 self._join_neighbours()
             return
         # A clock that was set back adds to the newest span: a chart's time never runs backwards.
-        newest.high, newest.low = max(newest.high, price), min(newest.low, price)
-        newest.close = price
+        if price > numbers[_HIGH]:
+            numbers[_HIGH] = price
+        if price < numbers[_LOW]:
+            numbers[_LOW] = price
+        numbers[_CLOSE] = price
 
     def _join_neighbours(self) -> None:
         self.span_seconds *= 2
-        joined: list[PriceSpan] = []
-        for span in self.spans:
+        spans, self._numbers = self.spans(), array("q")
+        joined = self._numbers
+        for span in spans:
             began = span.began_seconds - span.began_seconds % self.span_seconds
-            if not joined or joined[-1].began_seconds < began:
-                span.began_seconds = began
-                joined.append(span)
+            if not joined or joined[-_NUMBERS_PER_SPAN] < began:
+                joined.extend((began, span.open, span.high, span.low, span.close))
                 continue
-            last = joined[-1]
-            last.high, last.low = max(last.high, span.high), min(last.low, span.low)
-            last.close = span.close
-        self.spans = joined
+            joined[_HIGH] = max(joined[_HIGH], span.high)
+            joined[_LOW] = min(joined[_LOW], span.low)
+            joined[_CLOSE] = span.close
 
 
 class PriceHistory:
@@ -98,8 +116,4 @@ class PriceHistory:
         kept = self._instruments.get(instrument_id)
         if kept is None:
             return FIRST_SPAN_SECONDS, ()
-        copies = (
-            PriceSpan(each.began_seconds, each.open, each.high, each.low, each.close)
-            for each in kept.spans
-        )
-        return kept.span_seconds, tuple(copies)
+        return kept.span_seconds, tuple(kept.spans())

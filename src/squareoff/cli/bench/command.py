@@ -9,6 +9,7 @@ from squareoff.cli.late import load_late
 SAMPLES = 400
 TICKS = 100_000
 RUNS = 9
+STARTS = 5
 
 bench = typer.Typer(
     name="bench",
@@ -48,3 +49,13 @@ def ticks(
     """
     program = load_late("bench.ticks")
     program.run(program.Size(packets, runs), as_json=as_json)
+
+
+@bench.command("start")
+def start(
+    runs: Annotated[int, typer.Option(min=1, help="Runs that each median is of.")] = STARTS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of rows.")] = False,
+) -> None:
+    """Time the start: from the opening of a database with open positions to all of them watched."""
+    program = load_late("bench.start_up")
+    program.run(runs, as_json=as_json)

@@ -107,33 +107,35 @@ def positions(
 
     All are long, bought at the same price; levels differ from position to position.
     """
+    wanted = new_positions(count, instruments, target_points)
+    return [open_position(position, NOW.wall_ns)[0] for position in wanted]
+
+
+def new_positions(count: int, instruments: int, target_points: Decimal) -> list[NewPosition]:
+    """Return the same positions before they are opened."""
     listed = [instrument(number) for number in range(instruments)]
     return [
         _position(number, listed[number % instruments], target_points) for number in range(count)
     ]
 
 
-def _position(number: int, listed: Instrument, target_points: Decimal) -> PositionTracker:
+def _position(number: int, listed: Instrument, target_points: Decimal) -> NewPosition:
     away = Decimal(number % 1_000) / 20
     rules = RuleSet(
         stop_loss=PriceRule(points=Decimal(100) + away),
         target=PriceRule(points=target_points + away),
         trailing=TrailingRule(points=Decimal(50) + away),
     )
-    tracker, _ = open_position(
-        NewPosition(
-            tracker_id=TrackerId(f"trk-{number}"),
-            account_id=AccountId("1100000001"),
-            instrument=listed,
-            product_type=ProductType.INTRADAY,
-            side=PositionSide.LONG,
-            quantity=75,
-            entry_price=Decimal(str(ENTRY)),
-            rules=rules,
-        ),
-        NOW.wall_ns,
+    return NewPosition(
+        tracker_id=TrackerId(f"trk-{number}"),
+        account_id=AccountId("1100000001"),
+        instrument=listed,
+        product_type=ProductType.INTRADAY,
+        side=PositionSide.LONG,
+        quantity=75,
+        entry_price=Decimal(str(ENTRY)),
+        rules=rules,
     )
-    return tracker
 
 
 def with_near_stop(tracker: PositionTracker) -> PositionTracker:
