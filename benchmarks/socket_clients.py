@@ -6,7 +6,7 @@ picows and websockets are measured where they are installed (`pip install picows
 picows in two ways: as a queue that is waited on like the engine's, and with the callback alone.
 Everything runs on uvloop, the clients take turns, and processor time is that of the receiving
 process alone.
-The figures that led to the choice are in docs/decisions/0011-websocket-client.md.
+The figures that led to the choice are in docs/decisions/0013-websocket-client.md.
 """
 
 import argparse

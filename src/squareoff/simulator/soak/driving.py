@@ -204,7 +204,7 @@ class Soak:
     async def _look(self) -> None:
         metrics = await self.engine.metrics()
         self.record.samples.append(look_at(self.engine.process_id, self._now(), metrics))
-        if len(self.record.samples) % 4 == 0:
+        if len(self.record.samples) % 12 == 0:
             newest = self.record.samples[-1]
             self._say(
                 f"{newest.seconds:.0f} s: {len(self.record.fired)} fired, "
