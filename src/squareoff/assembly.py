@@ -467,7 +467,9 @@ def _price_details(ports: Ports, shared: _Shared, risk: RiskManager) -> PriceDet
     """Return what chooses the detail of prices, None where the feed leaves no choice."""
     if ports.wide_feed is None:
         return None
-    return PriceDetails(shared.engine.book, ports.wide_feed, risk.nearness, ports.clock)
+    return PriceDetails(
+        shared.engine.book, ports.wide_feed, risk.nearness, risk.is_near_a_level, ports.clock
+    )
 
 
 def _price_looks(

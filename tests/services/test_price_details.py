@@ -36,7 +36,14 @@ class Rig:
     def __init__(self) -> None:
         self.book, self.feed = PositionBook(), Feed()
         self.nearness = Nearness.FAR
-        self.details = PriceDetails(self.book, self.feed, lambda _: self.nearness, VirtualClock())
+        self.asked = 0
+        self.details = PriceDetails(
+            self.book, self.feed, lambda _: self.nearness, self._is_any_near, VirtualClock()
+        )
+
+    def _is_any_near(self) -> bool:
+        self.asked += 1
+        return self.nearness is Nearness.NEAR
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -104,7 +111,6 @@ def test_an_exit_under_way_needs_the_depth() -> None:
             actor.tracker = replace(actor.tracker, status=PositionStatus.EXITING)
             await asyncio.sleep(KEEP_SECONDS * 3)
             assert rig.feed.details[NAME] is PriceDetail.DEPTH
-            assert not rig.details.is_any_near()
 
             rig.feed.details.clear()
             actor.tracker = replace(actor.tracker, status=PositionStatus.EXITED)
@@ -127,8 +133,13 @@ def test_many_instruments_are_looked_at_in_turns() -> None:
             rig.book.add(one)
         async with rig.running():
             assert len(rig.feed.details) == TURN_INSTRUMENTS
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
             assert len(rig.feed.details) == count
+            rig.nearness = Nearness.NEAR
+            assert not rig.details.is_any_near()
+            await asyncio.sleep(0.5)
+            assert rig.details.is_any_near()
+            assert rig.asked == 0
 
     run_virtual(body())

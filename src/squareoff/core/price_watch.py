@@ -36,6 +36,7 @@ from squareoff.domain.time import NANOSECONDS_PER_SECOND
 NEAR_DIVISOR = 100
 """A price within its hundredth part of a level is near it."""
 
+_NO_LEVEL = 0, NEVER
 _AHEAD_NS_MAX = 86_400 * NANOSECONDS_PER_SECOND
 """A trade further ahead of our clock than a day is rubbish, and for the feed to tell of."""
 
@@ -186,7 +187,7 @@ class PriceWatch:
     def nearness(self, instrument_id: InstrumentId) -> Nearness:
         """Return how the newest good price of an instrument stands to its armed levels."""
         watched = self._instruments.get(instrument_id)
-        if watched is None or watched.levels.nearest() == (0, NEVER):
+        if watched is None or watched.levels.nearest() == _NO_LEVEL:
             return Nearness.NO_LEVEL
         is_priced = watched.memory is not None and watched.memory.last_good > 0
         return Nearness.FAR if is_priced and not _is_near(watched) else Nearness.NEAR
@@ -243,10 +244,12 @@ def _catch_up(watched: _Watched, memory: PriceMemory) -> Tick | None:
 
 
 def _is_near(watched: _Watched) -> bool:
+    falling, rising = watched.levels.nearest()
+    if (falling, rising) == _NO_LEVEL:
+        return False
     kept = None if watched.quiet is None else watched.quiet.newest()
     price = 0 if watched.memory is None else watched.memory.last_good
     if kept is not None:
         price = kept.last_traded_price
-    falling, rising = watched.levels.nearest()
     margin = price // NEAR_DIVISOR
     return price > 0 and (price - falling <= margin or rising - price <= margin)

@@ -26,6 +26,9 @@ TURN_INSTRUMENTS = 100
 TURN_SECONDS = 0.02
 """So many instruments are looked at in one go, which takes well below a millisecond."""
 
+ASKED_AT_ONCE_MAX = 200
+"""With no more open instruments than these all are asked whenever somebody wants to know."""
+
 KEEP_SECONDS = 60.0
 """How long the best bid and ask go on coming after they were last needed."""
 
@@ -44,35 +47,44 @@ class PriceDetails:
         book: PositionBook,
         feed: WideFeed,
         nearness: Callable[[InstrumentId], Nearness],
+        is_any_near: Callable[[], bool],
         clock: Clock,
     ) -> None:
         self._book = book
         self._feed = feed
         self._nearness = nearness
+        self._is_any_near = is_any_near
         self._clock = clock
         self._near: set[InstrumentId] = set()
+        self._live_count = 0
         self._needed_ns: dict[InstrumentId, int] = {}
 
     def is_any_near(self) -> bool:
-        """Say whether any price was near an armed level when it was last looked at."""
+        """Say whether any price is near an armed level; of many instruments, whether one was when
+        it was last looked at."""
+        if self._live_count <= ASKED_AT_ONCE_MAX:
+            return self._is_any_near()
         return bool(self._near)
 
     async def run(self) -> None:
         """Look again and again; never returns."""
         while True:
             instrument_ids = self._book.instrument_ids()
+            live_count = 0
             for start in range(0, len(instrument_ids), TURN_INSTRUMENTS):
                 for instrument_id in instrument_ids[start : start + TURN_INSTRUMENTS]:
-                    self._look_at(instrument_id)
+                    live_count += self._look_at(instrument_id)
                 await self._clock.sleep(TURN_SECONDS)
+            self._live_count = live_count
             await self._clock.sleep(LOOK_SECONDS)
 
-    def _look_at(self, instrument_id: InstrumentId) -> None:
+    def _look_at(self, instrument_id: InstrumentId) -> bool:
+        """Choose for one instrument; False where no position of it is open."""
         statuses = {actor.tracker.status for actor in self._book.on_instrument(instrument_id)}
         if all(status.is_final for status in statuses):
             self._near.discard(instrument_id)
             self._needed_ns.pop(instrument_id, None)
-            return
+            return False
         nearness = self._nearness(instrument_id)
         if nearness is Nearness.NEAR:
             self._near.add(instrument_id)
@@ -85,3 +97,4 @@ class PriceDetails:
         is_kept = now_ns - needed_ns < seconds_to_ns(KEEP_SECONDS)
         detail = PriceDetail.DEPTH if is_kept else _DETAIL_OF[nearness]
         self._feed.prefer(instrument_id, detail)
+        return True

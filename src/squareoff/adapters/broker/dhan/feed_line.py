@@ -13,8 +13,9 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from squareoff.adapters.broker.dhan.credentials import TokenSource
@@ -71,7 +72,7 @@ Publish = Callable[[FeedEvent], None]
 class LineParts:
     """What all connections of one feed share.
 
-    `is_trading` says whether prices of a segment are to be expected now.
+    `is_trading` says whether prices of a segment are to be expected now, None where nobody knows.
     """
 
     settings: SocketSettings
@@ -79,7 +80,7 @@ class LineParts:
     tokens: TokenSource
     clock: Clock
     decoder: FeedDecoder
-    is_trading: Callable[[ExchangeSegment], bool]
+    is_trading: Callable[[ExchangeSegment], bool] | None
 
 
 class FeedLine:
@@ -153,7 +154,7 @@ class FeedLine:
                     self._subscribe(session, publish),
                     self._ask_again(session),
                     self._read(session, publish),
-                    self._watch_packets(),
+                    *self._packet_watch(),
                     session.ping(),
                     session.watch_silence(),
                     *until_replaced(self._name, tokens, token),
@@ -235,7 +236,11 @@ class FeedLine:
                     f"{self._name}: the broker ended it, reason {reason}", reason
                 )
 
-    async def _watch_packets(self) -> None:
+    def _packet_watch(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        is_trading = self._parts.is_trading
+        return () if is_trading is None else (self._watch_packets(is_trading),)
+
+    async def _watch_packets(self, is_trading: Callable[[ExchangeSegment], bool]) -> None:
         """End a connection that lives without bringing anything while its exchange trades."""
         while True:
             await self._clock.sleep(_STALE_CHECK_SECONDS)
@@ -243,7 +248,7 @@ class FeedLine:
             if self._packet_ns - self._opened_ns > seconds_to_ns(_FIRST_ANSWERS_SECONDS):
                 self._patience_seconds = STALE_SECONDS
             segments = {each.exchange_segment for each in self._subscribed}
-            if not any(self._parts.is_trading(segment) for segment in sorted(segments)):
+            if not any(is_trading(segment) for segment in sorted(segments)):
                 self._opened_ns = self._packet_ns = now_ns
             elif now_ns - self._packet_ns > seconds_to_ns(self._patience_seconds):
                 silent, self._patience_seconds = (

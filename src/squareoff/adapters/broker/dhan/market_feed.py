@@ -55,7 +55,7 @@ class DhanMarketFeed:
         clock: Clock,
         *,
         on_watch: Callable[[Instrument], None] = lambda instrument: None,
-        is_trading: Callable[[ExchangeSegment], bool] = lambda segment: False,
+        is_trading: Callable[[ExchangeSegment], bool] | None = None,
     ) -> None:
         self._on_watch = on_watch
         self._decoder = FeedDecoder()
