@@ -10,7 +10,8 @@ from service_world.store import memory_store
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import FullJitter, RecordedAlarms
 from squareoff.domain.errors import FeedDisconnected
-from squareoff.ports import FeedConnected, FeedEvent, FeedLine, MarketFeed, TrackerStore
+from squareoff.domain.instruments import ExchangeSegment, InstrumentId
+from squareoff.ports import FeedConnected, FeedEvent, FeedLine, FeedLost, MarketFeed, TrackerStore
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.feed_lines import FeedLines
 from squareoff.services.metrics import Metrics
@@ -22,7 +23,7 @@ class Line:
     def __init__(self, *ends: FeedDisconnected, is_needed: bool = True) -> None:
         self.ends = list(ends)
         self.is_needed = is_needed
-        self.instrument_ids = ()
+        self.instrument_ids: tuple[InstrumentId, ...] = ()
         self.opened_at: list[float] = []
         self._cut: asyncio.Future[FeedDisconnected] | None = None
 
@@ -84,6 +85,24 @@ async def _run(lines: FeedLines, publish: Callable[[FeedEvent], None]) -> None:
 
 def _is_whole(lines: FeedLines) -> bool:
     return lines.is_connected
+
+
+def test_an_end_is_told_with_what_it_carried() -> None:
+    """The prices of that connection are lost, and no others."""
+
+    async def body() -> None:
+        rig = Rig(Line(), Line())
+        rig.further[0].instrument_ids = (InstrumentId(ExchangeSegment.NSE_EQ, "2885"),)
+        async with rig.running():
+            rig.further[0].cut()
+            await settle()
+            rig.first.cut()
+            await settle()
+
+            lost = [event for event in rig.events if isinstance(event, FeedLost)]
+            assert lost == [FeedLost(rig.further[0].instrument_ids), FeedLost(None)]
+
+    run_virtual(body())
 
 
 def test_one_end_leaves_the_others_alone() -> None:

@@ -64,6 +64,11 @@ class _PaperLine:
         """Whether the connection carries any instrument."""
         return self._line.is_needed
 
+    @property
+    def instrument_ids(self) -> tuple[InstrumentId, ...]:
+        """What the connection carries now."""
+        return self._line.instrument_ids
+
     async def run_once(self, publish: Callable[[FeedEvent], None]) -> None:
         """Publish the connection's events until it ends.
 
