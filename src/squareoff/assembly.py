@@ -40,6 +40,8 @@ from squareoff.services.account_guard import AccountGuard, AccountParts
 from squareoff.services.account_lock import AccountLock
 from squareoff.services.adoption import Adoption
 from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.blind_alarms import BlindAlarms
+from squareoff.services.blind_watch import BlindWatch
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.clock_watch import ClockWatch
@@ -62,6 +64,7 @@ from squareoff.services.placer import Placer, PlacingParts
 from squareoff.services.position_book import PositionBook
 from squareoff.services.price_details import PriceDetails
 from squareoff.services.price_history import PriceHistory
+from squareoff.services.quote_turns import QuoteTurns
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace, Reconciler
 from squareoff.services.risk_manager import RiskManager
@@ -104,6 +107,8 @@ class Ports:
     session: BrokerSession | None = None
     broker_time: BrokerTime | None = None
     background: tuple[Background, ...] = ()
+    quotes_tell_of_the_feed: bool = True
+    """Whether the gateway's quotes are a second source beside the feed. Not for recorded prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,7 @@ class _Sending:
     claim_sizing: ClaimSizing
     warm: WarmPositions
     readings: SizingReadings
+    quotes: QuoteTurns
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +319,7 @@ def _sending(
         clock=clock,
         checkpoints=ports.checkpoints,
     )
-    return _Sending(placer, terms, ClaimSizing(readings, terms), warm, readings)
+    return _Sending(placer, terms, ClaimSizing(readings, terms), warm, readings, prices.quotes)
 
 
 def _session_watch(
@@ -372,8 +378,8 @@ def _supervisor(
     details = _price_details(ports, shared, risk)
     _keep_warm(orders, risk, details, hub)
     clock_watch = _clock_watch(ports, shared, hub, risk)
-    flip_watch = FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock)
-    return Supervisor(
+    blind = _blind_watch(settings, ports, shared, risk, orders.sending.quotes)
+    supervisor = Supervisor(
         account_id=settings.account_id,
         mode=settings.mode,
         store=ports.store,
@@ -396,20 +402,56 @@ def _supervisor(
         alarms=shared.alarms,
         ownership=ports.ownership,
         session=orders.session,
+        blind=tuple if blind is None else blind.blind,
         on_tick=(*ports.on_tick, shared.history.note),
         background=(
             *ports.background,
             *_watches(orders, clock_watch),
             *_price_looks(ports, shared, details),
-            flip_watch.run,
-            orders.sending.warm.run,
-            orders.permit_watch.run,
-            shared.kill_switch.run,
-            shared.alarms.run,
-            exit_all.run,
+            *(() if blind is None else (blind.run,)),
+            *_background(ports, shared, orders, exit_all),
             guard.run,
             guard.run_firing,
         ),
+    )
+    if blind is not None:
+        blind.connect(supervisor.feed_up_since_ns)
+    return supervisor
+
+
+def _background(
+    ports: Ports, shared: _Shared, orders: _OrderSide, exit_all: ExitAll
+) -> tuple[Background, ...]:
+    """Return what runs beside the exits of every engine."""
+    return (
+        FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock).run,
+        orders.sending.warm.run,
+        orders.permit_watch.run,
+        shared.kill_switch.run,
+        shared.alarms.run,
+        exit_all.run,
+    )
+
+
+def _blind_watch(
+    settings: EngineSettings,
+    ports: Ports,
+    shared: _Shared,
+    risk: RiskManager,
+    quotes: QuoteTurns,
+) -> BlindWatch | None:
+    if not ports.quotes_tell_of_the_feed:
+        return None
+    stale_after_seconds = settings.hygiene.stale_after_seconds
+    return BlindWatch(
+        shared.engine,
+        risk,
+        quotes,
+        BlindAlarms(shared.alarms, ports.clock, stale_after_seconds),
+        hours=MarketHours(ports.calendar),
+        clock=ports.clock,
+        metrics=shared.metrics,
+        stale_after_seconds=stale_after_seconds,
     )
 
 

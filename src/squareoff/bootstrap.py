@@ -239,6 +239,7 @@ async def _open(
         broker_time=None if broker.line is None else broker.line.timed,
         ownership=ownership,
         background=() if shared_ticks is None else (shared_ticks.run,),
+        quotes_tell_of_the_feed=broker.line is not None,
     )
     chosen = engine_settings(settings)
     if rehearsal.limits is not None:
@@ -408,7 +409,10 @@ async def _paper_broker(
     await broker.load()
     stack.push_async_callback(broker.close)
     gateway = GatewayPaper(
-        broker, gateway_seconds=settings.timeouts.gateway_seconds, holdings=broker
+        broker,
+        gateway_seconds=settings.timeouts.gateway_seconds,
+        holdings=broker,
+        market=None if prices.line is None else _market_of(settings, prices.line),
     )
     return _Broker(
         gateway=gateway,
@@ -417,6 +421,15 @@ async def _paper_broker(
         wide_feed=None if prices.wide_feed is None else PaperWideFeed(prices.wide_feed, broker),
         declare_position=gateway.declare_position,
         line=prices.line,
+    )
+
+
+def _market_of(settings: Settings, line: BrokerLine) -> GatewayLive:
+    """Return the real broker, for its quotes."""
+    rest = RestSettings(AccountId(settings.credentials.client_id or ""))
+    return GatewayLive(
+        DhanRestClient(rest, line.timed, line.keeper),
+        gateway_seconds=settings.timeouts.gateway_seconds,
     )
 
 

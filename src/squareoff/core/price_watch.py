@@ -7,6 +7,7 @@ trigger-book.md); with any other feed every tick comes here.
 Invariants:
 1. What is fired or moved does not depend on whether quiet prices are kept or published.
 2. Quiet are only prices after a good one on the same connection that would be good too.
+3. A quote keeps no price of the feed from being judged: whatever the feed tells late was traded.
 """
 
 from collections.abc import Iterable
@@ -68,11 +69,14 @@ class _Watched:
     __slots__ = (
         "calm",
         "circuit",
+        "heard",
         "instrument",
         "latest_ns",
         "levels",
         "memory",
         "quiet",
+        "quoted",
+        "told",
         "trackers",
     )
 
@@ -84,6 +88,9 @@ class _Watched:
         self.calm = 0, 0
         self.latest_ns = 0
         self.quiet: QuietPrices | None = None
+        self.heard: Tick | None = None
+        self.told: Tick | None = None
+        self.quoted: Tick | None = None
         self.trackers: dict[TrackerId, PositionTracker] = {}
 
 
@@ -155,7 +162,9 @@ class PriceWatch:
                 continue
             if watched.memory is not None:
                 kept = _catch_up(watched, watched.memory)
-                ticks.extend([] if kept is None else [kept])
+                if kept is not None:
+                    watched.heard = kept
+                    ticks.append(kept)
                 watched.memory = PriceMemory(last_good=watched.memory.last_good)
             if watched.quiet is not None:
                 watched.quiet.close()
@@ -173,12 +182,63 @@ class PriceWatch:
             tick, watched.circuit, watched.memory or memory, self._limits
         )
         if verdict is not TickVerdict.GOOD:
+            if kept is not None:
+                watched.heard = kept
+            if verdict is TickVerdict.STALE and _is_later(tick, watched.told):
+                watched.told = tick
             self._open(watched)
             return Seen(verdict, [], [], kept)
+        watched.heard = tick
         fired, moved = watched.levels.reach(tick.last_traded_price)
         watched.latest_ns = tick.received_time_ns + _AHEAD_NS_MAX
         self._open(watched)
         return Seen(verdict, fired, moved)
+
+    def on_quote(self, tick: Tick) -> Seen | None:
+        """Judge a broker's quote and take it in as `on_tick` does.
+
+        The same trade read twice confirms nothing, and one that is older than what the feed or
+        another quote told is stale.
+        """
+        watched = self._instruments.get(tick.instrument_id)
+        if watched is None:
+            return None
+        memory = watched.memory or _first_memory(watched)
+        kept = _catch_up(watched, memory)
+        if kept is not None:
+            watched.heard = kept
+        memory = watched.memory or memory
+        before, watched.quoted = watched.quoted, tick
+        if before is not None and tick.exchange_time_ns < before.exchange_time_ns:
+            watched.quoted = before
+            return Seen(TickVerdict.STALE, [], [], kept)
+        if memory.unconfirmed != 0 and before is not None and _is_same_trade(tick, before):
+            return Seen(TickVerdict.SPIKE, [], [], kept)
+        verdict, judged = judge_tick(tick, watched.circuit, memory, self._limits)
+        watched.memory = judged._replace(last_exchange_time_ns=memory.last_exchange_time_ns)
+        if verdict is not TickVerdict.GOOD:
+            self._open(watched)
+            return Seen(verdict, [], [], kept)
+        fired, moved = watched.levels.reach(tick.last_traded_price)
+        if watched.quiet is not None:
+            watched.quiet.forget()
+        self._open(watched)
+        return Seen(verdict, fired, moved, kept)
+
+    def heard(self, instrument_id: InstrumentId) -> Tick | None:
+        """Return the newest valid price that the feed told, None for none."""
+        watched = self._instruments.get(instrument_id)
+        if watched is None:
+            return None
+        kept = None if watched.quiet is None else watched.quiet.newest()
+        return watched.heard if kept is None else kept
+
+    def told(self, instrument_id: InstrumentId) -> Tick | None:
+        """Return the newest trade that the feed told, also where it was too old to be judged."""
+        heard = self.heard(instrument_id)
+        watched = self._instruments.get(instrument_id)
+        told = None if watched is None else watched.told
+        return told if told is not None and _is_later(told, heard) else heard
 
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""
@@ -241,6 +301,17 @@ def _catch_up(watched: _Watched, memory: PriceMemory) -> Tick | None:
         newest_ns = max(memory.last_exchange_time_ns, kept.exchange_time_ns)
         watched.memory = PriceMemory(kept.last_traded_price, newest_ns)
     return kept
+
+
+def _is_later(tick: Tick, than: Tick | None) -> bool:
+    return than is None or tick.exchange_time_ns > than.exchange_time_ns
+
+
+def _is_same_trade(one: Tick, other: Tick) -> bool:
+    return (one.exchange_time_ns, one.last_traded_price) == (
+        other.exchange_time_ns,
+        other.last_traded_price,
+    )
 
 
 def _is_near(watched: _Watched) -> bool:

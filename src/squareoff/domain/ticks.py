@@ -1,9 +1,18 @@
 """Ticks: what the market feed tells of one instrument at one moment."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import PriceUnits
+
+
+class TickSource(str, Enum):
+    """Who told a price."""
+
+    FEED = "feed"
+    QUOTE = "quote"
+    """The broker's REST quote, asked for while the feed is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +33,4 @@ class Tick:
     best_bid: PriceUnits | None = None
     best_ask: PriceUnits | None = None
     volume: int | None = None
+    source: TickSource = TickSource.FEED

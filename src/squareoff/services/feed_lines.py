@@ -55,6 +55,12 @@ class FeedLines:
         """Say whether every connection that is needed is up."""
         return all(line.is_up for line in self._lines if line.is_needed)
 
+    @property
+    def up_since_ns(self) -> int | None:
+        """Since when (UTC ns) every connection that is needed is up, None while one is not."""
+        since = [line.up_since_ns for line in self._lines if line.is_needed]
+        return max(since) if self.is_connected else None
+
     def start(self, tasks: asyncio.TaskGroup, publish: Publish) -> None:
         """Run all connections, for ever."""
         for line in self._lines:
@@ -81,7 +87,7 @@ class FeedLines:
             await self._clock.sleep(left_ns / NANOSECONDS_PER_SECOND)
 
     def _note_up(self, line: "_Line") -> None:
-        line.is_up = True
+        line.is_up, line.up_since_ns = True, self._clock.now().wall_ns
         line.backoff.note_connected(self._clock.now())
         self._show()
         _log.info("market_feed_connected", connection=line.number + 1)
@@ -138,6 +144,7 @@ class _Line:
         self._further = further
         self.backoff = backoff
         self.is_up = False
+        self.up_since_ns = 0
         self.last_code: int | None = None
         self.repeats = 0
         self.ends = 0

@@ -234,10 +234,24 @@ class GatewayPaper(GatewayLive):
     mode = "paper"
 
     def __init__(
-        self, client: BrokerClient, *, gateway_seconds: float, holdings: PaperHoldings
+        self,
+        client: BrokerClient,
+        *,
+        gateway_seconds: float,
+        holdings: PaperHoldings,
+        market: GatewayLive | None = None,
     ) -> None:
+        """Trade with the paper broker; `market` is the real one, which knows the market's quotes
+        also where the feed is silent. None for recorded prices."""
         super().__init__(client, gateway_seconds=gateway_seconds)
         self._holdings = holdings
+        self._market = market
+
+    async def quotes(self, instrument_ids: Sequence[InstrumentId]) -> Mapping[InstrumentId, Quote]:
+        """Return the real broker's quotes, else those of the paper broker's prices."""
+        if self._market is None:
+            return await super().quotes(instrument_ids)
+        return await self._market.quotes(instrument_ids)
 
     async def declare_position(self, instrument: Instrument, position: BrokerPosition) -> None:
         """Let the paper broker hold, durably, what a new tracker says is held."""

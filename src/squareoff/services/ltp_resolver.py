@@ -18,7 +18,7 @@ from squareoff.core.inputs import PriceView
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import Quote
 from squareoff.domain.prices import decimal_from_units
-from squareoff.domain.ticks import Tick
+from squareoff.domain.ticks import Tick, TickSource
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.gateway import BrokerBooks
@@ -63,7 +63,7 @@ class LtpResolver:
         self._shared = shared
         self._gateway = gateway
         self._clock = clock
-        self._quotes = QuoteTurns(gateway, clock)
+        self.quotes = QuoteTurns(gateway, clock)
         self._stale_after_seconds = stale_after_seconds
         self._shared_again_ns = 0
 
@@ -74,7 +74,8 @@ class LtpResolver:
         if tick is None:
             return None
         age_ns = now_ns - tick.received_monotonic_ns
-        return _view_of_tick(tick, "memory", age_ns / NANOSECONDS_PER_SECOND)
+        source = "quote" if tick.source is TickSource.QUOTE else "memory"
+        return _view_of_tick(tick, source, age_ns / NANOSECONDS_PER_SECOND)
 
     async def resolve(self, instrument: Instrument) -> PriceView | None:
         """Return a fresh price with its source and age, None where no source has one."""
@@ -109,7 +110,7 @@ class LtpResolver:
         return _view_of_tick(tick, "redis", max(0.0, age))
 
     async def _quoted(self, instrument: Instrument) -> PriceView | None:
-        quote = await self._quotes.quote(
+        quote = await self.quotes.quote(
             instrument.instrument_id, wait_seconds_max=QUOTE_WAIT_SECONDS_MAX
         )
         if quote is None or quote.last_traded_price <= 0:

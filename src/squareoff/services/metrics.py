@@ -78,6 +78,12 @@ class Metrics:
         self.ticks_refused = self._counter(
             "ticks_refused", "Ticks that may not fire a rule", "cause"
         )
+        self.blind_instruments = self._gauge(
+            "blind_instruments", "Instruments with armed price rules whose prices are missing"
+        )
+        self.quote_sweeps = self._counter(
+            "quote_sweeps", "Calls for quotes of silent instruments", "result"
+        )
         self.order_updates = self._counter(
             "order_updates", "Order records taken in", "source", "owner"
         )

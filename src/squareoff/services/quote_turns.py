@@ -4,15 +4,16 @@ Invariants:
 1. Two calls begin at least QUOTE_SPACING_SECONDS apart, whoever asks.
 2. Everybody who asks before a call begins is in it: a storm of exits costs one call.
 3. Nobody waits longer than his limit, and nobody's end ends the wait of the others.
+4. A spare call (`spare_call`) begins only while nobody waits, and nobody waits for its answer.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import structlog
 
-from squareoff.domain.errors import BrokerError
+from squareoff.domain.errors import BrokerError, BrokerRateLimited
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.orders import Quote
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
@@ -27,6 +28,13 @@ INSTRUMENTS_MAX = 1_000
 """The broker takes no more in one call; the others go with the next one."""
 
 
+SPARE_WAIT_SECONDS_MAX = 2.5
+"""A spare answer that takes longer comes too late for a price that is wanted every second."""
+
+LIMITED_PAUSE_SECONDS = 5.0
+"""No spare call so soon after the broker said that there were too many."""
+
+
 class QuoteTurns:
     """Quotes of many instruments by few calls."""
 
@@ -34,6 +42,7 @@ class QuoteTurns:
         self._gateway = gateway
         self._clock = clock
         self._next_call_ns = 0
+        self._next_spare_ns = 0
         self._turn = asyncio.Lock()
         self._waiting: dict[InstrumentId, asyncio.Future[Quote | None]] = {}
 
@@ -44,6 +53,32 @@ class QuoteTurns:
                 return await self._quote(instrument_id)
         except TimeoutError:
             return None
+
+    def has_spare_turn(self) -> bool:
+        """Say whether a spare call may begin now."""
+        due_ns = max(self._next_call_ns, self._next_spare_ns)
+        return not self._waiting and self._clock.now().monotonic_ns >= due_ns
+
+    async def spare_call(
+        self, instrument_ids: Sequence[InstrumentId]
+    ) -> Mapping[InstrumentId, Quote] | None:
+        """Ask at once for quotes that no exit waits for; None where there is no turn or no answer.
+
+        Args:
+            instrument_ids: at most INSTRUMENTS_MAX.
+        """
+        if not self.has_spare_turn():
+            return None
+        now_ns = self._clock.now().monotonic_ns
+        self._next_call_ns = now_ns + seconds_to_ns(QUOTE_SPACING_SECONDS)
+        try:
+            async with asyncio.timeout(SPARE_WAIT_SECONDS_MAX):
+                return await self._gateway.quotes(tuple(instrument_ids))
+        except BrokerRateLimited:
+            self._next_spare_ns = now_ns + seconds_to_ns(LIMITED_PAUSE_SECONDS)
+        except (BrokerError, TimeoutError) as error:
+            _log.warning("quotes_failed", instruments=len(instrument_ids), error=str(error))
+        return None
 
     async def _quote(self, instrument_id: InstrumentId) -> Quote | None:
         answer = self._waiting.get(instrument_id)

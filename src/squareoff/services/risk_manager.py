@@ -14,7 +14,7 @@ import structlog
 from squareoff.core.facts import Severity
 from squareoff.core.levels import Level
 from squareoff.core.price_hygiene import TickVerdict
-from squareoff.core.price_watch import Nearness, PriceWatch
+from squareoff.core.price_watch import Nearness, PriceWatch, Seen
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
@@ -22,8 +22,8 @@ from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.ticks import Tick
-from squareoff.domain.time import iso_from_ns
+from squareoff.domain.ticks import Tick, TickSource
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns
 from squareoff.ports import Clock
 from squareoff.services.account_guard import AccountGuard
 from squareoff.services.account_view import AccountView
@@ -138,6 +138,39 @@ class RiskManager:
                 self._ticks.put(seen.kept)
             return
         self._ticks.put(tick)
+        if seen.fired or seen.moved:
+            self._act_on(seen, tick)
+
+    def heard(self, instrument_id: InstrumentId) -> Tick | None:
+        """Return the newest valid price that the feed told, None for none."""
+        return self._watch.heard(instrument_id)
+
+    def told(self, instrument_id: InstrumentId) -> Tick | None:
+        """Return the newest trade that the feed told, also where it was too old to be judged."""
+        return self._watch.told(instrument_id)
+
+    def on_quote(self, tick: Tick) -> bool:
+        """Judge a price of the broker's REST quote by the same rules as one of the feed.
+
+        Returns:
+            False where it was refused.
+        """
+        if self._is_out_of_session(tick):
+            return False
+        seen = self._watch.on_quote(tick)
+        if seen is None:
+            return False
+        if seen.kept is not None:
+            self._ticks.put(seen.kept)
+        if seen.verdict is not TickVerdict.GOOD:
+            self._metrics.ticks_refused.labels(f"quote_{seen.verdict.value}").inc()
+            return False
+        self._ticks.put(tick)
+        self._act_on(seen, tick)
+        return True
+
+    def _act_on(self, seen: Seen, tick: Tick) -> None:
+        """Signal what a price fired, and make durable what it moved."""
         fired = seen.fired
         if len(fired) > 1:
             fired.sort(key=self._rank_of_fired)
@@ -203,7 +236,7 @@ class RiskManager:
         )
         reason = (
             f"{level.rule.value} {decimal_from_units(level.price)} reached "
-            f"at {decimal_from_units(tick.last_traded_price)}"
+            f"at {decimal_from_units(tick.last_traded_price)}{_source_text(tick)}"
         )
         self._signal(tracker_id, trigger, reason)
 
@@ -258,3 +291,11 @@ class RiskManager:
             if rule is not None:
                 text = f"{rule.value} reached at {now.ist().strftime('%H:%M:%S')} IST"
                 self._signal(tracker.tracker_id, Trigger(rule), text)
+
+
+def _source_text(tick: Tick) -> str:
+    """Say where a price came from, where it did not come from the feed."""
+    if tick.source is TickSource.FEED:
+        return ""
+    age = (tick.received_time_ns - tick.exchange_time_ns) / NANOSECONDS_PER_SECOND
+    return f" (the broker's REST quote, traded {age:.1f} s before: the feed is silent)"

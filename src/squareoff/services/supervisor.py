@@ -6,7 +6,7 @@ down, and the restart recovers.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from squareoff.core.facts import EngineStarted, Severity
 from squareoff.core.inputs import Recovered
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import AccountId
+from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.ports import (
@@ -81,6 +82,7 @@ class Supervisor:
         alarms: AlarmDesk,
         ownership: Ownership | None = None,
         session: SessionWatch | None = None,
+        blind: Callable[[], Iterable[InstrumentId]] = tuple,
         on_tick: tuple[Callable[[Tick], None], ...] = (),
         background: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (),
     ) -> None:
@@ -108,6 +110,7 @@ class Supervisor:
         self._ownership = ownership
         self._session = session
         metrics.before_rendering(lambda: metrics.tasks.set(len(asyncio.all_tasks())))
+        self._blind = blind
         self._on_tick = on_tick
         self._background = background
         self._started_at_ns = clock.now().wall_ns
@@ -196,6 +199,10 @@ class Supervisor:
                 self._metrics.ticks_refused.labels("garbled").inc()
                 _log.warning("market_feed_garbled", text=text)
 
+    def feed_up_since_ns(self) -> int | None:
+        """Return since when (UTC) the feed is connected, None while it is not."""
+        return self._feed_lines.up_since_ns
+
     def status(self) -> StatusView:
         """Return how the engine is doing."""
         now = self._clock.now()
@@ -225,6 +232,7 @@ class Supervisor:
             positions=counts,
             reconciled_age_seconds=self._reconciler.age_seconds(),
             last_tick_age_seconds=tick_age,
+            blind_instruments=tuple(sorted(str(name) for name in self._blind())),
             token_expires_ns=None if self._session is None else self._session.expires_ns,
             kill_switch_active=self._kill_switch.state.active,
             started_at_ns=self._started_at_ns,

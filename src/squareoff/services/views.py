@@ -100,6 +100,7 @@ class StatusView:
     positions: dict[str, int]
     reconciled_age_seconds: float | None
     last_tick_age_seconds: float | None
+    blind_instruments: tuple[str, ...]
     token_expires_ns: int | None
     kill_switch_active: bool
     started_at_ns: int

@@ -264,6 +264,8 @@ class StatusOut(Outgoing):
     positions: dict[str, int]
     reconciled_age_seconds: float | None
     last_tick_age_seconds: float | None
+    blind_instruments: list[str]
+    """Instruments (`NSE_FNO:49543`) with armed price rules whose prices are missing."""
     token_expires_at: Instant | None = Field(validation_alias="token_expires_ns")
     kill_switch_active: bool
     started_at: Instant = Field(validation_alias="started_at_ns")

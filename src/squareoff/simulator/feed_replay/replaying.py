@@ -184,6 +184,7 @@ class _Stage:
             chance=_NoChance(),
             checkpoints=NoCheckpoints(),
             declare_position=gateway.declare_position,
+            quotes_tell_of_the_feed=False,
         )
         watch_seconds = _KILL_SWITCH_WATCH_SECONDS
         return assemble(replace(settings.engine, kill_switch_watch_seconds=watch_seconds), ports)

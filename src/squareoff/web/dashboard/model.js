@@ -92,7 +92,14 @@ export class Model {
     return changes;
   }
 
+  /** Whether prices of a position's instrument are missing, as of the newest status. */
+  isBlind(tracker) {
+    const key = instrumentKey(tracker.instrument.instrument_id);
+    return this.status?.blind_instruments.includes(key) ?? false;
+  }
+
   /** The newest price of a position's instrument, null where none was heard. */
+
   priceOf(tracker) {
     return this.prices.get(instrumentKey(tracker.instrument.instrument_id)) ?? null;
   }

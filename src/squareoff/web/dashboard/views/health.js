@@ -26,6 +26,8 @@ export class HealthView {
     yield line("Market feed", status.market_feed, status.market_feed === "connected");
     const price = tick === null ? "none yet" : `${duration(tick)} old`;
     yield line("Newest price", price, !stale, "warn");
+    const blind = status.blind_instruments.length;
+    yield line("Prices missing", blind ? `${whole(blind)} instruments BLIND` : "none", !blind);
     yield line("Order stream", status.order_stream, status.order_stream === "connected");
     yield line("Database", status.database, status.database === "open");
     for (const [name, state] of Object.entries(status.breakers)) {

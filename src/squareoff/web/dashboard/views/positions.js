@@ -184,8 +184,10 @@ export class PositionsView {
     const known = this.#model.priceOf(tracker);
     const seconds = known ? this.#model.secondsSince(known.received_at) : null;
     const isStale = seconds !== null && seconds > this.#model.replica.staleAfterSeconds;
-    setText(row.parts.age, seconds === null ? "no price yet" : `${duration(seconds)} old`);
+    const age = seconds === null ? "no price yet" : `${duration(seconds)} old`;
+    setText(row.parts.age, this.#model.isBlind(tracker) ? `BLIND, ${age}` : age);
     setAttribute(row.cells.last, "data-stale", isStale || seconds === null);
+    setAttribute(row, "data-blind", this.#model.isBlind(tracker));
   }
 
   #drawStepClock(row, tracker) {

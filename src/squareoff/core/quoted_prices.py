@@ -1,0 +1,39 @@
+"""A broker's REST quote as a tick, for the rules to judge like any other."""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from squareoff.domain.instruments import Instrument
+from squareoff.domain.orders import Quote
+from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE, PriceUnits
+from squareoff.domain.ticks import Tick, TickSource
+from squareoff.domain.time import Now
+
+_PRICE_MAX = Decimal(1_000_000)
+"""As of the feed: above it, it is no price."""
+
+
+def tick_of_quote(quote: Quote, instrument: Instrument, now: Now) -> Tick | None:
+    """Return a quote's last trade on the instrument's grid.
+
+    None where it is no price, or the quote does not tell when it was traded: its age is unknown.
+    """
+    price = _on_grid(quote.last_traded_price, instrument.tick_units)
+    if price is None or quote.last_trade_time_ns is None:
+        return None
+    return Tick(
+        instrument_id=instrument.instrument_id,
+        last_traded_price=price,
+        exchange_time_ns=quote.last_trade_time_ns,
+        received_time_ns=now.wall_ns,
+        received_monotonic_ns=now.monotonic_ns,
+        best_bid=_on_grid(quote.best_bid, instrument.tick_units),
+        best_ask=_on_grid(quote.best_ask, instrument.tick_units),
+        source=TickSource.QUOTE,
+    )
+
+
+def _on_grid(price: Decimal | None, tick_units: int) -> PriceUnits | None:
+    if price is None or not price.is_finite() or not 0 < price <= _PRICE_MAX:
+        return None
+    ticks = (price * PRICE_UNITS_PER_RUPEE / tick_units).to_integral_value(ROUND_HALF_EVEN)
+    return PriceUnits(int(ticks) * tick_units) if ticks > 0 else None
