@@ -45,6 +45,7 @@ from squareoff.services.blind_watch import BlindWatch
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.clock_watch import ClockWatch
+from squareoff.services.day_range_keeper import DayRangeKeeper
 from squareoff.services.desk import DeclarePosition, Desk
 from squareoff.services.exit_all import ExitAll
 from squareoff.services.exit_engine import ExitEngine
@@ -409,7 +410,7 @@ def _supervisor(
             *_watches(orders, clock_watch),
             *_price_looks(ports, shared, details),
             *(() if blind is None else (blind.run,)),
-            *_background(ports, shared, orders, exit_all),
+            *_background(ports, shared, orders, risk, exit_all),
             guard.run,
             guard.run_firing,
         ),
@@ -420,10 +421,14 @@ def _supervisor(
 
 
 def _background(
-    ports: Ports, shared: _Shared, orders: _OrderSide, exit_all: ExitAll
+    ports: Ports, shared: _Shared, orders: _OrderSide, risk: RiskManager, exit_all: ExitAll
 ) -> tuple[Background, ...]:
     """Return what runs beside the exits of every engine."""
+    ranges = DayRangeKeeper(
+        shared.engine, risk, store=ports.store, journal=ports.journal, clock=ports.clock
+    )
     return (
+        ranges.run,
         FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock).run,
         orders.sending.warm.run,
         orders.permit_watch.run,

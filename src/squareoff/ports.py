@@ -411,11 +411,11 @@ class FeedGarbled:
 
 @dataclass(frozen=True, slots=True)
 class DayRange:
-    """The instrument's day so far, price units; lets a peak be recovered after a gap."""
+    """The instrument's day so far, price units, as told with a tick; published before the tick."""
 
-    instrument_id: InstrumentId
     day_high: int
     day_low: int
+    tick: Tick
 
 
 FeedEvent = FeedConnected | FeedLost | FeedGarbled | DayRange | Tick

@@ -11,7 +11,7 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import units_from_decimal
 from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
-from squareoff.domain.ticks import Tick
+from squareoff.domain.ticks import Tick, TickSource
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
@@ -215,3 +215,69 @@ def test_positions_come_and_go() -> None:
     watch.forget(tracker)
 
     assert (len(watch), watch.current(tracker.tracker_id)) == (0, None)
+
+
+def quoted(price: str, second: int = 0) -> Tick:
+    """Return the tick of a broker's quote."""
+    return replace(tick(price, second), source=TickSource.QUOTE)
+
+
+def test_a_quote_fires_and_moves_like_a_tick() -> None:
+    """The same levels, and what the feed kept before it is handed over."""
+    watch, slot = watching()
+    watch.on_tick(tick("150", 1))
+    slot.kept = tick("151", 2)
+
+    seen = watch.on_quote(quoted("139", 3))
+    assert seen is not None
+    assert [level.rule.value for _, level in seen.fired] == ["stop_loss"]
+    assert seen.kept == tick("151", 2)
+    assert slot.kept is None, "the newest price is the quote's"
+
+
+def test_a_quote_older_than_the_feed_or_another_quote_is_stale() -> None:
+    """It replaces nothing."""
+    watch, _ = watching()
+    watch.on_tick(tick("150", 5))
+
+    assert watch.on_quote(quoted("139", 4)).verdict is TickVerdict.STALE  # type: ignore[union-attr]
+    assert watch.on_quote(quoted("151", 9)).verdict is TickVerdict.GOOD  # type: ignore[union-attr]
+    assert watch.on_quote(quoted("139", 8)).verdict is TickVerdict.STALE  # type: ignore[union-attr]
+
+
+def test_a_price_that_the_feed_tells_after_a_quote_is_judged() -> None:
+    """It comes late, but it was traded."""
+    watch, _ = watching()
+    watch.on_tick(tick("150", 1))
+    watch.on_quote(quoted("151", 9))
+
+    assert len(watch.on_tick(tick("139", 5)).fired) == 1  # type: ignore[union-attr]
+
+
+def test_a_trade_read_twice_does_not_confirm_itself() -> None:
+    """Another trade near it does."""
+    watch, _ = watching()
+    watch.on_tick(tick("150", 1))
+
+    verdicts = [
+        watch.on_quote(quoted(price, second)).verdict  # type: ignore[union-attr]
+        for price, second in (("100", 2), ("100", 2), ("101", 3))
+    ]
+    assert verdicts == [TickVerdict.SPIKE, TickVerdict.SPIKE, TickVerdict.GOOD]
+
+
+def test_what_the_feed_told_is_known_apart_from_quotes() -> None:
+    """Heard is what was valid, told also what was too old; neither is a quote."""
+    watch, slot = watching()
+    old = replace(tick("150", 1), received_time_ns=OPENED_AT_NS + 60 * NANOSECONDS_PER_SECOND)
+    watch.on_tick(old)
+    assert (watch.heard(INSTRUMENT.instrument_id), watch.told(INSTRUMENT.instrument_id)) == (
+        None,
+        old,
+    )
+    watch.on_tick(tick("150", 2))
+    slot.kept = tick("151", 3)
+    watch.on_quote(quoted("152", 4))
+
+    assert watch.heard(INSTRUMENT.instrument_id) == tick("151", 3)
+    assert watch.told(INSTRUMENT.instrument_id) == tick("151", 3)

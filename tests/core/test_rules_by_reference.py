@@ -43,3 +43,15 @@ def test_another_meaning_of_a_rule_is_found(rule: str, monkeypatch: pytest.Monke
     monkeypatch.setitem(reference.MEANINGS, rule, shifted)
 
     assert any(first_difference(make_stream(seed)) is not None for seed in range(100))
+
+
+def test_another_meaning_of_the_days_range_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference that lets every position take part at once soon disagrees."""
+
+    def all_take_part(market: reference.Market, second: int) -> None:
+        for holding in market.holdings:
+            holding.takes_part = True
+
+    monkeypatch.setattr(reference.Market, "look", all_take_part)
+
+    assert any(first_difference(make_stream(seed)) is not None for seed in range(100))

@@ -34,6 +34,7 @@ class Market(ScriptedGateway):
     def __init__(self) -> None:
         super().__init__()
         self.price = D(150)
+        self.high = self.low = D(150)
         self.trades_always = False
         self.traded_ns: int | None = None
         self.asked: list[tuple[float, int]] = []
@@ -42,6 +43,7 @@ class Market(ScriptedGateway):
     def trade(self, price: str) -> None:
         """Let a trade happen now."""
         self.price, self.traded_ns = D(price), whole_second_ns()
+        self.high, self.low = max(self.high, self.price), min(self.low, self.price)
 
     async def quotes(self, instrument_ids: Sequence[InstrumentId]) -> Mapping[InstrumentId, Quote]:
         """Answer with the last trade of every instrument."""
@@ -50,7 +52,15 @@ class Market(ScriptedGateway):
         await self._pass("quotes")
         traded_ns = whole_second_ns() if self.trades_always else self.traded_ns
         return {
-            name: Quote(name, self.price, traded_ns, self.price - 1, self.price + 1)
+            name: Quote(
+                name,
+                self.price,
+                traded_ns,
+                self.price - 1,
+                self.price + 1,
+                day_high=self.high,
+                day_low=self.low,
+            )
             for name in instrument_ids
         }
 
@@ -134,6 +144,27 @@ def test_a_stop_fires_by_a_quote_while_the_feed_is_silent() -> None:
             assert world.gateway.requests[0].limit_price == D(138) * D("0.95"), (
                 "off the quote's bid"
             )
+
+    run_virtual(body())
+
+
+def test_a_low_between_two_quotes_fires_the_stop() -> None:
+    """The quotes' day range tells what was traded between them."""
+
+    async def body() -> None:
+        async with running_world(gateway=Market()) as world:
+            market = world.gateway
+            assert isinstance(market, Market)
+            await world.hold(rules=STOP)
+            print_price(world, "150")
+            await asyncio.sleep(10)
+            print_price(world, "150")
+            await asyncio.sleep(10)
+            market.trade("139")
+            market.trade("149")
+            tracker = await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert "139.00 (the day's new low" in (tracker.exit_reason or "")
 
     run_virtual(body())
 

@@ -13,7 +13,13 @@ from service_world.virtual import VirtualClock, run_virtual, settle
 from squareoff.domain.errors import BrokerRateLimited
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
 from squareoff.domain.orders import Quote
-from squareoff.services.quote_turns import INSTRUMENTS_MAX, QUOTE_SPACING_SECONDS, QuoteTurns
+from squareoff.services.quote_turns import (
+    INSTRUMENTS_MAX,
+    LIMITED_PAUSE_SECONDS,
+    QUOTE_SPACING_SECONDS,
+    SPARE_WAIT_SECONDS_MAX,
+    QuoteTurns,
+)
 
 NAME = INSTRUMENT.instrument_id
 
@@ -107,6 +113,50 @@ def test_one_who_leaves_takes_nobody_with_him() -> None:
 
         found = await asyncio.gather(*others)
         assert [quote is not None for quote in found] == [True, True, True]
+
+    run_virtual(body())
+
+
+def test_a_spare_call_takes_no_turn_of_others() -> None:
+    """It begins only while nobody waits and the rate allows, and nobody waits for its answer."""
+
+    async def body() -> None:
+        gateway, loop = NotedQuotes(), asyncio.get_running_loop()
+        turns = QuoteTurns(gateway, VirtualClock())
+        gateway.gates["quotes"] = asyncio.Event()
+        spare = loop.create_task(turns.spare_call(names(3)))
+        await settle()
+        waiting = loop.create_task(turns.quote(NAME, wait_seconds_max=2.5))
+        await settle()
+        assert not turns.has_spare_turn()
+        assert await turns.spare_call(names(1)) is None
+        await asyncio.sleep(1.2)
+        assert gateway.sizes == [3, 1]
+        gateway.gates["quotes"].set()
+
+        assert len(await spare or {}) == 3
+        assert await waiting is not None
+        assert gateway.times[1] == pytest.approx(QUOTE_SPACING_SECONDS)
+
+    run_virtual(body())
+
+
+def test_a_spare_call_that_hangs_or_fails_is_none() -> None:
+    """After too many requests the next one waits for longer."""
+
+    async def body() -> None:
+        gateway, loop = ScriptedGateway(), asyncio.get_running_loop()
+        turns = QuoteTurns(gateway, VirtualClock())
+        gateway.gates["quotes"] = asyncio.Event()
+        assert await turns.spare_call(names(1)) is None
+        assert loop.time() == pytest.approx(SPARE_WAIT_SECONDS_MAX)
+        gateway.gates.clear()
+        gateway.failures["quotes"] = BrokerRateLimited("429")
+        assert await turns.spare_call(names(1)) is None
+        await asyncio.sleep(LIMITED_PAUSE_SECONDS - 0.1)
+        assert not turns.has_spare_turn()
+        await asyncio.sleep(0.2)
+        assert turns.has_spare_turn()
 
     run_virtual(body())
 

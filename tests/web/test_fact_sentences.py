@@ -63,6 +63,14 @@ def test_a_fact_is_told_in_words(fact: Fact, told: str) -> None:
     assert sentence_of(fact_kind(type(fact)), fact_fields(fact)) == told
 
 
+def test_prices_are_told_in_rupees() -> None:
+    """As the journal's entries show them."""
+    data = {"day_low": "141.5", "day_high": "160.00"}
+
+    told = "prices beyond the day's 141.50 to 160.00 count for it from here on"
+    assert sentence_of("day_range_noted", data) == told
+
+
 def test_an_unknown_kind_is_shown_by_its_name() -> None:
     """A journal of a newer engine is still readable."""
     assert sentence_of("moon_landed", {}) == "moon_landed"

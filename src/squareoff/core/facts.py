@@ -570,6 +570,20 @@ class AccountRuleFired:
     tracker_id: None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DayRangeNoted:
+    """A position takes part in its instrument's day range from here on.
+
+    `day` is the number of the day in India, counted from 1970; prices are price units. What is
+    traded beyond this range later was traded while the position was held.
+    """
+
+    tracker_id: TrackerId
+    day: int
+    day_high: PriceUnits
+    day_low: PriceUnits
+
+
 AccountFact = (
     AlarmRaised
     | AlarmAcknowledged
@@ -586,6 +600,7 @@ AccountFact = (
     | ExitAllEnded
     | AccountPeakReached
     | AccountRuleFired
+    | DayRangeNoted
 )
 Fact = TrackerFact | AccountFact
 

@@ -84,6 +84,11 @@ def judge_tick(
     return TickVerdict.GOOD, _remember(memory, tick, price, 0)
 
 
+def is_credible(price: int, circuit: Circuit, last_good: int, limits: HygieneLimits) -> bool:
+    """Say whether a price can be, and is no spike after the last good one."""
+    return circuit.lowest <= price <= circuit.highest and not _is_far(price, last_good, limits)
+
+
 class CalmRange:
     """How far around a good price none is a spike, whichever of them came before it."""
 

@@ -13,8 +13,10 @@ Invariants:
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
+from squareoff.core.day_ranges import Baseline, DayRanges, DayRangeTold, day_number
 from squareoff.core.levels import Level
 from squareoff.core.price_hygiene import (
     CalmRange,
@@ -22,12 +24,13 @@ from squareoff.core.price_hygiene import (
     PriceMemory,
     TickVerdict,
     circuit_of,
+    is_credible,
     judge_tick,
 )
 from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed, QuietPrices
 from squareoff.core.side_book import NEVER
 from squareoff.core.tracker import PositionTracker
-from squareoff.core.trigger_book import InstrumentLevels, TriggerBook
+from squareoff.core.trigger_book import InstrumentLevels, RangeReached, TriggerBook
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE
@@ -102,6 +105,7 @@ class PriceWatch:
         self._calm = CalmRange(limits)
         self.feed = feed
         self._book = TriggerBook()
+        self.ranges = DayRanges(self._book)
         self._instruments: dict[InstrumentId, _Watched] = {}
 
     def __len__(self) -> int:
@@ -122,6 +126,7 @@ class PriceWatch:
     def watch(self, tracker: PositionTracker, *, is_latched: bool = False) -> None:
         """Take a position in, or its change; one that is latched waits for nothing."""
         watched = self._watched(tracker.instrument)
+        self.ranges.watch(tracker, watched.trackers.get(tracker.tracker_id))
         watched.trackers[tracker.tracker_id] = tracker
         if not is_latched:
             self._book.arm(tracker)
@@ -140,6 +145,7 @@ class PriceWatch:
         watched = self._instruments.get(tracker.instrument.instrument_id)
         if watched is not None and watched.trackers.pop(tracker.tracker_id, None) is not None:
             self._book.forget(tracker.tracker_id)
+            self.ranges.forget(tracker)
 
     def current(self, tracker_id: TrackerId) -> PositionTracker | None:
         """Return a position with the best price seen and the stop that follows from it."""
@@ -224,6 +230,40 @@ class PriceWatch:
             watched.quiet.forget()
         self._open(watched)
         return Seen(verdict, fired, moved, kept)
+
+    def on_day_range(self, high: int, low: int, tick: Tick) -> RangeReached | None:
+        """Judge the day's range as told with a tick, before the tick is; None for nothing new."""
+        watched = self._instruments.get(tick.instrument_id)
+        if watched is None:
+            return None
+        told = DayRangeTold(day_number(tick.exchange_time_ns), high, low)
+
+        def is_credible_and_untold(price: int) -> bool:
+            return self._is_credible(watched, price) and not (
+                price == tick.last_traded_price and self._is_good(watched, tick)
+            )
+
+        return self.ranges.take(watched.instrument, told, watched.trackers, is_credible_and_untold)
+
+    def recover_range(self, baseline: Baseline) -> RangeReached | None:
+        """Take in the range that was durable of a loaded position."""
+        watched = self._instruments[baseline.tracker.instrument.instrument_id]
+        return self.ranges.recover(baseline, partial(self._is_credible, watched))
+
+    def _is_credible(self, watched: _Watched, price: int) -> bool:
+        """Say whether a day's extreme can be, and is no spike after the last good price."""
+        memory = watched.memory or _first_memory(watched)
+        _catch_up(watched, memory)
+        memory = watched.memory or memory
+        return memory.last_good != 0 and is_credible(
+            price, watched.circuit, memory.last_good, self._limits
+        )
+
+    def _is_good(self, watched: _Watched, tick: Tick) -> bool:
+        """Say whether a tick will be judged good, and so tells its own price."""
+        memory = watched.memory or _first_memory(watched)
+        verdict, _ = judge_tick(tick, watched.circuit, memory, self._limits)
+        return verdict is TickVerdict.GOOD
 
     def heard(self, instrument_id: InstrumentId) -> Tick | None:
         """Return the newest valid price that the feed told, None for none."""

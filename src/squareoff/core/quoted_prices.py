@@ -32,6 +32,13 @@ def tick_of_quote(quote: Quote, instrument: Instrument, now: Now) -> Tick | None
     )
 
 
+def day_range_of_quote(quote: Quote, instrument: Instrument) -> tuple[int, int] | None:
+    """Return the day's high and low that a quote tells, None where it tells none."""
+    high = _on_grid(quote.day_high, instrument.tick_units)
+    low = _on_grid(quote.day_low, instrument.tick_units)
+    return None if high is None or low is None or high < low else (high, low)
+
+
 def _on_grid(price: Decimal | None, tick_units: int) -> PriceUnits | None:
     if price is None or not price.is_finite() or not 0 < price <= _PRICE_MAX:
         return None

@@ -10,6 +10,7 @@ Invariants:
 3. What a price fires was armed before that price came.
 """
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
 
@@ -26,6 +27,14 @@ class Reached(NamedTuple):
     """What one price did: trackers that fired, with their level, and those whose stop moved."""
 
     fired: list[tuple[TrackerId, Level]]
+    moved: list[TrackerId]
+
+
+class RangeReached(NamedTuple):
+    """What new extremes did: who fell to a new low, who rose to a new high, whose stop moved."""
+
+    fallen: list[tuple[TrackerId, Level]]
+    risen: list[tuple[TrackerId, Level]]
     moved: list[TrackerId]
 
 
@@ -78,6 +87,29 @@ class InstrumentLevels:
             moved += short.raise_peaks(-price)
         return Reached(fired, [follower.tracker.tracker_id for follower in moved])
 
+    def reach_range(self, low: int | None, high: int | None) -> RangeReached:
+        """Take in prices of which it is not known which came first; what fires is latched.
+
+        Both are judged by the levels of before, then both may be best prices.
+        """
+        long, short = self._long, self._short
+        fallen: list[tuple[TrackerId, Level]] = []
+        risen: list[tuple[TrackerId, Level]] = []
+        moved: list[Follower] = []
+        if low is not None:
+            found = chain(long.pop_stopped(low), short.pop_targeted(-low))
+            fallen = [(f.tracker.tracker_id, _level(f, is_falling=True)) for f in found]
+        if high is not None:
+            found = chain(long.pop_targeted(high), short.pop_stopped(-high))
+            risen = [(f.tracker.tracker_id, _level(f, is_falling=False)) for f in found]
+        long.refresh()
+        short.refresh()
+        if high is not None and high > long.quiet_max:
+            moved += long.raise_peaks(high)
+        if low is not None and -low > short.quiet_max:
+            moved += short.raise_peaks(-low)
+        return RangeReached(fallen, risen, [follower.tracker.tracker_id for follower in moved])
+
 
 class TriggerBook:
     """Armed positions by instrument. One that fired waits for nothing until it is armed anew."""
@@ -118,6 +150,16 @@ class TriggerBook:
         follower = self._followers.pop(tracker_id, None)
         if follower is not None:
             follower.side.drop(follower)
+
+    def set_aside(self, tracker_ids: Iterable[TrackerId]) -> list[PositionTracker]:
+        """Take out positions that wait for something; return each as it stands, to arm anew."""
+        aside = []
+        for tracker_id in tracker_ids:
+            follower = self._followers.get(tracker_id)
+            if follower is not None and not follower.is_latched:
+                aside.append(follower.side.current(follower))
+                self.forget(tracker_id)
+        return aside
 
     def settle(self, tracker_id: TrackerId) -> None:
         """The newest stop of a position is durable: tell of the next move."""

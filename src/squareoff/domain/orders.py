@@ -227,6 +227,8 @@ class Quote:
     best_ask: Decimal | None = None
     lower_circuit: Decimal | None = None
     upper_circuit: Decimal | None = None
+    day_high: Decimal | None = None
+    day_low: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

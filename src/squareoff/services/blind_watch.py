@@ -8,7 +8,7 @@ the feed gives prices again, nothing more is asked. Nothing here is waited for b
 import asyncio
 from collections.abc import Callable, Mapping
 
-from squareoff.core.quoted_prices import tick_of_quote
+from squareoff.core.quoted_prices import day_range_of_quote, tick_of_quote
 from squareoff.core.silence import Silences, has_told_all, waits_for_prices
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
@@ -142,5 +142,8 @@ class BlindWatch:
                 continue
             if has_told_all(tick, told, self._feed_up_since_ns()):
                 self._silences.hear(name, asked_ns)
+            day = day_range_of_quote(quote, self._instrument(name))
+            if day is not None:
+                self._risk.on_day_range(*day, tick)
             if self._risk.on_quote(tick):
                 self._told.note_priced(name, asked_ns)

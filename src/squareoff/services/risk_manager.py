@@ -7,18 +7,21 @@ gone. Reacts to every result of `execute_exit`: counted, tried again, or alarmed
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 import structlog
 
+from squareoff.core.day_ranges import Baseline, DayRangeTold, day_number
 from squareoff.core.facts import Severity
 from squareoff.core.levels import Level
 from squareoff.core.price_hygiene import TickVerdict
 from squareoff.core.price_watch import Nearness, PriceWatch, Seen
 from squareoff.core.tracker import PositionTracker
+from squareoff.core.trigger_book import RangeReached
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
-from squareoff.domain.prices import decimal_from_units
+from squareoff.domain.prices import PriceUnits, decimal_from_units
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import PositionStatus
@@ -140,6 +143,8 @@ class RiskManager:
         self._ticks.put(tick)
         if seen.fired or seen.moved:
             self._act_on(seen, tick)
+        if self._account.judges_prices:
+            self._account.on_price(tick)
 
     def heard(self, instrument_id: InstrumentId) -> Tick | None:
         """Return the newest valid price that the feed told, None for none."""
@@ -167,7 +172,48 @@ class RiskManager:
             return False
         self._ticks.put(tick)
         self._act_on(seen, tick)
+        if self._account.judges_prices:
+            self._account.on_price(tick)
         return True
+
+    def on_day_range(self, high: int, low: int, tick: Tick) -> None:
+        """Signal what the day's range shows to have been traded and no tick told."""
+        segment, traded_ns = tick.instrument_id.exchange_segment, tick.exchange_time_ns
+        is_of_today = day_number(traded_ns) == day_number(tick.received_time_ns)
+        if is_of_today and self._hours.is_in_session(segment, traded_ns):
+            self._act_on_range(self._watch.on_day_range(high, low, tick), high, low, tick)
+
+    def prove_ranges(self, now_ns: int) -> list[tuple[TrackerId, DayRangeTold]]:
+        """Return who takes part in the day's range from now on (UTC)."""
+        return self._watch.ranges.prove(now_ns, self._watch.told)
+
+    def range_of(self, tracker: PositionTracker) -> DayRangeTold | None:
+        """Return the range of the day that a position takes part in, None while it does not."""
+        return self._watch.ranges.range_of(tracker)
+
+    def recover_range(self, baseline: Baseline) -> None:
+        """Act on what was traded since a position's range was made durable."""
+        reached = self._watch.recover_range(baseline)
+        told = self._watch.ranges.range_of(baseline.tracker)
+        if reached is not None and told is not None:
+            name, now = baseline.tracker.instrument.instrument_id, self._clock.now()
+            tick = Tick(name, PriceUnits(told.low), now.wall_ns, now.wall_ns, now.monotonic_ns)
+            self._act_on_range(reached, told.high, told.low, tick)
+
+    def _act_on_range(self, reached: RangeReached | None, high: int, low: int, tick: Tick) -> None:
+        """Signal what new extremes fired, and make durable what they moved."""
+        if reached is None:
+            return
+        fired = [(name, level, low) for name, level in reached.fallen]
+        fired += [(name, level, high) for name, level in reached.risen]
+        fired.sort(key=lambda each: self._rank_of_fired(each[:2]))
+        self._expect_exits(len(fired))
+        for tracker_id, level, price in fired:
+            told = replace(tick, last_traded_price=PriceUnits(price))
+            self._fire(tracker_id, level, told, _range_text(is_low=price == low))
+        if reached.moved:
+            assert self._tasks is not None, "connected before the first range"
+            self._trailing.save(reached.moved, self._tasks)
 
     def _act_on(self, seen: Seen, tick: Tick) -> None:
         """Signal what a price fired, and make durable what it moved."""
@@ -176,9 +222,7 @@ class RiskManager:
             fired.sort(key=self._rank_of_fired)
             self._expect_exits(len(fired))
         for tracker_id, level in fired:
-            self._fire(tracker_id, level, tick)
-        if self._account.judges_prices:
-            self._account.on_price(tick)
+            self._fire(tracker_id, level, tick, _source_text(tick))
         if seen.moved:
             assert self._tasks is not None, "connected before the first tick"
             self._trailing.save(seen.moved, self._tasks)
@@ -226,7 +270,7 @@ class RiskManager:
         risk = tracker.open_quantity * tracker.entry_price
         return Urgency.of_rule(level.rule).value, -risk, tracker_id
 
-    def _fire(self, tracker_id: TrackerId, level: Level, tick: Tick) -> None:
+    def _fire(self, tracker_id: TrackerId, level: Level, tick: Tick, source: str) -> None:
         trigger = Trigger(
             rule=level.rule,
             level=level.price,
@@ -236,7 +280,7 @@ class RiskManager:
         )
         reason = (
             f"{level.rule.value} {decimal_from_units(level.price)} reached "
-            f"at {decimal_from_units(tick.last_traded_price)}{_source_text(tick)}"
+            f"at {decimal_from_units(tick.last_traded_price)}{source}"
         )
         self._signal(tracker_id, trigger, reason)
 
@@ -299,3 +343,8 @@ def _source_text(tick: Tick) -> str:
         return ""
     age = (tick.received_time_ns - tick.exchange_time_ns) / NANOSECONDS_PER_SECOND
     return f" (the broker's REST quote, traded {age:.1f} s before: the feed is silent)"
+
+
+def _range_text(*, is_low: bool) -> str:
+    """Say that a price was seen in the day's range."""
+    return f" (the day's new {'low' if is_low else 'high'}, traded between two ticks)"

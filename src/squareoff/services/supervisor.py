@@ -23,6 +23,7 @@ from squareoff.ports import (
     Chance,
     Checkpoints,
     Clock,
+    DayRange,
     FeedConnected,
     FeedEvent,
     FeedGarbled,
@@ -191,6 +192,8 @@ class Supervisor:
                 for listener in self._on_tick:
                     listener(event)
                 self._risk.on_tick(event)
+            case DayRange():
+                self._risk.on_day_range(event.day_high, event.day_low, event.tick)
             case FeedConnected(instrument_ids):
                 self._risk.on_feed_connected(instrument_ids)
             case FeedLost(instrument_ids):

@@ -142,6 +142,10 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "account_rule_fired": lambda data: data["reason"],
     "broker_lock_sent": lambda _: "asks the broker to lock the account for the day",
     "broker_lock_answered": lambda data: f"the broker's lock: {data['outcome']} ({data['text']})",
+    "day_range_noted": lambda data: (
+        f"prices beyond the day's {_price(data['day_low'])} to {_price(data['day_high'])} count "
+        "for it from here on"
+    ),
     "exit_all_ended": lambda data: f"closing everything is over: {data['outcome']}, {data['text']}",
     "account_taken": _taken,
     "token_replaced": lambda data: (

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from exit_story.values import INSTRUMENT, held
 from rule_reference.reference import Fired, Holding, Market
-from rule_reference.streams import Print, Reconnect, Restart, Stream, Take
+from rule_reference.streams import Look, Print, Reconnect, Restart, Stream, Take
 from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
 from squareoff.core.levels import Level, stop_of
 from squareoff.core.price_hygiene import HygieneLimits
@@ -24,7 +24,7 @@ from squareoff.domain.orders import PositionSide
 from squareoff.domain.rule_parsing import parse_rules
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import IST_OFFSET_SECONDS, NANOSECONDS_PER_SECOND, Now
-from squareoff.ports import FeedEvent
+from squareoff.ports import DayRange, FeedEvent
 
 STALE_SECONDS = 5
 UNITS = 10_000
@@ -42,12 +42,14 @@ def first_difference(stream: Stream) -> str | None:
                 _take(market, step)
                 engine.take(step)
             case Print():
-                age = Fraction(step.age_seconds)
-                expected = market.see(number, Fraction(step.price), step.traded, age)
+                expected = _expected(market, number, step, tells_range=stream.tells_range)
                 found = engine.see(number, step)
                 if sorted(expected, key=str) != sorted(found, key=str):
                     return f"print {number} at {step.price}: {expected} but engine {found}"
                 number += 1
+            case Look():
+                market.look(step.second)
+                engine.look(step.second)
             case Reconnect():
                 market.reconnect()
                 engine.reconnect()
@@ -60,6 +62,15 @@ def first_difference(stream: Stream) -> str | None:
                 if stop != other:
                     return f"after print {number - 1}, {holding.name}: {stop} but engine {other}"
     return None
+
+
+def _expected(market: Market, number: int, step: Print, *, tells_range: bool) -> list[Fired]:
+    tick = Fraction(step.price), step.traded, Fraction(step.age_seconds)
+    fired = []
+    if tells_range:
+        high, low = Fraction(step.day_high), Fraction(step.day_low)
+        fired = market.see_range(number, high, low, tick)
+    return fired + market.see(number, *tick)
 
 
 def _market(stream: Stream) -> Market:
@@ -75,6 +86,8 @@ def _market(stream: Stream) -> Market:
 def _take(market: Market, step: Take) -> None:
     for holding in market.holdings:
         if holding.name == step.name:
+            if holding.rules != step.rules:
+                holding.put_down, holding.takes_part = None, False
             holding.rules = step.rules
             return
     market.holdings.append(
@@ -88,7 +101,8 @@ class _Engine:
     def __init__(self, stream: Stream) -> None:
         self._chance = random.Random(stream.seed)
         self._limits = HygieneLimits(STALE_SECONDS, Decimal(stream.spike_percent))
-        self._is_full = self._chance.random() < 0.5
+        self._tells_range = stream.tells_range
+        self._is_full = self._chance.random() < 0.5 or stream.tells_range
         self._instrument = _instrument(stream)
         self._fired: list[Fired] = []
         self._fired_names: set[str] = set()
@@ -131,6 +145,11 @@ class _Engine:
             self._watch.settle(self._moved.pop(self._chance.randrange(len(self._moved))))
         return list(self._fired)
 
+    def look(self, second: int) -> None:
+        """Let those take part in the day's range whose instrument has traded since."""
+        now_ns = (second - IST_OFFSET_SECONDS) * NANOSECONDS_PER_SECOND
+        self._watch.ranges.prove(now_ns, self._watch.told)
+
     def reconnect(self) -> None:
         """The feed came back."""
         self._decoder.start_connection()
@@ -152,6 +171,8 @@ class _Engine:
         return self._watch.current(TrackerId(name)) or self._trackers[name]
 
     def _hear(self, event: FeedEvent) -> None:
+        if isinstance(event, DayRange):
+            self._hear_range(event)
         if not isinstance(event, Tick):
             return
         seen = self._watch.on_tick(event)
@@ -159,19 +180,30 @@ class _Engine:
         self._moved.extend(seen.moved)
         for tracker_id, level in seen.fired:
             self._fired_names.add(tracker_id)
-            self._fired.append(self._as_fired(tracker_id, level, event))
+            self._fired.append(self._as_fired(tracker_id, level, event.last_traded_price))
 
-    def _as_fired(self, tracker_id: TrackerId, level: Level, tick: Tick) -> Fired:
-        price = Fraction(tick.last_traded_price, UNITS)
-        return Fired(
-            self._number, tracker_id, level.rule.value, Fraction(level.price, UNITS), price
-        )
+    def _hear_range(self, event: DayRange) -> None:
+        reached = self._watch.on_day_range(event.day_high, event.day_low, event.tick)
+        if reached is None:
+            return
+        self._moved.extend(reached.moved)
+        for price, found in ((event.day_low, reached.fallen), (event.day_high, reached.risen)):
+            for tracker_id, level in found:
+                self._fired_names.add(tracker_id)
+                self._fired.append(self._as_fired(tracker_id, level, price))
+
+    def _as_fired(self, tracker_id: TrackerId, level: Level, price: int) -> Fired:
+        at, seen = Fraction(level.price, UNITS), Fraction(price, UNITS)
+        return Fired(self._number, tracker_id, level.rule.value, at, seen)
 
     def _packet(self, step: Print) -> bytes:
         security_id = int(self._instrument.instrument_id.security_id)
         price = float(step.price)
         if self._is_full:
-            return _FULL.pack(8, 162, 2, security_id, price, 1, step.traded, 9_999.0, 1.0)
+            high, low = 9_999.0, 1.0
+            if self._tells_range:
+                high, low = float(step.day_high), float(step.day_low)
+            return _FULL.pack(8, 162, 2, security_id, price, 1, step.traded, high, low)
         return _TICKER.pack(2, 16, 2, security_id, price, step.traded)
 
 

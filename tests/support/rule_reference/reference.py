@@ -27,6 +27,8 @@ class Holding:
     best: Fraction | None = None
     reached: tuple[Fraction, str] | None = None
     has_fired: bool = False
+    put_down: int | None = None
+    takes_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Market:
     last_good: Fraction | None = None
     unconfirmed: Fraction | None = None
     newest_time: int | None = None
+    heard_traded: int = 0
+    stale_traded: int = 0
+    high: Fraction | None = None
+    low: Fraction | None = None
 
     def reconnect(self) -> None:
         """Nothing that was seen before confirms anything."""
@@ -60,12 +66,72 @@ class Market:
 
     def restart(self) -> None:
         """The process knows its positions and nothing of the market."""
-        self.last_good = self.unconfirmed = self.newest_time = None
+        self.last_good = self.unconfirmed = self.newest_time = self.high = self.low = None
+        self.heard_traded = self.stale_traded = 0
+        for holding in self.holdings:
+            holding.put_down, holding.takes_part = None, False
+
+    def look(self, second: int) -> None:
+        """Put down who is new, and let those take part whose instrument has traded since."""
+        for holding in self.holdings:
+            if holding.put_down is None:
+                holding.put_down = second
+            elif self.high is not None:
+                newest = max(self.heard_traded, self.stale_traded)
+                holding.takes_part |= newest >= holding.put_down + 2
+
+    def see_range(
+        self, number: int, high: Fraction, low: Fraction, tick: tuple[Fraction, int, Fraction]
+    ) -> list[Fired]:
+        """Take in the day's range, told with a tick (price, traded, age); return what it fires."""
+        if self.high is None or self.low is None:
+            self.high, self.low = high, low
+            return []
+        known_high, known_low = self.high, self.low
+        self.high, self.low = max(high, known_high), min(low, known_low)
+        shown_low = low if low < known_low and self._shows(low, tick) else None
+        shown_high = high if high > known_high and self._shows(high, tick) else None
+        fired = []
+        for holding in self.holdings:
+            if holding.has_fired or not holding.takes_part:
+                continue
+            falling, rising = self._levels(holding)
+            if shown_low is not None and falling is not None and shown_low <= falling[0]:
+                hit, price = falling, shown_low
+            elif shown_high is not None and rising is not None and shown_high >= rising[0]:
+                hit, price = rising, shown_high
+            else:
+                continue
+            holding.has_fired = True
+            fired.append(Fired(number, holding.name, hit[1], hit[0], price))
+        for holding in self.holdings:
+            best = shown_high if holding.is_long else shown_low
+            if best is not None and holding.takes_part:
+                self._learn(holding, best)
+        return fired
+
+    def _shows(self, price: Fraction, tick: tuple[Fraction, int, Fraction]) -> bool:
+        measure = self._measure()
+        if measure is None or self._is_far(price, measure):
+            return False
+        if self.lowest is not None and price < self.lowest:
+            return False
+        if self.highest is not None and price > self.highest:
+            return False
+        if price != tick[0]:
+            return True
+        before = self.last_good, self.unconfirmed, self.newest_time
+        tells_itself = self._is_good(*tick)
+        self.last_good, self.unconfirmed, self.newest_time = before
+        return not tells_itself
 
     def see(self, number: int, price: Fraction, traded: int, age: Fraction) -> list[Fired]:
         """Take in a print; return what it fires."""
+        if self._is_stale(traded, age):
+            self.stale_traded = max(traded, self.stale_traded)
         if not self._is_good(price, traded, age):
             return []
+        self.heard_traded = traded
         fired = []
         for holding in self.holdings:
             hit = None if holding.has_fired else self._hit(holding, price)
@@ -87,19 +153,14 @@ class Market:
         return _tightest(holding, found)
 
     def _is_good(self, price: Fraction, traded: int, age: Fraction) -> bool:
-        if self.newest_time is not None and traded < self.newest_time:
-            return False
-        if self.newest_time is None and age > self.stale_seconds + 1:
+        if self._is_stale(traded, age):
             return False
         if self.lowest is not None and price < self.lowest:
             return False
         if self.highest is not None and price > self.highest:
             return False
         self.newest_time = traded
-        measure = self.last_good
-        if measure is None:
-            entries = [holding.entry for holding in self.holdings if holding.entry > 0]
-            measure = entries[0] if entries else None
+        measure = self._measure()
         confirmed = self.unconfirmed is not None and not self._is_far(price, self.unconfirmed)
         if measure is not None and self._is_far(price, measure) and not confirmed:
             self.last_good, self.unconfirmed = measure, price
@@ -107,18 +168,35 @@ class Market:
         self.last_good, self.unconfirmed = price, None
         return True
 
+    def _is_stale(self, traded: int, age: Fraction) -> bool:
+        if self.newest_time is None:
+            return age > self.stale_seconds + 1
+        return traded < self.newest_time
+
+    def _measure(self) -> Fraction | None:
+        if self.last_good is not None:
+            return self.last_good
+        entries = [holding.entry for holding in self.holdings if holding.entry > 0]
+        return entries[0] if entries else None
+
     def _is_far(self, price: Fraction, measure: Fraction) -> bool:
         return abs(price - measure) > measure * self.spike_percent / 100
 
     def _hit(self, holding: Holding, price: Fraction) -> tuple[Fraction, str] | None:
-        stop = self.stop(holding)
-        target = next(self._fixed(holding, "target"), None)
-        falling, rising = (stop, target) if holding.is_long else (target, stop)
+        falling, rising = self._levels(holding)
         if falling is not None and price <= falling[0]:
             return falling
         if rising is not None and price >= rising[0]:
             return rising
         return None
+
+    def _levels(
+        self, holding: Holding
+    ) -> tuple[tuple[Fraction, str] | None, tuple[Fraction, str] | None]:
+        """Return where a position fires on falling and on rising prices."""
+        stop = self.stop(holding)
+        target = next(self._fixed(holding, "target"), None)
+        return (stop, target) if holding.is_long else (target, stop)
 
     def _learn(self, holding: Holding, price: Fraction) -> None:
         """A better price than any before may move the stop, and never loosens it."""

@@ -31,6 +31,15 @@ class Print:
     price: str
     traded: int
     age_seconds: int
+    day_high: str
+    day_low: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """Who takes part in the day's range is looked at, so many seconds after the epoch."""
+
+    second: int
 
 
 @dataclass(frozen=True)
@@ -43,18 +52,20 @@ class Restart:
     """The process came back, with what was durable."""
 
 
-Step = Take | Print | Reconnect | Restart
+Step = Take | Print | Look | Reconnect | Restart
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One instrument's day. `lowest` and `highest` are its circuit, None for none."""
+    """One instrument's day. `lowest` and `highest` are its circuit, None for none; `tells_range`
+    says whether packets tell the day's high and low."""
 
     seed: int
     tick: str
     spike_percent: str
     lowest: str | None
     highest: str | None
+    tells_range: bool
     steps: list[Step]
 
 
@@ -67,9 +78,12 @@ class _Maker:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._chance = random.Random(seed)
+        # Apart, so that a seed goes on to mean the prints that it meant before there were ranges.
+        self._range_chance = random.Random(f"range {seed}")
         self._tick = Decimal(self._chance.choice(TICKS))
         self._at = self._chance.randint(300, 4_000)
         self._second = START_SECOND
+        self._high = self._low = self._at
         self._taken: list[Take] = []
         self._steps: list[Step] = []
 
@@ -84,10 +98,13 @@ class _Maker:
         for _ in range(chance.randint(10, 90)):
             self._step()
         spike = chance.choice(("15", "15", "5", "2.5", "60"))
-        return Stream(self._seed, str(self._tick), spike, lowest, highest, self._steps)
+        tells_range = self._range_chance.random() < 0.7
+        return Stream(self._seed, str(self._tick), spike, lowest, highest, tells_range, self._steps)
 
     def _step(self) -> None:
         draw = self._chance.random()
+        if self._range_chance.random() < 0.25:
+            self._steps.append(Look(self._second))
         if draw < 0.02:
             self._take(f"p{len(self._taken)}")
         elif draw < 0.05:
@@ -112,8 +129,19 @@ class _Maker:
             traded -= chance.randint(1, 3)
         elif draw < 0.07:
             age = chance.choice((6, 7, 60))
+        self._widen(at)
         self._second += chance.choice((0, 0, 0, 1, 2))
-        self._steps.append(Print(str(self._tick * at), traded, age))
+        high, low = str(self._tick * self._high), str(self._tick * self._low)
+        self._steps.append(Print(str(self._tick * at), traded, age, high, low))
+
+    def _widen(self, at: int) -> None:
+        """Let the day's range hold this print, most of the time, and what nobody saw, sometimes."""
+        chance, traded = self._range_chance, [self._at]
+        if chance.random() < 0.95:
+            traded.append(at)
+        if chance.random() < 0.08:
+            traded.append(max(1, self._at + chance.randint(-30, 30)))
+        self._high, self._low = max(self._high, *traded), min(self._low, *traded)
 
     def _take(self, name: str) -> None:
         chance = self._chance

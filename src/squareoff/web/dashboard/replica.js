@@ -95,9 +95,10 @@ export class Replica {
       case "account_rule_fired":
       case "account_taken":
       case "books_reconciled":
+      case "day_range_noted":
       case "engine_started":
       case "token_replaced":
-        return true; // told by the engine's status
+        return true; // shown by nothing here, or told by the engine's status
       default:
         return false; // a newer engine's fact: only it knows what follows
     }

@@ -79,19 +79,19 @@ def test_a_quote_gives_volume_and_day_range():
     """A quote packet is a tick with the day's volume, and the day's high and low."""
     events, _ = decode(QUOTE)
 
-    tick, day = events
+    day, tick = events
     assert (tick.last_traded_price, tick.volume, tick.best_bid) == (16_405_000, 123_456, None)
-    assert day == DayRange(EQUITY, 16_440_000, 16_305_000)
+    assert day == DayRange(16_440_000, 16_305_000, tick)
 
 
 def test_a_full_packet_gives_the_best_level():
     """Bid and ask are the first depth level, on the grid."""
     events, _ = decode(FULL)
 
-    tick, day = events
+    day, tick = events
     assert (tick.instrument_id, tick.last_traded_price) == (OPTION, 16_405_000)
     assert (tick.best_bid, tick.best_ask) == (16_404_500, 16_405_500)
-    assert day == DayRange(OPTION, 16_440_000, 16_305_000)
+    assert day == DayRange(16_440_000, 16_305_000, tick)
 
 
 def test_an_empty_depth_level_is_no_bid():
@@ -127,10 +127,10 @@ def test_concatenated_packets_are_all_read():
 
     assert [type(event).__name__ for event in events] == [
         "Tick",
-        "Tick",
         "DayRange",
         "Tick",
         "DayRange",
+        "Tick",
         "Tick",
     ]
     assert reason is None
@@ -198,7 +198,9 @@ def test_packets_of_unwatched_instruments_make_no_event():
     made.unwatch(EQUITY)
 
     events, _ = decode(TICKER + ticker(5.0, segment=2) + ticker(5.0, segment=6) + FULL, made)
-    assert [event.instrument_id for event in events] == [OPTION, OPTION]
+    day, tick = events
+    assert tick.instrument_id == OPTION
+    assert day == DayRange(16_440_000, 16_305_000, tick)
     assert made.unwatched_count == 3
 
 
@@ -230,8 +232,9 @@ def test_a_day_range_is_told_when_it_is_new():
     made.start_connection()
     third, _ = decode(higher, made)
 
-    assert [type(event) for event in first] == [Tick, DayRange, Tick]
-    assert second[1] == third[1] == DayRange(EQUITY, 16_500_000, 16_305_000)
+    assert [type(event) for event in first] == [DayRange, Tick, Tick]
+    assert second[0] == DayRange(16_500_000, 16_305_000, second[1])
+    assert third == second
 
 
 @pytest.mark.parametrize("security_id", ["", "ABC", "-1", "4294967296", "1.5", "\u0665"])

@@ -164,9 +164,9 @@ def test_a_new_day_range_is_published() -> None:
     heard.kept.open(**OPEN)
     assert heard.hear(full(100.0)) == []
 
-    tick, day = heard.hear(full(100.0, high=111.0))
+    day, tick = heard.hear(full(100.0, high=111.0))
     assert isinstance(tick, Tick)
-    assert day == DayRange(EQUITY, 1_110_000, 900_000)
+    assert day == DayRange(1_110_000, 900_000, tick)
 
 
 def test_bounds_open_only_on_what_was_heard() -> None:

@@ -683,6 +683,7 @@ def test_quotes_are_read_per_instrument(fakes):
     """Prices, circuits, best levels and time come from the quote; unknown ids are missing."""
     entry = {
         "last_price": 152.2,
+        "ohlc": {"open": 148.0, "close": 150.1, "high": 160.0, "low": 141.5},
         "last_trade_time": "15/09/2026 10:02:14",
         "lower_circuit_limit": 0.05,
         "upper_circuit_limit": 410.0,
@@ -705,6 +706,7 @@ def test_quotes_are_read_per_instrument(fakes):
     assert (quote.last_traded_price, quote.best_bid) == (Decimal("152.2"), Decimal("152.15"))
     assert quote.best_ask is None
     assert quote.upper_circuit == Decimal("410.0")
+    assert (quote.day_high, quote.day_low) == (Decimal("160.0"), Decimal("141.5"))
     assert quote.last_trade_time_ns == 1_789_446_734_000_000_000
     assert json.loads(http.requests[0].body) == {
         "NSE_FNO": [49081, 1],

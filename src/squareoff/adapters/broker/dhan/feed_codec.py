@@ -42,6 +42,7 @@ from squareoff.adapters.broker.dhan.kept_packets import (
 from squareoff.core.quiet_prices import QuietPrices
 from squareoff.domain.errors import DomainError
 from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.ticks import Tick
 from squareoff.domain.time import Now
 from squareoff.ports import DayRange, FeedEvent, FeedGarbled
 
@@ -288,10 +289,10 @@ class FeedDecoder:
         elif isinstance(tick, NoTick):
             self._garbled(tick.value, packet, 0, emit)
         else:
+            if packet[0] != TICKER_CODE:
+                _tell_day_range(packet, kept, tick, emit)
             emit(tick)
             kept.packet = None
-            if packet[0] != TICKER_CODE:
-                _tell_day_range(packet, kept, emit)
 
     def _know_header(self, packet: bytes, kept: KeptPackets) -> None:
         """Know a packet of this kind and instrument by its header from now on."""
@@ -306,14 +307,15 @@ class FeedDecoder:
         emit(FeedGarbled(f"{why} at byte {offset} of {len(frame)}: {shown}"))
 
 
-def _tell_day_range(packet: bytes, kept: KeptPackets, emit: Emit) -> None:
+def _tell_day_range(packet: bytes, kept: KeptPackets, tick: Tick, emit: Emit) -> None:
+    """Tell of a new range, before the tick: it is judged by the levels of before."""
     day = day_of(packet)
     if not kept.set_day(day):
         return
     told = read_day_range(day, kept.tick_units)
     if told is not None and told != kept.day_range:
         kept.day_range = told
-        emit(DayRange(kept.instrument_id, *told))
+        emit(DayRange(*told, tick))
 
 
 def _size_at(frame: bytes, offset: int) -> int:

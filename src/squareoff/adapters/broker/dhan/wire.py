@@ -279,7 +279,14 @@ def _read_quote(instrument_id: InstrumentId, row: Row) -> Quote | None:
         best_ask=_best_price(row, "sell"),
         lower_circuit=positive_price_of(row, "lower_circuit_limit"),
         upper_circuit=positive_price_of(row, "upper_circuit_limit"),
+        day_high=_day_price(row, "high"),
+        day_low=_day_price(row, "low"),
     )
+
+
+def _day_price(row: Row, name: str) -> Decimal | None:
+    day = row.get("ohlc")
+    return positive_price_of(day, name) if isinstance(day, dict) else None
 
 
 def _best_price(row: Row, side: str) -> Decimal | None:
