@@ -195,6 +195,57 @@ def test_a_trigger_needs_a_true_fresh_price(
     assert scene.found() == (set() if is_true else {"I8"})
 
 
+@pytest.mark.parametrize(
+    ("source", "told_price", "told_age_seconds", "is_true"),
+    [
+        ("(the day's new low, traded between two ticks)", 1_390_0000, 0, True),
+        ("(the day's new low, traded between two ticks)", 1_400_0000, 0, False),
+        ("(the day's new low, traded between two ticks)", 1_380_0000, 0, False),
+        ("(the broker's REST quote, traded 40.0 s before)", 1_395_0000, 40, True),
+        ("(the broker's REST quote, traded 40.0 s before)", 1_395_0000, 45, False),
+        ("(the broker's REST quote, traded 50.0 s before)", 1_390_0000, 50, False),
+        ("", 1_395_0000, 40, False),
+    ],
+    ids=[
+        "the day's low",
+        "within the day's range",
+        "of before the position was held",
+        "the last trade",
+        "the last trade at another time",
+        "a trade before the last one",
+        "a tick as old",
+    ],
+)
+def test_a_trigger_is_true_as_its_source_says(
+    source: str, told_price: int, told_age_seconds: int, *, is_true: bool
+) -> None:
+    """I8: a range proves an extreme of the time it was held, a quote the last trade."""
+    scene = Scene()
+    instrument_id = next(i for i in scene.broker.days if i.security_id == "2885")
+    scene.auditor.hear_print(instrument_id, Decimal(1400), scene.now_ns)
+    if told_price == 1_380_0000:
+        scene.auditor.hear_print(instrument_id, Decimal(1380), scene.now_ns)
+    scene.now_ns += 60 * SECOND
+    scene.open()
+    for price, seconds in ((1400, 10), (1390, 10), (1395, 10)):
+        scene.now_ns += seconds * SECOND
+        scene.auditor.hear_print(instrument_id, Decimal(price), scene.now_ns)
+    scene.now_ns += 40 * SECOND
+    scene.write(
+        "exit_claimed",
+        tracker_id="t",
+        reason=f"stop_loss 1500.00 reached {source}",
+        trigger={
+            "rule": "stop_loss", "price": told_price, "level": 1_500_0000,
+            "exchange_time_ns": scene.now_ns - told_age_seconds * SECOND,
+            "received_time_ns": scene.now_ns,
+        },
+    )  # fmt: skip
+    scene.auditor.read_journal()
+
+    assert scene.found() == (set() if is_true else {"I8"})
+
+
 def test_an_entry_under_the_kill_switch_is_seen() -> None:
     """I9: an entry that arrives well after the switch was thrown."""
     scene = Scene()

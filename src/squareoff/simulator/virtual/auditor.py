@@ -21,6 +21,7 @@ from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.orders import BrokerOrder
 from squareoff.simulator.virtual.marks import Marks
 from squareoff.simulator.virtual.outside import Key, Outside
+from squareoff.simulator.virtual.trigger_audit import Held, Slack, trigger_faults
 from squareoff.simulator.wire import WireRequest
 
 OUR_TAG = re.compile(r"sq[xe]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}")
@@ -293,24 +294,20 @@ class Auditor(Outside):
         tracker.trigger = row["trigger"]
         self.claim_times_ns.append(time_ns)
         if row["trigger"]["price"] is not None:
-            self._check_trigger(tracker, row["trigger"])
+            self._check_trigger(tracker, row)
 
-    def _check_trigger(self, tracker: Opened, trigger: dict[str, Any]) -> None:
-        """I8: the price that fired was really traded just before, and lies beyond its level."""
-        price, level = trigger["price"], trigger["level"]
-        received_ns, traded_ns = trigger["received_time_ns"], trigger["exchange_time_ns"]
+    def _check_trigger(self, tracker: Opened, claim: dict[str, Any]) -> None:
+        """I8: the price that fired was really traded, and lies beyond its level."""
         slack_ns = self.clock_error_ns + self.buffered_ns + FRESH_NS
-        name = f"{tracker.tracker_id} fired {trigger['rule']} at {price}"
-        prints = self.prints.get(tracker.key[1], [])
-        if not any(
-            at == price and abs(received_ns - at_ns) <= slack_ns for at_ns, at in reversed(prints)
+        for fault in trigger_faults(
+            claim,
+            self.prints.get(tracker.key[1], []),
+            Held(tracker.opened_ns, tracker.sign),
+            Slack(slack_ns, self.clock_error_ns),
         ):
-            self.violate("I8", f"{name}, which was not traded then")
-        if received_ns - traded_ns > slack_ns:
-            self.violate("I8", f"{name}, traded {(received_ns - traded_ns) / 1e9:.0f} s before")
-        toward_profit = (price - level) * tracker.sign
-        if (toward_profit < 0) if trigger["rule"] == "target" else (toward_profit > 0):
-            self.violate("I8", f"{name}, which is not beyond its level {level}")
+            trigger = claim["trigger"]
+            name = f"{tracker.tracker_id} fired {trigger['rule']} at {trigger['price']}"
+            self.violate("I8", f"{name}, {fault}")
 
     # --- the broker's books ---
 
