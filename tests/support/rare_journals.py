@@ -137,7 +137,7 @@ STORIES: dict[str, tuple[f.Fact, ...]] = {
         f.BrokerLockSent("all-1"),
         f.BrokerLockAnswered("all-1", "refused", "there is a position"),
         f.ExitAllEnded("all-1", "closed", "nothing is open"),
-        f.DayRangeNoted(ID, 20_711, 1_600_000, 1_400_000),
+        f.DayRangeNoted(ID, 20_711, PriceUnits(1_600_000), PriceUnits(1_400_000)),
     ),
 }
 
