@@ -1,10 +1,10 @@
-"""Write the generated parts of docs/ and README.md again (`make docs`).
+"""Write the generated parts of docs/ and README.md, and .env.example, again (`make docs`).
 
 With `--check` nothing is written, and the exit status is 1 when something is out of date.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from generated_docs.interface import option_table, route_table, settings_table
@@ -17,6 +17,7 @@ from generated_docs.tables import (
     enum_table,
     error_table,
 )
+from squareoff.config.commented import environment_text
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[1]
 
@@ -34,6 +35,22 @@ GENERATORS: Mapping[str, Generator] = {
 }
 
 
+WHOLE_FILES: Mapping[Path, Callable[[], str]] = {
+    PROJECT_FOLDER / ".env.example": environment_text,
+}
+"""Files that are generated from their first line to their last."""
+
+
+def stale_whole_files() -> dict[Path, str]:
+    """Return the files of `WHOLE_FILES` that are out of date or missing, with their text."""
+    fresh = {path: make() for path, make in WHOLE_FILES.items()}
+    return {
+        path: text
+        for path, text in fresh.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+
+
 def documents() -> list[Path]:
     """Return README.md and everything below docs/, in the order of their names."""
     return [PROJECT_FOLDER / "README.md", *sorted((PROJECT_FOLDER / "docs").rglob("*.md"))]
@@ -44,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
-    stale = stale_files(documents(), GENERATORS)
+    stale = {**stale_files(documents(), GENERATORS), **stale_whole_files()}
     for path, text in stale.items():
         if not arguments:
             path.write_text(text, encoding="utf-8")

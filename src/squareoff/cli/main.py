@@ -17,6 +17,7 @@ from squareoff.cli import (
     database,
     demo,
     examining,
+    initial,
     replaying,
     running,
     simulating,
@@ -55,6 +56,7 @@ def _squareoff(
 
 
 for commands in (
+    initial,
     running,
     simulating,
     replaying,

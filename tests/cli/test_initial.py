@@ -1,0 +1,48 @@
+"""`squareoff init` writes a settings file once, and says how to go on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from squareoff.config import load_settings
+
+
+def test_a_first_file_is_written_for_its_owner_only(run: Any, tmp_path: Path) -> None:
+    """The files are there with mode 0600, and the next steps are told."""
+    ended = run("init")
+
+    assert ended.status == 0
+    assert "squareoff doctor" in ended.out
+    for name in ("squareoff.toml", ".env.example"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_there_is_never_written_over(run: Any, tmp_path: Path) -> None:
+    """The command is refused and the file stays; a lone .env.example is left alone too."""
+    (tmp_path / "squareoff.toml").write_text("mode = 'live'\n")
+    (tmp_path / ".env.example").write_text("MINE\n")
+    refused, other = run("init"), run("init", "other.toml", "--json")
+
+    assert refused.status == 1
+    assert refused.err == "squareoff: squareoff.toml is there already and stays as it is\n"
+    assert (tmp_path / "squareoff.toml").read_text() == "mode = 'live'\n"
+    assert json.loads(other.out)["written"] == ["other.toml"]
+    assert (tmp_path / ".env.example").read_text() == "MINE\n"
+
+
+def test_a_folder_that_is_missing_is_refused(run: Any) -> None:
+    """One line, no traceback."""
+    refused = run("init", "nowhere/squareoff.toml")
+
+    assert (refused.status, refused.out) == (1, "")
+    assert "nowhere/squareoff.toml cannot be written" in refused.err
+
+
+def test_recorded_prices_run_without_an_account(run: Any, tmp_path: Path) -> None:
+    """With `--recorded` the doctor finds nothing wrong and the recording exists."""
+    written, examined = run("init", "--recorded"), run("doctor", "--json")
+    settings = load_settings(tmp_path / "squareoff.toml", {})
+
+    assert (written.status, examined.status) == (0, 0)
+    assert settings.session == "always"
+    assert Path(settings.paper.ticks[0].partition("=")[2]).is_file()
