@@ -75,6 +75,7 @@ from squareoff.services.session_watch import SessionParts, SessionWatch
 from squareoff.services.sizing_readings import SizingReadings
 from squareoff.services.supervisor import Supervisor
 from squareoff.services.tick_cache import TickCache
+from squareoff.services.unknown_orders import UnknownOrders
 from squareoff.services.warm_positions import WarmPositions
 
 Background = Callable[[], Coroutine[Any, Any, None]]
@@ -255,7 +256,7 @@ def _tracker_of(engine: ExitEngine, tracker_id: TrackerId) -> PositionTracker | 
 
 def _order_side(settings: EngineSettings, ports: Ports, shared: _Shared) -> _OrderSide:
     engine, clock, metrics = shared.engine, ports.clock, shared.metrics
-    handler = OrderUpdateHandler(engine, shared.alarms, metrics)
+    handler = OrderUpdateHandler(engine, shared.alarms, metrics, UnknownOrders(clock))
     router = OrderRouter(
         ports.gateway,
         OrderGate(engine.book),
@@ -307,10 +308,12 @@ def _sending(
         calendar=ports.calendar,
         kill_switch=shared.kill_switch,
         clock=clock,
+        unknown_orders=parts.handler.unknown_orders,
         session_hindrance=hindrance,
     )
     warm = WarmPositions(engine.book, reads, clock, can_read=lambda: hindrance() is None)
-    readings = SizingReadings(engine.book, reads, clock, agreed_age_seconds, warm)
+    unknown = parts.handler.unknown_orders
+    readings = SizingReadings(engine.book, reads, clock, agreed_age_seconds, warm, unknown)
     placer = Placer(
         engine,
         parts,

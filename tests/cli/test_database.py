@@ -1,8 +1,18 @@
-"""`squareoff db upgrade` makes a database and leaves one of this version as it is."""
+"""`squareoff db`: make and upgrade, copy while in use, put a copy back."""
 
+import asyncio
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from squareoff.adapters.sql.locks import FileAccountLock, lock_path
+from squareoff.bootstrap import PAPER_ACCOUNT
+from squareoff.domain.ids import AccountId
 
 
 def test_a_database_is_made_once(run: Any, tmp_path: Path) -> None:
@@ -15,3 +25,154 @@ def test_a_database_is_made_once(run: Any, tmp_path: Path) -> None:
     assert made["was"] == ""
     assert found["was"] == found["revision"] == made["revision"]
     assert "revision" in run("db", "upgrade").out
+
+
+def _key(path: Path, key: str | None = None) -> list[str]:
+    """Write an idempotency key into a database, if one is given; return all that it holds."""
+    with closing(sqlite3.connect(path)) as database:
+        if key is not None:
+            row = ("PAPER", key, "h", 200, "{}", 1)
+            database.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?, ?)", row)
+            database.commit()
+        return [
+            found[0] for found in database.execute("SELECT idempotency_key FROM idempotency_keys")
+        ]
+
+
+def test_a_copy_can_be_put_back(run: Any, tmp_path: Path) -> None:
+    """What was written after the copy is gone from the database, and kept beside it."""
+    run("db", "upgrade")
+    _key(tmp_path / "squareoff.db", "early")
+    copied = run("db", "backup", "copy.db")
+    _key(tmp_path / "squareoff.db", "late")
+    restored = run("db", "restore", "copy.db", "--json")
+    kept = Path(json.loads(restored.out)["kept_aside"])
+
+    assert (copied.status, restored.status) == (0, 0)
+    assert _key(tmp_path / "squareoff.db") == ["early"]
+    assert _key(tmp_path / kept) == ["early", "late"]
+    for path in (tmp_path / "copy.db", tmp_path / kept, tmp_path / "squareoff.db"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.glob("*.restoring*")) + list(tmp_path.glob("*.part"))
+
+
+def test_a_copy_never_replaces_a_file(run: Any, tmp_path: Path) -> None:
+    """A backup to a name that is taken is refused, and the file stays."""
+    run("db", "upgrade")
+    (tmp_path / "copy.db").write_text("precious")
+    refused = run("db", "backup", "copy.db")
+
+    assert refused.status == 1
+    assert "is there already" in refused.err
+    assert (tmp_path / "copy.db").read_text() == "precious"
+
+
+def test_there_must_be_something_to_copy(run: Any, tmp_path: Path) -> None:
+    """No database, no copy, and none is made on the way."""
+    refused = run("db", "backup", "copy.db")
+
+    assert (refused.status, list(tmp_path.iterdir())) == (1, [])
+    assert "there is no database at squareoff.db" in refused.err
+
+
+@contextmanager
+def _engine_of(account_id: AccountId, database: Path) -> Iterator[None]:
+    """Hold the lock that a running engine of the account holds."""
+    lock = FileAccountLock(lock_path(database, account_id))
+    asyncio.run(lock.acquire())
+    try:
+        yield
+    finally:
+        asyncio.run(lock.release())
+
+
+@pytest.mark.parametrize("account_id", [PAPER_ACCOUNT, AccountId("another")])
+def test_no_restore_under_a_running_engine(run: Any, tmp_path: Path, account_id: AccountId) -> None:
+    """An engine of any account on the database keeps it, and nothing is changed."""
+    run("db", "upgrade")
+    run("db", "backup", "copy.db")
+    _key(tmp_path / "squareoff.db", "late")
+    with _engine_of(account_id, tmp_path / "squareoff.db"):
+        refused = run("db", "restore", "copy.db", "--yes")
+
+    assert refused.status == 1
+    assert "another engine owns this account" in refused.err
+    assert _key(tmp_path / "squareoff.db") == ["late"]
+    assert run("db", "restore", "copy.db", "--yes").status == 0
+
+
+def test_a_damaged_copy_changes_nothing(run: Any, tmp_path: Path) -> None:
+    """A cut file, a file that is no database, and a missing one are refused."""
+    run("db", "upgrade")
+    run("db", "backup", "whole.db")
+    whole = (tmp_path / "whole.db").read_bytes()
+    (tmp_path / "cut.db").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.db").write_text("no database at all")
+    before = (tmp_path / "squareoff.db").read_bytes()
+
+    for name in ("cut.db", "text.db", "none.db"):
+        assert run("db", "restore", name, "--yes").status == 1
+    assert (tmp_path / "squareoff.db").read_bytes() == before
+
+
+def test_a_copy_whose_journal_was_edited_is_refused(run: Any, tmp_path: Path) -> None:
+    """The chain of the journal is verified before anything is replaced."""
+    run("db", "upgrade")
+    run("db", "backup", "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as database:
+        database.execute("INSERT INTO journal_head VALUES ('PAPER', 7, 'abc', 1)")
+        database.commit()
+    refused = run("db", "restore", "copy.db", "--yes")
+
+    assert refused.status == 1
+    assert "journal does not hold" in refused.err
+
+
+def test_a_copy_of_another_version_is_told_apart(run: Any, tmp_path: Path) -> None:
+    """A newer revision is refused."""
+    run("db", "upgrade")
+    run("db", "backup", "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as database:
+        database.execute("UPDATE schema_revision SET version_num = '9999'")
+        database.commit()
+    refused = run("db", "restore", "copy.db", "--yes")
+
+    assert refused.status == 1
+    assert "revision 9999" in refused.err
+
+
+def test_a_damaged_database_is_replaced_and_kept(run: Any, tmp_path: Path) -> None:
+    """The reason for a restore may be that the database is broken: it is moved aside as it is."""
+    run("db", "upgrade")
+    run("db", "backup", "copy.db")
+    (tmp_path / "squareoff.db").write_text("broken" * 1_000)
+    restored = run("db", "restore", "copy.db", "--json")
+
+    assert restored.status == 0
+    kept = tmp_path / json.loads(restored.out)["kept_aside"]
+    assert kept.read_text() == "broken" * 1_000
+    assert _key(tmp_path / "squareoff.db") == []
+
+
+def test_a_restore_makes_a_missing_database(run: Any, tmp_path: Path) -> None:
+    """On a new machine there is nothing to keep aside."""
+    run("db", "upgrade")
+    run("db", "backup", "copy.db")
+    (tmp_path / "squareoff.db").unlink()
+    restored = run("db", "restore", "copy.db", "--json")
+
+    assert json.loads(restored.out)["kept_aside"] is None
+    assert _key(tmp_path / "squareoff.db") == []
+
+
+def test_a_server_is_restored_by_its_own_program(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL the command says what to run, and never shows the password."""
+    monkeypatch.setenv("SQUAREOFF_DATABASE_URL", "postgresql://user:secret-word@127.0.0.1/none")
+    (tmp_path / "copy.dump").write_text("x")
+    refused = run("db", "restore", "copy.dump", "--yes")
+
+    assert refused.status == 1
+    assert "pg_restore" in refused.err
+    assert "secret-word" not in refused.err

@@ -8,6 +8,7 @@ from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.sizing_readings import AHEAD_SECONDS_MAX, SizingReadings
+from squareoff.services.unknown_orders import UnknownOrders
 from squareoff.services.warm_positions import WarmPositions
 
 
@@ -17,7 +18,7 @@ async def made(world: World) -> SizingReadings:
     book = world.engine.exit_engine.book
     reads, clock = BrokerReads(world.gateway, book), VirtualClock()
     warm = WarmPositions(book, reads, clock, can_read=lambda: False)
-    return SizingReadings(book, reads, clock, lambda key: 1.0, warm)
+    return SizingReadings(book, reads, clock, lambda key: 1.0, warm, UnknownOrders(clock))
 
 
 def test_a_reading_begun_with_the_claim_is_the_sizings() -> None:

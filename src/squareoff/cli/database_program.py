@@ -1,10 +1,32 @@
 """The work behind `squareoff db`."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Connection, select
+
+from squareoff.adapters.sql import backups
 from squareoff.adapters.sql.database import open_database
-from squareoff.adapters.sql.schema import schema_state, upgrade
+from squareoff.adapters.sql.journal_rows import verify_chain
+from squareoff.adapters.sql.locks import FileAccountLock, lock_path, lock_paths
+from squareoff.adapters.sql.postgres_dump import dump
+from squareoff.adapters.sql.schema import SchemaAge, SchemaState, schema_state, upgrade
+from squareoff.adapters.sql.tables import journal_head
+from squareoff.adapters.system import SystemClock
+from squareoff.bootstrap import account_of
 from squareoff.config import Settings
+from squareoff.domain.errors import StoreError
+from squareoff.domain.ids import AccountId
+
+_SQLITE = "sqlite:///"
+_CHECKED_SUFFIX = ".restoring"
+_FIT = (SchemaAge.SAME, SchemaAge.OLDER)
+_POSTGRES_RESTORE = (
+    "the database is PostgreSQL: stop the engine and its standby, then run `pg_restore --clean "
+    "--if-exists --single-transaction --dbname=URL FILE`"
+)
 
 
 def upgrade_database(settings: Settings) -> dict[str, str | None]:
@@ -25,3 +47,106 @@ async def _upgrade(settings: Settings) -> dict[str, str | None]:
     finally:
         await database.close()
     return {"database": database.display_url, "was": before.found, "revision": after.found}
+
+
+def back_up_database(settings: Settings, target: Path) -> dict[str, Any]:
+    """Copy the database to a new file, while an engine may run; return `file` and `bytes`.
+
+    Raises:
+        StoreError: it cannot be read or is damaged, or the file cannot be written.
+    """
+    return asyncio.run(_back_up(settings, target))
+
+
+async def _back_up(settings: Settings, target: Path) -> dict[str, Any]:
+    url = settings.database_url.get_secret_value()
+    path = _file_of(url)
+    if path is None:
+        size = await asyncio.to_thread(dump, url, target)
+    else:
+        size = await asyncio.to_thread(backups.back_up, path, target)
+    return {"file": str(target), "bytes": size}
+
+
+def restore_database(settings: Settings, copy: Path) -> dict[str, Any]:
+    """Put a copy back in place of the database, which is kept aside.
+
+    Returns:
+        `database`, `kept_aside` (None where there was none), `revision`, whether it `needs_upgrade`
+        and the number of journal `entries`.
+
+    Raises:
+        AccountLocked: an engine uses the database.
+        StoreError: the copy is damaged or of another version; nothing was changed.
+    """
+    return asyncio.run(_restore(settings, copy))
+
+
+async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
+    path = _file_of(settings.database_url.get_secret_value())
+    if path is None:
+        raise StoreError(_POSTGRES_RESTORE)
+    async with AsyncExitStack() as stack:
+        for lock_file in sorted({lock_path(path, account_of(settings)), *lock_paths(path)}):
+            lock = FileAccountLock(lock_file)
+            await lock.acquire()
+            stack.push_async_callback(lock.release)
+        checked = path.with_name(path.name + _CHECKED_SUFFIX)
+        backups.remove(checked)  # left by a restore that was cut short
+        stack.callback(backups.remove, checked)
+        await asyncio.to_thread(backups.back_up, copy, checked)
+        state, entries = await _examined(checked)
+        kept = await asyncio.to_thread(_keep_aside, path)
+        await asyncio.to_thread(backups.put_back, checked, path)
+    return {
+        "database": str(path),
+        "kept_aside": None if kept is None else str(kept),
+        "revision": state.found,
+        "needs_upgrade": state.age is SchemaAge.OLDER,
+        "entries": entries,
+    }
+
+
+def _file_of(url: str) -> Path | None:
+    """Return the file of an SQLite database, None for a server."""
+    name = url.removeprefix(_SQLITE)
+    return None if name == url else Path(name)
+
+
+async def _examined(path: Path) -> tuple[SchemaState, int]:
+    """Return the revision of a copy, and how many journal entries it holds, all of them intact."""
+    database = open_database(f"sqlite:///{path}")
+    try:
+        state = await schema_state(database)
+        if state.age not in _FIT:
+            raise StoreError(
+                f"the copy is of revision {state.found or 'none'}, this squareoff is of "
+                f"{state.expected}: it was made by a newer version, or is none of ours"
+            )
+        entries = await database.runner.read(_verified)
+    finally:
+        await database.close()
+    return state, entries
+
+
+def _verified(connection: Connection) -> int:
+    entries = 0
+    for account in connection.execute(select(journal_head.c.account_id)).scalars().all():
+        report = verify_chain(connection, AccountId(account))
+        if not report.is_intact:
+            raise StoreError(f"the copy's journal does not hold: {report.fault_text}")
+        entries += report.entries
+    return entries
+
+
+def _keep_aside(path: Path) -> Path | None:
+    """Copy the database that is about to be replaced; one that is damaged is moved away."""
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    stamp = SystemClock().now().ist().strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.before-restore-{stamp}")
+    try:
+        backups.back_up(path, aside)
+    except StoreError:
+        backups.move_away(path, aside)
+    return aside

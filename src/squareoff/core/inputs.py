@@ -81,6 +81,8 @@ class PositionsRead:
     only_ours_closed: bool = False
     """The trade book holds all our fills on the key and lately nobody else's: then the reading,
     where it shows less, shows our own fills. False: not known."""
+    taken_ids: frozenset[ClientOrderId] = frozenset()
+    """Ids of our shape that the broker has orders under and we do not know: no plan uses them."""
     ready: ReadyToSend | None = None
     """What of the plan may be sent in the same decision; None: each order asks for its permit."""
 

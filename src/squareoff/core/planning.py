@@ -16,6 +16,25 @@ def slices_of(tracker: PositionTracker, quantity: int) -> tuple[int, ...]:
     return slice_quantity(quantity, tracker.instrument.lot_size, limit)[:SLICES_MAX]
 
 
+def free_attempt(
+    tracker: PositionTracker, first: int, slices: int, taken: frozenset[ClientOrderId]
+) -> int:
+    """Return the first attempt from `first` on, none of whose exit orders has a taken id."""
+    attempt = first
+    while taken and not taken.isdisjoint(
+        client_order_id(
+            tracker.account_id,
+            tracker.tracker_id,
+            OrderRole.EXIT,
+            attempt=attempt,
+            slice_number=number,
+        )
+        for number in range(1, slices + 1)
+    ):
+        attempt += 1
+    return attempt
+
+
 def plan_slices(
     step: Step, sizes: tuple[int, ...], *, role: OrderRole, side: Side, attempt: int
 ) -> tuple[ClientOrderId, ...]:

@@ -14,7 +14,7 @@ from squareoff.core.ended_exits import has_unread_ends
 from squareoff.core.facts import ExitSized, OrderReplanned
 from squareoff.core.flattening import on_flatten_reading, wants_flattening
 from squareoff.core.inputs import PermitGranted, PositionsRead
-from squareoff.core.planning import plan_slices, slices_of
+from squareoff.core.planning import free_attempt, plan_slices, slices_of
 from squareoff.core.policy import (
     MISSING_READINGS_BEFORE_BLOCK,
     SHORT_READINGS_MAX,
@@ -83,7 +83,7 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
         step.pace(zero_readings=0)
         quantity = _own_share(step, event, quantity, held)
     if quantity > 0:
-        _send_what_may_go(step, event, _plan(step, quantity, net, event.others_leaves))
+        _send_what_may_go(step, event, _plan(step, event, quantity, net))
     elif step.tracker.exit_leaves_quantity > 0 or free > 0:
         step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
     elif held > 0:
@@ -115,7 +115,7 @@ def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> N
     age = event.reconciled_age_seconds
     is_compared = age is not None and age <= step.policy.reconciled_age_seconds_max
     if is_compared and not _is_our_word_doubted(step):
-        _send_what_may_go(step, event, _plan(step, uncovered, None, event.others_leaves))
+        _send_what_may_go(step, event, _plan(step, event, uncovered, None))
         return
     block_exit(
         step,
@@ -186,15 +186,19 @@ def _send_what_may_go(step: Step, event: PositionsRead, planned: tuple[ClientOrd
             on_permit_granted(step, PermitGranted(order_id, event.ready.price))
 
 
-def _plan(step: Step, quantity: int, net: int | None, reserved: int) -> tuple[ClientOrderId, ...]:
+def _plan(
+    step: Step, event: PositionsRead, quantity: int, net: int | None
+) -> tuple[ClientOrderId, ...]:
     """Plan orders for `quantity`: the absent ones again if they fit exactly, else a new attempt."""
     tracker = step.tracker
     absent = _resendable(tracker)
     again = sum(order.order_quantity for order in absent) == quantity
-    attempt = step.intent.attempt if again else step.intent.attempt + 1
     slices = slices_of(tracker, quantity)
+    attempt = step.intent.attempt
+    if not again:
+        attempt = free_attempt(tracker, attempt + 1, len(slices), event.taken_ids)
     planned = quantity if again else sum(slices)
-    step.record(ExitSized(tracker.tracker_id, attempt, planned, net, reserved))
+    step.record(ExitSized(tracker.tracker_id, attempt, planned, net, event.others_leaves))
     if again:
         for order in absent:
             step.record(OrderReplanned(tracker.tracker_id, order.client_order_id))

@@ -143,6 +143,9 @@ class BlockReason(str, Enum):
     """The broker rejected the exit for a reason that a person must cure."""
     KILL_SWITCH = "kill_switch"
     """The kill switch stands at level `all`."""
+    UNKNOWN_ORDER = "unknown_order"
+    """An order under an id of ours that this database does not know can still close the position
+    (an old backup was restored, or a second engine trades the account)."""
     RESERVED = "reserved"
     """Other live exits of ours on the same position already use what the broker holds."""
     WITHDRAWING = "withdrawing"

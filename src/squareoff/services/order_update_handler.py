@@ -11,7 +11,6 @@ not changed since, is not told again.
 import structlog
 from prometheus_client import Counter
 
-from squareoff.core.client_order_ids import is_ours
 from squareoff.core.facts import Severity
 from squareoff.core.inputs import OrderSeen
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
@@ -20,6 +19,7 @@ from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.metrics import Metrics
 from squareoff.services.position_book import PositionActor
+from squareoff.services.unknown_orders import UnknownOrders
 
 _log = structlog.get_logger("squareoff.order_update_handler")
 
@@ -27,11 +27,17 @@ _log = structlog.get_logger("squareoff.order_update_handler")
 class OrderUpdateHandler:
     """The one place where broker order records enter the engine, whatever their source."""
 
-    def __init__(self, engine: ExitEngine, alarms: AlarmDesk, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        engine: ExitEngine,
+        alarms: AlarmDesk,
+        metrics: Metrics,
+        unknown_orders: UnknownOrders,
+    ) -> None:
         self._engine = engine
         self._alarms = alarms
         self._metrics = metrics
-        self._strangers: set[BrokerOrderId] = set()
+        self.unknown_orders = unknown_orders
         self._counts: dict[tuple[ReportSource, str], Counter] = {}
         self._told: dict[tuple[BrokerOrderId, ReportSource], tuple[OrderReport, int]] = {}
 
@@ -67,14 +73,14 @@ class OrderUpdateHandler:
 
     async def _note_stranger(self, report: OrderReport) -> None:
         """An order with an id of our shape that our book does not hold: a person must know (I5)."""
-        if not is_ours(report.client_order_id) or report.broker_order_id in self._strangers:
+        if not self.unknown_orders.note(report):
             return
-        self._strangers.add(report.broker_order_id)
         await self._alarms.raise_alarm(
             Severity.CRITICAL,
             "unknown_own_order",
             f"The broker has order {report.broker_order_id} ({report.side.value} "
             f"{report.order_quantity} {report.instrument_id}) under our id "
             f"{report.client_order_id}, which this database does not know. Is another engine "
-            "trading this account, or was the database replaced?",
+            "trading this account, or was the database replaced? While it can fill, exits of the "
+            "same position wait.",
         )

@@ -147,8 +147,8 @@ class Placer:
         self, actor: PositionActor, command: c.ReadPositions
     ) -> i.Input | None:
         """Read, then decide under the key's lock, so that no two exits size on the same units."""
-        if (hindrance := self._terms.session_hindrance()) is not None:
-            return hindrance  # nothing can be read, and a reading would be old when something can
+        if (hindrance := self._terms.reading_hindrance(actor.tracker)) is not None:
+            return hindrance  # a reading would fail, or be old when the exit can go
         for _ in range(SIZING_READS_MAX):
             reading = await self._readings.read(actor.tracker)
             async with self._engine.book.key_lock(actor.tracker.key):

@@ -18,6 +18,7 @@ from squareoff.ports import Clock, SessionCalendar
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.ltp_resolver import LtpResolver
 from squareoff.services.order_router import OrderRouter
+from squareoff.services.unknown_orders import UnknownOrders
 
 CLOSED_RETRY_SECONDS_MAX = 30.0
 KILL_SWITCH_RETRY_SECONDS = 30.0
@@ -38,6 +39,7 @@ class SendTerms:
         calendar: SessionCalendar,
         kill_switch: KillSwitch,
         clock: Clock,
+        unknown_orders: UnknownOrders,
         session_hindrance: Callable[[], ExitHindered | None] = lambda: None,
     ) -> None:
         self._router = router
@@ -45,16 +47,21 @@ class SendTerms:
         self._calendar = calendar
         self._kill_switch = kill_switch
         self._clock = clock
-        self.session_hindrance = session_hindrance
+        self._unknown_orders = unknown_orders
+        self._session_hindrance = session_hindrance
         self.may_send = asyncio.Event()
+
+    def reading_hindrance(self, tracker: PositionTracker) -> ExitHindered | None:
+        """Return what makes it useless to read positions for an exit now."""
+        return self._session_hindrance() or self._unknown_orders.hindrance(tracker.key)
 
     def hindrance(self, tracker: PositionTracker, urgency: Urgency) -> ExitHindered | None:
         """Return what keeps an exit of this position from going now; entries are not held here."""
         if urgency is Urgency.ENTRY:
             return None
-        session_hindrance = self.session_hindrance()
-        if session_hindrance is not None:
-            return session_hindrance
+        reading_hindrance = self.reading_hindrance(tracker)
+        if reading_hindrance is not None:
+            return reading_hindrance
         if self._kill_switch.blocks_exits:
             return ExitHindered(
                 BlockReason.KILL_SWITCH,

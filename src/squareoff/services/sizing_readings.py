@@ -19,6 +19,7 @@ from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
 from squareoff.services.position_book import PositionBook
+from squareoff.services.unknown_orders import UnknownOrders
 from squareoff.services.warm_positions import WarmPositions
 
 DEADLINE_SECONDS = 2.0
@@ -54,12 +55,14 @@ class SizingReadings:
         clock: Clock,
         agreed_age_seconds: Callable[[PositionKey], float | None],
         warm: WarmPositions,
+        unknown_orders: UnknownOrders,
     ) -> None:
         self._book = book
         self._reads = reads
         self._clock = clock
         self._agreed_age_seconds = agreed_age_seconds
         self._warm = warm
+        self._unknown_orders = unknown_orders
         self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
 
     def begin(self, tracker: PositionTracker, tasks: asyncio.TaskGroup) -> None:
@@ -108,6 +111,7 @@ class SizingReadings:
             exited_quantity=tracker.exited_quantity,
             closed_lately=self._book.closed_since(tracker.key, reading.since_ns),
             only_ours_closed=reading.only_ours_closed,
+            taken_ids=self._unknown_orders.ids(),
         )
 
     async def _within_deadline(self) -> PositionsReading | None:

@@ -73,13 +73,14 @@ class EngineProcess:
             self._process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=self._environment(kill_at, stop_at),
+                env=self.environment(kill_at, stop_at),
                 stdout=out,
                 stderr=err,
             )
         self._announced, self._log = announced, log
 
-    def _environment(self, kill_at: str | None, stop_at: str | None) -> dict[str, str]:
+    def environment(self, kill_at: str | None = None, stop_at: str | None = None) -> dict[str, str]:
+        """Return the environment of the process, and of commands about the same engine."""
         ours = simulator_environment(self._broker.port, self.client_id, token_of(self.client_id))
         ours["SQUAREOFF_DATABASE_URL"] = self.database_url
         ours["SQUAREOFF_API_TOKEN"] = API_TOKEN

@@ -9,6 +9,7 @@ The lock alone does not fence a process that was paused: epochs and leases do (o
 """
 
 import fcntl
+import glob
 import hashlib
 import os
 from pathlib import Path
@@ -41,6 +42,11 @@ def account_lock(database: Database, account_id: AccountId) -> ProcessLock:
 def lock_path(database_path: Path, account_id: AccountId) -> Path:
     """Return the lock file of an account: beside the database, without the account's number."""
     return database_path.with_name(f"{database_path.name}.{_account_hash(account_id)[:12]}.lock")
+
+
+def lock_paths(database_path: Path) -> tuple[Path, ...]:
+    """Return the lock files of all accounts that were ever traded on a database."""
+    return tuple(database_path.parent.glob(f"{glob.escape(database_path.name)}.*.lock"))
 
 
 class PrivateAccountLock:

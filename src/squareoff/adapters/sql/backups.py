@@ -1,0 +1,156 @@
+"""Copy a SQLite database while an engine writes to it, and put a copy back.
+
+Invariants:
+1. A copy is one instant of the database, whole: it is checked before it gets its name.
+2. No file is written over. What a restore replaces is copied beside it first.
+3. A restore is one transaction into the file as it lies there, so that whoever has it open (a
+   standby that waits) sees the restored database, and a crash leaves the old one or the new one.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from squareoff.domain.errors import StoreError
+
+SUFFIXES = ("", "-wal", "-shm")
+"""The files of one database: it, its log, and the index of that."""
+
+_FILE_MODE = 0o600
+_UNFINISHED = ".part"
+WAIT_SECONDS = 5.0
+"""How long a lock is waited for; in WAL mode no writer keeps a reader out at all."""
+
+_ASK_AGAIN_SECONDS = 0.05
+
+
+def back_up(path: Path, target: Path) -> int:
+    """Copy the database at `path` to a new file; writers go on meanwhile.
+
+    Returns:
+        The size of the copy in bytes.
+
+    Raises:
+        StoreError: there is no such database, it is damaged, or the copy cannot be written.
+    """
+    if not path.exists():
+        raise StoreError(f"there is no database at {path}")
+    _refuse_taken(target)
+    part = target.with_name(target.name + _UNFINISHED)
+    try:
+        with _told(target), _new_file(part):
+            _copy(path, part)
+            _refuse_damaged(part)
+            _sync(part)
+            os.link(part, target)  # unlike a rename it never replaces a file
+            _sync(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def put_back(copy: Path, path: Path, *, wait_seconds: float = WAIT_SECONDS) -> None:
+    """Replace the content of the database at `path` by that of a copy, in one transaction.
+
+    The caller has made sure that no engine uses the database.
+
+    Raises:
+        StoreError: the copy is damaged or cannot be read; nothing was changed.
+    """
+    _refuse_damaged(copy)
+    with _told(path):
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
+        with closing(_connect(copy)) as source, closing(_connect(path)) as target:
+            source.backup(target, progress=_patience(wait_seconds), sleep=_ASK_AGAIN_SECONDS)
+        _sync(path)
+
+
+def move_away(path: Path, aside: Path) -> None:
+    """Give a database that cannot be copied another name, with the log that belongs to it."""
+    with _told(aside):
+        for suffix in SUFFIXES:
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+
+
+def remove(path: Path) -> None:
+    """Remove a database that is no longer needed, with all that belongs to it."""
+    for suffix in SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _copy(path: Path, target: Path) -> None:
+    with closing(_connect(path)) as source, closing(_connect(target)) as copy:
+        source.execute("PRAGMA query_only = ON")
+        # All pages in one step: one snapshot, which in WAL mode holds no writer up.
+        source.backup(copy, progress=_patience(WAIT_SECONDS), sleep=_ASK_AGAIN_SECONDS)
+        # A copy is one file; the engine turns it to WAL again when it opens it.
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _patience(seconds: float) -> Callable[[int, int, int], None]:
+    """Return what ends a copy that found the file locked so often: by itself it asks for ever."""
+    tries_left = round(seconds / _ASK_AGAIN_SECONDS)
+
+    def note(status: int, _remaining: int, _total: int) -> None:
+        nonlocal tries_left
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if tries_left <= 0:
+                raise sqlite3.OperationalError("another process is writing to it")
+            tries_left -= 1
+
+    return note
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Waiting is counted in `_patience`: a busy handler would wait inside of each try as well.
+    return sqlite3.connect(path, timeout=0, isolation_level=None)
+
+
+def _refuse_damaged(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            found = [str(row[0]) for row in database.execute("PRAGMA integrity_check(3)")]
+            orphans = database.execute("PRAGMA foreign_key_check").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be read as a database: {error}") from error
+    if found != ["ok"] or orphans is not None:
+        raise StoreError(f"{path} is damaged: {'; '.join(found)}")
+
+
+def _refuse_taken(target: Path) -> None:
+    if target.exists():
+        raise StoreError(f"{target} is there already and stays as it is: name another file")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[None]:
+    """Make the file before anything is in it, so that its mode is right from the first byte on."""
+    path.unlink(missing_ok=True)  # left by a copy that was cut short
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
+    yield
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise what the system or SQLite refuses as one error of ours that names the file."""
+    try:
+        yield
+    except FileExistsError:
+        _refuse_taken(path)
+        raise
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StoreError(f"{path} cannot be written: {reason}") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,99 @@
+"""A copy is one whole instant of a database in use, and goes back in one piece."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from squareoff.adapters.sql.backups import back_up, move_away, put_back
+from squareoff.domain.errors import StoreError
+
+
+def _database(path: Path, *numbers: int) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
+        database.executemany("INSERT INTO numbers VALUES (?)", [(each,) for each in numbers])
+        database.commit()
+
+
+def _numbers(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as database:
+        return [row[0] for row in database.execute("SELECT number FROM numbers ORDER BY number")]
+
+
+def test_a_copy_is_made_beside_an_open_transaction(tmp_path: Path) -> None:
+    """What is not committed is not in it, what is in the log alone is, and the writer goes on."""
+    path, copy = tmp_path / "live.db", tmp_path / "copy.db"
+    _database(path, 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("INSERT INTO numbers VALUES (2)")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO numbers VALUES (3)")
+        size = back_up(path, copy)
+        writer.execute("COMMIT")
+
+    assert _numbers(copy) == [1, 2]
+    assert _numbers(path) == [1, 2, 3]
+    assert size == copy.stat().st_size
+    assert not list(tmp_path.glob("copy.db-*")), "a copy is one file"
+
+
+def test_who_has_the_database_open_sees_the_restored_one(tmp_path: Path) -> None:
+    """A restore goes into the very file, so nobody goes on with the old one unseen."""
+    path, copy = tmp_path / "live.db", tmp_path / "copy.db"
+    _database(path, 1)
+    back_up(path, copy)
+    with closing(sqlite3.connect(path, isolation_level=None)) as standby:
+        standby.execute("INSERT INTO numbers VALUES (2)")
+        put_back(copy, path)
+
+        assert standby.execute("SELECT number FROM numbers").fetchall() == [(1,)]
+
+
+def test_a_database_in_use_is_not_replaced_half_way(tmp_path: Path) -> None:
+    """A writer that holds the lock makes the restore fail, with everything as it was."""
+    path, copy = tmp_path / "live.db", tmp_path / "copy.db"
+    _database(path, 1)
+    back_up(path, copy)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO numbers VALUES (2)")
+        with pytest.raises(StoreError, match="cannot be written"):
+            put_back(copy, path, wait_seconds=0.0)
+        writer.execute("COMMIT")
+
+    assert _numbers(path) == [1, 2]
+
+
+def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """A missing folder is told in one line."""
+    path = tmp_path / "live.db"
+    _database(path, 1)
+
+    with pytest.raises(StoreError, match="cannot be written: No such file"):
+        back_up(path, tmp_path / "nowhere" / "copy.db")
+    assert {each.name for each in tmp_path.iterdir()} == {"live.db"}
+
+
+def test_a_damaged_database_is_not_passed_off_as_a_copy(tmp_path: Path) -> None:
+    """Pages that do not hold together are found before the copy gets its name."""
+    path, copy = tmp_path / "live.db", tmp_path / "copy.db"
+    _database(path, *range(5_000))
+    raw = bytearray(path.read_bytes())
+    raw[8_192:12_288] = b"\xff" * 4_096
+    path.write_bytes(raw)
+
+    with pytest.raises(StoreError):
+        back_up(path, copy)
+    assert not copy.exists()
+
+
+def test_moving_away_takes_the_log_along(tmp_path: Path) -> None:
+    """A log without its database, or beside another one, would be read wrongly."""
+    (tmp_path / "live.db").write_text("broken")
+    (tmp_path / "live.db-wal").write_text("log")
+    move_away(tmp_path / "live.db", tmp_path / "aside.db")
+
+    assert {each.name for each in tmp_path.iterdir()} == {"aside.db", "aside.db-wal"}
