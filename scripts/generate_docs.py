@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/ and README.md, and .env.example, again (`make docs`).
+"""Write the generated parts of docs/ and README.md again, and `WHOLE_FILES` (`make docs`).
 
 With `--check` nothing is written, and the exit status is 1 when something is out of date.
 """
@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from generated_docs.interface import option_table, route_table, settings_table
+from generated_docs.grafana import grafana_dashboard
+from generated_docs.interface import metric_table, option_table, route_table, settings_table
 from generated_docs.markers import Generator, stale_files
 from generated_docs.state_machines import state_diagram, state_table
 from generated_docs.tables import (
@@ -29,6 +30,7 @@ GENERATORS: Mapping[str, Generator] = {
     "classes": class_table,
     "codes": code_table,
     "commands": command_table,
+    "metrics": metric_table,
     "options": option_table,
     "routes": route_table,
     "settings": settings_table,
@@ -37,6 +39,7 @@ GENERATORS: Mapping[str, Generator] = {
 
 WHOLE_FILES: Mapping[Path, Callable[[], str]] = {
     PROJECT_FOLDER / ".env.example": environment_text,
+    PROJECT_FOLDER / "deploy" / "grafana-dashboard.json": grafana_dashboard,
 }
 """Files that are generated from their first line to their last."""
 

@@ -13,6 +13,7 @@ from generated_docs.tables import leaf_commands, markdown_table
 from squareoff.config.names import FILE_SUFFIX, SettingName, setting_names
 from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.rules import RuleSet
+from squareoff.services.metrics import Metrics
 from squareoff.web import (
     account_routes,
     health_routes,
@@ -47,6 +48,15 @@ def route_table() -> str:
         for method in sorted(route.methods or ())
     ]
     return markdown_table(("call", "body", "what it does"), rows)
+
+
+def metric_table() -> str:
+    """List every metric as queries name it: kind, labels, meaning."""
+    rows = [
+        (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.text)
+        for each in Metrics().texts
+    ]
+    return markdown_table(("metric", "kind", "labels", "meaning"), rows)
 
 
 def option_table(dotted_name: str) -> str:

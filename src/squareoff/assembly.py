@@ -49,7 +49,9 @@ from squareoff.services.day_range_keeper import DayRangeKeeper
 from squareoff.services.desk import DeclarePosition, Desk
 from squareoff.services.exit_all import ExitAll
 from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.exit_metrics import ExitMetrics
 from squareoff.services.exit_preview import ExitPreviews
+from squareoff.services.fact_log import OnFacts
 from squareoff.services.flip_watch import FlipWatch
 from squareoff.services.gateway import Gateway
 from squareoff.services.kill_switch import WATCH_SECONDS, KillSwitch
@@ -111,6 +113,10 @@ class Ports:
     background: tuple[Background, ...] = ()
     quotes_tell_of_the_feed: bool = True
     """Whether the gateway's quotes are a second source beside the feed. Not for recorded prices."""
+    on_facts: tuple[OnFacts, ...] = ()
+    """Told of the facts of every commit about a position."""
+    measured: tuple[Callable[[Metrics], None], ...] = ()
+    """Called once with the metrics, to add what only a part outside can measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +245,10 @@ def _shared(settings: EngineSettings, ports: Ports) -> _Shared:
         checkpoints=ports.checkpoints,
     )
     alarms.connect(lambda tracker_id: _tracker_of(engine, tracker_id))
+    for listener in (ExitMetrics(engine.book, metrics, ports.clock).note, *ports.on_facts):
+        engine.on_facts(listener)
+    for measure in ports.measured:
+        measure(metrics)
     return _Shared(
         metrics,
         alarms,

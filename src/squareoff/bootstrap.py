@@ -71,7 +71,10 @@ from squareoff.ports import (
 )
 from squareoff.services.account_ownership import AccountOwnership
 from squareoff.services.desk import DeclarePosition
+from squareoff.services.fact_log import log_facts
 from squareoff.services.gateway import GatewayLive, GatewayPaper
+from squareoff.services.loop_watch import LoopWatch
+from squareoff.services.metrics import Metrics
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace
 
@@ -181,6 +184,7 @@ class _Broker:
     wide_feed: WideFeed | None = None
     declare_position: DeclarePosition | None = None
     line: BrokerLine | None = None
+    measured: tuple[Callable[[Metrics], None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +220,7 @@ async def _open(
     else:
         ledger = PaperStateStore(database.runner, account_id, ownership.epoch)
         broker = await _paper_broker(settings, stack, clock, ledger, instruments, prices)
+    loop_watch = LoopWatch(clock)
     ports = Ports(
         store=store,
         journal=store,
@@ -238,8 +243,10 @@ async def _open(
         session=None if broker.line is None else broker.line.keeper,
         broker_time=None if broker.line is None else broker.line.timed,
         ownership=ownership,
-        background=() if shared_ticks is None else (shared_ticks.run,),
         quotes_tell_of_the_feed=broker.line is not None,
+        background=(loop_watch.run, *(() if shared_ticks is None else (shared_ticks.run,))),
+        on_facts=(log_facts,),
+        measured=(loop_watch.measure, *broker.measured),
     )
     chosen = engine_settings(settings)
     if rehearsal.limits is not None:
@@ -334,16 +341,15 @@ def _live_broker(
     rest = RestSettings(account_id, order_timeout_seconds=settings.timeouts.order_seconds)
     updates = SocketSettings(settings.dhan.order_update_url, account_id)
     feed = _dhan_feed(settings, stack, line, clock)
+    client = DhanRestClient(rest, line.timed, line.keeper, fence)
     return _Broker(
-        gateway=GatewayLive(
-            DhanRestClient(rest, line.timed, line.keeper, fence),
-            gateway_seconds=settings.timeouts.gateway_seconds,
-        ),
+        gateway=GatewayLive(client, gateway_seconds=settings.timeouts.gateway_seconds),
         order_updates=DhanOrderUpdates(updates, line.transport, line.keeper, clock),
         market_feed=feed,
         quiet_feed=feed,
         wide_feed=feed,
         line=line,
+        measured=(lambda metrics: metrics.follow_skipped_rows(lambda: client.skipped_row_count),),
     )
 
 

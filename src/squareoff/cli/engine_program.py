@@ -14,6 +14,7 @@ from squareoff import __version__
 from squareoff.bootstrap import Rehearsal, open_engine
 from squareoff.cli.logs import Redactor, configure_logs
 from squareoff.cli.loops import run_until_told
+from squareoff.cli.service_manager import signs_of_life, tell
 from squareoff.cli.standing_by import open_as_standby
 from squareoff.config import Settings
 from squareoff.config.fields import LOOPBACK_NAMES
@@ -47,7 +48,7 @@ async def _run(
     standby: bool,
 ) -> None:
     ears = Rehearsal(on_secret=redactor.add)
-    async with AsyncExitStack() as stack:
+    async with signs_of_life(), AsyncExitStack() as stack:
         if standby:
             assert given is not None, "a standby answers before it owns anything"
             token, token_path = given
@@ -73,6 +74,7 @@ async def _run(
 
 def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: bool) -> None:
     """Say what runs: the mode, unmistakably, the addresses and where the token is kept."""
+    tell("READY=1\nSTATUS=runs")
     where = None if token_path is None else str(token_path.resolve())
     if as_json:
         said = {

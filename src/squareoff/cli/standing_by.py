@@ -9,6 +9,7 @@ from rich.console import Console
 from squareoff import __version__
 from squareoff.assembly import Engine
 from squareoff.bootstrap import Rehearsal, open_engine
+from squareoff.cli.service_manager import tell
 from squareoff.config import Settings
 from squareoff.web.server import ApiServer
 from squareoff.web.standby_app import StandbyPost, create_standby_app
@@ -31,6 +32,7 @@ async def open_as_standby(
     app = create_standby_app(post, token=token, host=settings.api.host)
     server = ApiServer(app, settings.api.host, settings.api.port)
     port = server.port  # asked while the socket is open
+    tell("READY=1\nSTATUS=stands by")
     _announce(settings, server.url, as_json=as_json)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.run())

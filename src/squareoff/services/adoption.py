@@ -29,15 +29,18 @@ class Adoption:
         self._instruments = instruments
         self._ids = ids
 
-    async def adopt(self, row: BrokerPosition) -> None:
+    async def adopt(self, row: BrokerPosition) -> bool:
         """Take one position under watch; one of an unknown instrument stays a mismatch.
+
+        Returns:
+            Whether it was taken.
 
         Raises:
             StoreError: it could not be written; the next comparison finds it again.
         """
         instrument = self._instruments.get(row.instrument_id)
         if instrument is None:
-            return  # without lot and tick no exit could be priced; the mismatch is alarmed
+            return False  # without lot and tick no exit could be priced; the mismatch is alarmed
         is_long = row.net_quantity > 0
         await self._engine.open(
             NewPosition(
@@ -53,3 +56,4 @@ class Adoption:
                 ),
             )
         )
+        return True

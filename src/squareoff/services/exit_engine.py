@@ -11,14 +11,14 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
 from squareoff.core.change import Change
 from squareoff.core.exit_protocol import decide
-from squareoff.core.facts import Severity, fact_kind
+from squareoff.core.facts import Severity, TrackerFact, fact_kind
 from squareoff.core.inputs import ExitAsked, Input, SendAnswered, SendLost, Woke
 from squareoff.core.opening import NewPosition, open_position
 from squareoff.core.policy import ExitPolicy
@@ -42,6 +42,7 @@ from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.certain_commit import STORE_RETRY_SECONDS, commit_certainly, open_certainly
 from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.exit_results import Wait, has_news, result_of
+from squareoff.services.fact_log import OnFacts
 from squareoff.services.metrics import Metrics
 from squareoff.services.position_book import PositionActor, PositionBook
 from squareoff.services.see_through import see_through
@@ -82,6 +83,7 @@ class ExitEngine:
         self._carry_out: Callable[[PositionActor, Decision], None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._on_change: list[Callable[[PositionTracker], None]] = []
+        self._on_facts: list[OnFacts] = []
         self._sizing: ClaimSizing | None = None
 
     def connect(
@@ -98,6 +100,10 @@ class ExitEngine:
     def on_change(self, listener: Callable[[PositionTracker], None]) -> None:
         """Call `listener` with each tracker right after a change of it was committed."""
         self._on_change.append(listener)
+
+    def on_facts(self, listener: OnFacts) -> None:
+        """Call `listener` with each tracker and the facts of a commit right after it."""
+        self._on_facts.append(listener)
 
     def disconnect(self) -> None:
         """The task group ends: nothing wakes by itself any more and no exit is taken."""
@@ -121,7 +127,7 @@ class ExitEngine:
         tracker, facts = open_position(position, now.wall_ns)
         await open_certainly(self._store, Change(None, tracker, facts), now.wall_ns, self._clock)
         actor = self.book.add(tracker)
-        self._notify(tracker)
+        self._notify(tracker, facts)
         await self.tell_within(actor, Woke())
         return actor.tracker
 
@@ -187,8 +193,6 @@ class ExitEngine:
         except (DomainError, InvariantBroken) as error:
             await self.halt(actor, error)
             return self._halted(tracker_id)
-        if refusal is None:
-            self._note_claim_latency(trigger)
         return refusal
 
     async def _claim_under_lock(self, actor: PositionActor, asked: ExitAsked) -> ExitResult | None:
@@ -241,11 +245,6 @@ class ExitEngine:
                 text = f"tracker {tracker_id} is {tracker.status.value}: nothing is held"
                 return self._refusal(tracker_id, ExitCode.NOT_ACTIVE, text)
         return None
-
-    def _note_claim_latency(self, trigger: Trigger) -> None:
-        if trigger.received_time_ns is not None:
-            elapsed = self._clock.now().wall_ns - trigger.received_time_ns
-            self._metrics.trigger_to_claim_seconds.observe(elapsed / NANOSECONDS_PER_SECOND)
 
     @staticmethod
     def _refusal(tracker_id: TrackerId, code: ExitCode, text: str) -> ExitResult:
@@ -355,15 +354,17 @@ class ExitEngine:
         for alarm in decision.alarms:
             self._alarms.publish(alarm)
         if decision.facts:
-            self._notify(decision.tracker)
+            self._notify(decision.tracker, decision.facts)
             actor.announce()
         self._schedule_wake(actor, decision.wake_at_ns)
         if self._carry_out is not None:
             self._carry_out(actor, decision)
 
-    def _notify(self, tracker: PositionTracker) -> None:
+    def _notify(self, tracker: PositionTracker, facts: Sequence[TrackerFact] = ()) -> None:
         for listener in self._on_change:
             listener(tracker)
+        for on_facts in self._on_facts:
+            on_facts(tracker, facts)
 
     def _wake_in(self, actor: PositionActor, seconds: float) -> None:
         self._schedule_wake(actor, self._clock.now().monotonic_ns + seconds_to_ns(seconds))

@@ -75,6 +75,7 @@ class OrderUpdateHandler:
         """An order with an id of our shape that our book does not hold: a person must know (I5)."""
         if not self.unknown_orders.note(report):
             return
+        self._metrics.reconciliation_findings.labels("unknown_order").inc()
         await self._alarms.raise_alarm(
             Severity.CRITICAL,
             "unknown_own_order",

@@ -108,6 +108,7 @@ class Placer:
         self, actor: PositionActor, command: c.Command, key: CommandKey, version: int
     ) -> None:
         """Carry out one command of the decision that made the tracker's `version`."""
+        structlog.contextvars.bind_contextvars(**_ids_of(actor.tracker, command))  # of this task
         try:
             event = await self._perform(actor, command, version)
         except OwnershipLost:
@@ -339,3 +340,14 @@ class Placer:
         for report in await self._reads.order_book() or ():
             if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
                 await self._handler.handle(report)
+
+
+def _ids_of(tracker: PositionTracker, command: c.Command) -> dict[str, str]:
+    """Return what every line logged while a command is carried out carries."""
+    ids = {"tracker_id": str(tracker.tracker_id)}
+    if tracker.intent is not None:
+        ids["correlation_id"] = str(tracker.intent.intent_id)
+    client_order_id = getattr(command, "client_order_id", None)
+    if client_order_id is not None:
+        ids["client_order_id"] = str(client_order_id)
+    return ids

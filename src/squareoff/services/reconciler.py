@@ -5,6 +5,7 @@ order. A difference that stands in two comparisons in a row is alarmed.
 """
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 import structlog
@@ -73,6 +74,7 @@ class Reconciler:
         self._short_keys: frozenset[PositionKey] = frozenset()
         self._complained: set[str] = set()
         self._asked: list[str] = []
+        metrics.before_rendering(self._set_age)
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
 
@@ -82,6 +84,10 @@ class Reconciler:
             return None
         elapsed = self._clock.now().monotonic_ns - self._reconciled_at_ns
         return elapsed / NANOSECONDS_PER_SECOND
+
+    def _set_age(self) -> None:
+        age = self.age_seconds()
+        self._metrics.reconciliation_age_seconds.set(math.nan if age is None else age)
 
     def agreed_age_seconds(self, key: PositionKey) -> float | None:
         """Return how long ago the broker was seen to hold what our trackers of a key hold.
@@ -132,7 +138,8 @@ class Reconciler:
             return
         for row in rows:
             try:
-                await self._adoption.adopt(row)
+                if await self._adoption.adopt(row):
+                    self._metrics.reconciliation_findings.labels("adopted").inc()
             except StoreError as error:  # the next comparison finds the position again
                 _log.error("position_not_adopted", position=str(row), error=str(error))
 
@@ -194,6 +201,9 @@ class Reconciler:
         self._metrics.reconciliations.labels(cause, result).inc()
         standing = self._last_differences & frozenset(differences)
         is_news = frozenset(differences) != self._last_differences
+        new_count = len(frozenset(differences) - self._last_differences)
+        self._metrics.reconciliation_findings.labels("difference").inc(new_count)
+        self._metrics.reconciliation_differences.set(len(differences))
         self._last_differences = frozenset(differences)
         if cause not in (TIMER, SHORTAGE) or (differences and is_news):
             await self._journal(BooksReconciled(cause, ours, differences))

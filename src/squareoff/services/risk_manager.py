@@ -6,6 +6,7 @@ gone. Reacts to every result of `execute_exit`: counted, tried again, or alarmed
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
@@ -76,6 +77,7 @@ class RiskManager:
         self._tick_count = 0
         self._counted_ticks = 0
         self._newest_tick_ns: int | None = None
+        metrics.before_rendering(self._measure_feed)
         metrics.before_rendering(self._count_ticks)
 
     def connect(self, tasks: asyncio.TaskGroup) -> None:
@@ -257,6 +259,16 @@ class RiskManager:
     def nearness(self, instrument_id: InstrumentId) -> Nearness:
         """Return how the newest good price of an instrument stands to its armed levels."""
         return self._watch.nearness(instrument_id)
+
+    def _measure_feed(self) -> None:
+        newest_ns, now_ns = self.newest_tick_ns, self._clock.now().monotonic_ns
+        age = math.nan if newest_ns is None else (now_ns - newest_ns) / NANOSECONDS_PER_SECOND
+        self._metrics.feed_age_seconds.set(age)
+        instruments = {t.instrument.instrument_id for t in self._watched.values()}
+        ticks = [tick for each in instruments if (tick := self._ticks.newest(each)) is not None]
+        newest = max(ticks, key=lambda tick: tick.received_monotonic_ns, default=None)
+        lag_ns = math.nan if newest is None else newest.received_time_ns - newest.exchange_time_ns
+        self._metrics.feed_lag_seconds.set(lag_ns / NANOSECONDS_PER_SECOND)
 
     def _count_ticks(self) -> None:
         total = self._tick_count + self._watch.feed.quiet_count

@@ -116,6 +116,12 @@ class Supervisor:
         self._background = background
         self._started_at_ns = clock.now().wall_ns
         self.is_recovered = False
+        metrics.info.labels(__version__, mode).set(1)
+        metrics.before_rendering(self._set_gauges)
+
+    def _set_gauges(self) -> None:
+        self._metrics.ready.set(0 if self._not_ready_because() else 1)
+        self._metrics.kill_switch.set(1 if self._kill_switch.state.active else 0)
 
     async def run(self) -> None:
         """Recover, then serve until cancelled.
