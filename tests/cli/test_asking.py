@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api_rig import ApiRig
+from squareoff.cli.api_client import CommandRefused
 from squareoff.core.facts import Severity
 
 
@@ -53,10 +54,35 @@ def test_watching_shows_every_change(
         for line in watched.out.splitlines()
     ]
 
-    assert watched.status == 130
+    assert (watched.status, watched.err) == (0, "")
     assert statuses[0] == "ACTIVE"
     assert statuses[-1] == "EXITED"
     assert len(statuses) < 5
+
+
+def test_a_live_table_outlives_the_engine(
+    ask: Any, rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an answer the last rows stay, are called out of date, and Ctrl-C ends with 0."""
+    mine, looks = rig.track(), iter(range(2))
+
+    def look_on(_event: threading.Event, _seconds: float) -> None:
+        if next(looks, None) is None:
+            raise KeyboardInterrupt
+        monkeypatch.setattr(
+            "squareoff.cli.api_client.EngineClient.get", lambda *_, **__: _refuse("no answer")
+        )
+
+    monkeypatch.setattr(threading.Event, "wait", look_on)
+    watched = ask("positions", "--watch")
+
+    assert watched.status == 0
+    assert mine in watched.out
+    assert "NOT UP TO DATE: no answer" in watched.out
+
+
+def _refuse(text: str) -> Any:
+    raise CommandRefused(text)
 
 
 def test_orders_and_journal_tell_of_an_exit(ask: Any, rig: ApiRig) -> None:

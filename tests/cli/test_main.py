@@ -4,13 +4,39 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
+from generated_docs.tables import leaf_commands
 from squareoff import __version__
+from squareoff.cli.main import app
 
 COMMANDS = {
     "run", "sim", "demo", "positions", "orders", "journal", "metrics", "track", "exit",
     "exit-all", "kill", "resume", "reconcile", "status", "db", "doctor", "replay",
 }  # fmt: skip
+
+
+def test_every_command_speaks_json() -> None:
+    """`--json` is an option of each, for scripts."""
+    without = [
+        path
+        for path, command in leaf_commands(typer.main.get_command(app))
+        if "--json" not in {name for parameter in command.params for name in parameter.opts}
+    ]
+
+    assert without == []
+
+
+def test_a_shell_can_complete_commands(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shell asks for on the tab key is answered with our commands."""
+    monkeypatch.setenv("_SQUAREOFF_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "squareoff posi")
+    monkeypatch.setenv("COMP_CWORD", "1")
+
+    assert run().out.split() == ["positions"]
+    assert "--install-completion" in Path(__file__).parents[2].joinpath(
+        "docs/command-line.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_the_version_is_told(run: Any) -> None:

@@ -80,8 +80,8 @@ def test_the_doctor_finds_a_healthy_set_up(simulator: Program, tmp_path: Path) -
 
     assert healthy.returncode == 0, healthy.stdout
     assert [found["name"] for found in findings] == [
-        "settings", "database", "instruments", "clock", "token", "renewal", "static IP",
-        "order stream", "market feed",
+        "settings", "files", "disk", "alarms", "database", "instruments", "clock", "token",
+        "renewal", "market feed", "static IP", "order stream",
     ]  # fmt: skip
     assert all(found["ok"] for found in findings)
     assert not (tmp_path / "squareoff.db").exists()
@@ -98,9 +98,9 @@ def test_the_doctor_says_what_is_wrong(simulator: Program, tmp_path: Path) -> No
     assert ill.returncode == 1
     faults = [line for line in ill.stdout.splitlines() if line.startswith("FAULT")]
     assert [line.split("  ")[1] for line in faults] == [
-        "clock", "token", "static IP", "market feed",
+        "clock", "token", "market feed", "static IP",
     ]  # fmt: skip
-    assert ill.stderr == "squareoff: not fit to run: clock, token, static IP, market feed\n"
+    assert ill.stderr == "squareoff: not fit to run: clock, token, market feed, static IP\n"
     assert "canary-access-token" not in ill.stdout + ill.stderr
 
 

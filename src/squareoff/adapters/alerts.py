@@ -106,6 +106,11 @@ class AppriseAlerts:
         if self._channels:
             self._thread.start()
 
+    @staticmethod
+    def check(url: str) -> None:
+        """Raise ConfigError where Apprise cannot read an address; nothing is sent."""
+        _channel(1, url)
+
     def notify(self, severity: Severity, code: str, message: str) -> None:
         """Hand an alarm over; never waits, never raises. A full queue drops and counts it."""
         if not self._channels or self._closing.is_set():

@@ -8,6 +8,7 @@ import json
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from squareoff.cli.progress import working
 from squareoff.config import Settings
 from squareoff.domain.errors import ConfigError, SquareoffError
 from squareoff.web.api_token import known_api_token
@@ -85,9 +86,10 @@ class EngineClient:
             content, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
         connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
         try:
-            connection.request(method, path, content, sent)
-            answer = connection.getresponse()
-            text = answer.read().decode("utf-8")
+            with working("waiting for the engine's answer"):
+                connection.request(method, path, content, sent)
+                answer = connection.getresponse()
+                text = answer.read().decode("utf-8")
         except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
             raise CommandRefused(self._unreachable_text(error, method)) from error
         finally:

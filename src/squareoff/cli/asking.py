@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Group
 from rich.live import Live
+from rich.text import Text
 
-from squareoff.cli.api_client import EngineClient, path_of
+from squareoff.cli.api_client import CommandRefused, EngineClient, path_of
 from squareoff.cli.options import ConfigOption, JsonOption, settings_of
 from squareoff.cli.output import (
     ALARM_COLUMNS,
@@ -24,6 +26,7 @@ from squareoff.cli.output import (
 )
 from squareoff.domain.states import PositionStatus
 
+_NEVER = threading.Event()
 WATCH_SECONDS = 1.0
 """A person reads no faster; the engine answers from memory."""
 
@@ -46,7 +49,7 @@ def positions(
         list[PositionStatus] | None,
         typer.Option(case_sensitive=False, help="Only these; may be repeated."),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show again every second.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show live, until Ctrl-C.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,29 +63,40 @@ def positions(
 
 
 def _watch(client: EngineClient, status: list[str], *, as_json: bool) -> None:
-    """Show until interrupted; with JSON, one line whenever something changed."""
-    never = threading.Event()
+    """Show until interrupted, which is the ordinary end."""
+    try:
+        if as_json:
+            _print_changes(client, status)
+        else:
+            _show_table(client, status)
+    except KeyboardInterrupt:
+        return
+
+
+def _print_changes(client: EngineClient, status: list[str]) -> None:
+    """Print all positions as one object a line, whenever one of them changed."""
     last: Any = None
-    with Live(auto_refresh=False) if not as_json else _NoScreen() as screen:
+    while True:
+        found = client.get("/trackers", status=status)
+        if found != last:
+            print(json.dumps(found), flush=True)
+        last = found
+        _NEVER.wait(WATCH_SECONDS)
+
+
+def _show_table(client: EngineClient, status: list[str]) -> None:
+    """Show the positions live; an engine that is away is waited for, and that is said."""
+    rows: list[Any] = []
+    with Live(auto_refresh=False) as screen:
         while True:
-            found = client.get("/trackers", status=status)
-            if as_json and found != last:
-                print(json.dumps(found), flush=True)
-            elif not as_json:
-                table = table_of("positions", POSITION_COLUMNS, found["items"])
-                screen.update(table, refresh=True)
-            last = found
-            never.wait(WATCH_SECONDS)
-
-
-class _NoScreen:
-    """Stands where the live screen is, for scripts."""
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
+            away = ""
+            try:
+                rows = client.get("/trackers", status=status)["items"]
+            except CommandRefused as refused:
+                away = f"NOT UP TO DATE: {refused}"
+            table = table_of("positions", POSITION_COLUMNS, rows)
+            screen.update(Group(table, Text(away, style="bold red")), refresh=True)
+            _NEVER.wait(WATCH_SECONDS)
 
 
 def orders(config: ConfigOption = None, as_json: JsonOption = False) -> None:

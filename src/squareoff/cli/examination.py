@@ -5,9 +5,10 @@ Each check gives one finding; a fault says what to do. No order call is made, no
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from squareoff.adapters.broker.dhan.transport import HttpRequest, TransportError
 from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.schema import SchemaAge, schema_state
 from squareoff.adapters.system import SystemClock
+from squareoff.cli import local_checks
 from squareoff.config import Settings
 from squareoff.core.clock_skew import READINGS_MIN, ClockSkew
 from squareoff.core.token_plan import earliest_end_ns
@@ -32,6 +34,8 @@ from squareoff.domain.errors import SquareoffError
 from squareoff.domain.ids import AccountId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns
 from squareoff.ports import FeedConnected, StreamConnected
+
+Working = Callable[[str], AbstractContextManager[None]]
 
 CALL_SECONDS_MAX = 10.0
 TOKEN_HOURS_MIN = 8.0
@@ -57,29 +61,53 @@ class Finding:
     text: str
 
 
-def examine(settings: Settings) -> list[dict[str, Any]]:
-    """Return the findings, in the order in which they matter."""
-    return [asdict(finding) for finding in asyncio.run(_examine(settings))]
+Check = Callable[[], Awaitable[tuple[bool, str]]]
 
 
-async def _examine(settings: Settings) -> list[Finding]:
-    findings = [Finding("settings", True, f"{settings.mode} mode")]
-    checks: list[tuple[str, Coroutine[Any, Any, tuple[bool, str]]]] = [
-        ("database", _database(settings)),
-        ("instruments", _instruments(settings)),
+def examine(settings: Settings, working: Working) -> Iterator[dict[str, Any]]:
+    """Yield the findings one by one, in the order in which they matter.
+
+    Args:
+        working: shows the name of a check while it runs.
+    """
+    for name, check in _checks(settings):
+        with working(f"examining: {name}"):
+            finding = asyncio.run(_finding(name, check()))
+        yield asdict(finding)
+
+
+def _checks(settings: Settings) -> list[tuple[str, Check]]:
+    is_live = settings.mode == "live"
+    checks: list[tuple[str, Check]] = [
+        ("settings", _told(lambda _: (True, f"{settings.mode} mode"), settings)),
+        ("files", _told(local_checks.files, settings)),
+        ("disk", _told(local_checks.disk, settings)),
+        ("alarms", _told(local_checks.alerts, settings)),
+        ("database", partial(_database, settings)),
+        ("instruments", partial(_instruments, settings)),
     ]
-    if settings.mode == "live":
+    if not is_live:
+        checks.append(("paper prices", _told(local_checks.paper_prices, settings)))
+    if is_live or (settings.credentials.client_id and not settings.paper.ticks):
         checks += [
-            ("clock", _clock(settings)),
-            ("token", _token(settings)),
-            ("renewal", _renewal(settings)),
-            ("static IP", _static_ip(settings)),
-            ("order stream", _order_stream(settings)),
-            ("market feed", _market_feed(settings)),
+            ("clock", partial(_clock, settings)),
+            ("token", partial(_token, settings)),
+            ("renewal", partial(_renewal, settings)),
+            ("market feed", partial(_market_feed, settings)),
         ]
-    for name, check in checks:
-        findings.append(await _finding(name, check))
-    return findings
+    if is_live:
+        checks += [
+            ("static IP", partial(_static_ip, settings)),
+            ("order stream", partial(_order_stream, settings)),
+        ]
+    return checks
+
+
+def _told(look: Callable[[Settings], tuple[bool, str]], settings: Settings) -> Check:
+    async def check() -> tuple[bool, str]:
+        return await asyncio.to_thread(look, settings)
+
+    return check
 
 
 async def _finding(name: str, check: Awaitable[tuple[bool, str]]) -> Finding:

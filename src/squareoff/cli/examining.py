@@ -5,7 +5,8 @@ import typer
 from squareoff.cli.api_client import CommandRefused
 from squareoff.cli.late import load_late
 from squareoff.cli.options import ConfigOption, JsonOption, settings_of
-from squareoff.cli.output import print_json
+from squareoff.cli.output import print_hanging, print_json
+from squareoff.cli.progress import working
 
 _MARKS = {True: "ok   ", False: "FAULT"}
 
@@ -16,14 +17,15 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Examine settings, credentials, clock, database, sockets and instruments, one line each."""
+    """Examine all that a start needs, one line each; a fault says what to do."""
     settings = settings_of(config)
-    findings = load_late("examination").examine(settings)
+    findings = []
+    for found in load_late("examination").examine(settings, working):
+        findings.append(found)
+        if not as_json:
+            print_hanging(f"{_MARKS[found['ok']]}  {found['name']:<12}  ", found["text"])
     if as_json:
         print_json({"items": findings, "next": None})
-    else:
-        for found in findings:
-            print(f"{_MARKS[found['ok']]}  {found['name']:<12}  {found['text']}")
     faults = [found["name"] for found in findings if not found["ok"]]
     if faults:
         raise CommandRefused(f"not fit to run: {', '.join(faults)}")

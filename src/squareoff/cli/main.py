@@ -32,7 +32,6 @@ app = typer.Typer(
     name="squareoff",
     help="Closes open positions at Dhan exactly once, confirmed by the broker.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -75,7 +74,7 @@ for commands in (
 def main() -> None:
     """Run the command of this process's arguments, and end the process with its status."""
     try:
-        app()
+        app(prog_name="squareoff")
     except ConfigError as error:
         _complain(*error.faults)
         sys.exit(MISUSED)

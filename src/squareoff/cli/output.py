@@ -1,6 +1,7 @@
 """Print answers: JSON for scripts, tables for people."""
 
 import json
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -95,6 +96,14 @@ def _left_out(headings: Sequence[str], cells: Sequence[Sequence[str]], width: in
 
 def _has_content(place: int, cells: Sequence[Sequence[str]]) -> bool:
     return any(row[place] for row in cells)
+
+
+def print_hanging(head: str, text: str) -> None:
+    """Print a line; at a terminal too narrow for it, the text goes on under its beginning."""
+    console = _console()
+    width = max(console.width, len(head) + TEXT_WIDTH_MIN)
+    lines = textwrap.wrap(_printable(text), width - len(head)) or [""]
+    print(head + f"\n{' ' * len(head)}".join(lines), flush=True)
 
 
 def print_pairs(row: Row) -> None:

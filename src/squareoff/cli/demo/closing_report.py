@@ -1,6 +1,7 @@
 """What the demo shows in the end: the compared table, what was shown, and one exit's story."""
 
 from decimal import Decimal
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +34,31 @@ def print_report(console: Console, audit: Audit, position: DemoPosition, story: 
             no_wrap=True,
             overflow="ellipsis",
         )
+
+
+def report_as_json(audit: Audit) -> dict[str, Any]:
+    """Return the comparison for scripts; prices and money as text, None where a side has none."""
+    return {
+        "ok": not audit.differences,
+        "positions": [
+            {
+                "symbol": name_of(each.position),
+                "rule": each.position.rule,
+                "status": each.status,
+                "fired_at": _text(each.fired_at),
+                "engine_price": _text(each.engine_price),
+                "ledger_price": _text(each.ledger_price),
+                "profit": _text(each.profit),
+            }
+            for each in audit.positions
+        ],
+        "claims": list(audit.claims),
+        "differences": list(audit.differences),
+    }
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _table(audit: Audit) -> Table:

@@ -17,7 +17,7 @@ from squareoff.adapters.system import SystemClock
 from squareoff.cli.demo.audit import Audit
 from squareoff.cli.demo.board import WIDTH, Board, Screen
 from squareoff.cli.demo.clients import Away
-from squareoff.cli.demo.closing_report import print_report
+from squareoff.cli.demo.closing_report import print_report, report_as_json
 from squareoff.cli.demo.failure import DemoFailure
 from squareoff.cli.demo.picture import save_picture
 from squareoff.cli.demo.processes import Children, program
@@ -25,6 +25,8 @@ from squareoff.cli.demo.scenario import KILLED
 from squareoff.cli.demo.show import Show
 from squareoff.cli.demo.stage import ANY_PORTS, TOKEN_FILE, WELL_KNOWN_PORTS, Stage, open_stage
 from squareoff.cli.demo.timeline import Story
+from squareoff.cli.options import JsonOption
+from squareoff.cli.output import print_json
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
 DEFAULT_FOLDER = Path("demo-run")
@@ -41,6 +43,7 @@ class DemoOptions:
     speed: float
     keep_running: bool
     picture: Path | None
+    as_json: bool
 
 
 def register(app: typer.Typer) -> None:
@@ -61,14 +64,15 @@ def demo(
     picture: Annotated[
         Path | None, typer.Option(help="Also save the closing report as an SVG picture.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Rehearse the main job: simulator, live engine, recorded prices, faults, a kill -9.
 
     Exit status 0: every position is EXITED at the price in the broker's books. 1: something
     differs, and the last lines say what.
     """
-    console = _console()
-    options = DemoOptions(folder.resolve(), speed, keep_running, picture)
+    console = _console(is_error=as_json)
+    options = DemoOptions(folder.resolve(), speed, keep_running, picture, as_json)
     children = Children()
     try:
         is_well = asyncio.run(_run(console, options, children))
@@ -85,9 +89,12 @@ def demo(
         raise typer.Exit(1)
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+def _console(*, is_error: bool) -> Console:
+    """Return where the show goes: standard error, where standard output is for a script."""
+    console = Console(highlight=False, stderr=is_error)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, stderr=is_error, width=WIDTH)
 
 
 async def _run(console: Console, options: DemoOptions, children: Children) -> bool:
@@ -113,6 +120,8 @@ async def _run(console: Console, options: DemoOptions, children: Children) -> bo
             except ExceptionGroup as group:
                 raise _first_of(group) from group
         _print_end(console, options, result, story)
+        if options.as_json:
+            print_json(report_as_json(result))
         seconds = (clock.now().monotonic_ns - started_ns) / NANOSECONDS_PER_SECOND
         console.print(f"\n{_verdict(result)} {seconds:.0f} s.")
         if options.keep_running and not result.differences:
