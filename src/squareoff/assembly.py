@@ -45,6 +45,7 @@ from squareoff.services.blind_watch import BlindWatch
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.clock_watch import ClockWatch
+from squareoff.services.daily_summary import DailySummary
 from squareoff.services.day_range_keeper import DayRangeKeeper
 from squareoff.services.desk import DeclarePosition, Desk
 from squareoff.services.exit_all import ExitAll
@@ -117,6 +118,8 @@ class Ports:
     """Told of the facts of every commit about a position."""
     measured: tuple[Callable[[Metrics], None], ...] = ()
     """Called once with the metrics, to add what only a part outside can measure."""
+    tells_the_day: bool = False
+    """Whether a summary of the day goes to the alert channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +425,7 @@ def _supervisor(
             *ports.background,
             *_watches(orders, clock_watch),
             *_price_looks(ports, shared, details),
+            *_daily(settings, ports, shared),
             *(() if blind is None else (blind.run,)),
             *_background(ports, shared, orders, risk, exit_all),
             guard.run,
@@ -548,6 +552,15 @@ def _price_looks(
     if ports.quiet_feed is not LOUD_FEED:
         looks.append(lambda: shared.history.run(newest, ports.clock))
     return tuple(looks)
+
+
+def _daily(settings: EngineSettings, ports: Ports, shared: _Shared) -> tuple[Background, ...]:
+    """Return what tells the day, where it is wanted."""
+    if not ports.tells_the_day:
+        return ()
+    book, calendar = shared.engine.book, ports.calendar
+    summary = DailySummary(book, ports.store, calendar, ports.clock, ports.alerts, settings.mode)
+    return (summary.run,)
 
 
 def _adoption(settings: EngineSettings, ports: Ports, engine: ExitEngine) -> Adoption | None:

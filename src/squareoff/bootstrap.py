@@ -246,6 +246,7 @@ async def _open(
         quotes_tell_of_the_feed=broker.line is not None,
         background=(loop_watch.run, *(() if shared_ticks is None else (shared_ticks.run,))),
         on_facts=(log_facts,),
+        tells_the_day=True,
         measured=(loop_watch.measure, *broker.measured),
     )
     chosen = engine_settings(settings)

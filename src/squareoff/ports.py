@@ -660,3 +660,7 @@ class Alerts(Protocol):
     def notify(self, severity: Severity, code: str, message: str) -> None:
         """Hand an alarm over; never waits, never raises, off the exit path."""
         ...
+
+    def tell(self, title: str, message: str) -> None:
+        """Hand over a message that is no alarm, on the same terms."""
+        ...

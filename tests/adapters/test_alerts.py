@@ -222,3 +222,17 @@ def test_no_secret_reaches_the_log(
 
     captured = capfd.readouterr()
     assert SECRET not in caplog.text + captured.out + captured.err + repr(alerts._channels)
+
+
+def test_a_message_that_is_no_alarm_goes_as_it_is(inbox: Inbox) -> None:
+    """With its own title, beside the alarms and not among their lines."""
+    alerts = AppriseAlerts([inbox.url], FAST)
+    alerts.tell("the day", "Exits: none.")
+    alerts.notify(Severity.WARNING, "code", "text")
+    inbox.wait_for(2)
+    run_async(alerts.close())
+    told = {message["title"]: message for message in inbox.messages}
+
+    assert told["the day"]["message"] == "Exits: none."
+    assert told["the day"]["type"] == "info"
+    assert told["squareoff: warning"]["message"] == "code: text"

@@ -28,6 +28,9 @@ _log = structlog.get_logger("squareoff.alerts")
 ALARMS_WAITING_MAX = 1_000
 """One alarm per position of a large account; beyond, they are the same story."""
 
+MESSAGES_WAITING_MAX = 10
+"""Messages that are no alarms come once a day."""
+
 LINES_MAX = 20
 """Distinct alarms in one message; people read no more."""
 
@@ -55,7 +58,8 @@ class AlertPace:
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    severity: Severity
+    title: str
+    kind: apprise.NotifyType
     body: str
 
 
@@ -98,6 +102,7 @@ class AppriseAlerts:
         self._pace = pace or AlertPace()
         self._channels = [_channel(place, url) for place, url in enumerate(urls, start=1)]
         self._alarms: deque[_Alarm] = deque()
+        self._told: deque[_Message] = deque(maxlen=MESSAGES_WAITING_MAX)
         self._dropped_count = 0
         self._lock = threading.Lock()
         self._arrived = threading.Event()
@@ -120,6 +125,14 @@ class AppriseAlerts:
                 self._dropped_count += 1
             else:
                 self._alarms.append(_Alarm(severity, code, message))
+        self._arrived.set()
+
+    def tell(self, title: str, message: str) -> None:
+        """Hand over a message that is no alarm; never waits, never raises."""
+        if not self._channels or self._closing.is_set():
+            return
+        with self._lock:
+            self._told.append(_Message(title, apprise.NotifyType.INFO, message[:BODY_LENGTH_MAX]))
         self._arrived.set()
 
     async def close(self) -> None:
@@ -150,18 +163,20 @@ class AppriseAlerts:
         return 0.0 if any(channel.unsent for channel in self._channels) else None
 
     def _send_waiting(self) -> None:
-        message = self._take_message()
+        messages = self._take_messages()
         for channel in self._channels:
-            if message is not None:
-                channel.unsent.append(_Unsent(message))
+            channel.unsent.extend(_Unsent(message) for message in messages)
             _deliver(channel)
 
-    def _take_message(self) -> _Message | None:
+    def _take_messages(self) -> list[_Message]:
         with self._lock:
             alarms, dropped_count = list(self._alarms), self._dropped_count
+            told = list(self._told)
             self._alarms.clear()
+            self._told.clear()
             self._dropped_count = 0
-        return _message(alarms, dropped_count)
+        message = _message(alarms, dropped_count)
+        return told if message is None else [message, *told]
 
 
 def _channel(place: int, url: str) -> _Channel:
@@ -200,8 +215,8 @@ def _is_sent(sender: apprise.Apprise, message: _Message) -> bool:
     """Try once. Apprise catches what its plug-ins raise and answers whether it went."""
     answer = sender.notify(
         body=message.body,
-        title=_TITLES[message.severity],
-        notify_type=_KINDS[message.severity],
+        title=message.title,
+        notify_type=message.kind,
         body_format=apprise.NotifyFormat.TEXT,
     )
     return bool(answer)
@@ -221,7 +236,8 @@ def _message(alarms: Sequence[_Alarm], dropped_count: int) -> _Message | None:
     if hidden:
         lines.append(f"and {hidden} more: see the dashboard or `squareoff journal`")
     is_critical = any(alarm.severity is Severity.CRITICAL for alarm in counts)
-    return _Message(Severity.CRITICAL if is_critical else Severity.WARNING, "\n".join(lines))
+    severity = Severity.CRITICAL if is_critical else Severity.WARNING
+    return _Message(_TITLES[severity], _KINDS[severity], "\n".join(lines))
 
 
 def _line(alarm: _Alarm, count: int, length_max: int) -> str:

@@ -100,10 +100,15 @@ class RecordedAlarms:
 
     def __init__(self) -> None:
         self.heard: list[tuple[Severity, str, str]] = []
+        self.told: list[tuple[str, str]] = []
 
     def notify(self, severity: Severity, code: str, message: str) -> None:
         """Remember an alarm."""
         self.heard.append((severity, code, message))
+
+    def tell(self, title: str, message: str) -> None:
+        """Remember a message that is no alarm."""
+        self.told.append((title, message))
 
     @property
     def codes(self) -> list[str]:
@@ -231,6 +236,7 @@ async def make_world(
     session: BrokerSession | None = None,
     broker_time: BrokerTime | None = None,
     quiet_feed: QuietFeed = LOUD_FEED,
+    tells_the_day: bool = False,
     **settings: Any,
 ) -> World:
     """Wire an engine; nothing runs yet."""
@@ -255,6 +261,7 @@ async def make_world(
         session=session,
         broker_time=broker_time,
         quiet_feed=quiet_feed,
+        tells_the_day=tells_the_day,
     )
     engine = assemble(EngineSettings(ACCOUNT, "live", **settings), ports)
 
