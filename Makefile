@@ -14,7 +14,7 @@ STAMP := .venv/.set-up-from-lock
 TEST_WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help setup demo test check campaign format docs campaign-kill campaign-bugs soak
+.PHONY: help setup demo test check campaign format docs docs-site campaign-kill campaign-bugs soak
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
@@ -57,3 +57,6 @@ format: $(STAMP) ## Format the code and apply safe lint fixes
 
 docs: $(STAMP) ## Write the generated parts of docs/ again
 	@$(PYTHON) scripts/generate_docs.py
+
+docs-site: $(STAMP) ## Build the documentation as a site into site/
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet

@@ -2,19 +2,16 @@
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
+from console_commands import commands_in
 from generate_docs import PROJECT_FOLDER, documents
 from generated_docs.reading import SOURCE_FOLDER, load
 from generated_docs.tables import leaf_commands
-
-_BLOCK = re.compile(r"^```console\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
-
 
 _CLI_APPLICATION = "squareoff.cli.main.app"
 HAS_CLI = (SOURCE_FOLDER / "cli" / "main.py").exists()
@@ -46,7 +43,7 @@ def test_the_commands_in_the_docs_exist() -> None:
 def test_the_make_targets_in_the_docs_exist() -> None:
     """Every make target that the docs show is one of the Makefile."""
     makefile = (PROJECT_FOLDER / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
     for path in documents():
         for words in commands_in(path):
@@ -89,18 +86,6 @@ def test_commands_are_read_from_console_blocks_only(tmp_path: Path) -> None:
     )
 
     assert list(commands_in(page)) == [["squareoff", "run", "--port", "1"], ["make", "demo"]]
-
-
-def commands_in(path: Path) -> Iterator[list[str]]:
-    """Yield the words of each command in the page's console blocks, settings before it dropped."""
-    for block in _BLOCK.finditer(path.read_text(encoding="utf-8")):
-        for line in block["body"].replace("\\\n", " ").splitlines():
-            if line.startswith("$ "):
-                words = shlex.split(line[2:], comments=True)
-                while words and re.match(r"[A-Z_]+=", words[0]):
-                    words.pop(0)
-                if words:
-                    yield words
 
 
 def fault_of(words: list[str], command: Any) -> str:
