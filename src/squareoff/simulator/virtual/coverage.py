@@ -37,10 +37,13 @@ MODIFYING, CANCELLING = "modify under way", "cancel under way"
 UNCONFIRMED, ENGINE_DOWN, RECOVERING = "fills unconfirmed", "engine down", "recovering"
 ENTRY_LIVE = "entry live"
 
+OUTLAWS_ALONE = BlockReason.UNKNOWN_ORDER
+"""No lawful fault brings it about: only an old backup, or a second engine on the account."""
+
 STATES: tuple[str, ...] = (
     *(f"position {s.value}" for s in PositionStatus if not s.is_final),
     *(f"intent {s.value}" for s in (IntentStatus.OPEN, IntentStatus.NEEDS_HUMAN)),
-    *(f"blocked {reason.value}" for reason in BlockReason),
+    *(f"blocked {reason.value}" for reason in BlockReason if reason is not OUTLAWS_ALONE),
     *(f"exit {state.value}" for state in _EXIT_ORDER_STATES),
     ENTRY_LIVE,
     MODIFYING,

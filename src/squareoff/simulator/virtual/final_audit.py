@@ -103,8 +103,9 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
         return  # an outlaw order closed this position in the name of another; a person was called
     if _is_of_yesterday(auditor, opened) or name in auditor.busted:
         return
-    if auditor.is_outlaw and _has_alarm(auditor, name, "exit_blocked_reserved"):
-        return  # it waits for an order of another exit that an outlaw has changed, and that is told
+    waits = ("exit_blocked_reserved", "exit_blocked_unknown_order")
+    if auditor.is_outlaw and any(_has_alarm(auditor, name, code) for code in waits):
+        return  # it waits for an order that an outlaw has changed or placed, and that is told
     if row["intent"] != "NEEDS_HUMAN":
         detail = f"status {row['status']}, intent {row['intent']}, note {row['note']!r}"
         auditor.violate("I4", f"the exit of {name} was claimed and did not end: {detail}")
