@@ -103,7 +103,7 @@ def test_one_exit_by_hand(stand: Stand, open_dashboard: OpenDashboard) -> None:
     dashboard.page.keyboard.press("Escape")
     expect(sends).not_to_be_visible()
     kinds = {fact["kind"] for fact in stand.engine.api("GET", f"/journal?after={head}")["items"]}
-    assert kinds <= {"books_reconciled"}
+    assert kinds <= {"books_reconciled", "caller_seen"}
 
     dashboard.press_exit(tracker_id)
     dashboard.page.locator("#confirm-reason").fill("enough for today")

@@ -19,6 +19,8 @@ VARIABLES = {
     "SQUAREOFF_API_HOST": "api.host",
     "SQUAREOFF_API_PORT": "api.port",
     "SQUAREOFF_API_TOKEN": "api_token",
+    "SQUAREOFF_API_OPERATE_TOKEN": "api_operate_token",
+    "SQUAREOFF_API_READ_TOKEN": "api_read_token",
     "SQUAREOFF_ADOPT": "adopt",
     "SQUAREOFF_ALERT_URLS": "alert_urls",
     "SQUAREOFF_SESSION": "session",
@@ -60,8 +62,9 @@ def test_secrets_are_marked() -> None:
     sensitive = {".".join(name.path) for name in setting_names() if name.is_sensitive}
 
     assert sensitive == {
-        "database_url", "redis_url", "alert_urls", "api_token", "credentials.access_token",
-        "credentials.pin", "credentials.totp_secret",
+        "database_url", "redis_url", "alert_urls", "api_token", "api_operate_token",
+        "api_read_token", "credentials.access_token", "credentials.pin",
+        "credentials.totp_secret",
     }  # fmt: skip
 
 

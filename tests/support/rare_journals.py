@@ -138,6 +138,10 @@ STORIES: dict[str, tuple[f.Fact, ...]] = {
         f.BrokerLockAnswered("all-1", "refused", "there is a position"),
         f.ExitAllEnded("all-1", "closed", "nothing is open"),
         f.DayRangeNoted(ID, 20_711, PriceUnits(1_600_000), PriceUnits(1_400_000)),
+        f.CallerSeen("admin", "127.0.0.1"),
+        f.CommandAsked("cmd-1", "POST /api/v1/kill-switch", "", "admin", "127.0.0.1", "key-1"),
+        f.CommandAnswered("cmd-1", 200, ""),
+        f.CallsRefused("unauthorized", "127.0.0.1", 3),
     ),
 }
 

@@ -4,6 +4,7 @@ import pytest
 
 from api_rig import ApiRig
 from squareoff.web.app import create_app
+from squareoff.web.roles import Role
 
 ROUTES = {
     "POST /api/v1/trackers", "GET /api/v1/trackers", "GET /api/v1/trackers/{tracker_id}",
@@ -43,4 +44,4 @@ def test_nothing_more_is_served(path: str, rig: ApiRig) -> None:
 def test_a_short_token_is_no_protection(rig: ApiRig) -> None:
     """An app with a guessable token is not made."""
     with pytest.raises(ValueError, match="at least 16"):
-        create_app(rig.engine.desk, token="short")
+        create_app(rig.engine.desk, tokens={Role.ADMIN: "short"})

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from api_rig import TOKEN, ApiRig, position_body
+from api_rig import TOKEN, TRAIL_KINDS, ApiRig, position_body
 from squareoff.web.errors import SECURITY_HEADERS
 from squareoff.web.guard import BODY_BYTES_MAX, allowed_hosts
 
@@ -182,4 +182,4 @@ def test_token_guessing_has_no_shortcut(rig: ApiRig) -> None:
 
 def _only_reconciliations(rig: ApiRig, head: int) -> list[dict[str, object]]:
     items: list[dict[str, object]] = rig.get(f"/journal?after={head}").json["items"]
-    return [fact for fact in items if fact["kind"] == "books_reconciled"]
+    return [fact for fact in items if fact["kind"] in ("books_reconciled", *TRAIL_KINDS)]

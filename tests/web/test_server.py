@@ -10,6 +10,7 @@ import pytest
 from api_rig import TOKEN, ApiRig
 from squareoff.domain.errors import ConfigError
 from squareoff.web.app import create_app
+from squareoff.web.roles import Role
 from squareoff.web.server import ApiServer, serve_api
 
 
@@ -23,7 +24,7 @@ def test_port_zero_takes_a_free_one_and_tells_it(rig: ApiRig) -> None:
 def test_a_taken_port_is_a_setting_at_fault(rig: ApiRig) -> None:
     """A port that another program holds is told by the setting's name."""
     with pytest.raises(ConfigError, match=rf"api\.host, api\.port: cannot listen on .*{rig.port}"):
-        ApiServer(create_app(rig.engine.desk, token=TOKEN), "127.0.0.1", rig.port)
+        ApiServer(create_app(rig.engine.desk, tokens={Role.ADMIN: TOKEN}), "127.0.0.1", rig.port)
 
 
 def test_it_can_listen_on_ipv6(rig: ApiRig) -> None:
@@ -31,7 +32,7 @@ def test_it_can_listen_on_ipv6(rig: ApiRig) -> None:
     if not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
     try:
-        server = ApiServer(create_app(rig.engine.desk, token=TOKEN), "::1", 0)
+        server = ApiServer(create_app(rig.engine.desk, tokens={Role.ADMIN: TOKEN}), "::1", 0)
     except ConfigError:
         pytest.skip("this machine has no IPv6 loopback")
     server.stop()
@@ -49,7 +50,12 @@ def test_cancelling_ends_the_server_and_frees_the_port() -> None:
             ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(
-                    serve_api(create_app(desk, token=TOKEN), "127.0.0.1", 0, ready.set_result)
+                    serve_api(
+                        create_app(desk, tokens={Role.ADMIN: TOKEN}),
+                        "127.0.0.1",
+                        0,
+                        ready.set_result,
+                    )
                 )
                 port = int((await ready).rpartition(":")[2])
                 status = await asyncio.to_thread(_healthz, port)

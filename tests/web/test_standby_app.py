@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from squareoff.core.lease import AccountOwner, OwnerClaim
+from squareoff.web.roles import Role
 from squareoff.web.standby_app import StandbyPost, create_standby_app
 
 TOKEN = "token-of-the-standby-under-test"
@@ -47,7 +48,7 @@ def ask(
 def test_a_standby_lives_and_is_not_ready() -> None:
     """/healthz says yes; /readyz says 503, and for whom it stands by. Neither needs a token."""
     post = StandbyPost()
-    app = create_standby_app(post, token=TOKEN, host="127.0.0.1")
+    app = create_standby_app(post, tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
 
     assert ask(app, "GET", "/healthz") == (200, '{"ok":true}')
     assert ask(app, "GET", "/readyz")[0] == 503
@@ -61,7 +62,7 @@ def test_everything_else_is_sent_to_the_owner() -> None:
     """A caller with the token hears who owns the account; one without hears nothing."""
     post = StandbyPost()
     post.note_owner(OWNER)
-    app = create_standby_app(post, token=TOKEN, host="127.0.0.1")
+    app = create_standby_app(post, tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
     token = {"authorization": f"Bearer {TOKEN}"}
 
     for method, path in (("GET", "/api/v1/status"), ("POST", "/api/v1/exit-all")):
@@ -73,6 +74,6 @@ def test_everything_else_is_sent_to_the_owner() -> None:
 
 def test_foreign_names_are_refused() -> None:
     """A page of another site cannot look through a name that points here."""
-    app = create_standby_app(StandbyPost(), token=TOKEN, host="127.0.0.1")
+    app = create_standby_app(StandbyPost(), tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
 
     assert ask(app, "GET", "/readyz", {"host": "evil.example"})[0] in (400, 403, 421)

@@ -18,7 +18,7 @@ from squareoff.cli.service_manager import signs_of_life, tell
 from squareoff.cli.standing_by import open_as_standby
 from squareoff.config import Settings
 from squareoff.config.fields import LOOPBACK_NAMES
-from squareoff.web.api_token import api_token
+from squareoff.web.api_token import api_token, role_tokens
 from squareoff.web.app import create_app
 from squareoff.web.server import ApiServer, refuse_taken_address
 
@@ -60,7 +60,7 @@ async def _run(
             redactor.add(token)
         app = create_app(
             engine.desk,
-            token=token,
+            tokens=role_tokens(settings, token),
             metrics_public=settings.api.metrics_public,
             hosts=(*LOOPBACK_NAMES, settings.api.host),
         )

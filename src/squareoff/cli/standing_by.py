@@ -11,6 +11,7 @@ from squareoff.assembly import Engine
 from squareoff.bootstrap import Rehearsal, open_engine
 from squareoff.cli.service_manager import tell
 from squareoff.config import Settings
+from squareoff.web.api_token import role_tokens
 from squareoff.web.server import ApiServer
 from squareoff.web.standby_app import StandbyPost, create_standby_app
 
@@ -29,7 +30,7 @@ async def open_as_standby(
         AccountLocked: the owner is of another version or has other settings.
     """
     post = StandbyPost()
-    app = create_standby_app(post, token=token, host=settings.api.host)
+    app = create_standby_app(post, tokens=role_tokens(settings, token), host=settings.api.host)
     server = ApiServer(app, settings.api.host, settings.api.port)
     port = server.port  # asked while the socket is open
     tell("READY=1\nSTATUS=stands by")

@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
+from pydantic import SecretStr
+
 from squareoff.config.settings import Settings
 from squareoff.core.rule_checks import rule_faults
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.rules import RuleSet
+
+API_TOKEN_LENGTH_MIN = 16
+"""A shorter token could be guessed; ours have 43 characters."""
 
 _FINEST_TICK = Decimal("0.0001")
 _ANY_PRICE = Decimal(100)
@@ -22,6 +27,7 @@ def together_lines(settings: Settings) -> Iterator[str]:
         yield "DHAN_ACCESS_TOKEN and DHAN_ACCESS_TOKEN_FILE: only one of them may be set"
     if (credentials.pin is None) != (credentials.totp_secret is None):
         yield "DHAN_PIN and DHAN_TOTP_SECRET: the token is renewed with both or not at all"
+    yield from _token_lines(settings)
     timeouts = settings.timeouts
     if timeouts.order_seconds > timeouts.gateway_seconds:
         yield (
@@ -34,6 +40,21 @@ def together_lines(settings: Settings) -> Iterator[str]:
             "settle.quarantine_seconds: must be 0 or above timeouts.order_seconds "
             f"({timeouts.order_seconds:g}), was {quarantine:g}: a late order would be sent twice"
         )
+
+
+def _token_lines(settings: Settings) -> Iterator[str]:
+    given: dict[str, str] = {}
+    for name in ("api_token", "api_operate_token", "api_read_token"):
+        token: SecretStr | None = getattr(settings, name)
+        if token is None:
+            continue
+        variable = f"SQUAREOFF_{name.upper()}"
+        text = token.get_secret_value()
+        if len(text) < API_TOKEN_LENGTH_MIN or not text.isascii() or not text.isprintable():
+            yield f"{variable}: must have {API_TOKEN_LENGTH_MIN} printable characters or more"
+        if text in given:
+            yield f"{variable}: must differ from {given[text]}, as their roles do"
+        given[text] = variable
 
 
 def _live_lines(settings: Settings) -> Iterator[str]:

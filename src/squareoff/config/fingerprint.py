@@ -15,6 +15,8 @@ _NOT_COMPARED = frozenset(
     {
         "credentials",
         "api_token",
+        "api_operate_token",
+        "api_read_token",
         "alert_urls",
         "database_url",
         "redis_url",

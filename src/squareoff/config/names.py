@@ -10,7 +10,13 @@ from pydantic.fields import FieldInfo
 from squareoff.config.fields import Environment, Sensitive
 from squareoff.config.settings import Settings
 
-SECRET_PATHS = ("credentials", "api_token", "alert_urls")
+SECRET_PATHS = (
+    "credentials",
+    "api_token",
+    "api_operate_token",
+    "api_read_token",
+    "alert_urls",
+)
 """Where secrets live in `Settings`; the TOML file cannot set anything below these."""
 
 FILE_SUFFIX = "_FILE"
@@ -24,6 +30,8 @@ _SECRET_WORDS = {
     "token": "SQUAREOFF_API_TOKEN or SQUAREOFF_API_TOKEN_FILE",
     "alert_urls": "SQUAREOFF_ALERT_URLS or SQUAREOFF_ALERT_URLS_FILE",
     "api_token": "SQUAREOFF_API_TOKEN or SQUAREOFF_API_TOKEN_FILE",
+    "api_operate_token": "SQUAREOFF_API_OPERATE_TOKEN or SQUAREOFF_API_OPERATE_TOKEN_FILE",
+    "api_read_token": "SQUAREOFF_API_READ_TOKEN or SQUAREOFF_API_READ_TOKEN_FILE",
 }
 
 

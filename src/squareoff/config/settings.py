@@ -301,7 +301,16 @@ class Settings(BaseSettings):
     `rupees` and `activate_at_profit_rupees`), `square_off_at`."""
     credentials: Credentials = Credentials()
     api_token: Annotated[Secret | None, Environment("SQUAREOFF_API_TOKEN", from_file=True)] = None
-    """The bearer token of the API; without it one is made at the first start."""
+    """The bearer token of the API, for everything; without it one is made at the first start. The
+    command line sends it."""
+    api_operate_token: Annotated[
+        Secret | None, Environment("SQUAREOFF_API_OPERATE_TOKEN", from_file=True)
+    ] = None
+    """A second token, which closes, halts and tightens; it cannot loosen, resume or let go."""
+    api_read_token: Annotated[
+        Secret | None, Environment("SQUAREOFF_API_READ_TOKEN", from_file=True)
+    ] = None
+    """A third token, which only looks."""
     alert_urls: Annotated[Secret | None, Environment("SQUAREOFF_ALERT_URLS", from_file=True)] = None
     """Where alarms are sent besides journal and log: addresses in Apprise's form (Telegram, Slack,
     e-mail, ...), one a line or separated by blanks."""
@@ -345,6 +354,8 @@ class Settings(BaseSettings):
         """Return every secret in force, for the redaction of logs; never print them."""
         held = (
             self.api_token,
+            self.api_operate_token,
+            self.api_read_token,
             self.credentials.access_token,
             self.credentials.pin,
             self.credentials.totp_secret,

@@ -584,6 +584,53 @@ class DayRangeNoted:
     day_low: PriceUnits
 
 
+@dataclass(frozen=True, slots=True)
+class CommandAsked:
+    """A caller of the API asked for a change; journalled before anything that it brings about.
+
+    `actor` is the role of the token, `source` where the call came from, `key` the caller's
+    idempotency key, `about` the id of the position that the path names; each "" for none.
+    It belongs to the account: the journal of a position holds what became of it alone.
+    """
+
+    command_id: str
+    call: str
+    about: str
+    actor: str
+    source: str
+    key: str
+    tracker_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAnswered:
+    """What a command was answered with: the HTTP status, and the code of a refusal or ""."""
+
+    command_id: str
+    status: int
+    code: str
+    tracker_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallsRefused:
+    """So many calls were refused before they reached anything; `code` is that of the refusal."""
+
+    code: str
+    source: str
+    count: int
+    tracker_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSeen:
+    """A token was used from a place for the first time since the engine was started."""
+
+    actor: str
+    source: str
+    tracker_id: None = None
+
+
 AccountFact = (
     AlarmRaised
     | AlarmAcknowledged
@@ -601,6 +648,10 @@ AccountFact = (
     | AccountPeakReached
     | AccountRuleFired
     | DayRangeNoted
+    | CommandAsked
+    | CommandAnswered
+    | CallsRefused
+    | CallerSeen
 )
 Fact = TrackerFact | AccountFact
 

@@ -18,7 +18,7 @@ from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import DomainError, FieldFault
 from squareoff.domain.ids import AccountId, BrokerOrderId, TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
-from squareoff.domain.orders import BrokerPosition, OrderType, PositionSide
+from squareoff.domain.orders import BrokerPosition, OrderType
 from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.results import ExitResult
 from squareoff.domain.rules import RuleSet
@@ -36,12 +36,15 @@ from squareoff.ports import (
 )
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.command_trail import CommandTrail
 from squareoff.services.desk_requests import (
     EntryRequest,
     InvalidRequest,
     PositionRequest,
     UnknownTracker,
+    broker_position_of,
     instrument_of,
+    kill_switch_of,
 )
 from squareoff.services.exit_all import ExitAll
 from squareoff.services.exit_all_report import ExitAllReport, report_of
@@ -49,6 +52,7 @@ from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.exit_results import Wait
 from squareoff.services.held_check import HeldCheck
 from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.loosening import refuse_looser_rules, refuse_looser_switch
 from squareoff.services.metrics import Metrics
 from squareoff.services.screen import Screen
 from squareoff.services.takebacks import Takebacks
@@ -88,6 +92,7 @@ class Desk:
         square_off: SquareOffTimes,
     ) -> None:
         self.screen = screen
+        self.trail = CommandTrail(store, clock, ids)
         self._account_id = account_id
         self._engine = engine
         self._store = store
@@ -104,6 +109,7 @@ class Desk:
         self._held_check = HeldCheck(engine.book, reads, alarms, clock)
         self._takebacks = Takebacks(engine)
         self._tracking = asyncio.Lock()
+        self._ruling = asyncio.Lock()
         self._reconcile = reconcile
         self._status = status
         self._declare_position = declare_position
@@ -157,7 +163,7 @@ class Desk:
         if self._declare_position is None:
             await self._held_check.check_held(position)
         else:
-            await self._declare_position(position.instrument, _as_broker_position(position))
+            await self._declare_position(position.instrument, broker_position_of(position))
 
     async def enter(
         self, request: EntryRequest, tracker_id: TrackerId | None = None
@@ -212,13 +218,22 @@ class Desk:
         if faults:
             raise InvalidRequest(faults)
 
-    async def set_rules(self, tracker_id: TrackerId, rules: RuleSet) -> TrackerView:
+    async def set_rules(
+        self, tracker_id: TrackerId, rules: RuleSet, *, may_loosen: bool = True
+    ) -> TrackerView:
         """Replace a position's rules.
 
         Raises:
             UnknownTracker, InvalidRequest: nothing was changed.
             DomainError("not_active"), DomainError("halted"): nothing was changed.
+            DomainError("role_too_low"): a rule would be loosened, and must not be.
         """
+        async with self._ruling:  # else what is compared with may be replaced before it is written
+            return await self._set_rules(tracker_id, rules, may_loosen=may_loosen)
+
+    async def _set_rules(
+        self, tracker_id: TrackerId, rules: RuleSet, *, may_loosen: bool
+    ) -> TrackerView:
         actor = self._engine.book.get(tracker_id)
         if actor is None:
             raise UnknownTracker(tracker_id)
@@ -237,6 +252,8 @@ class Desk:
             raise DomainError(
                 "not_active", f"tracker {tracker_id} is {tracker.status.value}: rules are settled"
             )
+        if not may_loosen:
+            refuse_looser_rules(tracker, rules)
         if await self._engine.tell(actor, RulesSet(rules)) is None:
             raise DomainError("halted", f"tracker {tracker_id} is halted after a defect")
         return self._view(actor.tracker)
@@ -348,13 +365,19 @@ class Desk:
         """Return the kill switch."""
         return self._kill_switch.state
 
-    async def set_kill_switch(self, *, active: bool, level: str, reason: str) -> KillSwitchState:
-        """Set the kill switch durably; `level` is `new` (only exits go) or `all` (nothing goes)."""
-        if level not in ("new", "all"):
-            raise InvalidRequest([FieldFault("level", f"must be new or all, was {level!r}")])
-        if not reason.strip():
-            raise InvalidRequest([FieldFault("reason", "must not be blank")])
-        return await self._kill_switch.set(active=active, level=level, reason=reason.strip())
+    async def set_kill_switch(
+        self, *, active: bool, level: str, reason: str, may_loosen: bool = True
+    ) -> KillSwitchState:
+        """Set the kill switch durably; `level` is `new` (only exits go) or `all` (nothing goes).
+
+        Raises:
+            InvalidRequest: nothing was changed.
+            DomainError("role_too_low"): it would hold back less, and must not.
+        """
+        wanted = kill_switch_of(active=active, level=level, reason=reason)
+        if not may_loosen:
+            refuse_looser_switch(self._kill_switch.state, wanted)
+        return await self._kill_switch.set(active=active, level=level, reason=wanted.reason)
 
     async def reconcile(self) -> tuple[str, ...]:
         """Compare with the broker's books now; return the differences found, in words."""
@@ -374,17 +397,3 @@ class Desk:
 
     def _view(self, tracker: PositionTracker) -> TrackerView:
         return tracker_view(tracker, self._ticks.newest(tracker.instrument.instrument_id))
-
-
-def _as_broker_position(position: NewPosition) -> BrokerPosition:
-    long = position.side is PositionSide.LONG
-    return BrokerPosition(
-        instrument_id=position.instrument.instrument_id,
-        product_type=position.product_type,
-        net_quantity=position.side.sign * position.quantity,
-        buy_quantity=position.quantity if long else 0,
-        sell_quantity=0 if long else position.quantity,
-        buy_average=position.entry_price if long else Decimal(0),
-        sell_average=Decimal(0) if long else position.entry_price,
-        trading_symbol=position.instrument.trading_symbol,
-    )

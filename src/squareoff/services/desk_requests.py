@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from squareoff.core.opening import NewPosition
 from squareoff.domain.errors import DomainError, FieldFault
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
-from squareoff.domain.orders import OrderType, PositionSide
+from squareoff.domain.orders import BrokerPosition, OrderType, PositionSide
 from squareoff.domain.rules import NO_RULES, RuleSet
-from squareoff.ports import InstrumentSource
+from squareoff.ports import InstrumentSource, KillSwitchState
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,30 @@ def instrument_of(request: PositionRequest, master: InstrumentSource) -> Instrum
         lot_size=request.lot_size,
         tick_size=request.tick_size,
         freeze_quantity=request.freeze_quantity,
+    )
+
+
+def kill_switch_of(*, active: bool, level: str, reason: str) -> KillSwitchState:
+    """Return the kill switch as asked for; raises InvalidRequest."""
+    if level not in ("new", "all"):
+        raise InvalidRequest([FieldFault("level", f"must be new or all, was {level!r}")])
+    if not reason.strip():
+        raise InvalidRequest([FieldFault("reason", "must not be blank")])
+    return KillSwitchState(active=active, level=level, reason=reason.strip())
+
+
+def broker_position_of(position: NewPosition) -> BrokerPosition:
+    """Return a new position as the broker would show it."""
+    long = position.side is PositionSide.LONG
+    return BrokerPosition(
+        instrument_id=position.instrument.instrument_id,
+        product_type=position.product_type,
+        net_quantity=position.side.sign * position.quantity,
+        buy_quantity=position.quantity if long else 0,
+        sell_quantity=0 if long else position.quantity,
+        buy_average=position.entry_price if long else Decimal(0),
+        sell_average=Decimal(0) if long else position.entry_price,
+        trading_symbol=position.instrument.trading_symbol,
     )
 
 

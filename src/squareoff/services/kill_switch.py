@@ -90,7 +90,7 @@ class KillSwitch:
         wanted = KillSwitchState(active=active, level=level, reason=reason)
         self._settings += 1
         setting = self._settings
-        if _strictness(wanted) > _strictness(self._state):
+        if strictness(wanted) > strictness(self._state):
             self._state = self._uncommitted = wanted
             self._held_exits = self._held_exits or self.blocks_exits
         fact = KillSwitchSet(active, level, reason)
@@ -132,7 +132,7 @@ class KillSwitch:
         return self._state.active and self._state.level == "all"
 
 
-def _strictness(state: KillSwitchState) -> int:
+def strictness(state: KillSwitchState) -> int:
     """Rank a state by how much it holds back: nothing, entries, everything."""
     if not state.active:
         return 0

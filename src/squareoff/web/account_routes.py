@@ -14,11 +14,13 @@ from squareoff.web.answers import (
     ReconcileOut,
     StatusOut,
 )
-from squareoff.web.context import TheDesk
+from squareoff.web.commands import CommandRoute
+from squareoff.web.context import TheCaller, TheDesk
 from squareoff.web.errors import ApiError
 from squareoff.web.requests import ExitAllIn, ExitAllQuery, KillSwitchIn
+from squareoff.web.roles import Role
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", route_class=CommandRoute)
 
 
 @router.post("/exit-all")
@@ -48,9 +50,17 @@ async def get_kill_switch(desk: TheDesk) -> KillSwitchOut:
 
 
 @router.post("/kill-switch")
-async def set_kill_switch(body: KillSwitchIn, desk: TheDesk) -> KillSwitchOut:
-    """Set the kill switch, durably: `new` lets only exits through, `all` nothing."""
-    state = await desk.set_kill_switch(active=body.active, level=body.level, reason=body.reason)
+async def set_kill_switch(body: KillSwitchIn, desk: TheDesk, caller: TheCaller) -> KillSwitchOut:
+    """Set the kill switch, durably: `new` lets only exits through, `all` nothing.
+
+    The role `operate` may only hold back more.
+    """
+    state = await desk.set_kill_switch(
+        active=body.active,
+        level=body.level,
+        reason=body.reason,
+        may_loosen=caller.role.covers(Role.ADMIN),
+    )
     return KillSwitchOut.model_validate(state)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from squareoff.config import Settings
 from squareoff.domain.errors import ConfigError
+from squareoff.web.roles import Role
 
 TOKEN_BYTES = 32
 FILE_MODE = 0o600
@@ -29,6 +30,18 @@ def api_token(settings: Settings) -> tuple[str, Path | None]:
     if not path.exists():
         _make(path)
     return read_token(path), path
+
+
+def role_tokens(settings: Settings, admin_token: str) -> dict[Role, str]:
+    """Return every token of the API by its role."""
+    tokens = {Role.ADMIN: admin_token}
+    for role, given in (
+        (Role.OPERATE, settings.api_operate_token),
+        (Role.READ, settings.api_read_token),
+    ):
+        if given is not None:
+            tokens[role] = given.get_secret_value()
+    return tokens
 
 
 def known_api_token(settings: Settings) -> str:

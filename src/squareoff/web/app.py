@@ -1,10 +1,11 @@
 """Put the API and the dashboard together: routes, guard and errors around one desk."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from fastapi import FastAPI
 
 from squareoff import __version__
+from squareoff.config.checks import API_TOKEN_LENGTH_MIN
 from squareoff.config.fields import LOOPBACK_NAMES
 from squareoff.services.desk import Desk
 from squareoff.web import (
@@ -15,35 +16,36 @@ from squareoff.web import (
     tracker_routes,
 )
 from squareoff.web.answers import ErrorOut
+from squareoff.web.commands import Commands
 from squareoff.web.context import ApiContext
 from squareoff.web.dashboard_page import dashboard_files, dashboard_router
 from squareoff.web.errors import install_error_handlers
 from squareoff.web.guard import Guard, GuardRules, allowed_hosts
-from squareoff.web.idempotency import IdempotencyDesk
-
-TOKEN_LENGTH_MIN = 16
-"""A shorter token could be guessed; ours have 43 characters."""
+from squareoff.web.rate_limits import USUAL_LIMITS, ApiLimits
+from squareoff.web.roles import Role, Tokens
 
 
 def create_app(
     desk: Desk,
     *,
-    token: str,
+    tokens: Mapping[Role, str],
     metrics_public: bool = False,
     hosts: Collection[str] = LOOPBACK_NAMES,
+    limits: ApiLimits = USUAL_LIMITS,
 ) -> FastAPI:
     """Return the API of one engine.
 
     Args:
-        token: the bearer token that every call but the open ones must carry.
+        tokens: the bearer tokens, one of which every call but the open ones must carry.
         metrics_public: whether `/metrics` answers without it.
         hosts: names that the Host header may hold, without port.
+        limits: how many calls are taken.
 
     Raises:
-        ValueError: the token is too short to protect anything.
+        ValueError: a token is too short to protect anything.
     """
-    if len(token) < TOKEN_LENGTH_MIN:
-        raise ValueError(f"an API token has at least {TOKEN_LENGTH_MIN} characters")
+    if any(len(token) < API_TOKEN_LENGTH_MIN for token in tokens.values()):
+        raise ValueError(f"an API token has at least {API_TOKEN_LENGTH_MIN} characters")
     app = FastAPI(
         title="squareoff",
         version=__version__,
@@ -53,8 +55,9 @@ def create_app(
         redirect_slashes=False,
         responses={"4XX": {"model": ErrorOut, "description": "Refused; nothing was changed"}},
     )
-    app.state.context = ApiContext(desk, IdempotencyDesk(desk))
+    app.state.context = ApiContext(desk, Commands(desk))
     app.state.is_closing = app.state.context.is_closing
+    app.state.run_beside = desk.trail.run
     for routes in (tracker_routes, account_routes, journal_routes, screen_routes, health_routes):
         app.include_router(routes.router)
     page = dashboard_files()
@@ -63,6 +66,13 @@ def create_app(
     open_paths = {*health_routes.OPEN_PATHS, *page}
     if metrics_public:
         open_paths.add(health_routes.METRICS_PATH)
-    rules = GuardRules(token, allowed_hosts(hosts), frozenset(open_paths))
+    rules = GuardRules(
+        Tokens(tokens),
+        allowed_hosts(hosts),
+        frozenset(open_paths),
+        limits,
+        desk.trail.note_refusal,
+        desk.trail.note_caller,
+    )
     app.add_middleware(Guard, rules=rules)
     return app

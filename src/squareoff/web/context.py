@@ -7,15 +7,16 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from squareoff.services.desk import Desk
-from squareoff.web.idempotency import IdempotencyDesk
+from squareoff.web.commands import Commands
+from squareoff.web.roles import Caller
 
 
 @dataclass(frozen=True, slots=True)
 class ApiContext:
-    """The desk, the idempotency keys, and the event that ends open streams at shutdown."""
+    """The desk, the way of the changes to it, and the event that ends open streams at shutdown."""
 
     desk: Desk
-    idempotency: IdempotencyDesk
+    commands: Commands
     is_closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -29,5 +30,12 @@ def _desk(request: Request) -> Desk:
     return _context(request).desk
 
 
+def _caller(request: Request) -> Caller:
+    caller = request.scope["caller"]
+    assert isinstance(caller, Caller), "the guard put it there"
+    return caller
+
+
 TheContext = Annotated[ApiContext, Depends(_context)]
 TheDesk = Annotated[Desk, Depends(_desk)]
+TheCaller = Annotated[Caller, Depends(_caller)]

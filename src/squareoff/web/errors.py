@@ -51,6 +51,7 @@ _STATUS_BY_CODE: Mapping[str, int] = {
     "nothing_to_withdraw": 409,
     "cannot_untrack": 409,
     "no_over_exit": 409,
+    "role_too_low": 403,
     "invalid_transition": 409,
 }
 _CODE_BY_STATUS: Mapping[int, str] = {
@@ -113,6 +114,19 @@ def _answer(
 
 async def _on_validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for it"
+    return answer_validation(error)
+
+
+async def _on_own(request: Request, error: Exception) -> JSONResponse:
+    return answer_own(request.url.path, error)
+
+
+async def _on_defect(request: Request, error: Exception) -> JSONResponse:
+    return answer_defect(request.url.path, error)
+
+
+def answer_validation(error: RequestValidationError) -> JSONResponse:
+    """Answer for a body, query or path that could not be read."""
     entries = error.errors()
     if any(entry["type"] == "json_invalid" for entry in entries):
         return _answer(400, "malformed_json", "the body is no JSON")
@@ -131,6 +145,11 @@ def _fault_of(entry: Mapping[str, Any]) -> FieldFault:
 
 async def _on_http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for it"
+    return answer_http(error)
+
+
+def answer_http(error: HTTPException) -> JSONResponse:
+    """Answer for what the framework refused."""
     status = error.status_code
     code = _CODE_BY_STATUS.get(status, "refused")
     answer = _answer(status, code, _MESSAGES.get(status, "the request was refused"))
@@ -138,7 +157,8 @@ async def _on_http(_: Request, error: Exception) -> JSONResponse:
     return answer
 
 
-async def _on_own(request: Request, error: Exception) -> JSONResponse:
+def answer_own(path: str, error: Exception) -> JSONResponse:
+    """Answer for an error of ours that a call to `path` met."""
     match error:
         case ApiError():
             return _answer(error.status, error.code, str(error), error.details)
@@ -162,10 +182,10 @@ async def _on_own(request: Request, error: Exception) -> JSONResponse:
             return _answer(503, "store_unavailable", text)
         case BrokerError():
             return _answer(502, "broker_unavailable", f"the broker could not be read: {error}")
-    return await _on_defect(request, error)
+    return answer_defect(path, error)
 
 
-async def _on_defect(request: Request, error: Exception) -> JSONResponse:
-    """Answer for a defect of ours without a word about it; the server logs its traceback."""
-    _log.error("api_defect", path=request.url.path, kind=type(error).__name__)
+def answer_defect(path: str, error: Exception) -> JSONResponse:
+    """Answer for a defect of ours without a word about it; whoever caught it logs its traceback."""
+    _log.error("api_defect", path=path, kind=type(error).__name__)
     return _answer(500, "internal_error", "a defect of the engine's API; see its log")

@@ -87,6 +87,12 @@ def _kill_switch(data: Data) -> str:
     return f"the kill switch is {state}: {data['reason']}"
 
 
+def _command_asked(data: Data) -> str:
+    key = f", key {data['key']}" if data["key"] else ""
+    about = f" about {data['about']}" if data["about"] else ""
+    return f"is asked by {data['actor']} ({data['source']}): {data['call']}{about}{key}"
+
+
 SENTENCES: dict[str, Callable[[Data], str]] = {
     "tracker_opened": _opened,
     "rules_changed": lambda _: "takes other rules",
@@ -157,5 +163,11 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     ),
     "books_reconciled": _reconciled,
     "kill_switch_set": _kill_switch,
+    "command_asked": _command_asked,
+    "command_answered": lambda data: f"answers {data['status']} {data['code']}".rstrip(),
+    "calls_refused": lambda data: (
+        f"refused {data['count']} calls of {data['source']}: {data['code']}"
+    ),
+    "caller_seen": lambda data: f"lets {data['actor']} in from {data['source']}",
 }
 """A sentence for every kind of fact; a test proves that none is missing."""

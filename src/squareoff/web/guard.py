@@ -2,13 +2,14 @@
 
 Rules, in this order:
 1. The Host header names this machine (DNS rebinding); so does Origin where a browser sends one.
-2. A valid bearer token, on everything but the open paths; missing and wrong are answered alike.
-3. A change comes as JSON, is small, and arrives in time.
+2. A valid bearer token, on everything but the open paths; missing and wrong are answered alike,
+   and ever more slowly.
+3. No more calls than are taken of one role from one source; closing and halting have a reserve.
+4. A change comes as JSON, is small, and arrives in time.
 """
 
 import asyncio
-import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,6 +18,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from squareoff.web.errors import SECURITY_HEADERS, error_body
+from squareoff.web.rate_limits import (
+    DELAYED_MAX,
+    URGENT_CALLS,
+    USUAL_LIMITS,
+    ApiLimits,
+    CallBudget,
+    FailureDelays,
+)
+from squareoff.web.roles import CHANGING_METHODS, Caller, Tokens
 
 BODY_BYTES_MAX = 64 * 1024
 """Every request is a few hundred bytes; this leaves room for rules with many tiers."""
@@ -25,16 +35,28 @@ BODY_SECONDS_MAX = 5.0
 """A body of that size from this machine arrives at once; slower is a stuck or hostile caller."""
 
 JSON_TYPE = "application/json"
-_CHANGING = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+PROGRAM_LENGTH_MAX = 60
+"""How much of a User-Agent is kept."""
+
+
+def _tell_nobody(_first: str, _second: str) -> None:
+    """Keep no trail: a standby writes no journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardRules:
-    """Whom the guard lets in. `hosts` are names without port, lower case."""
+    """Whom the guard lets in, and who is told of it. `hosts` are names without port, lower case.
 
-    token: str
+    `on_refusal` is called with the code and the source of a refused call, `on_caller` with the role
+    and the source of one that was let in.
+    """
+
+    tokens: Tokens
     hosts: frozenset[str]
     open_paths: frozenset[str]
+    limits: ApiLimits = USUAL_LIMITS
+    on_refusal: Callable[[str, str], None] = _tell_nobody
+    on_caller: Callable[[str, str], None] = _tell_nobody
 
 
 class Guard:
@@ -43,52 +65,129 @@ class Guard:
     def __init__(self, app: ASGIApp, *, rules: GuardRules) -> None:
         self._app = app
         self._rules = rules
-        self._expected = f"Bearer {rules.token}".encode()
+        self._budget = CallBudget(rules.limits)
+        self._delays = FailureDelays()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it without effect."""
         if scope["type"] != "http":
             return  # sockets and lifespan have no business here
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
+        source = source_of(scope, headers)
+        refusal = _form_refusal(headers, self._rules.hosts)
+        if refusal is None:
+            refusal = await self._caller_refusal(scope, headers, source)
         body = b""
-        if refusal is None and scope["method"] in _CHANGING:
+        if refusal is None and scope["method"] in CHANGING_METHODS:
             body, refusal = await _read_body(receive, headers)
         with_headers = _HeaderSender(send)
         if refusal is not None:
-            await refusal(scope, receive, with_headers)
+            self._rules.on_refusal(refusal.code, source)
+            await refusal.answer()(scope, receive, with_headers)
             return
-        if scope["method"] in _CHANGING:
+        if scope["method"] in CHANGING_METHODS:
             receive = _Replay(body, receive)
         await self._app(scope, receive, with_headers)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
-        if _host_name(headers.get("host", "")) not in self._rules.hosts:
-            return _refuse(421, "host_refused", "the Host header must name this machine")
-        origin = headers.get("origin")
-        if origin is not None and not _is_own_origin(origin, headers.get("host", "")):
-            return _refuse(403, "origin_refused", "pages of other sites may not call this API")
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            return _refuse(403, "origin_refused", "pages of other sites may not call this API")
-        if scope["path"] in self._rules.open_paths:
-            return None
-        given = headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, self._expected):
-            return _refuse(
-                401,
-                "unauthorized",
-                "a valid token is needed: send the header 'Authorization: Bearer TOKEN'",
-                {"WWW-Authenticate": "Bearer"},
-            )
+    async def _caller_refusal(
+        self, scope: Scope, headers: Headers, source: str
+    ) -> "_Refusal | None":
+        """Find out who calls; return why not to let that one in."""
+        now = asyncio.get_running_loop().time()
+        path, address = scope["path"], _address_of(scope)
+        if path in self._rules.open_paths:
+            is_taken = self._budget.take(f"open {address}", is_urgent=False, now=now)
+            return None if is_taken else _TOO_MANY
+        role = self._rules.tokens.role_of(headers.get("authorization", ""))
+        if role is None:
+            return await self._unknown_caller(address, now)
+        is_urgent = scope["method"] == "POST" and URGENT_CALLS.fullmatch(path) is not None
+        if not self._budget.take(f"{role.value} {address}", is_urgent=is_urgent, now=now):
+            return _TOO_MANY
+        is_page = headers.get("sec-fetch-site") == "same-origin"
+        scope["caller"] = Caller(role, source, is_page)
+        self._rules.on_caller(role.value, source)
         return None
 
+    async def _unknown_caller(self, address: str, now: float) -> "_Refusal":
+        """Answer a missing or wrong token, ever more slowly."""
+        delay = self._delays.next_delay(address, now)
+        if delay == 0.0:
+            return _UNAUTHORIZED
+        if self._delays.delayed >= DELAYED_MAX:
+            return _TOO_MANY
+        self._delays.delayed += 1
+        try:
+            await asyncio.sleep(delay)
+        finally:
+            self._delays.delayed -= 1
+        return _UNAUTHORIZED
 
-async def _read_body(receive: Receive, headers: Headers) -> tuple[bytes, JSONResponse | None]:
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a request is refused, before any route sees it."""
+
+    status: int
+    code: str
+    text: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def answer(self) -> JSONResponse:
+        """Return the refusal in the one shape of errors."""
+        body = error_body(self.code, self.text)
+        return JSONResponse(body, status_code=self.status, headers=dict(self.headers))
+
+
+_UNAUTHORIZED = _Refusal(
+    401,
+    "unauthorized",
+    "a valid token is needed: send the header 'Authorization: Bearer TOKEN'",
+    (("WWW-Authenticate", "Bearer"),),
+)
+_TOO_MANY = _Refusal(
+    429, "too_many_calls", "too many calls; try again in a second", (("Retry-After", "1"),)
+)
+_FOREIGN_PAGE = _Refusal(403, "origin_refused", "pages of other sites may not call this API")
+_FOREIGN_HOST = _Refusal(421, "host_refused", "the Host header must name this machine")
+_TWO_LENGTHS = _Refusal(
+    400, "ambiguous_length", "a request has a Content-Length or a Transfer-Encoding, not both"
+)
+_TOO_LARGE = _Refusal(413, "body_too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
+_INCOMPLETE = _Refusal(400, "body_incomplete", "the caller went away")
+_NOT_JSON = _Refusal(415, "unsupported_media_type", f"a change is sent as {JSON_TYPE}")
+
+
+def source_of(scope: Scope, headers: Headers) -> str:
+    """Return where a call comes from: the address, and by its own word the program."""
+    program = "".join(c for c in headers.get("user-agent", "") if " " <= c <= "~")
+    return f"{_address_of(scope)} {program[:PROGRAM_LENGTH_MAX]}".strip()
+
+
+def _address_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def _form_refusal(headers: Headers, hosts: frozenset[str]) -> _Refusal | None:
+    """Refuse what no honest caller sends, whoever it is."""
+    if "content-length" in headers and "transfer-encoding" in headers:
+        return _TWO_LENGTHS
+    if _host_name(headers.get("host", "")) not in hosts:
+        return _FOREIGN_HOST
+    origin = headers.get("origin")
+    if origin is not None and not _is_own_origin(origin, headers.get("host", "")):
+        return _FOREIGN_PAGE
+    if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        return _FOREIGN_PAGE
+    return None
+
+
+async def _read_body(receive: Receive, headers: Headers) -> tuple[bytes, _Refusal | None]:
     """Read a small JSON body whole; return it, or what to refuse the request with."""
-    too_large = _refuse(413, "body_too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:12]) > BODY_BYTES_MAX:
-        return b"", too_large
+        return b"", _TOO_LARGE
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
@@ -96,18 +195,18 @@ async def _read_body(receive: Receive, headers: Headers) -> tuple[bytes, JSONRes
             while not is_complete:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    return b"", _refuse(400, "body_incomplete", "the caller went away")
+                    return b"", _INCOMPLETE
                 body += message.get("body", b"")
                 is_complete = not message.get("more_body", False)
                 if len(body) > BODY_BYTES_MAX:
-                    return b"", too_large
+                    return b"", _TOO_LARGE
     except TimeoutError:
-        return b"", _refuse(408, "body_too_slow", f"a body arrives within {BODY_SECONDS_MAX:g} s")
+        text = f"a body arrives within {BODY_SECONDS_MAX:g} s"
+        return b"", _Refusal(408, "body_too_slow", text)
     kind = headers.get("content-type", "")
     is_json = kind.partition(";")[0].strip().lower() == JSON_TYPE
     if (body or kind) and not is_json:
-        text = f"a change is sent as {JSON_TYPE}"
-        return b"", _refuse(415, "unsupported_media_type", text)
+        return b"", _NOT_JSON
     return bytes(body), None
 
 
@@ -137,12 +236,6 @@ class _HeaderSender:
             for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
         await self._send(message)
-
-
-def _refuse(
-    status: int, code: str, text: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    return JSONResponse(error_body(code, text), status_code=status, headers=headers)
 
 
 def _host_name(host: str) -> str:

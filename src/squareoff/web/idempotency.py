@@ -2,9 +2,12 @@
 
 Invariants:
 1. Same key and same body: the stored answer, byte for byte. Same key, other body: refused.
+   A refusal is not remembered, so that the mended call may use the same key.
 2. Calls with one key are handled one after the other, so simultaneous repeats act once.
 3. What a call creates gets its id from key and body, so that a repeat after a crash between the
    act and the storing of its answer finds what was made instead of making it again.
+4. A database that is away keeps no call back: nothing can be made then, and whatever closes or
+   halts may be repeated anyway.
 """
 
 import asyncio
@@ -13,14 +16,18 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from fastapi.responses import JSONResponse, Response
 
+from squareoff.domain.errors import StoreError
 from squareoff.ports import RememberedAnswer
 from squareoff.services.desk import Desk
 from squareoff.web.errors import ApiError
 
+_log = structlog.get_logger("squareoff.web")
 KEY_LENGTH_MAX = 200
 _ID_CHARACTERS = 20
+_REFUSED = 400
 
 
 class IdempotencyDesk:
@@ -35,7 +42,7 @@ class IdempotencyDesk:
         key: str | None,
         call: str,
         body: Any,
-        act: Callable[[str | None], Awaitable[tuple[int, str]]],
+        act: Callable[[str | None], Awaitable[Response]],
     ) -> Response:
         """Answer a call that may be repeated.
 
@@ -44,13 +51,13 @@ class IdempotencyDesk:
             call: method and path; one key means one call.
             body: the parsed JSON body.
             act: does the work once; takes an id text that is fixed by key and body (None without a
-                key), returns HTTP status and JSON text.
+                key) and returns the answer, a refusal too.
 
         Raises:
             ApiError: the key is unusable, or was used with another body.
         """
         if key is None:
-            return _response(*await act(None))
+            return await act(None)
         if not key.strip() or len(key) > KEY_LENGTH_MAX or not key.isprintable():
             text = f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} printable characters"
             raise ApiError(422, "invalid_request", text, {"field": "Idempotency-Key"})
@@ -66,21 +73,36 @@ class IdempotencyDesk:
                 self._locks.pop(key, None)
 
     async def _answer_locked(
-        self, key: str, body_hash: str, act: Callable[[str | None], Awaitable[tuple[int, str]]]
+        self, key: str, body_hash: str, act: Callable[[str | None], Awaitable[Response]]
     ) -> Response:
-        known = await self._desk.recall_answer(key)
+        known = await self._recall(key)
         if known is None:
-            status, answer = await act(_hash_of(key, body_hash)[:_ID_CHARACTERS])
-            known = RememberedAnswer(body_hash, status, answer)
-            await self._desk.remember_answer(key, known)
-        elif known.body_hash != body_hash:
+            answer = await act(_hash_of(key, body_hash)[:_ID_CHARACTERS])
+            if answer.status_code < _REFUSED:
+                text = bytes(answer.body).decode()
+                await self._remember(key, RememberedAnswer(body_hash, answer.status_code, text))
+            return answer
+        if known.body_hash != body_hash:
             raise ApiError(
                 422,
                 "idempotency_key_reused",
                 "this Idempotency-Key was used for another request; nothing was changed",
                 {"field": "Idempotency-Key"},
             )
-        return _response(known.status, known.answer)
+        return Response(known.answer, status_code=known.status, media_type=JSONResponse.media_type)
+
+    async def _recall(self, key: str) -> RememberedAnswer | None:
+        try:
+            return await self._desk.recall_answer(key)
+        except StoreError as error:
+            _log.error("idempotency_key_not_read", error=str(error))
+            return None
+
+    async def _remember(self, key: str, answer: RememberedAnswer) -> None:
+        try:
+            await self._desk.remember_answer(key, answer)
+        except StoreError as error:
+            _log.error("idempotency_key_not_stored", error=str(error))
 
 
 class _KeyLock:
@@ -94,7 +116,3 @@ class _KeyLock:
 def _hash_of(first: str, second: Any) -> str:
     text = json.dumps([first, second], sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _response(status: int, answer: str) -> Response:
-    return Response(answer, status_code=status, media_type=JSONResponse.media_type)

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Path, Query
 from squareoff.domain.ids import TrackerId
 from squareoff.services.supervisor import HORIZONS
 from squareoff.web.answers import AlarmOut, ItemList, KillSwitchOut
+from squareoff.web.commands import CommandRoute
 from squareoff.web.context import TheDesk
 from squareoff.web.facts_as_json import as_json
 from squareoff.web.requests import ExitPreviewQuery
 from squareoff.web.screen_answers import ChartOut, ExitPreviewOut, ReplicaOut
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", route_class=CommandRoute)
 PreviewQuery = Annotated[ExitPreviewQuery, Query()]
 
 

@@ -5,8 +5,9 @@ The engine owns signals and the end of the process; this server takes neither.
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -33,6 +34,9 @@ class ApiServer:
         self._host = host
         self._is_closing = app.state.is_closing
         assert isinstance(self._is_closing, asyncio.Event), "whoever made the app put it there"
+        self._run_beside: Callable[[], Coroutine[Any, Any, None]] | None = getattr(
+            app.state, "run_beside", None
+        )
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
@@ -62,6 +66,13 @@ class ApiServer:
 
     async def run(self) -> None:
         """Serve until cancelled or `stop`ped; calls under way end first, open streams are cut."""
+        async with asyncio.TaskGroup() as tasks:
+            beside = None if self._run_beside is None else tasks.create_task(self._run_beside())
+            await self._serve()
+            if beside is not None:
+                beside.cancel()
+
+    async def _serve(self) -> None:
         port_holder = self._socket
         try:
             await self._server.serve(sockets=[port_holder])

@@ -1,6 +1,7 @@
 """What a standby answers: that it lives, that it is not ready, and who owns the account."""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -13,6 +14,7 @@ from squareoff.web.answers import HealthOut, ReadinessOut
 from squareoff.web.errors import ApiError, install_error_handlers
 from squareoff.web.guard import Guard, GuardRules, allowed_hosts
 from squareoff.web.health_routes import OPEN_PATHS
+from squareoff.web.roles import Role, Tokens
 
 _log = structlog.get_logger("squareoff.standby")
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -40,7 +42,7 @@ class StandbyPost:
         self._epoch = epoch
 
 
-def create_standby_app(post: StandbyPost, *, token: str, host: str) -> FastAPI:
+def create_standby_app(post: StandbyPost, *, tokens: Mapping[Role, str], host: str) -> FastAPI:
     """Return the API of a standby: alive, not ready, and 503 `standby` to everything else."""
     app = FastAPI(title="squareoff standby", version=__version__, docs_url=None, redoc_url=None)
 
@@ -63,5 +65,5 @@ def create_standby_app(post: StandbyPost, *, token: str, host: str) -> FastAPI:
     app.state.is_closing = asyncio.Event()
     install_error_handlers(app)
     hosts = allowed_hosts((*LOOPBACK_NAMES, host))
-    app.add_middleware(Guard, rules=GuardRules(token, hosts, frozenset(OPEN_PATHS)))
+    app.add_middleware(Guard, rules=GuardRules(Tokens(tokens), hosts, frozenset(OPEN_PATHS)))
     return app

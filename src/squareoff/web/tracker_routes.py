@@ -1,9 +1,8 @@
 """Routes of single positions: take under watch, enter, look, set rules, exit."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from squareoff.domain.ids import TrackerId
@@ -14,7 +13,8 @@ from squareoff.services.desk import Desk
 from squareoff.services.desk_requests import UnknownTracker
 from squareoff.services.views import TrackerView
 from squareoff.web.answers import EntryOut, ExitResultOut, ItemList, TrackerOut
-from squareoff.web.context import ApiContext, TheContext, TheDesk
+from squareoff.web.commands import CommandRoute
+from squareoff.web.context import TheCaller, TheDesk
 from squareoff.web.errors import ApiError
 from squareoff.web.facts_as_json import entry_out
 from squareoff.web.requests import (
@@ -27,13 +27,19 @@ from squareoff.web.requests import (
     TrackersQuery,
     WithdrawIn,
 )
+from squareoff.web.roles import Role
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", route_class=CommandRoute)
 Id = Annotated[str, Path(max_length=64)]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(description="Repeating a call with the same key and body gets the first answer."),
-]
+
+
+def _fixed_id(request: Request) -> TrackerId | None:
+    """Return the id of what this call makes, where its idempotency key fixes one."""
+    fixed: str | None = request.state.fixed_id
+    return None if fixed is None else TrackerId(f"trk-{fixed}")
+
+
+FixedId = Annotated[TrackerId | None, Depends(_fixed_id)]
 
 _STATUS_OF_RESULT = {
     ExitCode.BEING_SETTLED: 202,
@@ -51,45 +57,18 @@ _STATUS_OF_RESULT = {
 _FIELD_OF_RESULT = {ExitCode.INVALID_TRACKER: "tracker_id", ExitCode.INVALID_REASON: "reason"}
 
 
-@router.post("/trackers", status_code=201, response_model=TrackerOut)
-async def track(
-    body: PositionIn, request: Request, context: TheContext, idempotency_key: IdempotencyKey = None
-) -> Response:
+@router.post("/trackers", status_code=201)
+async def track(body: PositionIn, desk: TheDesk, fixed_id: FixedId) -> TrackerOut:
     """Take a position under watch. With `entry_order_id` it waits for that order's fills."""
     asked = body.as_asked()
-
-    async def act(tracker_id: TrackerId | None) -> TrackerView:
-        return await context.desk.track(asked, tracker_id)
-
-    return await _create_once(context, request, idempotency_key, act)
+    return TrackerOut.model_validate(_known(desk, fixed_id) or await desk.track(asked, fixed_id))
 
 
-@router.post("/entries", status_code=201, response_model=TrackerOut)
-async def enter(
-    body: EntryIn, request: Request, context: TheContext, idempotency_key: IdempotencyKey = None
-) -> Response:
+@router.post("/entries", status_code=201)
+async def enter(body: EntryIn, desk: TheDesk, fixed_id: FixedId) -> TrackerOut:
     """Place an entry order together with its tracker."""
     asked = body.as_asked()
-
-    async def act(tracker_id: TrackerId | None) -> TrackerView:
-        return await context.desk.enter(asked, tracker_id)
-
-    return await _create_once(context, request, idempotency_key, act)
-
-
-async def _create_once(
-    context: ApiContext,
-    request: Request,
-    key: str | None,
-    act: Callable[[TrackerId | None], Awaitable[TrackerView]],
-) -> Response:
-    async def answer(fixed: str | None) -> tuple[int, str]:
-        tracker_id = None if fixed is None else TrackerId(f"trk-{fixed}")
-        view = _known(context.desk, tracker_id) or await act(tracker_id)
-        return 201, TrackerOut.model_validate(view).model_dump_json()
-
-    call = f"{request.method} {request.url.path}"
-    return await context.idempotency.answer_once(key, call, await request.json(), answer)
+    return TrackerOut.model_validate(_known(desk, fixed_id) or await desk.enter(asked, fixed_id))
 
 
 def _known(desk: Desk, tracker_id: TrackerId | None) -> TrackerView | None:
@@ -118,9 +97,14 @@ async def get_tracker(tracker_id: Id, desk: TheDesk) -> TrackerOut:
 
 
 @router.patch("/trackers/{tracker_id}")
-async def set_rules(tracker_id: Id, body: RulesPatch, desk: TheDesk) -> TrackerOut:
-    """Replace the rules of a position."""
-    view = await desk.set_rules(TrackerId(tracker_id), parse_rules(body.rules))
+async def set_rules(
+    tracker_id: Id, body: RulesPatch, desk: TheDesk, caller: TheCaller
+) -> TrackerOut:
+    """Replace the rules of a position; the role `operate` may only tighten them."""
+    may_loosen = caller.role.covers(Role.ADMIN)
+    view = await desk.set_rules(
+        TrackerId(tracker_id), parse_rules(body.rules), may_loosen=may_loosen
+    )
     return TrackerOut.model_validate(view)
 
 

@@ -14,9 +14,19 @@ import structlog
 from api_rig.engine import INSTRUMENT, ScriptedFeed, open_test_engine
 from squareoff.assembly import Engine
 from squareoff.web.app import create_app
+from squareoff.web.rate_limits import ApiLimits
+from squareoff.web.roles import Role
 from squareoff.web.server import ApiServer
 
 TOKEN = "test-token-0123456789abcdef"
+OPERATE_TOKEN = "operate-token-0123456789abcdef"
+READ_TOKEN = "read-token-0123456789abcdef"
+TOKENS = {Role.ADMIN: TOKEN, Role.OPERATE: OPERATE_TOKEN, Role.READ: READ_TOKEN}
+TRAIL_KINDS = frozenset({"command_asked", "command_answered", "caller_seen", "calls_refused"})
+"""Facts that tell who asked for what, and change nothing."""
+
+NO_LIMITS = ApiLimits(calls_per_second=1e6, calls_at_once=10**6)
+"""For tests whose subject is not the limits."""
 PRICE = Decimal("152.35")
 DEADLINE_SECONDS = 10.0
 
@@ -67,8 +77,9 @@ def position_body(**changes: Any) -> dict[str, Any]:
 class ApiRig:
     """One engine with its API on a free loopback port; use it as a context manager."""
 
-    def __init__(self, *, metrics_public: bool = False) -> None:
+    def __init__(self, *, metrics_public: bool = False, limits: ApiLimits = NO_LIMITS) -> None:
         self._metrics_public = metrics_public
+        self._limits = limits
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._is_up = threading.Event()
         self._failure: BaseException | None = None
@@ -121,7 +132,12 @@ class ApiRig:
         assert main is not None
         self._main = main
         self.engine, self.feed = await open_test_engine()
-        app = create_app(self.engine.desk, token=TOKEN, metrics_public=self._metrics_public)
+        app = create_app(
+            self.engine.desk,
+            tokens=TOKENS,
+            metrics_public=self._metrics_public,
+            limits=self._limits,
+        )
         self.server = ApiServer(app, "127.0.0.1", 0)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.engine.supervisor.run())

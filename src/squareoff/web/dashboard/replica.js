@@ -96,6 +96,10 @@ export class Replica {
       case "account_taken":
       case "books_reconciled":
       case "day_range_noted":
+      case "caller_seen":
+      case "calls_refused":
+      case "command_answered":
+      case "command_asked":
       case "engine_started":
       case "token_replaced":
         return true; // shown by nothing here, or told by the engine's status

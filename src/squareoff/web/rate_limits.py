@@ -1,0 +1,106 @@
+"""How many calls are taken: by role and source, with a reserve for what stops and closes.
+
+Invariants:
+1. A call that halts or closes has a budget of its own behind the common one, so no flood of other
+   calls, whoever makes it, keeps it out.
+2. A right token is never delayed for wrong ones before it.
+"""
+
+import re
+from dataclasses import dataclass
+
+URGENT_CALLS = re.compile(r"/api/v1/(kill-switch|exit-all|trackers/[^/]+/exit)")
+"""Paths of the calls with the reserve."""
+
+GROUPS_MAX = 200
+"""Roles and sources counted apart; the one that was silent longest is forgotten for a new one."""
+
+FREE_FAILURES = 5
+DELAY_SECONDS_FIRST = 0.05
+DELAY_SECONDS_MAX = 2.0
+FORGET_SECONDS = 60.0
+"""After this long without a wrong token a source begins anew."""
+
+DELAYED_MAX = 16
+"""Refusals held back at once; what comes beyond is told to come again later, at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiLimits:
+    """Calls a second, and at once after a pause: of one role from one source; of the reserve."""
+
+    calls_per_second: float = 100.0
+    calls_at_once: int = 500
+    urgent_per_second: float = 50.0
+    urgent_at_once: int = 200
+
+
+USUAL_LIMITS = ApiLimits()
+
+
+class _Bucket:
+    """So many calls at once, refilled at a rate."""
+
+    def __init__(self, rate: float, size: int) -> None:
+        self._rate = rate
+        self._size = size
+        self._left = float(size)
+        self._at = 0.0
+
+    def take(self, now: float) -> bool:
+        """Take one call, or say that none is left."""
+        self._left = min(float(self._size), self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
+class CallBudget:
+    """The budgets of all callers."""
+
+    def __init__(self, limits: ApiLimits) -> None:
+        self._limits = limits
+        self._common: dict[str, _Bucket] = {}
+        self._urgent: dict[str, _Bucket] = {}
+
+    def take(self, caller: str, *, is_urgent: bool, now: float) -> bool:
+        """Say whether this call is taken; `now` is seconds of a clock that only rises."""
+        limits = self._limits
+        common = _of(self._common, caller, limits.calls_per_second, limits.calls_at_once)
+        if common.take(now):
+            return True
+        if not is_urgent:
+            return False
+        urgent = _of(self._urgent, caller, limits.urgent_per_second, limits.urgent_at_once)
+        return urgent.take(now)
+
+
+def _of(buckets: dict[str, _Bucket], caller: str, rate: float, size: int) -> _Bucket:
+    bucket = buckets.pop(caller, None) or _Bucket(rate, size)
+    buckets[caller] = bucket  # the newest is last, so the first is the one to forget
+    if len(buckets) > GROUPS_MAX:
+        del buckets[next(iter(buckets))]
+    return bucket
+
+
+class FailureDelays:
+    """How long to hold back the refusal of a wrong token, longer with each one of a source."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, tuple[int, float]] = {}
+        self.delayed = 0
+
+    def next_delay(self, source: str, now: float) -> float:
+        """Count one more wrong token of `source`, and return the seconds to wait."""
+        count, last = self._failures.pop(source, (0, now))
+        if now - last > FORGET_SECONDS:
+            count = 0
+        self._failures[source] = (count + 1, now)
+        if len(self._failures) > GROUPS_MAX:
+            del self._failures[next(iter(self._failures))]
+        if count < FREE_FAILURES:
+            return 0.0
+        doublings = min(count - FREE_FAILURES, 10)
+        return float(min(DELAY_SECONDS_MAX, DELAY_SECONDS_FIRST * 2**doublings))

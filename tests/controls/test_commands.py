@@ -1,0 +1,131 @@
+"""What a command may do, once, and who is told: controls T8 to T11 and T20 of docs/security.md."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from api_rig import OPERATE_TOKEN, TOKEN, ApiRig, position_body
+from squareoff.web.rate_limits import FREE_FAILURES, ApiLimits, FailureDelays
+
+REPEATS = 1_000
+
+
+def test_t09_a_thousand_repeats_are_one_exit(rig: ApiRig) -> None:
+    """The same exit under one key, a thousand times from twenty threads: one claim, one answer."""
+    mine = rig.track()
+    start = threading.Barrier(20)
+
+    def call(number: int) -> str:
+        if number < 20:
+            start.wait()
+        body = {"reason": "repeated", "wait": "filled"}
+        return rig.post(f"/trackers/{mine}/exit", body, headers={"Idempotency-Key": "1000"}).text
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = set(pool.map(call, range(REPEATS)))
+    facts = [f["kind"] for f in rig.get(f"/trackers/{mine}/journal").json["items"]]
+    asked = [f for f in rig.get("/journal").json["items"] if f["data"].get("key") == "1000"]
+
+    assert len(answers) == 1
+    assert (facts.count("exit_claimed"), len(asked)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "other"),
+    [
+        ("/kill-switch", {"active": True, "reason": "a"}, {"active": True, "reason": "b"}),
+        ("/exit-all", {"reason": "a"}, {"reason": "b"}),
+        ("/reconcile", {}, {"x": 1}),
+    ],
+)
+def test_t09_a_key_serves_every_change(
+    path: str, body: dict[str, object], other: dict[str, object], rig: ApiRig
+) -> None:
+    """Any change takes a key: a repeat is answered alike, another body is refused."""
+    key = {"Idempotency-Key": f"every {path}"}
+    first = rig.post(path, body, headers=key)
+    again = rig.post(path, body, headers=key)
+    refused = rig.post(path, other, headers=key)
+    rig.post("/kill-switch", {"active": False, "reason": "go on"})
+
+    assert (first.status, again.text) == (200, first.text)
+    assert (refused.status, refused.error["code"]) == (422, "idempotency_key_reused")
+
+
+def test_t09_a_key_of_one_role_is_none_of_another(rig: ApiRig) -> None:
+    """A stored answer is told only to the role that got it first."""
+    key = {"Idempotency-Key": "of admin"}
+    rig.post("/reconcile", {}, headers=key)
+    other = {**key, "Authorization": f"Bearer {OPERATE_TOKEN}"}
+
+    assert rig.post("/reconcile", {}, headers=other).error["code"] == "idempotency_key_reused"
+
+
+def test_t11_a_flood_of_calls_does_not_lock_out_a_halt() -> None:
+    """Beyond the common budget calls get 429, and a halt still goes through by its reserve."""
+    limits = ApiLimits(calls_per_second=0.01, calls_at_once=5, urgent_per_second=1.0)
+    with ApiRig(limits=limits) as rig:
+        statuses = [rig.get("/status").status for _ in range(8)]
+        refused = rig.get("/status")
+        halted = rig.post("/kill-switch", {"active": True, "reason": "halt in a flood"})
+
+    assert sorted(set(statuses)) == [200, 429]
+    assert refused.error["code"] == "too_many_calls"
+    assert refused.headers["retry-after"] == "1"
+    assert (halted.status, halted.json["active"]) == (200, True)
+
+
+def test_t11_the_refusal_of_wrong_tokens_is_held_back_ever_longer() -> None:
+    """A source's wrong tokens cost it 0.05 s, then twice as long each, until a minute's peace."""
+    delays = FailureDelays()
+    waits = [delays.next_delay("127.0.0.1", now=0.1 * count) for count in range(14)]
+
+    assert waits[:FREE_FAILURES] == [0.0] * FREE_FAILURES
+    assert waits[FREE_FAILURES:] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
+    assert delays.next_delay("another", now=2.0) == 0.0
+    assert delays.next_delay("127.0.0.1", now=100.0) == 0.0
+
+
+def test_t11_a_right_token_never_waits_for_wrong_ones() -> None:
+    """While more wrong tokens come than may be held back, the right one passes."""
+    with ApiRig() as rig, ThreadPoolExecutor(40) as pool:
+        wrong = {"Authorization": "Bearer wrong"}
+        guesses = [pool.submit(rig.get, "/status", headers=wrong) for _ in range(60)]
+        right = rig.get("/status")
+        statuses = {guess.result().status for guess in guesses}
+
+    assert right.status == 200
+    assert statuses == {401, 429}
+
+
+def test_t20_every_command_and_refusal_is_in_the_journal(rig: ApiRig) -> None:
+    """A command stands there with actor, source, key and result, before what it brought about."""
+    head = rig.journal_head()
+    mine = rig.track()
+    rig.post(
+        f"/trackers/{mine}/exit",
+        {"reason": "told", "wait": "filled"},
+        headers={"Idempotency-Key": "key-20", "User-Agent": "script/1.0"},
+    )
+    rig.post("/trackers", position_body(quantity=-1))
+    rig.get("/status", headers={"Authorization": "Bearer wrong", "User-Agent": "guesser"})
+    rig.run(rig.engine.desk.trail.write_counted())
+    facts = rig.get(f"/journal?after={head}").json["items"]
+    asked = [f for f in facts if f["kind"] == "command_asked"]
+    answered = [f for f in facts if f["kind"] == "command_answered"]
+    claimed = next(f for f in facts if f["kind"] == "exit_claimed")
+    exit_asked = next(f for f in asked if f["data"]["key"] == "key-20")
+
+    assert exit_asked["data"]["actor"] == "admin"
+    assert exit_asked["data"]["source"] == "127.0.0.1 script/1.0"
+    assert exit_asked["data"]["call"] == "POST /api/v1/trackers/{tracker_id}/exit"
+    assert exit_asked["data"]["about"] == mine
+    assert exit_asked["seq"] < claimed["seq"]
+    assert [(f["data"]["status"], f["data"]["code"]) for f in answered] == [
+        (201, ""), (200, ""), (422, "invalid_request"),
+    ]  # fmt: skip
+    assert [f["data"]["command_id"] for f in asked] == [f["data"]["command_id"] for f in answered]
+    refused = [f["data"] for f in facts if f["kind"] == "calls_refused"]
+    assert {"code": "unauthorized", "source": "127.0.0.1 guesser", "count": 1} in refused
+    assert TOKEN not in str(facts)
