@@ -88,6 +88,15 @@ def test_a_chart_shows_the_position(stand: Stand, open_dashboard: OpenDashboard)
         expect(dashboard.page.locator(f"#detail svg .{part}").first).to_be_attached()
 
 
+def test_the_top_says_whom_orders_go_to(open_dashboard: OpenDashboard) -> None:
+    """LIVE stands beside the broker's name and the account."""
+    mode = open_dashboard().page.locator("#mode")
+
+    expect(mode).to_have_text(
+        re.compile(r"^LIVE · orders go to rehearsal broker at 127\.0\.0\.1 · account \d+$")
+    )
+
+
 def test_one_exit_by_hand(stand: Stand, open_dashboard: OpenDashboard) -> None:
     """The confirmation shows the order; only after it the position is closed, with the reason."""
     tracker_id, other = stand.hold({}), stand.hold({})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from squareoff.cli.engine_program import announce
+from squareoff.cli.engine_program import announce, broker_name
 from squareoff.config import Settings
 
 LIVE = {"credentials": {"client_id": "1", "access_token": "x"}, "mode": "live"}
@@ -70,3 +70,12 @@ def test_a_refused_start_leaves_nothing_behind(
 
     assert (refused.status, refused.out) == (2, "")
     assert [path.name for path in tmp_path.iterdir()] == ["squareoff.toml"]
+
+
+def test_the_dashboard_names_whom_orders_go_to() -> None:
+    """The real broker, a rehearsal and paper cannot be taken for one another."""
+    rehearsal = Settings(**LIVE, dhan={"rest_url": "http://127.0.0.1:8800/v2"})
+
+    assert broker_name(Settings(**LIVE)) == "Dhan (api.dhan.co)"
+    assert broker_name(rehearsal) == "rehearsal broker at 127.0.0.1"
+    assert broker_name(Settings()) == "built-in paper broker"

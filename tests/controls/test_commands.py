@@ -1,12 +1,16 @@
 """What a command may do, once, and who is told: controls T8 to T11 and T20 of docs/security.md."""
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from api_rig import OPERATE_TOKEN, TOKEN, ApiRig, position_body
+from squareoff.web.errors import ApiError
+from squareoff.web.preview_tickets import EXIT_ALL, VALID_SECONDS, PreviewTickets, Shown
 from squareoff.web.rate_limits import FREE_FAILURES, ApiLimits, FailureDelays
+from squareoff.web.roles import Caller, Role
 
 REPEATS = 1_000
 
@@ -60,6 +64,74 @@ def test_t09_a_key_of_one_role_is_none_of_another(rig: ApiRig) -> None:
     other = {**key, "Authorization": f"Bearer {OPERATE_TOKEN}"}
 
     assert rig.post("/reconcile", {}, headers=other).error["code"] == "idempotency_key_reused"
+
+
+PAGE = {"Sec-Fetch-Site": "same-origin"}
+
+
+def test_t10_a_page_shows_first_and_then_asks() -> None:
+    """From a page, exit-all and resume need the ticket of their preview, once."""
+    with ApiRig() as rig:
+        rig.track()
+        without = rig.post("/exit-all", {"reason": "x"}, headers=PAGE)
+        ticket = rig.get("/exit-preview", headers=PAGE).json["ticket"]
+        made_up = rig.post("/exit-all", {"reason": "x", "ticket": ticket[:-1]}, headers=PAGE)
+        good = rig.post("/exit-all", {"reason": "x", "ticket": ticket}, headers=PAGE)
+        used = rig.post("/exit-all", {"reason": "x", "ticket": ticket}, headers=PAGE)
+        resume = {"active": False, "reason": "x"}
+        blind = rig.post("/kill-switch", resume, headers=PAGE)
+        seen = rig.get("/resume-preview", headers=PAGE).json
+        lifted = rig.post("/kill-switch", {**resume, "ticket": seen["ticket"]}, headers=PAGE)
+
+    assert (without.status, without.error["code"]) == (428, "preview_needed")
+    assert (made_up.status, made_up.error["code"]) == (409, "preview_stale")
+    assert (good.status, used.status) == (200, 409)
+    assert (blind.status, lifted.status) == (428, 200)
+    assert seen["kill_switch"]["active"] is True
+
+
+def test_t10_more_than_was_shown_is_refused(rig: ApiRig) -> None:
+    """What came under watch after the preview was not shown: look again. Programs need no ticket,
+    and one that they give is checked all the same."""
+    mine = rig.track()
+    ticket = rig.get(f"/exit-preview?tracker_id={mine}").json["ticket"]
+    person = {"reason": "x", "ticket": ticket}
+    other = rig.track()
+    of_another = rig.post(f"/trackers/{other}/untrack", person)
+    all_shown = rig.get("/exit-preview").json["ticket"]
+    rig.track()
+    more = rig.post("/exit-all", {"reason": "x", "ticket": all_shown})
+    without = rig.post(f"/trackers/{mine}/untrack", {"reason": "x"})
+
+    assert (of_another.status, of_another.error["code"]) == (409, "preview_stale")
+    assert (more.status, more.error["code"]) == (409, "preview_stale")
+    assert without.status == 200
+
+
+def test_t10_a_ticket_is_good_for_thirty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ticket that is older, or another role's, is refused; one whose list shrank is good."""
+    admin = Caller(Role.ADMIN, "127.0.0.1", is_page=True)
+    operate = Caller(Role.OPERATE, "127.0.0.1", is_page=True)
+    shown = {"a": ("LONG", 75), "b": ("SHORT", 25)}
+
+    async def take(seconds: float, caller: Caller, now: Shown) -> None:
+        tickets = PreviewTickets()
+        ticket = tickets.give(EXIT_ALL, admin, shown)
+        loop = asyncio.get_running_loop()
+        later = loop.time() + seconds
+        monkeypatch.setattr(loop, "time", lambda: later)
+        tickets.take(ticket, EXIT_ALL, caller, now)
+
+    asyncio.run(take(VALID_SECONDS - 1, admin, {"a": ("LONG", 50)}))
+    for seconds, caller, now in (
+        (VALID_SECONDS + 1, admin, shown),
+        (0.0, operate, shown),
+        (0.0, admin, {"a": ("LONG", 76)}),
+        (0.0, admin, {"a": ("SHORT", 75)}),
+        (0.0, admin, {"c": ("LONG", 1)}),
+    ):
+        with pytest.raises(ApiError, match="look again"):
+            asyncio.run(take(seconds, caller, now))
 
 
 def test_t11_a_flood_of_calls_does_not_lock_out_a_halt() -> None:

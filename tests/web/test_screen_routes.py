@@ -13,6 +13,7 @@ def test_the_replica_leads_on_to_the_journal(rig: ApiRig) -> None:
 
     assert replica["seq"] >= rig.get(f"/trackers/{mine}/journal").json["items"][-1]["seq"]
     assert (replica["mode"], replica["account_id"]) == ("paper", "1100000001")
+    assert replica["broker"] == "Dhan (api.dhan.co)"
     assert replica["budget_limits"] == {"second": 8, "minute": 240, "hour": 950, "day": 6800}
     assert found["rules"] == {"stop_loss": {"points": "10.00"}}
     assert found["created_at"].endswith("+05:30")

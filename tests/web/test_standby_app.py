@@ -7,10 +7,12 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from squareoff.core.lease import AccountOwner, OwnerClaim
+from squareoff.domain.time import iso_from_ns
 from squareoff.web.roles import Role
 from squareoff.web.standby_app import StandbyPost, create_standby_app
 
 TOKEN = "token-of-the-standby-under-test"
+SINCE_NS = 1_787_000_000_000_000_000
 OWNER = AccountOwner(4, OwnerClaim("one", 7, "", "1.0", "abc", 5.0), True, False, 0, 0, 0)
 
 
@@ -47,7 +49,7 @@ def ask(
 
 def test_a_standby_lives_and_is_not_ready() -> None:
     """/healthz says yes; /readyz says 503, and for whom it stands by. Neither needs a token."""
-    post = StandbyPost()
+    post = StandbyPost(SINCE_NS)
     app = create_standby_app(post, tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
 
     assert ask(app, "GET", "/healthz") == (200, '{"ok":true}')
@@ -60,7 +62,7 @@ def test_a_standby_lives_and_is_not_ready() -> None:
 
 def test_everything_else_is_sent_to_the_owner() -> None:
     """A caller with the token hears who owns the account; one without hears nothing."""
-    post = StandbyPost()
+    post = StandbyPost(SINCE_NS)
     post.note_owner(OWNER)
     app = create_standby_app(post, tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
     token = {"authorization": f"Bearer {TOKEN}"}
@@ -74,6 +76,20 @@ def test_everything_else_is_sent_to_the_owner() -> None:
 
 def test_foreign_names_are_refused() -> None:
     """A page of another site cannot look through a name that points here."""
-    app = create_standby_app(StandbyPost(), tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
+    app = create_standby_app(StandbyPost(SINCE_NS), tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
 
     assert ask(app, "GET", "/readyz", {"host": "evil.example"})[0] in (400, 403, 421)
+
+
+def test_a_person_sees_a_page_that_says_so() -> None:
+    """`/` needs no token, and tells for whom and since when; a host's name is no markup."""
+    post = StandbyPost(SINCE_NS)
+    claim = OwnerClaim("<script>one</script>", 7, "", "1.0", "abc", 5.0)
+    post.note_owner(AccountOwner(4, claim, True, False, 0, 0, 0))
+    app = create_standby_app(post, tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
+    status, page = ask(app, "GET", "/")
+
+    assert status == 200
+    assert "Standing by for process 7 on &lt;script&gt;one" in page
+    assert iso_from_ns(SINCE_NS) in page
+    assert "<script" not in page

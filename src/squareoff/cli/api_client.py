@@ -5,9 +5,11 @@ Invariant: the token goes into one header and nowhere else.
 
 import http.client
 import json
+import secrets
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from squareoff import __version__
 from squareoff.cli.progress import working
 from squareoff.config import Settings
 from squareoff.domain.errors import ConfigError, SquareoffError
@@ -61,16 +63,17 @@ class EngineClient:
         """Return the JSON answer to a POST below /api/v1.
 
         Args:
-            key: the idempotency key, if any.
+            key: the idempotency key; None makes a new one.
             wait_seconds: how long the engine may wait before it answers.
         """
-        headers = {} if key is None else {"Idempotency-Key": key}
+        headers = {"Idempotency-Key": key or _new_key()}
         seconds = ANSWER_SECONDS_MAX + wait_seconds
         return json.loads(self._call("POST", f"/api/v1{path}", body or {}, headers, seconds))
 
     def patch(self, path: str, body: Any) -> Any:
         """Return the JSON answer to a PATCH below /api/v1."""
-        return json.loads(self._call("PATCH", f"/api/v1{path}", body))
+        headers = {"Idempotency-Key": _new_key()}
+        return json.loads(self._call("PATCH", f"/api/v1{path}", body, headers))
 
     def _call(
         self,
@@ -80,7 +83,11 @@ class EngineClient:
         headers: dict[str, str] | None = None,
         seconds: float = ANSWER_SECONDS_MAX,
     ) -> str:
-        sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
+        sent = {
+            "Authorization": f"Bearer {self._token}",
+            "User-Agent": f"squareoff/{__version__}",
+            **(headers or {}),
+        }
         content = None
         if body is not None:
             content, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
@@ -109,6 +116,10 @@ class EngineClient:
 def path_of(*parts: str) -> str:
     """Return a path below /api/v1 with every part made safe: `path_of("trackers", id)`."""
     return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _new_key() -> str:
+    return secrets.token_hex(16)
 
 
 def _with_query(path: str, query: dict[str, Any]) -> str:

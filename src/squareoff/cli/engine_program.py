@@ -63,6 +63,7 @@ async def _run(
             tokens=role_tokens(settings, token),
             metrics_public=settings.api.metrics_public,
             hosts=(*LOOPBACK_NAMES, settings.api.host),
+            broker=broker_name(settings),
         )
         server = ApiServer(app, settings.api.host, settings.api.port if port is None else port)
         announce(settings, server.url, token_path, as_json=as_json)
@@ -96,6 +97,14 @@ def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: 
     Console(highlight=False, soft_wrap=True).print(
         Panel("\n".join(lines), title=f"squareoff {__version__}", expand=False)
     )
+
+
+def broker_name(settings: Settings) -> str:
+    """Return whom orders go to, for the top of the dashboard."""
+    if settings.mode == "paper":
+        return "built-in paper broker"
+    host = urlsplit(settings.dhan.rest_url).hostname
+    return f"rehearsal broker at {host}" if host in LOOPBACK_NAMES else f"Dhan ({host})"
 
 
 def _warning(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from rich.console import Console
 
 from squareoff import __version__
+from squareoff.adapters.system import SystemClock
 from squareoff.assembly import Engine
 from squareoff.bootstrap import Rehearsal, open_engine
 from squareoff.cli.service_manager import tell
@@ -29,7 +30,7 @@ async def open_as_standby(
     Raises:
         AccountLocked: the owner is of another version or has other settings.
     """
-    post = StandbyPost()
+    post = StandbyPost(SystemClock().now().wall_ns)
     app = create_standby_app(post, tokens=role_tokens(settings, token), host=settings.api.host)
     server = ApiServer(app, settings.api.host, settings.api.port)
     port = server.port  # asked while the socket is open

@@ -15,8 +15,9 @@ from squareoff.web.answers import (
     StatusOut,
 )
 from squareoff.web.commands import CommandRoute
-from squareoff.web.context import TheCaller, TheDesk
+from squareoff.web.context import TheCaller, TheContext, TheDesk
 from squareoff.web.errors import ApiError
+from squareoff.web.preview_tickets import EXIT_ALL, RESUME, let_out_by_resume, open_positions
 from squareoff.web.requests import ExitAllIn, ExitAllQuery, KillSwitchIn
 from squareoff.web.roles import Role
 
@@ -24,13 +25,15 @@ router = APIRouter(prefix="/api/v1", route_class=CommandRoute)
 
 
 @router.post("/exit-all")
-async def exit_all(body: ExitAllIn, desk: TheDesk) -> ExitAllOut:
+async def exit_all(body: ExitAllIn, context: TheContext, caller: TheCaller) -> ExitAllOut:
     """Close every position, shorts first: stops entries, ends resting ones, tells what remains."""
     reason = (body.reason or "").strip()
     if not reason:
         raise ApiError(
             422, ExitCode.INVALID_REASON.value, "the reason is blank", {"field": "reason"}
         )
+    desk = context.desk
+    context.tickets.take(body.ticket, EXIT_ALL, caller, open_positions(desk.trackers()))
     report = await desk.exit_all(
         reason, lock_account=body.lock_account, wait_seconds=body.wait_seconds
     )
@@ -50,11 +53,17 @@ async def get_kill_switch(desk: TheDesk) -> KillSwitchOut:
 
 
 @router.post("/kill-switch")
-async def set_kill_switch(body: KillSwitchIn, desk: TheDesk, caller: TheCaller) -> KillSwitchOut:
+async def set_kill_switch(
+    body: KillSwitchIn, context: TheContext, caller: TheCaller
+) -> KillSwitchOut:
     """Set the kill switch, durably: `new` lets only exits through, `all` nothing.
 
     The role `operate` may only hold back more.
     """
+    desk = context.desk
+    if not body.active:
+        now = let_out_by_resume(await desk.kill_switch(), desk.trackers())
+        context.tickets.take(body.ticket, RESUME, caller, now)
     state = await desk.set_kill_switch(
         active=body.active,
         level=body.level,

@@ -32,6 +32,7 @@ def create_app(
     metrics_public: bool = False,
     hosts: Collection[str] = LOOPBACK_NAMES,
     limits: ApiLimits = USUAL_LIMITS,
+    broker: str = "",
 ) -> FastAPI:
     """Return the API of one engine.
 
@@ -40,6 +41,7 @@ def create_app(
         metrics_public: whether `/metrics` answers without it.
         hosts: names that the Host header may hold, without port.
         limits: how many calls are taken.
+        broker: whom orders go to, in words for a person.
 
     Raises:
         ValueError: a token is too short to protect anything.
@@ -55,7 +57,7 @@ def create_app(
         redirect_slashes=False,
         responses={"4XX": {"model": ErrorOut, "description": "Refused; nothing was changed"}},
     )
-    app.state.context = ApiContext(desk, Commands(desk))
+    app.state.context = ApiContext(desk, Commands(desk), broker)
     app.state.is_closing = app.state.context.is_closing
     app.state.run_beside = desk.trail.run
     for routes in (tracker_routes, account_routes, journal_routes, screen_routes, health_routes):

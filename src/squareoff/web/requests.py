@@ -23,6 +23,9 @@ JOURNAL_PAGE = 1_000
 Name = Annotated[str, Field(max_length=64)]
 Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX)]
 
+Ticket = Annotated[str | None, Field(max_length=64)]
+"""The `ticket` of a preview that was looked at first."""
+
 _POSITION_EXAMPLE: JsonDict = {
     "exchange_segment": "NSE_FNO",
     "security_id": "49543",
@@ -129,6 +132,8 @@ class ExitAllIn(Incoming):
     """Put on the broker's own kill switch for the day, once nothing is held and no order open."""
     wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = 0.0
     """How long to wait for nothing to remain; it goes on by itself."""
+    ticket: Ticket = None
+    """From `GET /exit-preview`: refused where more would be closed now than was shown."""
 
 
 class ExitAllQuery(Incoming):
@@ -147,6 +152,13 @@ class PersonIn(Incoming):
     """Who decides; kept for ever."""
 
 
+class UntrackIn(PersonIn):
+    """The wish to let a position go."""
+
+    ticket: Ticket = None
+    """From `GET /exit-preview` of this position."""
+
+
 class WithdrawIn(PersonIn):
     """The wish to take an exit back."""
 
@@ -161,6 +173,8 @@ class KillSwitchIn(Incoming):
     level: Name = "new"
     """`new` lets only exits through, `all` lets nothing through."""
     reason: Reason
+    ticket: Ticket = None
+    """From `GET /resume-preview`, for lifting it."""
 
 
 class TrackersQuery(Incoming):

@@ -9,7 +9,8 @@ from squareoff.domain.time import seconds_to_ns
 from squareoff.services.charts import Chart, LevelsAt
 from squareoff.services.exit_preview import ExitPreview
 from squareoff.services.price_history import PriceSpan
-from squareoff.web.answers import AlarmOut, KillSwitchOut
+from squareoff.web.answers import AlarmOut, ItemList, KillSwitchOut, TrackerOut
+from squareoff.web.preview_tickets import VALID_SECONDS
 from squareoff.web.wire_types import DecimalText, Instant, Outgoing
 
 
@@ -23,6 +24,8 @@ class ReplicaOut(Outgoing):
     seq: int
     account_id: str
     mode: str
+    broker: str
+    """Whom the orders go to, in words."""
     stale_after_seconds: float
     """A price that was received longer ago is not traded on."""
     budget_limits: dict[str, int]
@@ -170,3 +173,19 @@ class ExitPreviewOut(Outgoing):
             orders=[PreviewOrderOut.model_validate(order) for order in preview.orders],
             why=preview.why,
         )
+
+
+class ExitPreviewListOut(ItemList[ExitPreviewOut]):
+    """The previews, and the ticket that proves that they were shown."""
+
+    ticket: str
+    """Good once and for `valid_seconds`, for an exit of all, or for letting this position go."""
+    valid_seconds: float = VALID_SECONDS
+
+
+class ResumePreviewOut(ItemList[TrackerOut]):
+    """The positions whose exits wait for the kill switch, and the ticket for lifting it."""
+
+    kill_switch: KillSwitchOut
+    ticket: str
+    valid_seconds: float = VALID_SECONDS

@@ -1,11 +1,14 @@
-"""What a standby answers: that it lives, that it is not ready, and who owns the account."""
+"""What a standby answers: that it lives, that it is not ready, and who owns the account.
+
+A person who opens its address sees a page that says so.
+"""
 
 import asyncio
 from collections.abc import Mapping
 
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from squareoff import __version__
 from squareoff.config.fields import LOOPBACK_NAMES
@@ -15,15 +18,17 @@ from squareoff.web.errors import ApiError, install_error_handlers
 from squareoff.web.guard import Guard, GuardRules, allowed_hosts
 from squareoff.web.health_routes import OPEN_PATHS
 from squareoff.web.roles import Role, Tokens
+from squareoff.web.standby_page import standby_page
 
 _log = structlog.get_logger("squareoff.standby")
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class StandbyPost:
-    """What a standby knows of the account's owner."""
+    """What a standby knows of the account's owner; it stands by since `since_ns` (UTC)."""
 
-    def __init__(self) -> None:
+    def __init__(self, since_ns: int) -> None:
+        self.since_ns = since_ns
         self._text = "standing by: the account's owner was not looked at yet"
         self._epoch: int | None = None
 
@@ -57,6 +62,11 @@ def create_standby_app(post: StandbyPost, *, tokens: Mapping[Role, str], host: s
         answer = ReadinessOut(ready=False, because=[post.text])
         return JSONResponse(answer.model_dump(), status_code=503)
 
+    @app.get("/", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        """Show a person that this one stands by; holds no more than `/readyz`."""
+        return HTMLResponse(standby_page(post.text, post.since_ns))
+
     @app.api_route("/{path:path}", methods=_METHODS)
     async def refuse(request: Request) -> Response:
         """Send the caller to the engine that owns the account."""
@@ -65,5 +75,7 @@ def create_standby_app(post: StandbyPost, *, tokens: Mapping[Role, str], host: s
     app.state.is_closing = asyncio.Event()
     install_error_handlers(app)
     hosts = allowed_hosts((*LOOPBACK_NAMES, host))
-    app.add_middleware(Guard, rules=GuardRules(Tokens(tokens), hosts, frozenset(OPEN_PATHS)))
+    app.add_middleware(
+        Guard, rules=GuardRules(Tokens(tokens), hosts, frozenset({"/", *OPEN_PATHS}))
+    )
     return app

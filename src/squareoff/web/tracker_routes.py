@@ -14,9 +14,10 @@ from squareoff.services.desk_requests import UnknownTracker
 from squareoff.services.views import TrackerView
 from squareoff.web.answers import EntryOut, ExitResultOut, ItemList, TrackerOut
 from squareoff.web.commands import CommandRoute
-from squareoff.web.context import TheCaller, TheDesk
+from squareoff.web.context import TheCaller, TheContext, TheDesk
 from squareoff.web.errors import ApiError
 from squareoff.web.facts_as_json import entry_out
+from squareoff.web.preview_tickets import open_positions
 from squareoff.web.requests import (
     EntryIn,
     ExitIn,
@@ -25,6 +26,7 @@ from squareoff.web.requests import (
     PositionIn,
     RulesPatch,
     TrackersQuery,
+    UntrackIn,
     WithdrawIn,
 )
 from squareoff.web.roles import Role
@@ -134,8 +136,13 @@ async def withdraw(tracker_id: Id, body: WithdrawIn, desk: TheDesk) -> Response:
 
 
 @router.post("/trackers/{tracker_id}/untrack")
-async def untrack(tracker_id: Id, body: PersonIn, desk: TheDesk) -> TrackerOut:
+async def untrack(
+    tracker_id: Id, body: UntrackIn, context: TheContext, caller: TheCaller
+) -> TrackerOut:
     """Let a position go without any order; whatever is held stays held."""
+    desk = context.desk
+    now = open_positions([desk.tracker(TrackerId(tracker_id))])
+    context.tickets.take(body.ticket, tracker_id, caller, now)
     view = await desk.untrack(TrackerId(tracker_id), body.reason, body.actor)
     return TrackerOut.model_validate(view)
 

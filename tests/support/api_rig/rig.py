@@ -137,6 +137,7 @@ class ApiRig:
             tokens=TOKENS,
             metrics_public=self._metrics_public,
             limits=self._limits,
+            broker="Dhan (api.dhan.co)",
         )
         self.server = ApiServer(app, "127.0.0.1", 0)
         async with asyncio.TaskGroup() as tasks:

@@ -11,6 +11,11 @@ export class CallFailed extends Error {
   }
 }
 
+/** Return a key for one wish. */
+export function newKey() {
+  return crypto.randomUUID();
+}
+
 export class Api {
   #token;
 
@@ -39,9 +44,9 @@ export class Api {
     return this.#json(path, { method: "GET" });
   }
 
-  /** Return the JSON answer to a POST below /api/v1. */
-  post(path, body = {}) {
-    const headers = { "Content-Type": "application/json" };
+  /** Return the JSON answer to a POST below /api/v1; a repeat under the same key acts once. */
+  post(path, body = {}, key = newKey()) {
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
     return this.#json(path, { method: "POST", headers, body: JSON.stringify(body) });
   }
 

@@ -18,6 +18,7 @@ export class Replica {
     this.seq = start.seq;
     this.account = start.account_id;
     this.mode = start.mode;
+    this.broker = start.broker;
     this.staleAfterSeconds = start.stale_after_seconds;
     this.budgetLimits = start.budget_limits;
     this.killSwitch = start.kill_switch;

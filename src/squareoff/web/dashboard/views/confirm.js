@@ -1,8 +1,10 @@
 // One question at a time, in a dialog: what will be sent, why, and only then the call.
 
-import { CallFailed } from "../api.js";
+import { CallFailed, newKey } from "../api.js";
 import { byId, el, setText } from "../dom.js";
 import { words } from "../format.js";
+
+const UNSEEN = "unseen"; // said where what would be sent could not be shown
 
 export class Confirmation {
   #api;
@@ -16,13 +18,16 @@ export class Confirmation {
 
   /**
    * Ask. A question has `title`, `reason` (a first proposal), `confirm` (the button), `path` and
-   * `body(reason, choice)` of the call, and may have `choices`, `note` and `preview()`.
+   * `body(reason, choice, ticket)` of the call, and may have `choices`, `note` and `preview()`.
    */
   ask(question) {
     if (this.#dialog.open) return;
     const parts = partsOf(question);
     parts.cancel.onclick = () => this.#dialog.close();
-    parts.form.oninput = () => showRequest(question, parts);
+    parts.form.oninput = () => {
+      parts.key = newKey(); // other words are another wish; the same ones are sent under one key
+      showRequest(question, parts);
+    };
     parts.form.onsubmit = (event) => {
       event.preventDefault();
       this.#send(question, parts);
@@ -39,19 +44,22 @@ export class Confirmation {
     parts.go.disabled = true;
     setText(parts.error, "");
     try {
-      const answer = await this.#api.post(question.path, bodyOf(question, parts));
+      const answer = await this.#api.post(question.path, bodyOf(question, parts), parts.key);
       this.#dialog.close();
       setText(byId("said"), `${question.title} ${answer.code ? words(answer.code) : "done"}`);
     } catch (failure) {
       if (!(failure instanceof CallFailed)) throw failure;
       parts.go.disabled = false;
       setText(parts.error, failureText(failure));
+      if (failure.code === "preview_stale") fillPreview(question, parts);
     }
   }
 }
 
 function partsOf(question) {
   const parts = {
+    key: newKey(),
+    ticket: UNSEEN,
     mode: el("p", { class: "mode-word" }),
     sends: el("div", {
       id: "confirm-sends", class: "sends", tabindex: "0", role: "region",
@@ -97,7 +105,7 @@ function choiceSet(choices, inputs) {
 
 function bodyOf(question, parts) {
   const choice = parts.choices.find((input) => input.checked)?.value;
-  return question.body(parts.reason.value, choice);
+  return question.body(parts.reason.value, choice, parts.ticket);
 }
 
 function showRequest(question, parts) {
@@ -106,11 +114,15 @@ function showRequest(question, parts) {
 }
 
 /** An exit must be possible also where it cannot be shown what it would send. */
-async function fillPreview(question, { sends, go }) {
+async function fillPreview(question, parts) {
+  const { sends, go } = parts;
   go.disabled = true;
+  parts.ticket = UNSEEN;
   sends.replaceChildren(el("p", {}, "Asking the engine what it would send…"));
   try {
-    sends.replaceChildren(...(await question.preview()));
+    const { elements, ticket } = await question.preview();
+    parts.ticket = ticket;
+    sends.replaceChildren(...elements);
   } catch (failure) {
     if (!(failure instanceof CallFailed)) throw failure;
     const text =
@@ -118,6 +130,8 @@ async function fillPreview(question, { sends, go }) {
       "The exit can be asked for all the same.";
     sends.replaceChildren(el("p", { class: "error" }, text));
   }
+  parts.key = newKey();
+  showRequest(question, parts);
   go.disabled = false;
 }
 

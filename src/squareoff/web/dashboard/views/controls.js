@@ -1,7 +1,7 @@
 // Exit, exit all, halt and resume: what each asks, shows and sends. The asking is confirm.js.
 
 import { Confirmation } from "./confirm.js";
-import { previewOf } from "./preview.js";
+import { previewOf, resumePreviewOf } from "./preview.js";
 
 const HALT_CHOICES = [
   ["new", "No new entries: only exits are sent"],
@@ -45,7 +45,7 @@ export class Controls {
         "resting entries are cancelled.",
       preview: () => previewOf(this.#api, ""),
       path: "/exit-all",
-      body: (reason) => ({ reason }),
+      body: (reason, _, ticket) => ({ reason, ticket }),
     });
   }
 
@@ -57,9 +57,11 @@ export class Controls {
       reason: active ? "resume by hand" : "halt by hand",
       confirm: "Set it",
       choices: active ? [RESUME_CHOICE, ...HALT_CHOICES] : HALT_CHOICES,
+      preview: active ? () => resumePreviewOf(this.#api) : undefined,
       path: "/kill-switch",
-      body: (reason, choice) => ({
+      body: (reason, choice, ticket) => ({
         active: choice !== "resume", level: choice === "all" ? "all" : "new", reason,
+        ...(choice === "resume" ? { ticket } : {}),
       }),
     });
   }

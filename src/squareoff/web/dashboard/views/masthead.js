@@ -5,8 +5,8 @@ import { isStanding } from "../figures.js";
 import { clock, duration } from "../format.js";
 
 const MODES = {
-  paper: "PAPER · no order leaves this machine",
-  live: "LIVE · orders go to the broker",
+  paper: () => "PAPER · no order leaves this machine",
+  live: ({ broker, account }) => `LIVE · orders go to ${broker} · account ${account}`,
 };
 
 export class MastheadView {
@@ -27,7 +27,7 @@ export class MastheadView {
   draw(changes) {
     if (!changes.all && !changes.second && !changes.facts.length) return;
     const { replica } = this.#model;
-    setText(byId("mode"), MODES[replica.mode] ?? replica.mode);
+    setText(byId("mode"), MODES[replica.mode]?.(replica) ?? replica.mode);
     setAttribute(document.body, "data-mode", replica.mode);
     setText(byId("account"), `account ${replica.account}`);
     setText(byId("clock"), `${clock(new Date(this.#model.now()).toISOString())} IST`);

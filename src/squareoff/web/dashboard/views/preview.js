@@ -3,9 +3,13 @@
 import { el } from "../dom.js";
 import { price, whole, words } from "../format.js";
 
-/** Return what an exit would send, as elements; raises CallFailed. */
+/** Return what an exit would send, as `elements`, and its `ticket`; raises CallFailed. */
 export async function previewOf(api, query) {
-  const { items } = await api.get(`/exit-preview${query}`);
+  const { items, ticket } = await api.get(`/exit-preview${query}`);
+  return { elements: exitElements(items), ticket };
+}
+
+function exitElements(items) {
   if (!items.length) return [el("p", {}, "Nothing is under watch: no order is sent.")];
   const orders = items.reduce((sum, item) => sum + item.orders.length, 0);
   return [
@@ -13,6 +17,17 @@ export async function previewOf(api, query) {
     el("ul", {}, ...items.map(itemOf)),
     el("p", { class: "muted" }, "Sized and priced again at the moment of sending."),
   ];
+}
+
+/** Return what lifting the kill switch lets out, in the same way; raises CallFailed. */
+export async function resumePreviewOf(api) {
+  const { items, ticket } = await api.get("/resume-preview");
+  const lines = items.map((item) => {
+    const text = ` ${words(item.side)} ${whole(item.quantity - item.exited_quantity)}`;
+    return el("li", { "data-tracker": item.id }, el("strong", {}, item.trading_symbol), text);
+  });
+  const head = lines.length ? "Resuming lets these exits out:" : "No exit waits to be let out.";
+  return { elements: [el("p", {}, head), el("ul", {}, ...lines)], ticket };
 }
 
 function countText(count) {
