@@ -22,6 +22,11 @@ settings.register_profile("exploring", deadline=None, print_blob=True, max_examp
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a longer run be asked for: `--api-calls 100000` of tests/controls/test_api_fuzz.py."""
+    parser.addoption("--api-calls", type=int, default=None, help="fuzzed calls of the API")
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Give the URL of a PostgreSQL server's maintenance database; tests never write to it."""

@@ -9,7 +9,7 @@ import pytest
 from api_rig import OPERATE_TOKEN, TOKEN, ApiRig, position_body
 from squareoff.web.errors import ApiError
 from squareoff.web.preview_tickets import EXIT_ALL, VALID_SECONDS, PreviewTickets, Shown
-from squareoff.web.rate_limits import FREE_FAILURES, ApiLimits, FailureDelays
+from squareoff.web.rate_limits import FREE_FAILURES, USUAL_LIMITS, ApiLimits, FailureDelays
 from squareoff.web.roles import Caller, Role
 
 REPEATS = 1_000
@@ -150,7 +150,7 @@ def test_t11_a_flood_of_calls_does_not_lock_out_a_halt() -> None:
 
 def test_t11_the_refusal_of_wrong_tokens_is_held_back_ever_longer() -> None:
     """A source's wrong tokens cost it 0.05 s, then twice as long each, until a minute's peace."""
-    delays = FailureDelays()
+    delays = FailureDelays(2.0)
     waits = [delays.next_delay("127.0.0.1", now=0.1 * count) for count in range(14)]
 
     assert waits[:FREE_FAILURES] == [0.0] * FREE_FAILURES
@@ -161,7 +161,7 @@ def test_t11_the_refusal_of_wrong_tokens_is_held_back_ever_longer() -> None:
 
 def test_t11_a_right_token_never_waits_for_wrong_ones() -> None:
     """While more wrong tokens come than may be held back, the right one passes."""
-    with ApiRig() as rig, ThreadPoolExecutor(40) as pool:
+    with ApiRig(limits=USUAL_LIMITS) as rig, ThreadPoolExecutor(40) as pool:
         wrong = {"Authorization": "Bearer wrong"}
         guesses = [pool.submit(rig.get, "/status", headers=wrong) for _ in range(60)]
         right = rig.get("/status")

@@ -21,6 +21,7 @@ from squareoff.web.context import ApiContext
 from squareoff.web.dashboard_page import dashboard_files, dashboard_router
 from squareoff.web.errors import install_error_handlers
 from squareoff.web.guard import Guard, GuardRules, allowed_hosts
+from squareoff.web.openapi import describe_api
 from squareoff.web.rate_limits import USUAL_LIMITS, ApiLimits
 from squareoff.web.roles import Role, Tokens
 
@@ -55,7 +56,10 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses={"4XX": {"model": ErrorOut, "description": "Refused; nothing was changed"}},
+        responses={
+            "4XX": {"model": ErrorOut, "description": "Refused; nothing was changed"},
+            "5XX": {"model": ErrorOut, "description": "Not done, or the answer says so"},
+        },
     )
     app.state.context = ApiContext(desk, Commands(desk), broker)
     app.state.is_closing = app.state.context.is_closing
@@ -68,6 +72,7 @@ def create_app(
     open_paths = {*health_routes.OPEN_PATHS, *page}
     if metrics_public:
         open_paths.add(health_routes.METRICS_PATH)
+    describe_api(app, frozenset(open_paths))
     rules = GuardRules(
         Tokens(tokens),
         allowed_hosts(hosts),

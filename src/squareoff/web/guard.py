@@ -66,7 +66,7 @@ class Guard:
         self._app = app
         self._rules = rules
         self._budget = CallBudget(rules.limits)
-        self._delays = FailureDelays()
+        self._delays = FailureDelays(rules.limits.failure_delay_seconds_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it without effect."""

@@ -17,7 +17,6 @@ GROUPS_MAX = 200
 
 FREE_FAILURES = 5
 DELAY_SECONDS_FIRST = 0.05
-DELAY_SECONDS_MAX = 2.0
 FORGET_SECONDS = 60.0
 """After this long without a wrong token a source begins anew."""
 
@@ -27,12 +26,14 @@ DELAYED_MAX = 16
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
-    """Calls a second, and at once after a pause: of one role from one source; of the reserve."""
+    """Calls a second, and at once after a pause: of one role from one source; of the reserve.
+    And the longest that the refusal of a wrong token is held back."""
 
     calls_per_second: float = 100.0
     calls_at_once: int = 500
     urgent_per_second: float = 50.0
     urgent_at_once: int = 200
+    failure_delay_seconds_max: float = 2.0
 
 
 USUAL_LIMITS = ApiLimits()
@@ -88,7 +89,8 @@ def _of(buckets: dict[str, _Bucket], caller: str, rate: float, size: int) -> _Bu
 class FailureDelays:
     """How long to hold back the refusal of a wrong token, longer with each one of a source."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds_max: float) -> None:
+        self._seconds_max = seconds_max
         self._failures: dict[str, tuple[int, float]] = {}
         self.delayed = 0
 
@@ -103,4 +105,4 @@ class FailureDelays:
         if count < FREE_FAILURES:
             return 0.0
         doublings = min(count - FREE_FAILURES, 10)
-        return float(min(DELAY_SECONDS_MAX, DELAY_SECONDS_FIRST * 2**doublings))
+        return float(min(self._seconds_max, DELAY_SECONDS_FIRST * 2**doublings))

@@ -35,6 +35,20 @@ _POSITION_EXAMPLE: JsonDict = {
     "entry_price": "25974.90",
     "rules": {"stop_loss": {"points": "40"}, "square_off_at": "15:15"},
 }
+_ENTRY_EXAMPLE: JsonDict = {
+    "exchange_segment": "NSE_FNO",
+    "security_id": "49543",
+    "product_type": "INTRADAY",
+    "side": "LONG",
+    "quantity": 75,
+    "order_type": "LIMIT",
+    "limit_price": "25970.00",
+    "rules": {"stop_loss": {"points": "40"}},
+}
+_RULES_EXAMPLE: JsonDict = {"rules": {"stop_loss": {"price": "140.00"}}}
+_EXIT_EXAMPLE: JsonDict = {"reason": "enough for today", "wait": "accepted"}
+_HALT_EXAMPLE: JsonDict = {"active": True, "level": "new", "reason": "halt"}
+_PERSON_EXAMPLE: JsonDict = {"reason": "held by hand from now on", "actor": "the desk"}
 
 
 class PositionIn(Incoming):
@@ -80,6 +94,8 @@ class PositionIn(Incoming):
 class EntryIn(Incoming):
     """An entry order to place together with its tracker."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_ENTRY_EXAMPLE]})
+
     exchange_segment: ExchangeSegment
     security_id: Name
     product_type: ProductType
@@ -108,11 +124,15 @@ class EntryIn(Incoming):
 class RulesPatch(Incoming):
     """New rules of a position; they replace all of the old ones."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_RULES_EXAMPLE]})
+
     rules: RulesIn = Field(...)
 
 
 class ExitIn(Incoming):
     """The wish to close one position."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXIT_EXAMPLE]})
 
     reason: Reason | None = None
     """Why, in your words; it must be given and not blank."""
@@ -124,6 +144,8 @@ class ExitIn(Incoming):
 
 class ExitAllIn(Incoming):
     """The wish to close every position."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "end of the day"}]})
 
     reason: Reason | None = None
     """Why, in your words; it must be given and not blank."""
@@ -146,6 +168,8 @@ class ExitAllQuery(Incoming):
 class PersonIn(Incoming):
     """A person's decision over a position."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_PERSON_EXAMPLE]})
+
     reason: Reason
     """Why, in your words; not blank, kept for ever."""
     actor: Name = "api"
@@ -155,6 +179,8 @@ class PersonIn(Incoming):
 class UntrackIn(PersonIn):
     """The wish to let a position go."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_PERSON_EXAMPLE]})
+
     ticket: Ticket = None
     """From `GET /exit-preview` of this position."""
 
@@ -162,12 +188,16 @@ class UntrackIn(PersonIn):
 class WithdrawIn(PersonIn):
     """The wish to take an exit back."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_PERSON_EXAMPLE]})
+
     wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = EXIT_WAIT_SECONDS_MAX
     """How long to wait for its orders to end at the broker; it goes on by itself."""
 
 
 class KillSwitchIn(Incoming):
     """The kill switch to set."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_HALT_EXAMPLE]})
 
     active: Annotated[bool, Field(strict=True)]
     level: Name = "new"

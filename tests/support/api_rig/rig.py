@@ -25,7 +25,7 @@ TOKENS = {Role.ADMIN: TOKEN, Role.OPERATE: OPERATE_TOKEN, Role.READ: READ_TOKEN}
 TRAIL_KINDS = frozenset({"command_asked", "command_answered", "caller_seen", "calls_refused"})
 """Facts that tell who asked for what, and change nothing."""
 
-NO_LIMITS = ApiLimits(calls_per_second=1e6, calls_at_once=10**6)
+NO_LIMITS = ApiLimits(calls_per_second=1e6, calls_at_once=10**6, failure_delay_seconds_max=0.0)
 """For tests whose subject is not the limits."""
 PRICE = Decimal("152.35")
 DEADLINE_SECONDS = 10.0
