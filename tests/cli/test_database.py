@@ -1,4 +1,4 @@
-"""`squareoff db`: make and upgrade, copy while in use, put a copy back."""
+"""`squareoff db`: make and upgrade, verify the journal, copy while in use, put a copy back."""
 
 import asyncio
 import json
@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.locks import FileAccountLock, lock_path
+from squareoff.adapters.sql.store import SqlStore
 from squareoff.bootstrap import PAPER_ACCOUNT
+from squareoff.core.facts import EngineStarted
 from squareoff.domain.ids import AccountId
 
 
@@ -176,3 +179,25 @@ def test_a_server_is_restored_by_its_own_program(
     assert refused.status == 1
     assert "pg_restore" in refused.err
     assert "secret-word" not in refused.err
+
+
+def test_the_journal_is_verified(run: Any, tmp_path: Path) -> None:
+    """A journal as written passes; one edited byte in it is found and named."""
+    run("db", "upgrade")
+    facts = (EngineStarted("1.0", "paper", 0), EngineStarted("1.1", "paper", 0))
+    asyncio.run(_write(tmp_path / "squareoff.db", facts))
+    whole = run("db", "verify", "--json")
+    with closing(sqlite3.connect(tmp_path / "squareoff.db")) as database:
+        database.execute("UPDATE journal SET data = replace(data, '1.1', '1.2') WHERE seq = 2")
+        database.commit()
+    edited = run("db", "verify")
+
+    assert (whole.status, json.loads(whole.out)["entries"]) == (0, 2)
+    assert edited.status == 1
+    assert "entry 2 was changed after it was written" in edited.err
+
+
+async def _write(path: Path, facts: tuple[EngineStarted, ...]) -> None:
+    database = open_database(f"sqlite:///{path}")
+    await SqlStore(database.runner, PAPER_ACCOUNT).record(facts, 1)
+    await database.close()

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from squareoff.cli.api_client import CommandRefused
 from squareoff.cli.late import load_late
 from squareoff.cli.options import ConfigOption, JsonOption, YesOption, confirm, settings_of
 from squareoff.cli.output import print_json
@@ -67,3 +68,15 @@ def db_restore(
     if found["needs_upgrade"]:
         print("the copy is of an older version: run `squareoff db upgrade` before the engine")
     print("what happened since the copy is learned from the broker: watch `squareoff alarms`")
+
+
+@group.command("verify")
+def db_verify(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check the hash chain of the account's journal: nothing changed, removed or cut off."""
+    found = load_late("database_program").verify_journal(settings_of(config))
+    if as_json:
+        print_json(found)
+    elif found["intact"]:
+        print(f"{found['database']}: {found['entries']} journal entries, every one as written")
+    if not found["intact"]:
+        raise CommandRefused(f"the journal does not hold: {found['fault']}")

@@ -12,7 +12,14 @@ from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.journal_rows import verify_chain
 from squareoff.adapters.sql.locks import FileAccountLock, lock_path, lock_paths
 from squareoff.adapters.sql.postgres_dump import dump
-from squareoff.adapters.sql.schema import SchemaAge, SchemaState, schema_state, upgrade
+from squareoff.adapters.sql.schema import (
+    SchemaAge,
+    SchemaState,
+    check_revision,
+    schema_state,
+    upgrade,
+)
+from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import journal_head
 from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import account_of
@@ -150,3 +157,31 @@ def _keep_aside(path: Path) -> Path | None:
     except StoreError:
         backups.move_away(path, aside)
     return aside
+
+
+def verify_journal(settings: Settings) -> dict[str, object]:
+    """Check the journal's chain; return `database`, `account`, `entries`, `intact` and `fault`.
+
+    Only reads, so the engine may run meanwhile.
+
+    Raises:
+        StoreError: the database cannot be reached, or is of another version.
+    """
+    return asyncio.run(_verify(settings))
+
+
+async def _verify(settings: Settings) -> dict[str, object]:
+    database = open_database(settings.database_url.get_secret_value())
+    account_id = account_of(settings)
+    try:
+        await check_revision(database)
+        report = await SqlStore(database.runner, account_id).verify_chain()
+    finally:
+        await database.close()
+    return {
+        "database": database.display_url,
+        "account": account_id,
+        "entries": report.entries,
+        "intact": report.is_intact,
+        "fault": report.fault_text,
+    }

@@ -11,6 +11,11 @@ from rich.console import Console
 from rich.panel import Panel
 
 from squareoff import __version__
+from squareoff.adapters.private_files import (
+    folder_open_to_all,
+    keep_to_ourselves,
+    open_to_others,
+)
 from squareoff.bootstrap import Rehearsal, open_engine
 from squareoff.cli.logs import Redactor, configure_logs
 from squareoff.cli.loops import run_until_told
@@ -18,6 +23,7 @@ from squareoff.cli.service_manager import signs_of_life, tell
 from squareoff.cli.standing_by import open_as_standby
 from squareoff.config import Settings
 from squareoff.config.fields import LOOPBACK_NAMES
+from squareoff.domain.errors import ConfigError
 from squareoff.web.api_token import api_token, role_tokens
 from squareoff.web.app import create_app
 from squareoff.web.server import ApiServer, refuse_taken_address
@@ -32,11 +38,29 @@ def run_engine(settings: Settings, *, as_json: bool, standby: bool = False) -> N
     Raises:
         SquareoffError: it could not start, or a part of it failed.
     """
+    keep_to_ourselves()
+    refuse_open_files(settings)
     # A first start that is refused leaves no token behind: it is made once the engine is open.
     is_first = settings.api_token is None and not settings.api.token_path.exists()
     given = None if is_first and not standby else api_token(settings)
     redactor = configure_logs((*settings.secret_values(), *((given[0],) if given else ())))
     run_until_told(_run(settings, redactor, given, as_json=as_json, standby=standby))
+
+
+def refuse_open_files(settings: Settings) -> None:
+    """Refuse to start on files that others may read or replace.
+
+    Raises:
+        ConfigError: one line a file.
+    """
+    lines = []
+    scheme, _, name = settings.database_url.get_secret_value().partition("///")
+    if scheme == "sqlite:":
+        files = [Path(name + end) for end in ("", "-wal", "-shm")]
+        found = open_to_others(files) + folder_open_to_all(files[0].parent)
+        lines += [f"database_url: {line}" for line in found]
+    if lines:
+        raise ConfigError(lines)
 
 
 async def _run(

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from squareoff.config.fields import is_loopback
 from squareoff.config.settings import Settings
 from squareoff.core.rule_checks import rule_faults
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
@@ -40,6 +42,12 @@ def together_lines(settings: Settings) -> Iterator[str]:
             "settle.quarantine_seconds: must be 0 or above timeouts.order_seconds "
             f"({timeouts.order_seconds:g}), was {quarantine:g}: a late order would be sent twice"
         )
+
+
+def trades_for_real(settings: Settings) -> bool:
+    """Say whether orders leave this machine: live, and at no rehearsal broker."""
+    host = urlsplit(settings.dhan.rest_url).hostname or ""
+    return settings.mode == "live" and not is_loopback(host)
 
 
 def _token_lines(settings: Settings) -> Iterator[str]:

@@ -21,6 +21,9 @@ from squareoff.domain.rules import RuleSet
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 """Names of this machine itself; nothing else may serve or be reached without TLS."""
 
+BROKER_DOMAIN = "dhan.co"
+"""Where tokens and orders may go besides this machine: a wrong address would be told them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -35,7 +38,8 @@ class Sensitive:
     """The value may hold a password: no message ever shows it."""
 
 
-def _is_loopback(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
+    """Say whether a host is this machine."""
     if host is None:
         return False
     if host in LOOPBACK_NAMES:
@@ -47,7 +51,7 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _loopback_host(value: str) -> str:
-    if not _is_loopback(value):
+    if not is_loopback(value):
         raise ValueError(
             "must be a loopback address (127.0.0.1, ::1 or localhost): the API can close positions "
             "and speaks without TLS; reach it from elsewhere through an SSH tunnel"
@@ -59,11 +63,17 @@ def _address(value: str, plain: str, secure: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in (plain, secure) or not parts.hostname or not _has_good_port(parts):
         raise ValueError(f"must be an address as {secure}://host/path")
-    if parts.scheme == plain and not _is_loopback(parts.hostname):
+    if parts.scheme == plain and not is_loopback(parts.hostname):
         raise ValueError(f"must begin with {secure}:// unless it is on this machine")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be an address without user, password, query or fragment")
+    if not (is_loopback(parts.hostname) or _is_of_broker(parts.hostname)):
+        raise ValueError(f"must be an address of {BROKER_DOMAIN} or of this machine")
     return value.rstrip("/")
+
+
+def _is_of_broker(host: str) -> bool:
+    return host == BROKER_DOMAIN or host.endswith(f".{BROKER_DOMAIN}")
 
 
 def _has_good_port(parts: SplitResult) -> bool:

@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from squareoff.config.checks import rule_lines, together_lines
+from squareoff.adapters.private_files import open_to_others
+from squareoff.config.checks import rule_lines, together_lines, trades_for_real
 from squareoff.config.fault_texts import fault_text, path_text
 from squareoff.config.names import (
     FILE_SUFFIX,
@@ -101,6 +102,7 @@ class _Reading:
         self._values: Values = {}
         self._variables: dict[tuple[str, ...], str] = {}
         self._faults: list[str] = []
+        self._secret_files: dict[str, Path] = {}
 
     def take_toml(self, values: Values) -> None:
         """Take the file's values; secrets and rules are seen to here."""
@@ -186,6 +188,7 @@ class _Reading:
             reason = getattr(error, "strerror", None) or type(error).__name__
             self._faults.append(f"{variable}: {path} could not be read: {reason}")
             return None
+        self._secret_files[variable] = path
         if not text or len(raw) > SECRET_FILE_BYTES_MAX:
             self._faults.append(f"{variable}: {path} must hold one secret and nothing else")
             return None
@@ -201,9 +204,19 @@ class _Reading:
                 self._take_error(entry)
         if settings is not None:
             self._faults.extend(together_lines(settings))
+            self._faults.extend(self._open_file_lines(settings))
         if self._faults or settings is None:
             raise ConfigError(self._faults)
         return settings
+
+    def _open_file_lines(self, settings: Settings) -> Iterator[str]:
+        """Where money is at stake a secret lies in a file for its owner alone (T16)."""
+        files = dict(self._secret_files)
+        if settings.credentials.access_token_file is not None:
+            files["DHAN_ACCESS_TOKEN_FILE"] = settings.credentials.access_token_file
+        if trades_for_real(settings):
+            for variable, path in files.items():
+                yield from (f"{variable}: {line}" for line in open_to_others([path]))
 
     def _take_error(self, error: Mapping[str, Any]) -> None:
         location = tuple(error["loc"])

@@ -10,16 +10,18 @@ from squareoff.services.desk import Desk
 from squareoff.web.commands import Commands
 from squareoff.web.preview_tickets import PreviewTickets
 from squareoff.web.roles import Caller
+from squareoff.web.stream_seats import StreamSeats
 
 
 @dataclass(frozen=True, slots=True)
 class ApiContext:
-    """The desk, the way of the changes to it, the broker's name for people, the tickets of
-    previews, and the event that ends open streams at shutdown."""
+    """The desk, the way of the changes to it, the broker's name for people, the seats of
+    streams, the tickets of previews, and the event that ends open streams at shutdown."""
 
     desk: Desk
     commands: Commands
     broker: str
+    seats: StreamSeats = field(default_factory=StreamSeats)
     tickets: PreviewTickets = field(default_factory=PreviewTickets)
     is_closing: asyncio.Event = field(default_factory=asyncio.Event)
 

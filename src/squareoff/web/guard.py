@@ -31,6 +31,9 @@ from squareoff.web.roles import CHANGING_METHODS, Caller, Tokens
 BODY_BYTES_MAX = 64 * 1024
 """Every request is a few hundred bytes; this leaves room for rules with many tiers."""
 
+ADDRESS_LENGTH_MAX = 2_048
+"""The longest of ours has a few hundred bytes."""
+
 BODY_SECONDS_MAX = 5.0
 """A body of that size from this machine arrives at once; slower is a stuck or hostile caller."""
 
@@ -74,7 +77,7 @@ class Guard:
             return  # sockets and lifespan have no business here
         headers = Headers(scope=scope)
         source = source_of(scope, headers)
-        refusal = _form_refusal(headers, self._rules.hosts)
+        refusal = _form_refusal(scope, headers, self._rules.hosts)
         if refusal is None:
             refusal = await self._caller_refusal(scope, headers, source)
         body = b""
@@ -153,6 +156,7 @@ _FOREIGN_HOST = _Refusal(421, "host_refused", "the Host header must name this ma
 _TWO_LENGTHS = _Refusal(
     400, "ambiguous_length", "a request has a Content-Length or a Transfer-Encoding, not both"
 )
+_TOO_LONG = _Refusal(414, "address_too_long", f"an address has at most {ADDRESS_LENGTH_MAX} bytes")
 _TOO_LARGE = _Refusal(413, "body_too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
 _INCOMPLETE = _Refusal(400, "body_incomplete", "the caller went away")
 _NOT_JSON = _Refusal(415, "unsupported_media_type", f"a change is sent as {JSON_TYPE}")
@@ -169,8 +173,10 @@ def _address_of(scope: Scope) -> str:
     return str(client[0]) if client else "unknown"
 
 
-def _form_refusal(headers: Headers, hosts: frozenset[str]) -> _Refusal | None:
+def _form_refusal(scope: Scope, headers: Headers, hosts: frozenset[str]) -> _Refusal | None:
     """Refuse what no honest caller sends, whoever it is."""
+    if len(scope["path"]) + len(scope["query_string"]) > ADDRESS_LENGTH_MAX:
+        return _TOO_LONG
     if "content-length" in headers and "transfer-encoding" in headers:
         return _TWO_LENGTHS
     if _host_name(headers.get("host", "")) not in hosts:

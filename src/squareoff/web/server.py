@@ -13,9 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from squareoff.domain.errors import ConfigError
-
-CONNECTIONS_MAX = 100
-"""A person, a dashboard and a few scripts; more is a leak or an attack, and gets 503."""
+from squareoff.web.patient_protocol import PatientProtocol
 
 KEEP_ALIVE_SECONDS = 15
 GOODBYE_SECONDS = 2
@@ -40,14 +38,13 @@ class ApiServer:
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=PatientProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=CONNECTIONS_MAX,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=GOODBYE_SECONDS,
             )
