@@ -36,6 +36,9 @@ BROAD_EXCEPTS_ALLOWED: dict[str, str] = {
     "squareoff.services.broker_reads.BrokerReads.positions_ahead": (
         "nobody waits for a reading made ahead; whoever needs it meets the failure himself"
     ),
+    "squareoff.web.server.serve_for_good": (
+        "top of the API: a server that fails is logged and replaced, and the engine goes on"
+    ),
     "squareoff.web.commands._answer": (
         "top of a call that changes something: logged and answered as a defect, so that the trail "
         "of commands holds its end"

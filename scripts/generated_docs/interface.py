@@ -1,7 +1,8 @@
 """Tables of what the outside sees: settings, routes, options of commands."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from types import NoneType
+from typing import Any, cast, get_args
 
 import typer.main
 from fastapi.routing import APIRoute
@@ -81,7 +82,8 @@ def _body_of(route: APIRoute) -> str:
     body = route.body_field
     if body is None:
         return ""
-    model = cast("Any", body.field_info.annotation)
+    annotation = cast("Any", body.field_info.annotation)
+    model = next((part for part in get_args(annotation) if part is not NoneType), annotation)
     parts = [
         f"`{name}`" if field.is_required() else f"[`{name}`]"
         for name, field in model.model_fields.items()

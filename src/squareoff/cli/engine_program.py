@@ -26,7 +26,7 @@ from squareoff.config.fields import LOOPBACK_NAMES
 from squareoff.domain.errors import ConfigError
 from squareoff.web.api_token import api_token, role_tokens
 from squareoff.web.app import create_app
-from squareoff.web.server import ApiServer, refuse_taken_address
+from squareoff.web.server import ApiServer, refuse_taken_address, serve_for_good
 
 _log = structlog.get_logger("squareoff.engine_program")
 _STYLES = {"paper": "bold black on green", "live": "bold white on red"}
@@ -94,7 +94,7 @@ async def _run(
         _log.info("dashboard_served", url=f"{server.url}/")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(engine.supervisor.run())
-            tasks.create_task(server.run())
+            tasks.create_task(serve_for_good(app, server, settings.api.host))
 
 
 def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Body, Path, Query
 
 from squareoff.domain.results import ExitCode
 from squareoff.web.answers import (
@@ -18,10 +18,13 @@ from squareoff.web.commands import CommandRoute
 from squareoff.web.context import TheCaller, TheContext, TheDesk
 from squareoff.web.errors import ApiError
 from squareoff.web.preview_tickets import EXIT_ALL, RESUME, let_out_by_resume, open_positions
-from squareoff.web.requests import ExitAllIn, ExitAllQuery, KillSwitchIn
+from squareoff.web.requests import ExitAllIn, ExitAllQuery, KillSwitchIn, NothingIn
 from squareoff.web.roles import Role
 
 router = APIRouter(prefix="/api/v1", route_class=CommandRoute)
+
+Nothing = Annotated[NothingIn | None, Body()]
+"""What takes no fields refuses those that it is sent."""
 
 
 @router.post("/exit-all")
@@ -87,14 +90,14 @@ async def list_alarms(desk: TheDesk) -> ItemList[AlarmOut]:
 
 @router.post("/alarms/{alarm_id}/acknowledge")
 async def acknowledge_alarm(
-    alarm_id: Annotated[int, Path(ge=0, le=2**53)], desk: TheDesk
+    alarm_id: Annotated[int, Path(ge=0, le=2**53)], desk: TheDesk, _body: Nothing = None
 ) -> AlarmOut:
     """Say that a person has seen the alarm."""
     return AlarmOut.model_validate(await desk.acknowledge_alarm(alarm_id))
 
 
 @router.post("/reconcile")
-async def reconcile(desk: TheDesk) -> ReconcileOut:
+async def reconcile(desk: TheDesk, _body: Nothing = None) -> ReconcileOut:
     """Compare with the broker's books now."""
     return ReconcileOut(differences=list(await desk.reconcile()))
 

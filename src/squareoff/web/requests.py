@@ -207,6 +207,12 @@ class KillSwitchIn(Incoming):
     """From `GET /resume-preview`, for lifting it."""
 
 
+class NothingIn(Incoming):
+    """A body without fields; it may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
+
 class TrackersQuery(Incoming):
     """Which trackers to list."""
 

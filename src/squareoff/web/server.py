@@ -9,13 +9,18 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from squareoff.domain.errors import ConfigError
 from squareoff.web.patient_protocol import PatientProtocol
 
+_log = structlog.get_logger("squareoff.web")
 KEEP_ALIVE_SECONDS = 15
+AGAIN_SECONDS = 0.5
+"""Between the end of a failed server and the next one."""
+
 GOODBYE_SECONDS = 2
 """How long calls under way may still take when the server ends."""
 
@@ -29,6 +34,7 @@ class ApiServer:
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
         self._socket = _listening_socket(host, port)
+        self._port = int(self._socket.getsockname()[1])
         self._host = host
         self._is_closing = app.state.is_closing
         assert isinstance(self._is_closing, asyncio.Event), "whoever made the app put it there"
@@ -53,7 +59,7 @@ class ApiServer:
     @property
     def port(self) -> int:
         """The port that is really listened on, also where 0 was asked for."""
-        return int(self._socket.getsockname()[1])
+        return self._port
 
     @property
     def url(self) -> str:
@@ -116,6 +122,19 @@ def _listening_socket(host: str, port: int) -> socket.socket:
         raise ConfigError(
             f"api.host, api.port: cannot listen on {host}:{port}: {error.strerror or error}"
         ) from error
+
+
+async def serve_for_good(app: FastAPI, server: ApiServer, host: str) -> None:
+    """Serve until cancelled; a server that fails is replaced, and no exit waits for it (T12)."""
+    while True:
+        try:
+            await server.run()
+        except Exception as error:  # noqa: BLE001 - top of the API: the engine goes on without it
+            _log.error("api_ended", exc_info=error)
+        else:
+            return
+        await asyncio.sleep(AGAIN_SECONDS)
+        server = ApiServer(app, host, server.port)
 
 
 async def serve_api(app: FastAPI, host: str, port: int, on_ready: Callable[[str], None]) -> None:

@@ -1,0 +1,107 @@
+"""What the code may not do: controls T21 to T23 of docs/security.md, and that none is missing."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+from exit_story.story import Story
+from squareoff.core.commands import ReadBooks
+from squareoff.domain.orders import BrokerOrderStatus
+from squareoff.domain.states import PositionStatus
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE_FOLDER = ROOT / "src" / "squareoff"
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load"}
+FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "dill", "yaml", "subprocess.getoutput"}
+
+
+def test_t21_every_package_is_pinned_by_its_hash() -> None:
+    """Each file that uv.lock may install has a SHA-256; only this project itself has none."""
+    packages = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+    files = [file for package in packages for file in package.get("wheels", [])]
+    files += [package["sdist"] for package in packages if "sdist" in package]
+    without = [
+        package["name"] for package in packages if not ("wheels" in package or "sdist" in package)
+    ]
+
+    assert len(files) > len(packages)
+    assert [file["url"] for file in files if not file["hash"].startswith("sha256:")] == []
+    assert without == ["squareoff"]
+
+
+def test_t21_nothing_runs_text_as_code() -> None:
+    """No eval, exec, pickle, yaml or shell anywhere in the sources."""
+    found = [
+        f"{path.name}: {text}"
+        for path in SOURCE_FOLDER.rglob("*.py")
+        for text in _dangers(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+    assert found == []
+    for bad in ("eval(x)", "import pickle", "from marshal import load", "run(x, shell=True)"):
+        assert list(_dangers(ast.parse(bad)))
+
+
+def _dangers(tree: ast.Module) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=function, keywords=keywords):
+                if ast.unparse(function) in FORBIDDEN_CALLS:
+                    found.append(ast.unparse(node))
+                found += [
+                    "shell=" for word in keywords
+                    if word.arg == "shell" and ast.unparse(word.value) != "False"
+                ]  # fmt: skip
+            case ast.Import(names=names):
+                found += [alias.name for alias in names if alias.name in FORBIDDEN_MODULES]
+            case ast.ImportFrom(module=str(module)) if module in FORBIDDEN_MODULES:
+                found.append(module)
+            case _:
+                pass
+    return found
+
+
+def test_t22_a_fill_that_only_the_stream_tells_of_ends_nothing() -> None:
+    """A forged TRADED on the socket is no exit: the broker's trade book is asked first."""
+    story = Story().work()
+    story.see(BrokerOrderStatus.TRADED, 100)
+
+    assert story.tracker.status is PositionStatus.EXITING
+    assert story.wants(ReadBooks)
+
+
+def test_t23_one_module_sends_orders() -> None:
+    """In the whole engine one module names the protocol of order writes: the router, with the gate.
+
+    Who calls what, and that every write passes the gate, is in
+    tests/services/test_one_order_path.py.
+    """
+    importers = [
+        path.relative_to(SOURCE_FOLDER).as_posix()
+        for path in SOURCE_FOLDER.rglob("*.py")
+        if "simulator" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and any(alias.name == "OrderWrites" for alias in node.names)
+    ]
+    reachable = [
+        path.name
+        for path in (SOURCE_FOLDER / "web").rglob("*.py")
+        if re.search(r"import.*(order_router|gateway|placer|adapters\.broker)", path.read_text())
+    ]
+
+    assert importers == ["services/order_router.py"]
+    assert reachable == []
+
+
+def test_every_control_has_its_test_and_its_row() -> None:
+    """T1 to T23 each have a test of that name here, and a row in docs/security.md."""
+    folder = Path(__file__).parent
+    tests = "".join(path.read_text(encoding="utf-8") for path in folder.glob("test_*.py"))
+    found = {int(number) for number in re.findall(r"^def test_t(\d\d)_", tests, re.MULTILINE)}
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = {int(number) for number in re.findall(r"^\| T(\d+) \|", page, re.MULTILINE)}
+
+    assert found == rows == set(range(1, 24))
