@@ -36,6 +36,10 @@ FOUND = {
     "an exit waited for the same reason a second time, and nobody was told": (102859,),
     "an opening whose commit was in doubt was made a second time": (104137,),
     "the stream named the last fill of an ended order, and its rest was closed twice": (104814,),
+    "fills of today were counted from the history as well, as our clock was a day ahead": (990044,),
+    "a clock that was set back left a hole in the story of a position, and the engine ended": (
+        150523,
+    ),
     "a first print after a connect, far from every known price, fired a stop": (5, 106, 216, 248),
 }
 

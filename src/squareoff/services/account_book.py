@@ -6,6 +6,7 @@ Invariant: a position that ended before today adds nothing.
 """
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from squareoff.core.account_pnl import AccountPnl, share_of
 from squareoff.core.evolve import fold
@@ -71,19 +72,24 @@ class AccountBook:
             self.put(tracker)
 
     async def _realized_at(self, tracker: PositionTracker, wall_ns: int) -> int:
-        """Return what a position had realised by an instant, as its journal tells."""
+        """Return what a position had realised by an instant, as its journal tells.
+
+        The journal is read up to its first entry of that instant or later: a clock that was set
+        back may date what follows earlier, and a story with a hole in it is none.
+        """
         facts: list[tuple[int, TrackerFact]] = []
         after_seq = 0
         while True:
             page = await self._journal.entries(
                 after_seq=after_seq, tracker_id=tracker.tracker_id, limit=ENTRIES_PAGE
             )
+            before = tuple(takewhile(lambda entry: entry.time_ns < wall_ns, page))
             facts += [
                 (entry.time_ns, entry.fact)
-                for entry in page
-                if entry.time_ns < wall_ns and isinstance(entry.fact, TrackerFact)
+                for entry in before
+                if isinstance(entry.fact, TrackerFact)
             ]
-            if len(page) < ENTRIES_PAGE:
+            if len(page) < ENTRIES_PAGE or len(before) < len(page):
                 break
             after_seq = page[-1].seq
         then = fold(facts)

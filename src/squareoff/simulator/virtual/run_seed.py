@@ -246,7 +246,9 @@ class _Run:
         self._alive.append(process)
         self.world.note("boot", f"process {process.number}")
         chance = self.world.chance(f"process {process.number}")
-        clock = ProcessClock(process, self.world.wall_ns, chance.randint(1, 10**15))
+        clock = ProcessClock(
+            process, self.world.wall_ns, self.world.monotonic_ns, chance.randint(1, 10**15)
+        )
         if self.knobs.has_standby:
             life = self._live_as_one_of_two(process, chance, clock)
         else:
