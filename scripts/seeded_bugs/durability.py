@@ -186,8 +186,8 @@ BUGS = (
         name="idempotency-key-of-another-body",
         careless="Answers a key that was used with another body by the old answer.",
         file="web/idempotency.py",
-        old="elif known.body_hash != body_hash:",
-        new="elif not known.body_hash:",
+        old="if known.body_hash != body_hash:",
+        new="if not known.body_hash:",
         tests=("tests/web/test_idempotency.py",),
     ),
     Bug(

@@ -142,24 +142,25 @@ def _close(coroutine: Any) -> None:
 class ProcessClock:
     """The clock of one process: monotonic time has another zero in every process.
 
-    `monotonic_ns` is the machine's, which goes on while it is suspended, as the real one's does.
+    `true_ns` is a clock that never steps; it goes on in the night, as the monotonic clock of a real
+    machine does while that is suspended.
     """
 
     def __init__(
         self,
         process: Incarnation,
         wall_ns: Callable[[], int],
-        monotonic_ns: Callable[[], int],
+        true_ns: Callable[[], int],
         zero_ns: int,
     ) -> None:
         self._process = process
         self._wall_ns = wall_ns
-        self._monotonic_ns = monotonic_ns
+        self._true_ns = true_ns
         self._zero_ns = zero_ns
 
     def now(self) -> Now:
         """Return wall and monotonic time together."""
-        return Now(self._wall_ns(), self._monotonic_ns() + self._zero_ns)
+        return Now(self._wall_ns(), self._true_ns() - self._zero_ns)
 
     async def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""

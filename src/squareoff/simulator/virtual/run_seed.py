@@ -43,7 +43,7 @@ from squareoff.simulator.virtual.virtual_loop import (
 )
 from squareoff.simulator.virtual.virtual_ownership import virtual_ownership
 from squareoff.simulator.virtual.workload import Wish, Workload
-from squareoff.simulator.virtual.world import World
+from squareoff.simulator.virtual.world import WALL_BASE_NS, World
 
 HEAL_SECONDS_MAX = QUARANTINE_SECONDS + 30.0 + 15.0
 """The promise is quarantine + 30 s; 15 s more are the broker's: a request 4 s late on the wire, a
@@ -246,9 +246,8 @@ class _Run:
         self._alive.append(process)
         self.world.note("boot", f"process {process.number}")
         chance = self.world.chance(f"process {process.number}")
-        clock = ProcessClock(
-            process, self.world.wall_ns, self.world.monotonic_ns, chance.randint(1, 10**15)
-        )
+        zero_ns = WALL_BASE_NS - chance.randint(1, 10**15)
+        clock = ProcessClock(process, self.world.wall_ns, self.world.broker_ns, zero_ns)
         if self.knobs.has_standby:
             life = self._live_as_one_of_two(process, chance, clock)
         else:

@@ -149,10 +149,6 @@ class World:
         """Return the broker's clock, UTC nanoseconds; only a night passes in one step."""
         return WALL_BASE_NS + self.loop.now_ns() + self._night_ns
 
-    def monotonic_ns(self) -> int:
-        """Return the machine's monotonic clock, which counts a night too."""
-        return self.loop.now_ns() + self._night_ns
-
     def wall_ns(self) -> int:
         """Return the machine's wall clock, which may step, jump, and run fast or slow."""
         now_ns = self.broker_ns()

@@ -1,0 +1,214 @@
+"""Put one engine together from its ports."""
+
+from dataclasses import replace
+
+from squareoff.assembly.order_side import order_side
+from squareoff.assembly.parts import Background, Engine, EngineSettings, OrderSide, Ports, Shared
+from squareoff.assembly.price_side import (
+    account_guard,
+    blind_watch,
+    clock_watch_of,
+    keep_warm,
+    price_details,
+    price_looks,
+    risk_manager,
+)
+from squareoff.core.quiet_prices import LOUD_FEED
+from squareoff.core.tracker import PositionTracker
+from squareoff.domain.ids import TrackerId
+from squareoff.services.account_lock import AccountLock
+from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.clock_watch import ClockWatch
+from squareoff.services.daily_summary import DailySummary
+from squareoff.services.day_range_keeper import DayRangeKeeper
+from squareoff.services.desk import Desk
+from squareoff.services.exit_all import ExitAll
+from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.exit_metrics import ExitMetrics
+from squareoff.services.exit_preview import ExitPreviews
+from squareoff.services.flip_watch import FlipWatch
+from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.metrics import Metrics
+from squareoff.services.order_update_hub import OrderUpdateHub
+from squareoff.services.position_book import PositionBook
+from squareoff.services.price_history import PriceHistory
+from squareoff.services.risk_manager import RiskManager
+from squareoff.services.screen import Screen, ScreenMarket
+from squareoff.services.supervisor import Supervisor
+from squareoff.services.tick_cache import TickCache
+
+
+def assemble(settings: EngineSettings, ports: Ports) -> Engine:
+    """Wire the services of one account. No price is quiet to rules over the account's P&L."""
+    if settings.account_rules.judges_prices:
+        ports = replace(ports, quiet_feed=LOUD_FEED)
+    shared = _shared(settings, ports)
+    orders = order_side(settings, ports, shared)
+    exit_all = ExitAll(
+        shared.engine,
+        shared.kill_switch,
+        AccountLock(ports.gateway, orders.reads, ports.store, ports.clock),
+        store=ports.store,
+        alarms=shared.alarms,
+        clock=ports.clock,
+        ids=ports.ids,
+    )
+    supervisor = _supervisor(settings, ports, shared, orders, exit_all)
+    screen = Screen(
+        shared.engine.book,
+        store=ports.store,
+        journal=ports.journal,
+        market=ScreenMarket(shared.ticks, shared.history, settings.hygiene.stale_after_seconds),
+        previews=ExitPreviews(orders.reads, orders.sending, ports.clock, settings.policy),
+        clock=ports.clock,
+        budget=settings.limits,
+    )
+    desk = Desk(
+        account_id=settings.account_id,
+        engine=shared.engine,
+        store=ports.store,
+        journal=ports.journal,
+        instruments=ports.instruments,
+        ticks=shared.ticks,
+        clock=ports.clock,
+        ids=ports.ids,
+        alarms=shared.alarms,
+        kill_switch=shared.kill_switch,
+        metrics=shared.metrics,
+        exit_all=exit_all,
+        reads=orders.reads,
+        reconcile=orders.reconciler.reconcile,
+        status=supervisor.status,
+        screen=screen,
+        declare_position=ports.declare_position,
+        square_off=settings.square_off,
+    )
+    return Engine(supervisor, desk, shared.metrics, shared.engine, orders.reconciler)
+
+
+def _shared(settings: EngineSettings, ports: Ports) -> Shared:
+    metrics = Metrics()
+    alarms = AlarmDesk(ports.store, ports.alerts, ports.clock, metrics)
+    engine = ExitEngine(
+        PositionBook(),
+        ports.store,
+        clock=ports.clock,
+        ids=ports.ids,
+        policy=settings.policy,
+        alarms=alarms,
+        metrics=metrics,
+        checkpoints=ports.checkpoints,
+    )
+    alarms.connect(lambda tracker_id: _tracker_of(engine, tracker_id))
+    for listener in (ExitMetrics(engine.book, metrics, ports.clock).note, *ports.on_facts):
+        engine.on_facts(listener)
+    for measure in ports.measured:
+        measure(metrics)
+    return Shared(
+        metrics,
+        alarms,
+        KillSwitch(ports.store, ports.clock, watch_seconds=settings.kill_switch_watch_seconds),
+        TickCache(settings.hygiene.stale_after_seconds, ports.quiet_feed.quiet_prices),
+        engine,
+        PriceHistory(),
+    )
+
+
+def _tracker_of(engine: ExitEngine, tracker_id: TrackerId) -> PositionTracker | None:
+    actor = engine.book.get(tracker_id)
+    return None if actor is None else actor.tracker
+
+
+def _supervisor(
+    settings: EngineSettings,
+    ports: Ports,
+    shared: Shared,
+    orders: OrderSide,
+    exit_all: ExitAll,
+) -> Supervisor:
+    guard = account_guard(settings, ports, shared, orders, exit_all)
+    risk = risk_manager(settings, ports, shared, orders, guard)
+    hub = OrderUpdateHub(
+        ports.order_updates,
+        orders.handler,
+        clock=ports.clock,
+        chance=ports.chance,
+        metrics=shared.metrics,
+        request_backfill=orders.reconciler.request,
+    )
+    details = price_details(ports, shared, risk)
+    keep_warm(orders, risk, details, hub)
+    clock_watch = clock_watch_of(ports, shared, hub, risk)
+    blind = blind_watch(settings, ports, shared, risk, orders.sending.quotes)
+    supervisor = Supervisor(
+        account_id=settings.account_id,
+        mode=settings.mode,
+        store=ports.store,
+        journal=ports.journal,
+        engine=shared.engine,
+        router=orders.router,
+        placer=orders.sending.placer,
+        terms=orders.sending.terms,
+        claim_sizing=orders.sending.claim_sizing,
+        risk=risk,
+        hub=hub,
+        reconciler=orders.reconciler,
+        feed=ports.market_feed,
+        further_lines=() if ports.wide_feed is None else ports.wide_feed.further_lines,
+        kill_switch=shared.kill_switch,
+        clock=ports.clock,
+        chance=ports.chance,
+        metrics=shared.metrics,
+        checkpoints=ports.checkpoints,
+        alarms=shared.alarms,
+        ownership=ports.ownership,
+        session=orders.session,
+        blind=tuple if blind is None else blind.blind,
+        on_tick=(*ports.on_tick, shared.history.note),
+        background=(
+            *ports.background,
+            *_watches(orders, clock_watch),
+            *price_looks(ports, shared, details),
+            *_daily(settings, ports, shared),
+            *(() if blind is None else (blind.run,)),
+            *_background(ports, shared, orders, risk, exit_all),
+            guard.run,
+            guard.run_firing,
+        ),
+    )
+    if blind is not None:
+        blind.connect(supervisor.feed_up_since_ns)
+    return supervisor
+
+
+def _watches(orders: OrderSide, clock_watch: ClockWatch | None) -> tuple[Background, ...]:
+    """Return what runs beside the exits where there is a real broker."""
+    session = () if orders.session is None else (orders.session.run,)
+    return session if clock_watch is None else (*session, clock_watch.run)
+
+
+def _background(
+    ports: Ports, shared: Shared, orders: OrderSide, risk: RiskManager, exit_all: ExitAll
+) -> tuple[Background, ...]:
+    """Return what runs beside the exits of every engine."""
+    ranges = DayRangeKeeper(
+        shared.engine, risk, store=ports.store, journal=ports.journal, clock=ports.clock
+    )
+    return (
+        ranges.run,
+        FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock).run,
+        orders.sending.warm.run,
+        orders.permit_watch.run,
+        shared.kill_switch.run,
+        shared.alarms.run,
+        exit_all.run,
+    )
+
+
+def _daily(settings: EngineSettings, ports: Ports, shared: Shared) -> tuple[Background, ...]:
+    """Return what tells the day, where it is wanted."""
+    if not ports.tells_the_day:
+        return ()
+    book, calendar = shared.engine.book, ports.calendar
+    summary = DailySummary(book, ports.store, calendar, ports.clock, ports.alerts, settings.mode)
+    return (summary.run,)

@@ -1,0 +1,128 @@
+"""Make the services between the exit engine and the broker."""
+
+from collections.abc import Callable
+
+from squareoff.assembly.parts import EngineSettings, OrderSide, Ports, Sending, Shared
+from squareoff.core.inputs import ExitHindered
+from squareoff.domain.instruments import PositionKey
+from squareoff.services.adoption import Adoption
+from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.claim_sizing import ClaimSizing
+from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.ltp_resolver import LtpResolver
+from squareoff.services.order_gate import OrderGate
+from squareoff.services.order_router import OrderRouter
+from squareoff.services.order_update_handler import OrderUpdateHandler
+from squareoff.services.permit_watch import PermitWatch
+from squareoff.services.placer import Placer, PlacingParts
+from squareoff.services.reconciler import Reconciler
+from squareoff.services.send_terms import SendTerms
+from squareoff.services.session_watch import SessionParts, SessionWatch
+from squareoff.services.sizing_readings import SizingReadings
+from squareoff.services.unknown_orders import UnknownOrders
+from squareoff.services.warm_positions import WarmPositions
+
+
+def order_side(settings: EngineSettings, ports: Ports, shared: Shared) -> OrderSide:
+    """Return the services between the exit engine and the broker."""
+    engine, clock, metrics = shared.engine, ports.clock, shared.metrics
+    handler = OrderUpdateHandler(engine, shared.alarms, metrics, UnknownOrders(clock))
+    router = OrderRouter(
+        ports.gateway,
+        OrderGate(engine.book),
+        limits=settings.limits,
+        clock=clock,
+        chance=ports.chance,
+        metrics=metrics,
+        is_stopped=shared.kill_switch.stops,
+    )
+    reads = BrokerReads(ports.gateway, engine.book, router.queue.note_read)
+    reconciler = Reconciler(
+        engine,
+        reads,
+        handler,
+        store=ports.store,
+        clock=clock,
+        alarms=shared.alarms,
+        metrics=metrics,
+        pace=settings.pace,
+        adoption=_adoption(settings, ports, engine),
+    )
+    session = _session_watch(settings, ports, shared, reconciler)
+    permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
+    hindrance = (lambda: None) if session is None else session.hindrance
+    placing = PlacingParts(router, permit_watch, ports.gateway, reads, handler)
+    sending = _sending(settings, ports, shared, placing, reconciler.agreed_age_seconds, hindrance)
+    return OrderSide(reads, handler, router, permit_watch, reconciler, sending, session)
+
+
+def _sending(
+    settings: EngineSettings,
+    ports: Ports,
+    shared: Shared,
+    parts: PlacingParts,
+    agreed_age_seconds: Callable[[PositionKey], float | None],
+    hindrance: Callable[[], ExitHindered | None],
+) -> Sending:
+    engine, clock, reads = shared.engine, ports.clock, parts.reads
+    prices = LtpResolver(
+        shared.ticks,
+        ports.shared_ticks,
+        ports.gateway,
+        clock,
+        stale_after_seconds=settings.hygiene.stale_after_seconds,
+    )
+    terms = SendTerms(
+        router=parts.router,
+        prices=prices,
+        calendar=ports.calendar,
+        kill_switch=shared.kill_switch,
+        clock=clock,
+        unknown_orders=parts.handler.unknown_orders,
+        session_hindrance=hindrance,
+    )
+    warm = WarmPositions(engine.book, reads, clock, can_read=lambda: hindrance() is None)
+    unknown = parts.handler.unknown_orders
+    readings = SizingReadings(engine.book, reads, clock, agreed_age_seconds, warm, unknown)
+    placer = Placer(
+        engine,
+        parts,
+        prices=prices,
+        readings=readings,
+        terms=terms,
+        clock=clock,
+        checkpoints=ports.checkpoints,
+    )
+    return Sending(placer, terms, ClaimSizing(readings, terms), warm, readings, prices.quotes)
+
+
+def _session_watch(
+    settings: EngineSettings, ports: Ports, shared: Shared, reconciler: Reconciler
+) -> SessionWatch | None:
+    if ports.session is None:
+        return None
+    parts = SessionParts(
+        session=ports.session,
+        engine=shared.engine,
+        alarms=shared.alarms,
+        calendar=ports.calendar,
+        store=ports.store,
+        clock=ports.clock,
+        metrics=shared.metrics,
+        request_backfill=reconciler.request,
+    )
+    return SessionWatch(parts, orders_go_out=settings.mode == "live")
+
+
+def _adoption(settings: EngineSettings, ports: Ports, engine: ExitEngine) -> Adoption | None:
+    """Return what takes foreign positions under watch, None where they are left alone."""
+    if settings.adopt_rules is None:
+        return None
+    return Adoption(
+        engine,
+        settings.account_id,
+        rules=settings.adopt_rules,
+        square_off=settings.square_off,
+        instruments=ports.instruments,
+        ids=ports.ids,
+    )
