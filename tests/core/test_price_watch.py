@@ -194,6 +194,16 @@ def test_near_is_within_a_hundredth_of_the_price() -> None:
     assert watch.is_near_a_level()
 
 
+def test_a_range_of_an_instrument_that_is_only_followed_shows_nothing() -> None:
+    """The account's rules want the price of what is held; no position there waits for one."""
+    watch = PriceWatch(HygieneLimits(), LOUD_FEED)
+    watch.follow(INSTRUMENT)
+
+    assert watch.on_day_range(units_from_decimal(D(160)), 1, tick("150.00")) is None
+    watch.watch(held(rules=STOP))
+    assert watch.on_day_range(units_from_decimal(D(160)), 1, tick("150.00")) is None
+
+
 def test_instruments_of_others_are_not_judged() -> None:
     """A tick of an instrument that no position holds is not the watch's to judge."""
     assert PriceWatch(HygieneLimits()).on_tick(tick("150")) is None

@@ -98,7 +98,9 @@ class DayRanges:
             positions: all of the instrument.
             is_credible: says of a price whether it is one; an extreme that is none shows nothing.
         """
-        day = self._days[instrument.instrument_id]
+        day = self._days.get(instrument.instrument_id)
+        if day is None:
+            return None  # followed for the account's sake: no position ever waited for a price
         if day.day != told.day:
             day.day, day.high, day.low = told
             day.waiting = dict.fromkeys(positions, 0) | day.waiting
