@@ -141,8 +141,10 @@ def _states_of(tracker: PositionTracker) -> Iterator[str]:
     intent = tracker.intent
     if intent is not None and intent.status in (IntentStatus.OPEN, IntentStatus.NEEDS_HUMAN):
         yield f"intent {intent.status.value}"
-    if intent is not None and intent.block_reason and intent.status is IntentStatus.BLOCKED:
-        yield f"blocked {intent.block_reason.value}"
+    is_blocked = intent is not None and intent.status is IntentStatus.BLOCKED
+    reason = None if intent is None else intent.block_reason
+    if is_blocked and reason is not None and reason is not OUTLAWS_ALONE:
+        yield f"blocked {reason.value}"
     for order in tracker.orders:
         if order.role is OrderRole.ENTRY:
             if order.state.is_live:
