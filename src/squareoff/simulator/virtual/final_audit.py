@@ -30,6 +30,7 @@ _TELLS_OF_A_BUST = frozenset(
         "exit_attempts_exhausted", "closed_externally",
     }
 )  # fmt: skip
+UNKNOWN_SECONDS = 5.0
 MISDATED_NS = 60_000_000_000
 """A clock wrong by more than this can date a position after what happened to it."""
 
@@ -294,6 +295,18 @@ def _keys_with_unseen_fills(auditor: Auditor, broker: SimulatedBroker) -> set[Ke
         and (plan := auditor.planned.get(order.correlation_id or "")) is not None
         and known.get(order.order_id, 0) != order.filled_quantity
     }
+
+
+def settling_seconds(auditor: Auditor) -> float:
+    """Return how much longer than one exit the healed run may take for what is unknown now.
+
+    What fills on a key while another order of the key is being settled takes that one's readings
+    back, so that many are settled by turns.
+    """
+    (unknown,) = auditor.database.execute(
+        "SELECT COUNT(*) FROM order_sends WHERE outcome = 'UNKNOWN'"
+    ).fetchone()
+    return UNKNOWN_SECONDS * int(unknown)
 
 
 def note_unwatched(auditor: Auditor, plans: Iterable[PositionPlan]) -> None:

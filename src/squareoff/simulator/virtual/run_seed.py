@@ -26,6 +26,7 @@ from squareoff.simulator.virtual.final_audit import (
     is_at_rest,
     is_overdue,
     note_unwatched,
+    settling_seconds,
 )
 from squareoff.simulator.virtual.incarnation import Incarnation, InjectedDefect, ProcessClock
 from squareoff.simulator.virtual.knobs import NO_CRASH, CrashPlan, Knobs, draw_knobs
@@ -142,9 +143,9 @@ class _Run:
             self._boot()
         await asyncio.sleep(self.knobs.chaos_seconds)
         self._heal()
-        rest = OUTLAW_REST_SECONDS if self.knobs.outlaws else REST_SECONDS
-        bound = HEAL_SECONDS_MAX + (OUTLAW_REST_SECONDS if self.knobs.outlaws else 0.0)
-        await self._rest(rest, bound)
+        outlaw = OUTLAW_REST_SECONDS if self.knobs.outlaws else 0.0
+        bound = HEAL_SECONDS_MAX + outlaw + settling_seconds(self.world.auditor)
+        await self._rest(outlaw or REST_SECONDS, bound)
         await self._reconcile()
         await self._rest(0.0, bound)
         note_unwatched(self.world.auditor, self.workload.plans)
