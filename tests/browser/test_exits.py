@@ -170,7 +170,8 @@ def test_an_alarm_is_acknowledged(stand: Stand, open_dashboard: OpenDashboard) -
     stand.engine.api("POST", "/kill-switch", {"active": True, "level": "all", "reason": "test"})
     stand.engine.api("POST", f"/trackers/{tracker_id}/exit", {"reason": "x", "wait": "claimed"})
 
-    alarm = page.locator("#alarms li[data-standing]").first
+    # The alarm of the exit before may still stand while it clears: the position tells them apart.
+    alarm = page.locator("#alarms li[data-standing]").filter(has_text=tracker_id)
     expect(alarm).to_contain_text("exit blocked")
     number = alarm.get_attribute("data-alarm")
     alarm.get_by_role("button").click()
