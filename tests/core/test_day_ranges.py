@@ -6,7 +6,7 @@ from decimal import Decimal as D
 import pytest
 
 from exit_story.values import INSTRUMENT, OPENED_AT_NS, TRACKER, held
-from squareoff.core.day_ranges import Baseline, DayRangeTold, day_number
+from squareoff.core.day_ranges import Baseline, DayRangeTold
 from squareoff.core.levels import Level
 from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.core.price_watch import PriceWatch
@@ -17,10 +17,11 @@ from squareoff.domain.orders import PositionSide
 from squareoff.domain.prices import units_from_decimal
 from squareoff.domain.rules import PriceRule, RuleName, RuleSet, TrailingRule
 from squareoff.domain.ticks import Tick
+from squareoff.domain.time import ist_day_number
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)), target=PriceRule(points=D(20)))
 TRAILING = RuleSet(trailing=TrailingRule(points=D(5)))
-TODAY = day_number(OPENED_AT_NS)
+TODAY = ist_day_number(OPENED_AT_NS)
 DAY_SECONDS = 86_400
 
 

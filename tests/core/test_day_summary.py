@@ -5,14 +5,15 @@ from datetime import date
 from decimal import Decimal
 
 from exit_story.values import OPENED_AT_NS, asked, held
-from squareoff.core.day_summary import OPEN_SHOWN_MAX, DayAlarm, day_of, summary_of
+from squareoff.core.day_summary import OPEN_SHOWN_MAX, DayAlarm, summary_of
 from squareoff.core.facts import Severity
 from squareoff.core.tracker import ExitIntent, PositionTracker, Send, SendOutcome, TrackedOrder
 from squareoff.domain.ids import ClientOrderId, TrackerId
 from squareoff.domain.orders import OrderOrigin, OrderRole, Side
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
+from squareoff.domain.time import ist_date
 
-TODAY = day_of(OPENED_AT_NS)
+TODAY = ist_date(OPENED_AT_NS)
 DAY_NS = 86_400 * 10**9
 
 
@@ -109,4 +110,4 @@ def test_the_day_is_that_of_india() -> None:
     """Half past six in the evening in London is the next day there."""
     evening = 1_789_497_000 * 10**9  # 2026-09-15 18:30 UTC
 
-    assert day_of(evening) == date(2026, 9, 16)
+    assert ist_date(evening) == date(2026, 9, 16)

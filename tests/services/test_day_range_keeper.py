@@ -8,7 +8,7 @@ import pytest
 from exit_story.values import INSTRUMENT, TRACKER, held
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running, running_world
-from squareoff.core.day_ranges import DayRangeTold, day_number
+from squareoff.core.day_ranges import DayRangeTold
 from squareoff.core.facts import (
     DayRangeNoted,
     ExitClaimed,
@@ -23,12 +23,13 @@ from squareoff.domain.prices import units_from_decimal
 from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick
+from squareoff.domain.time import ist_day_number
 from squareoff.ports import DayRange
 from squareoff.services.day_range_keeper import NOTE_AGAIN_SECONDS, baseline_in
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
 TRAILING = RuleSet(trailing=TrailingRule(points=D(5)))
-DAY = day_number(1_789_440_000_000_000_000)
+DAY = ist_day_number(1_789_440_000_000_000_000)
 
 
 def tell(world: World, price: str, *, high: str, low: str, traded_ago: float = 0.0) -> None:

@@ -22,12 +22,10 @@ from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.ticks import Tick
-from squareoff.domain.time import IST_OFFSET_SECONDS, NANOSECONDS_PER_SECOND, seconds_to_ns
+from squareoff.domain.time import ist_day_number, seconds_to_ns
 
 PROOF_SECONDS = 2.0
 """Trade times are whole seconds, and our clock and the exchange's differ by less than the other."""
-
-_DAY_NS = 86_400 * NANOSECONDS_PER_SECOND
 
 
 class DayRangeTold(NamedTuple):
@@ -143,7 +141,7 @@ class DayRanges:
                 continue
             tick = newest(name)
             traded_ns = 0 if tick is None else tick.exchange_time_ns
-            is_of_today = day.day != 0 and day_number(traded_ns) == day.day
+            is_of_today = day.day != 0 and ist_day_number(traded_ns) == day.day
             for tracker_id, since_ns in tuple(day.waiting.items()):
                 if since_ns == 0:
                     day.waiting[tracker_id] = now_ns
@@ -193,11 +191,6 @@ class DayRanges:
         raised = with_peak(current, PriceUnits(best))
         self._book.arm(raised)
         return raised.stop_level != current.stop_level
-
-
-def day_number(utc_ns: int) -> int:
-    """Return the day of India, counted from 1970."""
-    return (utc_ns + IST_OFFSET_SECONDS * NANOSECONDS_PER_SECOND) // _DAY_NS
 
 
 def _levels_differ(one: PositionTracker, other: PositionTracker) -> bool:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from squareoff.core.facts import Severity
 from squareoff.core.tracker import PositionTracker, SendOutcome
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import Now
+from squareoff.domain.time import ist_date
 
 OPEN_SHOWN_MAX = 10
 """A longer list is read in the dashboard."""
@@ -26,11 +26,6 @@ class DayAlarm:
     is_open: bool
 
 
-def day_of(at_ns: int) -> date:
-    """Return the day of India in which an instant (UTC ns) lies."""
-    return Now(at_ns, 0).ist().date()
-
-
 def summary_of(day: date, trackers: Sequence[PositionTracker], alarms: Sequence[DayAlarm]) -> str:
     """Return the day as lines.
 
@@ -38,7 +33,7 @@ def summary_of(day: date, trackers: Sequence[PositionTracker], alarms: Sequence[
         trackers: all of the account; those of other days are left out here.
         alarms: those raised on the day.
     """
-    ended = [t for t in trackers if t.exited_at_ns is not None and day_of(t.exited_at_ns) == day]
+    ended = [t for t in trackers if t.exited_at_ns is not None and ist_date(t.exited_at_ns) == day]
     lines = [_exits_line([t for t in ended if t.status is PositionStatus.EXITED])]
     lines += _open_lines([t for t in trackers if not t.status.is_final and t.open_quantity > 0])
     lines += _unknown_lines(day, trackers)
@@ -81,7 +76,7 @@ def _unknown_lines(day: date, trackers: Iterable[PositionTracker]) -> list[str]:
         for tracker in trackers
         for order in tracker.exit_orders
         for send in order.sends
-        if day_of(send.sent_at_ns) == day
+        if ist_date(send.sent_at_ns) == day
     ]
     unknown, absent = sends.count(SendOutcome.UNKNOWN), sends.count(SendOutcome.ABSENT)
     if unknown + absent == 0:

@@ -8,14 +8,14 @@ from datetime import date
 
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.orders import OrderRole
-from squareoff.domain.time import Now
+from squareoff.domain.time import Now, ist_date
 
 
 def days_to_confirm(tracker: PositionTracker, now: Now) -> tuple[date, ...]:
     """Return the earlier days (IST) on which exits were sent that filled, oldest first."""
-    today = now.ist().date()
+    today = ist_date(now.wall_ns)
     days = {
-        Now(send.sent_at_ns, 0).ist().date()
+        ist_date(send.sent_at_ns)
         for order in tracker.orders
         if order.role is OrderRole.EXIT and order.cumulative_quantity > 0
         for send in order.sends

@@ -16,7 +16,7 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
-from squareoff.core.day_ranges import Baseline, DayRanges, DayRangeTold, day_number
+from squareoff.core.day_ranges import Baseline, DayRanges, DayRangeTold
 from squareoff.core.levels import Level
 from squareoff.core.price_hygiene import (
     CalmRange,
@@ -34,15 +34,13 @@ from squareoff.core.trigger_book import InstrumentLevels, RangeReached, TriggerB
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE
-from squareoff.domain.ticks import Tick
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.domain.ticks import AHEAD_NS_MAX, Tick
+from squareoff.domain.time import ist_day_number
 
 NEAR_DIVISOR = 100
 """A price within its hundredth part of a level is near it."""
 
 _NO_LEVEL = 0, NEVER
-_AHEAD_NS_MAX = 86_400 * NANOSECONDS_PER_SECOND
-"""A trade further ahead of our clock than a day is rubbish, and for the feed to tell of."""
 
 
 class Nearness(Enum):
@@ -196,7 +194,7 @@ class PriceWatch:
             return Seen(verdict, [], [], kept)
         watched.heard = tick
         fired, moved = watched.levels.reach(tick.last_traded_price)
-        watched.latest_ns = tick.received_time_ns + _AHEAD_NS_MAX
+        watched.latest_ns = tick.received_time_ns + AHEAD_NS_MAX
         self._open(watched)
         return Seen(verdict, fired, moved)
 
@@ -236,7 +234,7 @@ class PriceWatch:
         watched = self._instruments.get(tick.instrument_id)
         if watched is None:
             return None
-        told = DayRangeTold(day_number(tick.exchange_time_ns), high, low)
+        told = DayRangeTold(ist_day_number(tick.exchange_time_ns), high, low)
 
         def is_credible_and_untold(price: int) -> bool:
             return self._is_credible(watched, price) and not (

@@ -28,7 +28,7 @@ from squareoff.core.step import Step
 from squareoff.core.tracker import SendOutcome, TrackedOrder
 from squareoff.domain.orders import BrokerOrderStatus, OrderRole
 from squareoff.domain.states import IntentStatus
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number, seconds_to_ns
 
 
 def _is_unknown(order: TrackedOrder) -> bool:
@@ -156,7 +156,7 @@ def _record_vanished(step: Step, order: TrackedOrder, waited_seconds: float) -> 
 
 
 def _is_of_an_earlier_day(sent_at_ns: int, now: Now) -> bool:
-    return Now(sent_at_ns, 0).ist().date() < now.ist().date()
+    return ist_day_number(sent_at_ns) < ist_day_number(now.wall_ns)
 
 
 def _call_a_person(step: Step, before: TrackedOrder) -> None:

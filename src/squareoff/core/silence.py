@@ -12,8 +12,6 @@ Invariants:
    while quotes are answered.
 """
 
-from typing import NamedTuple
-
 from squareoff.core.levels import has_moving_stop
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import InstrumentId
@@ -25,13 +23,6 @@ ASK_EARLIER_SECONDS = 1.0
 
 PATIENCE_SECONDS = 0.5
 """What a quote may take beyond the limit. Blindness is then told within a second of the limit."""
-
-
-class Look(NamedTuple):
-    """What changed since the last look."""
-
-    lost: list[InstrumentId]
-    regained: list[InstrumentId]
 
 
 class _Ear:
@@ -79,17 +70,15 @@ class Silences:
         if ear is not None and at_ns > ear.heard_ns:
             ear.heard_ns = at_ns
 
-    def look(self, now_ns: int) -> Look:
-        """Judge all of them."""
-        lost, regained = [], []
+    def look(self, now_ns: int) -> list[InstrumentId]:
+        """Judge all of them; return those that were not blind at the last look."""
+        lost = []
         for name, ear in self._ears.items():
             is_silent = now_ns - ear.heard_ns > self._blind_ns
             if is_silent and not ear.is_blind:
                 lost.append(name)
-            elif ear.is_blind and not is_silent:
-                regained.append(name)
             ear.is_blind = is_silent
-        return Look(lost, regained)
+        return lost
 
     def wanted(self, now_ns: int, count_max: int) -> list[InstrumentId]:
         """Return whose quotes to ask for now, at most so many, those first that waited longest.

@@ -5,6 +5,10 @@ from enum import Enum
 
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import PriceUnits
+from squareoff.domain.time import DAY_NS
+
+AHEAD_NS_MAX = DAY_NS
+"""A trade further ahead of our clock than a day is rubbish rather than a clock that differs."""
 
 
 class TickSource(str, Enum):

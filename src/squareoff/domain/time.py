@@ -1,13 +1,16 @@
 """Time as the core sees it: an argument, in whole nanoseconds, wall and monotonic together."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 """Indian Standard Time; India has no daylight saving, so a fixed offset is exact."""
 
 IST_OFFSET_SECONDS = 19_800
+IST_OFFSET_NS = IST_OFFSET_SECONDS * NANOSECONDS_PER_SECOND
+DAY_NS = 86_400 * NANOSECONDS_PER_SECOND
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,21 @@ class Now:
 def seconds_to_ns(seconds: float) -> int:
     """Return seconds as whole nanoseconds."""
     return round(seconds * NANOSECONDS_PER_SECOND)
+
+
+def ist_day_number(wall_ns: int) -> int:
+    """Return the day of India in which an instant (UTC ns) lies, counted from 1970."""
+    return (wall_ns + IST_OFFSET_NS) // DAY_NS
+
+
+def ist_midnight_ns(wall_ns: int) -> int:
+    """Return when the day of India in which an instant (UTC ns) lies began, UTC ns."""
+    return ist_day_number(wall_ns) * DAY_NS - IST_OFFSET_NS
+
+
+def ist_date(wall_ns: int) -> date:
+    """Return the date in India of an instant (UTC ns)."""
+    return date.fromordinal(_EPOCH_ORDINAL + ist_day_number(wall_ns))
 
 
 def iso_from_ns(wall_ns: int) -> str:

@@ -6,7 +6,6 @@ Invariant: a position that ended before today adds nothing.
 """
 
 from collections.abc import Iterable
-from itertools import takewhile
 
 from squareoff.core.account_pnl import AccountPnl, share_of
 from squareoff.core.evolve import fold
@@ -14,11 +13,8 @@ from squareoff.core.facts import TrackerFact
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.copies import replace
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.time import IST_OFFSET_SECONDS, seconds_to_ns
 from squareoff.ports import Journal
-
-ENTRIES_PAGE = 1_000
-_DAY_NS = seconds_to_ns(86_400)
+from squareoff.services.position_journal import entries_of
 
 
 class AccountBook:
@@ -78,25 +74,10 @@ class AccountBook:
         back may date what follows earlier, and a story with a hole in it is none.
         """
         facts: list[tuple[int, TrackerFact]] = []
-        after_seq = 0
-        while True:
-            page = await self._journal.entries(
-                after_seq=after_seq, tracker_id=tracker.tracker_id, limit=ENTRIES_PAGE
-            )
-            before = tuple(takewhile(lambda entry: entry.time_ns < wall_ns, page))
-            facts += [
-                (entry.time_ns, entry.fact)
-                for entry in before
-                if isinstance(entry.fact, TrackerFact)
-            ]
-            if len(page) < ENTRIES_PAGE or len(before) < len(page):
+        async for entry in entries_of(self._journal, tracker.tracker_id):
+            if entry.time_ns >= wall_ns:
                 break
-            after_seq = page[-1].seq
+            if isinstance(entry.fact, TrackerFact):
+                facts.append((entry.time_ns, entry.fact))
         then = fold(facts)
         return 0 if then is None else share_of(then).realized
-
-
-def midnight_of(wall_ns: int) -> int:
-    """Return when the IST day of an instant began, UTC ns."""
-    offset_ns = seconds_to_ns(IST_OFFSET_SECONDS)
-    return (wall_ns + offset_ns) // _DAY_NS * _DAY_NS - offset_ns

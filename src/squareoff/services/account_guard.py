@@ -33,9 +33,9 @@ from squareoff.domain.errors import StoreError
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.ticks import Tick
-from squareoff.domain.time import Now, seconds_to_ns
+from squareoff.domain.time import Now, ist_midnight_ns, seconds_to_ns
 from squareoff.ports import AccountDayState, Clock, Journal, TrackerStore
-from squareoff.services.account_book import AccountBook, midnight_of
+from squareoff.services.account_book import AccountBook
 from squareoff.services.account_view import AccountView, account_view
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.exit_all import ExitAll
@@ -229,7 +229,7 @@ class AccountGuard:
             return
         stored = await self._parts.store.account_day() or AccountDayState(today)
         day = max(today, stored.day)
-        midnight_ns = midnight_of(now.wall_ns)
+        midnight_ns = ist_midnight_ns(now.wall_ns)
         if self._day:
             self._book.roll(midnight_ns)
         else:

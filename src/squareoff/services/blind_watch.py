@@ -106,11 +106,11 @@ class BlindWatch:
                     self._silences.hear(name, tick.received_monotonic_ns)
             else:
                 self._silences.hear(name, now.monotonic_ns)
-        look = self._silences.look(now.monotonic_ns)
+        lost = self._silences.look(now.monotonic_ns)
         blind = self._silences.blind()
         self._metrics.blind_instruments.set(len(blind))
         self._told.note(
-            [self._instrument(name) for name in look.lost],
+            [self._instrument(name) for name in lost],
             blind,
             is_feed_up=self._feed_up_since_ns() is not None,
         )

@@ -9,11 +9,11 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
-from squareoff.core.day_summary import DayAlarm, day_of, summary_of
+from squareoff.core.day_summary import DayAlarm, summary_of
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
 from squareoff.domain.instruments import ExchangeSegment
-from squareoff.domain.time import IST
+from squareoff.domain.time import IST, ist_date
 from squareoff.ports import Alerts, Clock, RememberedAnswer, SessionCalendar, TrackerStore
 from squareoff.services.position_book import PositionBook
 
@@ -89,7 +89,7 @@ class DailySummary:
         alarms = [
             DayAlarm(alarm.severity, alarm.code, alarm.is_open)
             for alarm in await self._store.alarms()
-            if day_of(alarm.raised_at_ns) == day
+            if ist_date(alarm.raised_at_ns) == day
         ]
         text = summary_of(day, trackers, alarms)
         _log.info("daily_summary", day=day.isoformat(), text=text)
@@ -98,4 +98,4 @@ class DailySummary:
 
 
 def _ended_on(tracker: PositionTracker, day: date) -> bool:
-    return tracker.exited_at_ns is not None and day_of(tracker.exited_at_ns) == day
+    return tracker.exited_at_ns is not None and ist_date(tracker.exited_at_ns) == day

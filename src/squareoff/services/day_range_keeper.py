@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from squareoff.core.day_ranges import Baseline, DayRangeTold, day_number
+from squareoff.core.day_ranges import Baseline, DayRangeTold
 from squareoff.core.facts import (
     DayRangeNoted,
     ExitWithdrawn,
@@ -26,9 +26,10 @@ from squareoff.domain.errors import SquareoffError
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import seconds_to_ns
+from squareoff.domain.time import ist_day_number, seconds_to_ns
 from squareoff.ports import Clock, Journal, TrackerStore
 from squareoff.services.exit_engine import ExitEngine
+from squareoff.services.position_journal import entries_of
 from squareoff.services.risk_manager import RiskManager
 
 _log = structlog.get_logger("squareoff.day_ranges")
@@ -37,7 +38,6 @@ NOTE_AGAIN_SECONDS = 60.0
 """After a stop moved, the durable range says nothing of the new stop for so long at the most."""
 
 FACTS_PER_COMMIT_MAX = 500
-_PAGE = 1_000
 _LEVELS_CHANGE = (RulesChanged, ExitWithdrawn, OrderReported, FillsConfirmed)
 
 
@@ -111,20 +111,12 @@ class DayRangeKeeper:
             self._unwritten.pop(tracker.tracker_id, None)
 
     async def _recover(self, tracker: PositionTracker) -> None:
-        entries: list[JournalEntry] = []
         try:
-            while True:
-                after_seq = entries[-1].seq if entries else 0
-                page = await self._journal.entries(
-                    after_seq=after_seq, tracker_id=tracker.tracker_id, limit=_PAGE
-                )
-                entries.extend(page)
-                if len(page) < _PAGE:
-                    break
+            entries = [each async for each in entries_of(self._journal, tracker.tracker_id)]
         except SquareoffError as error:
             _log.warning("day_range_not_recovered", tracker_id=tracker.tracker_id, error=str(error))
             return
-        baseline = baseline_in(tracker, entries, day_number(self._clock.now().wall_ns))
+        baseline = baseline_in(tracker, entries, ist_day_number(self._clock.now().wall_ns))
         if baseline is None or not baseline.can_fire:
             # The stop goes on as it was durable, the tightest that is known.
             _log.info("stop_in_gap_not_known", tracker_id=tracker.tracker_id)

@@ -3,18 +3,22 @@
 Only the calendar's days are asked, once a day and segment.
 """
 
-from datetime import date, time
+from datetime import time
 
 from squareoff.core.time_rules import due_time_rule, square_off_time
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import ExchangeSegment
 from squareoff.domain.rules import RuleName
 from squareoff.domain.sessions import TradingDay
-from squareoff.domain.time import IST_OFFSET_SECONDS, NANOSECONDS_PER_SECOND, Now
+from squareoff.domain.time import (
+    DAY_NS,
+    NANOSECONDS_PER_SECOND,
+    Now,
+    ist_date,
+    ist_day_number,
+    ist_midnight_ns,
+)
 from squareoff.ports import SessionCalendar
-
-_DAY_NS = 86_400 * NANOSECONDS_PER_SECOND
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 class MarketHours:
@@ -40,8 +44,8 @@ class MarketHours:
     def is_news_of_a_closed_day(self, segment: ExchangeSegment, wall_ns: int) -> bool:
         """Say whether a trade of this instant is the first one seen on a day without any session:
         either the calendar lacks a special session, or the exchange tests its systems."""
-        number = _day_number(wall_ns)
-        if self._told.get(segment) == number or self._day(segment, number).sessions:
+        number = ist_day_number(wall_ns)
+        if self._told.get(segment) == number or self._day(segment, wall_ns).sessions:
             return False
         self._told[segment] = number
         return True
@@ -49,38 +53,33 @@ class MarketHours:
     def due_rule(self, tracker: PositionTracker, now: Now) -> RuleName | None:
         """Return the time rule of a position that is due, None where none is."""
         segment = tracker.instrument.instrument_id.exchange_segment
-        return due_time_rule(tracker, now, self._day(segment, _day_number(now.wall_ns)))
+        return due_time_rule(tracker, now, self._day(segment, now.wall_ns))
 
     def is_square_off_due(self, wanted: time, tracker: PositionTracker, now: Now) -> bool:
         """Say whether a square-off time that its owner did not give has come for a position."""
         segment = tracker.instrument.instrument_id.exchange_segment
-        day = self._day(segment, _day_number(now.wall_ns))
+        day = self._day(segment, now.wall_ns)
         begins = square_off_time(wanted, tracker.product_type, day)
         return begins is not None and now.ist().time() >= begins
 
-    def _day(self, segment: ExchangeSegment, number: int) -> TradingDay:
+    def _day(self, segment: ExchangeSegment, wall_ns: int) -> TradingDay:
+        number = ist_day_number(wall_ns)
         known = self._days.get(segment)
         if known is not None and known[0] == number:
             return known[1]
-        day = self._calendar.trading_day(segment, date.fromordinal(_EPOCH_ORDINAL + number))
+        day = self._calendar.trading_day(segment, ist_date(wall_ns))
         self._days[segment] = (number, day)
         return day
 
     def _stretch(self, segment: ExchangeSegment, wall_ns: int) -> tuple[int, int, bool]:
         """Return from when to when (UTC ns) the answer around an instant is the same."""
-        number = _day_number(wall_ns)
-        midnight_ns = number * _DAY_NS - IST_OFFSET_SECONDS * NANOSECONDS_PER_SECOND
+        midnight_ns = ist_midnight_ns(wall_ns)
         begin_ns, is_open = midnight_ns, False
-        for session in self._day(segment, number).sessions:
+        for session in self._day(segment, wall_ns).sessions:
             for clock, opens in ((session.opens, True), (session.closes, False)):
                 seconds = clock.hour * 3_600 + clock.minute * 60 + clock.second
                 edge_ns = midnight_ns + seconds * NANOSECONDS_PER_SECOND + clock.microsecond * 1_000
                 if wall_ns < edge_ns:
                     return begin_ns, edge_ns, is_open
                 begin_ns, is_open = edge_ns, opens
-        return begin_ns, midnight_ns + _DAY_NS, is_open
-
-
-def _day_number(wall_ns: int) -> int:
-    """Return the day of India, counted from 1970."""
-    return (wall_ns + IST_OFFSET_SECONDS * NANOSECONDS_PER_SECOND) // _DAY_NS
+        return begin_ns, midnight_ns + DAY_NS, is_open

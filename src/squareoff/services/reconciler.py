@@ -17,7 +17,7 @@ from squareoff.domain.errors import StoreError
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition, OrderReport, net_quantity
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, ist_day_number
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.adoption import Adoption
 from squareoff.services.alarm_desk import AlarmDesk
@@ -165,8 +165,8 @@ class Reconciler:
         """A position that a person let go today is theirs: it is not taken under watch again."""
         if tracker.status is not PositionStatus.UNTRACKED:
             return not tracker.status.is_final
-        ended = Now(tracker.exited_at_ns or 0, 0).ist().date()
-        return ended == self._clock.now().ist().date()
+        ended = ist_day_number(tracker.exited_at_ns or 0)
+        return ended == ist_day_number(self._clock.now().wall_ns)
 
     def _differences(self, rows: tuple[BrokerPosition, ...]) -> tuple[str, ...]:
         """Compare net quantities of keys on which nothing of ours is moving."""
@@ -273,8 +273,8 @@ class Reconciler:
 
     def _may_come_late(self, order: TrackedOrder) -> bool:
         """An order that was lost and declared absent today is watched to the day's end."""
-        today = self._clock.now().ist().date()
+        today = ist_day_number(self._clock.now().wall_ns)
         return any(
-            send.outcome is SendOutcome.ABSENT and Now(send.sent_at_ns, 0).ist().date() == today
+            send.outcome is SendOutcome.ABSENT and ist_day_number(send.sent_at_ns) == today
             for send in order.sends
         )

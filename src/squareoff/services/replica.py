@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import StoreUnavailable
-from squareoff.domain.time import IST_OFFSET_SECONDS, seconds_to_ns
+from squareoff.domain.time import ist_midnight_ns
 from squareoff.ports import Alarm, Clock, ExitAllState, Journal, KillSwitchState, TrackerStore
 from squareoff.services.position_book import PositionBook
 
 TRIES_MAX = 200
 TRY_AGAIN_SECONDS = 0.01
 """With the tries above some seconds: even a mass exit leaves the journal at rest in between."""
-
-_DAY_NS = seconds_to_ns(86_400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ async def replica_start(
     """
     for _ in range(TRIES_MAX):
         seq = await journal.head()
-        today_ns = _midnight_ns(clock.now().wall_ns)
+        today_ns = ist_midnight_ns(clock.now().wall_ns)
         alarms = tuple(a for a in await store.alarms() if a.is_open or a.raised_at_ns >= today_ns)
         kill_switch = await store.kill_switch()
         exit_all = await store.exit_all()
@@ -54,9 +52,3 @@ async def replica_start(
 
 def _is_shown(tracker: PositionTracker, today_ns: int) -> bool:
     return not tracker.status.is_final or (tracker.exited_at_ns or 0) >= today_ns
-
-
-def _midnight_ns(wall_ns: int) -> int:
-    """Return when the IST day of an instant began."""
-    offset_ns = seconds_to_ns(IST_OFFSET_SECONDS)
-    return (wall_ns + offset_ns) // _DAY_NS * _DAY_NS - offset_ns

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import structlog
 
-from squareoff.core.day_ranges import Baseline, DayRangeTold, day_number
+from squareoff.core.day_ranges import Baseline, DayRangeTold
 from squareoff.core.facts import Severity
 from squareoff.core.levels import Level
 from squareoff.core.price_hygiene import TickVerdict
@@ -27,7 +27,7 @@ from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick, TickSource
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns, ist_day_number
 from squareoff.ports import Clock
 from squareoff.services.account_guard import AccountGuard
 from squareoff.services.account_view import AccountView
@@ -84,11 +84,6 @@ class RiskManager:
         """Give the manager its task group, and watch every change of a tracker."""
         self._tasks = tasks
         self._engine.on_change(self.on_tracker_changed)
-
-    @property
-    def armed_count(self) -> int:
-        """How many positions have armed price levels."""
-        return len(self._watch)
 
     @property
     def newest_tick_ns(self) -> int | None:
@@ -181,7 +176,7 @@ class RiskManager:
     def on_day_range(self, high: int, low: int, tick: Tick) -> None:
         """Signal what the day's range shows to have been traded and no tick told."""
         segment, traded_ns = tick.instrument_id.exchange_segment, tick.exchange_time_ns
-        is_of_today = day_number(traded_ns) == day_number(tick.received_time_ns)
+        is_of_today = ist_day_number(traded_ns) == ist_day_number(tick.received_time_ns)
         if is_of_today and self._hours.is_in_session(segment, traded_ns):
             self._act_on_range(self._watch.on_day_range(high, low, tick), high, low, tick)
 

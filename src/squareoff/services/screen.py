@@ -6,7 +6,6 @@ position, and what an exit would send. Changes nothing.
 
 from dataclasses import dataclass
 
-from squareoff.core.facts import JournalEntry
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.states import PositionStatus
 from squareoff.ports import Clock, Journal, TrackerStore
@@ -15,12 +14,11 @@ from squareoff.services.desk_requests import UnknownTracker
 from squareoff.services.exit_preview import ExitPreview, ExitPreviews
 from squareoff.services.live_look import LiveLook
 from squareoff.services.position_book import PositionActor, PositionBook
+from squareoff.services.position_journal import entries_of
 from squareoff.services.price_history import PriceHistory
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.replica import ReplicaStart, replica_start
 from squareoff.services.tick_cache import TickCache
-
-ENTRIES_PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +69,7 @@ class Screen:
     async def chart(self, tracker_id: TrackerId) -> Chart:
         """Return the chart of one position; raises UnknownTracker."""
         tracker = self._actor(tracker_id).tracker
-        entries: list[JournalEntry] = []
-        while True:
-            after = entries[-1].seq if entries else 0
-            page = await self._journal.entries(
-                after_seq=after, tracker_id=tracker_id, limit=ENTRIES_PAGE
-            )
-            entries.extend(page)
-            if len(page) < ENTRIES_PAGE:
-                break
+        entries = [entry async for entry in entries_of(self._journal, tracker_id)]
         span_seconds, spans = self._market.history.of(tracker.instrument.instrument_id)
         return chart_of(tracker, entries, span_seconds, spans)
 

@@ -50,7 +50,7 @@ from squareoff.domain.orders import (
     WalletSnapshot,
 )
 from squareoff.domain.ticks import Tick
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_date, seconds_to_ns
 from squareoff.exchange.ledger import ZERO
 from squareoff.exchange.rules import MatchingRules
 from squareoff.ports import (
@@ -237,8 +237,7 @@ class PaperBroker:
         return tuple(
             trade
             for trade in await self.trade_book()
-            if trade.exchange_time_ns is not None
-            and Now(trade.exchange_time_ns, 0).ist().date() == day
+            if trade.exchange_time_ns is not None and ist_date(trade.exchange_time_ns) == day
         )
 
     async def positions(self) -> tuple[BrokerPosition, ...]:

@@ -21,7 +21,6 @@ from squareoff.adapters.sql.schema import prepare
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.system import NoCheckpoints
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
-from squareoff.core.facts import JournalEntry
 from squareoff.domain.errors import ConfigError, SquareoffError
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
@@ -29,6 +28,7 @@ from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 from squareoff.ports import SessionCalendar
 from squareoff.services.desk_requests import PositionRequest
 from squareoff.services.gateway import GatewayPaper
+from squareoff.services.position_journal import entries_of
 from squareoff.simulator.feed_replay.played_socket import (
     PlayedFeed,
     PlayedTransport,
@@ -52,7 +52,6 @@ _SETTLING_SECONDS = 0.001
 """A moment for the engine to start in, before it is asked."""
 
 _LOOK_SECONDS = 1.0
-_PAGE = 1_000
 _FEED_URL = "wss://recorded.invalid"
 _GATEWAY_SECONDS = 8.0
 _KILL_SWITCH_WATCH_SECONDS = 3_600.0
@@ -191,11 +190,7 @@ class _Stage:
 
 
 async def _replayed(engine: Engine, store: SqlStore, tracker_id: TrackerId) -> ReplayedPosition:
-    entries: list[JournalEntry] = []
-    after = 0
-    while page := await store.entries(after_seq=after, tracker_id=tracker_id, limit=_PAGE):
-        entries.extend(page)
-        after = page[-1].seq
+    entries = [entry async for entry in entries_of(store, tracker_id)]
     return replayed_position(engine.desk.tracker(tracker_id), entries)
 
 

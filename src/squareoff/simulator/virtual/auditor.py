@@ -49,7 +49,6 @@ class Planned:
     side: str
     quantity: int
     sends: int = 0
-    modify_count: int = 0
 
 
 @dataclass(slots=True)
@@ -123,7 +122,6 @@ class Auditor(Outside):
         self._switched_at = 0
         self._seen_trades = 0
         self._position_nets: dict[Key, int] = {}
-        self._order_sides: dict[str, str] = {}
         self._tags: dict[str, int] = {}
         self._seen_orders = 0
 

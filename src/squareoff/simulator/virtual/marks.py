@@ -51,11 +51,6 @@ OUTLAW_MARKS: Mapping[str, str] = {
 }
 """Only runs beyond the bound can show these."""
 
-ACCOUNT_MARKS: Mapping[str, str] = {
-    "account rule fired": "a rule over the account's P&L closed everything",
-}
-"""Only runs whose account has such a rule can show these."""
-
 MODIFICATIONS_MAX = 25
 SLICES_TO_SEE = 3
 

@@ -20,7 +20,6 @@ class RunReport:
     cancelled: int = 0
     claims: int = 0
     crashes: list[str] = field(default_factory=list)
-    restarts_after_store_failure: int = 0
     defects: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)

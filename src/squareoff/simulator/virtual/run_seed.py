@@ -309,7 +309,6 @@ class _Run:
             return
         error = task.exception()
         if is_rightful_end(error):
-            self.report.restarts_after_store_failure += 1
             process.kill(f"store failure: {error!r}")
             return
         self.world.auditor.violate("I20", f"the engine ended: {describe_end(error)}")

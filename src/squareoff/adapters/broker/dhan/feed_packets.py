@@ -9,7 +9,7 @@ from enum import Enum
 
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
 from squareoff.domain.prices import PriceUnits, units_from_float32
-from squareoff.domain.ticks import Tick
+from squareoff.domain.ticks import AHEAD_NS_MAX, Tick
 from squareoff.domain.time import IST_OFFSET_SECONDS, NANOSECONDS_PER_SECOND, Now
 
 SEGMENT_NUMBERS = {
@@ -42,9 +42,6 @@ EARLIEST_RAW_TIME = 946_684_800
 
 RAW_TIME_OFFSET = IST_OFFSET_SECONDS
 """Seconds that a raw LTT is ahead of UTC."""
-
-AHEAD_NS_MAX = 86_400 * NANOSECONDS_PER_SECOND
-"""A trade further ahead of our clock is rubbish rather than a clock that differs."""
 
 TIME_OFFSETS = {TICKER_CODE: 12, QUOTE_CODE: 14, FULL_CODE: 14}
 DAY_RANGE_OFFSETS = {TICKER_CODE: 0, QUOTE_CODE: 42, FULL_CODE: 54}
