@@ -3,11 +3,11 @@
 `python -m rule_reference --streams 1000000` (in tests/support) plays more of them.
 """
 
-from fractions import Fraction
 from typing import Any
 
 import pytest
 
+from exact_fractions import Fraction
 from rule_reference import reference
 from rule_reference.comparison import first_difference
 from rule_reference.streams import make_stream

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from fractions import Fraction
 
 from account_reference.days import Close, Day, Lost, NextDay, Print, Restart, Stood, Take
 from account_reference.reference import Account, Fired, Holding, Rules
+from exact_fractions import Fraction
 from exit_story.values import INSTRUMENT, held
 from squareoff.core.account_limits import ReachedRule
 from squareoff.core.account_pnl import MONEY_UNITS_PER_RUPEE, Share, share_of

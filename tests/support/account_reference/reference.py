@@ -5,7 +5,8 @@ can be held against a line of the page.
 """
 
 from dataclasses import dataclass, field
-from fractions import Fraction
+
+from exact_fractions import Fraction
 
 
 @dataclass

@@ -8,8 +8,8 @@ import random
 import struct
 from dataclasses import replace
 from decimal import Decimal
-from fractions import Fraction
 
+from exact_fractions import Fraction
 from exit_story.values import INSTRUMENT, held
 from rule_reference.reference import Fired, Holding, Market
 from rule_reference.streams import Look, Print, Reconnect, Restart, Stream, Take

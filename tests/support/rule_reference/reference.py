@@ -6,8 +6,9 @@ seconds. What matters here is that each line can be held against a line of the p
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
+
+from exact_fractions import Fraction
 
 Rules = dict[str, Any]
 """As in the API: `{"stop_loss": {"price": "140.00"}, ...}`."""
