@@ -10,6 +10,7 @@ from pathlib import Path
 from generated_docs.grafana import grafana_dashboard
 from generated_docs.interface import metric_table, option_table, route_table, settings_table
 from generated_docs.markers import Generator, stale_files
+from generated_docs.rule_pictures import rule_pictures
 from generated_docs.state_machines import state_diagram, state_table
 from generated_docs.tables import (
     class_table,
@@ -40,6 +41,10 @@ GENERATORS: Mapping[str, Generator] = {
 WHOLE_FILES: Mapping[Path, Callable[[], str]] = {
     PROJECT_FOLDER / ".env.example": environment_text,
     PROJECT_FOLDER / "deploy" / "grafana-dashboard.json": grafana_dashboard,
+    **{
+        PROJECT_FOLDER / "docs" / "images" / "rules" / name: draw
+        for name, draw in rule_pictures().items()
+    },
 }
 """Files that are generated from their first line to their last."""
 

@@ -2,9 +2,11 @@
 
 The broker answers with the whole day's book each time, and books are read every second while an
 exit is in flight; all but the newest rows are the same text as before. The memory holds one
-answer's rows, so it is as large as the book. A whole answer that comes again is not taken apart.
+answer's rows, each under a digest of its text: the text is several times as large as what was read
+of it, and a day's book is kept for a day. A whole answer that comes again is not taken apart.
 """
 
+from hashlib import blake2b
 from typing import Generic, TypeVar
 
 import msgspec
@@ -15,6 +17,7 @@ from squareoff.adapters.broker.dhan.wire import ReadRows, RowReader, Skipped, so
 T = TypeVar("T")
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_DIGEST_BYTES = 16
 
 
 class RowMemory(Generic[T]):
@@ -31,7 +34,8 @@ class RowMemory(Generic[T]):
         Raises:
             Unreadable: a row that may concern us cannot be read.
         """
-        if self._last is not None and self._last[0] == body:
+        whole = _digest(body)
+        if self._last is not None and self._last[0] == whole:
             return self._last[1]
         try:
             raws = _ARRAY.decode(body)
@@ -41,10 +45,15 @@ class RowMemory(Generic[T]):
         entries = []
         for raw in raws:
             text = bytes(raw)
-            entry = self._known.get(text)
-            known[text] = self._reader.read(load_json(text)) if entry is None else entry
-            entries.append(known[text])
+            name = _digest(text)
+            entry = self._known.get(name)
+            known[name] = self._reader.read(load_json(text)) if entry is None else entry
+            entries.append(known[name])
         self._known = known
         rows = sorted_out(entries)
-        self._last = body, rows
+        self._last = whole, rows
         return rows
+
+
+def _digest(text: bytes) -> bytes:
+    return blake2b(text, digest_size=_DIGEST_BYTES).digest()
