@@ -51,7 +51,7 @@ class PositionActor:
         self.is_halted = False
         self.is_in_doubt = False
         self.decided_at_ns = 0
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
 
     def is_to_wake_at(self, wake_at_ns: int | None) -> bool:
         """Say whether it is to be woken at this instant already; a wake-up at another is off."""
@@ -65,12 +65,15 @@ class PositionActor:
 
     def announce(self) -> None:
         """Let everybody look again who waits for a change."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     async def wait_until(self, claim: Callable[[], bool]) -> None:
         """Wait until `claim` holds; it is looked at after every change."""
         while not claim():
+            if self._changed is None:
+                self._changed = asyncio.Event()
             await self._changed.wait()
 
     def end_command(self, key: CommandKey, command: Command) -> None:

@@ -48,7 +48,7 @@ class SoakPlan:
     positions: int = 500
     rate: int = 20_000
     burst_rate: int = 40_000
-    fire_every: float = 4.5
+    fire_every: float = 36.0
     fault_every: float = 60.0
     seed: int = 1
 
