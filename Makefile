@@ -12,9 +12,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
 STAMP := .venv/.set-up-from-lock
 TEST_WORKERS ?= 2
+SBOM ?= squareoff.cdx.json
 ARGS ?=
 
-.PHONY: help setup demo test check campaign format docs docs-site campaign-kill campaign-bugs soak
+.PHONY: help setup demo test check campaign format docs docs-site campaign-kill campaign-bugs soak sbom
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
@@ -60,3 +61,8 @@ docs: $(STAMP) ## Write the generated parts of docs/ again
 
 docs-site: $(STAMP) ## Build the documentation as a site into site/
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet
+
+sbom: $(STAMP) ## Write the bill of materials of what runs with squareoff, as CycloneDX (SBOM=FILE)
+	@.tools/uv/bin/uv export --frozen --no-dev --no-group docs --quiet \
+	  --preview-features sbom-export --format cyclonedx1.5 --output-file $(SBOM) >/dev/null
+	@echo "$(SBOM)"

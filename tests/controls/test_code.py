@@ -1,8 +1,11 @@
 """What the code may not do: controls T21 to T23 of docs/security.md, and that none is missing."""
 
 import ast
+import json
 import re
+import subprocess
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 from exit_story.story import Story
@@ -28,6 +31,24 @@ def test_t21_every_package_is_pinned_by_its_hash() -> None:
     assert len(files) > len(packages)
     assert [file["url"] for file in files if not file["hash"].startswith("sha256:")] == []
     assert without == ["squareoff"]
+
+
+def test_t21_the_bill_of_materials_names_what_is_installed(tmp_path: Path) -> None:
+    """`make sbom` lists squareoff's own requirements and theirs, each in the version of the lock;
+    what only tests and documents need is not part of it."""
+    bill = tmp_path / "bill.json"
+    subprocess.run(["make", "sbom", f"SBOM={bill}"], cwd=ROOT, check=True, capture_output=True)
+    named = {(each["name"], each["version"]) for each in json.loads(bill.read_text())["components"]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = {
+        re.split(r"[^A-Za-z0-9_.-]", each, maxsplit=1)[0].lower()
+        for each in project["project"]["dependencies"]
+    }
+    names = {name for name, _ in named}
+
+    assert wanted - names == set()
+    assert {(name, version(name)) for name in wanted} <= named
+    assert not names & {"pytest", "hypothesis", "mkdocs-material"}
 
 
 def test_t21_nothing_runs_text_as_code() -> None:

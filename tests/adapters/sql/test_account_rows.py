@@ -5,6 +5,7 @@ from decimal import Decimal as D
 
 from async_body import run_async
 from sql_samples.histories import ACCOUNT, START_NS
+from squareoff.adapters.sql.account_rows import ANSWERS_KEPT_NS
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.core.facts import (
     AccountPeakReached,
@@ -221,5 +222,25 @@ def test_the_first_answer_under_a_key_stays(opened) -> None:
             assert await store.recall_answer("key") == first
             other = SqlStore(database.runner, AccountId("1100000002"))
             assert await other.recall_answer("key") is None
+
+    run_async(body())
+
+
+def test_answers_are_forgotten_after_a_week(opened) -> None:
+    """The next answer takes the old ones along, of its own account alone."""
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            other = SqlStore(database.runner, AccountId("1100000002"))
+            first = RememberedAnswer("hash-1", 201, "{}")
+            for each in (store, other):
+                await each.remember_answer("old", first, START_NS - 1)
+            await store.remember_answer("of that instant", first, START_NS)
+            await store.remember_answer("new", first, START_NS + ANSWERS_KEPT_NS)
+
+            assert await store.recall_answer("old") is None
+            assert await store.recall_answer("of that instant") == first
+            assert await other.recall_answer("old") == first
 
     run_async(body())

@@ -31,7 +31,11 @@ from squareoff.core.facts import (
     Severity,
 )
 from squareoff.domain.ids import AccountId
+from squareoff.domain.time import DAY_NS
 from squareoff.ports import Alarm, ExitAllState, KillSwitchState, RememberedAnswer
+
+ANSWERS_KEPT_NS = 7 * DAY_NS
+"""Nobody repeats a call a week later; the API promises a day."""
 
 KILL_SWITCH_OFF = KillSwitchState(active=False, level="new", reason="")
 _ALARMS = select(alarms).where(alarms.c.account_id == bindparam("account_id"))
@@ -134,7 +138,10 @@ def store_answer(
     answer: RememberedAnswer,
     at_ns: int,
 ) -> None:
-    """Store the first answer under a key; a later one changes nothing."""
+    """Store the first answer under a key, and forget the old ones; a later one changes nothing."""
+    table = idempotency_keys
+    is_old = table.c.stored_at_ns < at_ns - ANSWERS_KEPT_NS
+    connection.execute(delete(table).where(table.c.account_id == account_id, is_old))
     row = {
         "account_id": account_id,
         "idempotency_key": idempotency_key,
@@ -143,7 +150,7 @@ def store_answer(
         "answer": answer.answer,
         "stored_at_ns": at_ns,
     }
-    insert_if_absent(connection, idempotency_keys, row)
+    insert_if_absent(connection, table, row)
 
 
 def _raise_alarm(
