@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from squareoff.adapters.sql import backups
-from squareoff.adapters.sql.database import open_database
+from squareoff.adapters.sql.database import open_database, sqlite_file
 from squareoff.adapters.sql.journal_rows import verify_chain
 from squareoff.adapters.sql.locks import FileAccountLock, lock_path, lock_paths
 from squareoff.adapters.sql.postgres_dump import dump
@@ -27,7 +27,6 @@ from squareoff.config import Settings
 from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import AccountId
 
-_SQLITE = "sqlite:///"
 _CHECKED_SUFFIX = ".restoring"
 _FIT = (SchemaAge.SAME, SchemaAge.OLDER)
 _POSTGRES_RESTORE = (
@@ -67,7 +66,7 @@ def back_up_database(settings: Settings, target: Path) -> dict[str, Any]:
 
 async def _back_up(settings: Settings, target: Path) -> dict[str, Any]:
     url = settings.database_url.get_secret_value()
-    path = _file_of(url)
+    path = sqlite_file(url)
     if path is None:
         size = await asyncio.to_thread(dump, url, target)
     else:
@@ -90,7 +89,7 @@ def restore_database(settings: Settings, copy: Path) -> dict[str, Any]:
 
 
 async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
-    path = _file_of(settings.database_url.get_secret_value())
+    path = sqlite_file(settings.database_url.get_secret_value())
     if path is None:
         raise StoreError(_POSTGRES_RESTORE)
     async with AsyncExitStack() as stack:
@@ -112,12 +111,6 @@ async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
         "needs_upgrade": state.age is SchemaAge.OLDER,
         "entries": entries,
     }
-
-
-def _file_of(url: str) -> Path | None:
-    """Return the file of an SQLite database, None for a server."""
-    name = url.removeprefix(_SQLITE)
-    return None if name == url else Path(name)
 
 
 async def _examined(path: Path) -> tuple[SchemaState, int]:

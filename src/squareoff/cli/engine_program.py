@@ -16,6 +16,7 @@ from squareoff.adapters.private_files import (
     keep_to_ourselves,
     open_to_others,
 )
+from squareoff.adapters.sql.database import files_of, sqlite_file
 from squareoff.bootstrap import Rehearsal, open_engine
 from squareoff.cli.logs import Redactor, configure_logs
 from squareoff.cli.loops import run_until_told
@@ -54,10 +55,9 @@ def refuse_open_files(settings: Settings) -> None:
         ConfigError: one line a file.
     """
     lines = []
-    scheme, _, name = settings.database_url.get_secret_value().partition("///")
-    if scheme == "sqlite:":
-        files = [Path(name + end) for end in ("", "-wal", "-shm")]
-        found = open_to_others(files) + folder_open_to_all(files[0].parent)
+    path = sqlite_file(settings.database_url.get_secret_value())
+    if path is not None:
+        found = open_to_others(files_of(path)) + folder_open_to_all(path.parent)
         lines += [f"database_url: {line}" for line in found]
     if lines:
         raise ConfigError(lines)

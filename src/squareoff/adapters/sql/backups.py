@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from squareoff.adapters.durable_files import sync_path
+from squareoff.adapters.sql.database import files_of
 from squareoff.domain.errors import StoreError
-
-SUFFIXES = ("", "-wal", "-shm")
-"""The files of one database: it, its log, and the index of that."""
 
 _FILE_MODE = 0o600
 _UNFINISHED = ".part"
@@ -43,9 +42,9 @@ def back_up(path: Path, target: Path) -> int:
         with _told(target), _new_file(part):
             _copy(path, part)
             _refuse_damaged(part)
-            _sync(part)
+            sync_path(part)
             os.link(part, target)  # unlike a rename it never replaces a file
-            _sync(target.parent)
+            sync_path(target.parent)
     finally:
         part.unlink(missing_ok=True)
     return target.stat().st_size
@@ -65,22 +64,21 @@ def put_back(copy: Path, path: Path, *, wait_seconds: float = WAIT_SECONDS) -> N
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
         with closing(_connect(copy)) as source, closing(_connect(path)) as target:
             source.backup(target, progress=_patience(wait_seconds), sleep=_ASK_AGAIN_SECONDS)
-        _sync(path)
+        sync_path(path)
 
 
 def move_away(path: Path, aside: Path) -> None:
     """Give a database that cannot be copied another name, with the log that belongs to it."""
     with _told(aside):
-        for suffix in SUFFIXES:
-            part = path.with_name(path.name + suffix)
+        for part, name_aside in zip(files_of(path), files_of(aside), strict=True):
             if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
+                part.rename(name_aside)
 
 
 def remove(path: Path) -> None:
     """Remove a database that is no longer needed, with all that belongs to it."""
-    for suffix in SUFFIXES:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for part in files_of(path):
+        part.unlink(missing_ok=True)
 
 
 def _copy(path: Path, target: Path) -> None:
@@ -146,11 +144,3 @@ def _told(path: Path) -> Iterator[None]:
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise StoreError(f"{path} cannot be written: {reason}") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,9 @@ from squareoff.adapters.sql.runners import AsyncRunner, InlineRunner, Runner, Th
 from squareoff.domain.errors import ConfigError
 
 _SQLITE_SCHEME = "sqlite"
+_SUFFIXES = ("", "-wal", "-shm")
+"""The files of one SQLite database: it, its log, and the index of that."""
+
 _POSTGRES_SCHEMES = ("postgresql", "postgres")
 _IN_MEMORY = ("", ":memory:")
 
@@ -62,6 +65,20 @@ def open_inline_database(url: str = "sqlite://") -> Database:
     if path is None:
         return Database(InlineRunner(sqlite_engine.memory_engine()), url)
     return Database(InlineRunner(*_file_engines(path)), url, sqlite_path=path)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite database; None for one in memory and for a server.
+
+    Raises:
+        ConfigError: an SQLite URL that names neither a file nor the memory.
+    """
+    return _sqlite_path(url) if urlsplit(url).scheme == _SQLITE_SCHEME else None
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return an SQLite database's file and those of its log, whether they are there or not."""
+    return [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
 
 
 def _sqlite_path(url: str) -> Path | None:

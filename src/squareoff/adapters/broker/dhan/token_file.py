@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from squareoff.adapters.durable_files import sync_path
 from squareoff.domain.errors import ConfigError
 
 _TOKEN_LENGTH_MAX = 8_192  # a JWT of this broker has some 300 characters
@@ -54,7 +55,7 @@ class TokenFile:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        sync_path(target.parent)
 
 
 def checked_token(text: str, setting: str) -> str:
@@ -68,11 +69,3 @@ def checked_token(text: str, setting: str) -> str:
     if not token or len(token) > _TOKEN_LENGTH_MAX or not is_clean:
         raise ConfigError(f"{setting}: must be one access token without blanks")
     return token
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
