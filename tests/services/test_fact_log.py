@@ -57,6 +57,28 @@ def test_every_line_of_an_exits_story_carries_its_ids(log: LogCapture) -> None:
             assert line["client_order_id"].startswith("sqx-"), line
 
 
+def test_the_log_delays_no_order(log: LogCapture) -> None:
+    """When the order leaves, the facts that it waited for are durable and not yet lines."""
+    logged: list[list[str]] = []
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.engine.exit_engine.on_facts(log_facts)
+            await world.hold()
+            await settle()
+            world.gateway.on_write = lambda _: logged.append([e["event"] for e in log.entries])
+            await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.CLAIMED)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await settle()
+            logged.append([line["event"] for line in log.entries])
+
+    run_virtual(body())
+    when_sent, in_the_end = logged
+
+    assert "order_sent" not in when_sent
+    assert "order_sent" in in_the_end
+
+
 def test_what_a_task_binds_stays_in_it(log: LogCapture) -> None:
     """Lines that belong to no exit carry no ids of one."""
 

@@ -36,11 +36,12 @@ class RandomIds:
     """Ids of 60 random bits, written for people: `trk-` and 12 characters."""
 
     _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-    _LENGTH = 12
+    _SHIFTS = range(0, 60, 5)
 
     def new_id(self, prefix: str) -> str:
         """Return a fresh id."""
-        tail = "".join(secrets.choice(self._ALPHABET) for _ in range(self._LENGTH))
+        number = secrets.randbits(60)
+        tail = "".join([self._ALPHABET[number >> shift & 31] for shift in self._SHIFTS])
         return f"{prefix}-{tail}"
 
 

@@ -26,9 +26,13 @@ OnFacts = Callable[[PositionTracker, Sequence[TrackerFact]], None]
 
 
 def log_facts(tracker: PositionTracker, facts: Sequence[TrackerFact]) -> None:
-    """Write the lines as soon as the tasks that this commit begins had their turn."""
+    """Write the lines as soon as the tasks that this commit begins had their turn.
+
+    They are made after this call, so the lines wait for a turn more than is wanted at once.
+    """
     if facts:
-        asyncio.get_running_loop().call_soon(_write, tracker, tuple(facts))
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, _write, tracker, tuple(facts))
 
 
 def ids_of(tracker: PositionTracker, fact: TrackerFact) -> dict[str, str]:
