@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from squareoff.cli.bench import start_up, ticks
+from squareoff.cli.bench import mass_fire, start_up, ticks
 from squareoff.cli.bench.percentiles import percentile
 from squareoff.cli.bench.tick_floor import count_crossed, count_crossed_in_batches
 from squareoff.cli.bench.tick_stage import FIRST_SECURITY_ID, walk
@@ -85,6 +85,22 @@ def test_the_start_benchmark_watches_every_position(
     assert row["load_seconds"] > 0
     assert 0 < row["watching_seconds_min"] <= row["watching_seconds"]
     assert row["process_seconds"] > 0
+
+
+def test_the_fire_benchmark_times_every_position(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One tick fires them all over real sockets; each step comes after the one before it."""
+    monkeypatch.setattr(mass_fire, "FIRED", (7,))
+    monkeypatch.setattr(mass_fire, "run_until_told", asyncio.run)
+    mass_fire.run(1, as_json=True)
+    shown = capsys.readouterr().out
+    (row,) = json.loads(shown[shown.index("[\n") :])
+
+    assert row["positions"] == 7
+    assert 0 < row["first_byte_seconds"] <= row["last_byte_seconds"] < row["booked_seconds"]
+    assert 0 < row["claims_seconds"] < row["booked_seconds"]
+    assert row["next_exit_seconds"] > 0
 
 
 @pytest.mark.parametrize("at", [900.0, 1_000.0, 1_100.0])

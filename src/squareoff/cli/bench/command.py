@@ -10,6 +10,7 @@ SAMPLES = 400
 TICKS = 100_000
 RUNS = 9
 STARTS = 5
+FIRES = 3
 
 bench = typer.Typer(
     name="bench",
@@ -58,4 +59,17 @@ def start(
 ) -> None:
     """Time the start: from the opening of a database with open positions to all of them watched."""
     program = load_late("bench.start_up")
+    program.run(runs, as_json=as_json)
+
+
+@bench.command("fire")
+def fire(
+    runs: Annotated[int, typer.Option(min=1, help="Runs that each median is of.")] = FIRES,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of rows.")] = False,
+) -> None:
+    """Time one tick that fires many positions: claims, orders, fills, and the exit after them.
+
+    Starts a broker simulator of its own, without order rates; nothing leaves this machine.
+    """
+    program = load_late("bench.mass_fire")
     program.run(runs, as_json=as_json)

@@ -7,69 +7,40 @@ next. Before each exit one floor sample is taken, so that both see the same mach
 
 import asyncio
 import logging
-import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import structlog
 from rich.console import Console
 
 from squareoff.adapters.broker.dhan.transport import HttpRequest
 from squareoff.adapters.system import SystemClock
-from squareoff.assembly import Engine
-from squareoff.bootstrap import Rehearsal, open_engine
 from squareoff.cli.bench.floor import BareCommit, BarePost
 from squareoff.cli.bench.percentiles import percentile
-from squareoff.cli.demo.clients import SimulatorClient
-from squareoff.cli.demo.processes import Children, free_port
+from squareoff.cli.bench.stage import (
+    CLIENT,
+    QUANTITY,
+    THROUGH,
+    Stage,
+    instrument_ids,
+    is_order,
+    open_stage,
+)
 from squareoff.cli.loops import run_until_told
 from squareoff.cli.output import print_json
-from squareoff.config import load_settings
-from squareoff.domain.ids import TrackerId
-from squareoff.domain.instruments import ExchangeSegment, InstrumentId, ProductType
-from squareoff.domain.orders import PositionSide
-from squareoff.domain.rules import PriceRule, RuleSet
+from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
-from squareoff.services.desk_requests import PositionRequest
-from squareoff.services.rate_budget import RateLimits
-from squareoff.services.warm_positions import REFRESH_SECONDS
-
-FIRST_SECURITY_ID = 900_001
-"""Each exit has an instrument of its own, so that none follows on another's fills."""
 
 FLOOR_SECURITY_ID = "2885"
-QUANTITY = 10
-ENTRY, STOP, THROUGH = "1500.00", "1490.00", "1489.00"
 WARM_UP = 10
 """Exits that are not counted: connections open, statements compile, caches fill."""
 
-NO_LIMIT = 1_000_000
-START_SECONDS_MAX = 30.0
 EXIT_SECONDS_MAX = 10.0
-_POLL_SECONDS = 0.005
-NEAR_SECONDS = REFRESH_SECONDS * 1.5
-"""How long the price stands near the stop before it goes through, as prices do; the engine reads
-the broker's positions ahead meanwhile."""
-
-_CLIENT = {"DHAN_CLIENT_ID": "1100000001", "DHAN_ACCESS_TOKEN": "bench-token-without-any-worth"}
-_CONFIG = """\
-mode = "live"
-session = "always"
-database_url = "sqlite:///{folder}/squareoff.db"
-instruments = "{folder}/instruments.csv"
-
-[dhan]
-rest_url = "http://127.0.0.1:{port}/v2"
-order_update_url = "ws://127.0.0.1:{port}/order-update"
-market_feed_url = "ws://127.0.0.1:{port}/feed"
-"""
 
 
 @dataclass(slots=True)
@@ -107,8 +78,7 @@ class FirstByte:
 
     def note(self, request: HttpRequest) -> None:
         """Called with each request right before its first byte."""
-        is_order = request.method == "POST" and request.path == "/orders"
-        if is_order and self._sent is not None and not self._sent.done():
+        if is_order(request) and self._sent is not None and not self._sent.done():
             self._sent.set_result(self._clock.now().wall_ns)
 
     def expect(self) -> "asyncio.Future[int]":
@@ -132,11 +102,11 @@ def run(samples: int, *, as_json: bool) -> None:
 async def _measure(samples: int, report: ExitReport) -> None:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="squareoff-bench-")))
-        stage = await stack.enter_async_context(_open(folder, WARM_UP + samples))
-        for number, instrument_id in enumerate(_instrument_ids(WARM_UP + samples)):
+        timing = await stack.enter_async_context(_open(folder, WARM_UP + samples))
+        for number, instrument_id in enumerate(instrument_ids(WARM_UP + samples)):
             taken = report if number >= WARM_UP else ExitReport()
-            await stage.time_floor(taken)
-            await stage.time_exit(instrument_id, taken)
+            await timing.time_floor(taken)
+            await timing.time_exit(instrument_id, taken)
 
 
 def _show(report: ExitReport, *, as_json: bool) -> None:
@@ -156,31 +126,30 @@ def _show(report: ExitReport, *, as_json: bool) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
-    engine: Engine
-    simulator: SimulatorClient
+class _Timing:
+    stage: Stage
     first_byte: FirstByte
     bare_commit: BareCommit
     bare_post: BarePost
-    clock: SystemClock
 
     async def time_floor(self, report: ExitReport) -> None:
-        began = self.clock.now().monotonic_ns
+        clock = self.stage.clock
+        began = clock.now().monotonic_ns
         self.bare_commit.commit()
-        committed = self.clock.now().monotonic_ns
+        committed = clock.now().monotonic_ns
         await self.bare_post.post()
-        ended = self.clock.now().monotonic_ns
+        ended = clock.now().monotonic_ns
         report.commits.append((committed - began) / NANOSECONDS_PER_SECOND)
         report.posts.append((ended - committed) / NANOSECONDS_PER_SECOND)
 
     async def time_exit(self, instrument_id: InstrumentId, report: ExitReport) -> None:
-        tracker_id = await self.open_position(instrument_id)
-        await self._print(instrument_id, ENTRY)
-        await self.clock.sleep(NEAR_SECONDS)
+        await self.stage.hold(instrument_id, QUANTITY)
+        tracker_id = await self.stage.watch(instrument_id)
+        await self.stage.stand_near([instrument_id])
         sent = self.first_byte.expect()
-        await self._print(instrument_id, THROUGH)
+        await self.stage.print_price(instrument_id, THROUGH)
         sent_ns = await asyncio.wait_for(sent, EXIT_SECONDS_MAX)
-        actor = self.engine.exit_engine.book.get(tracker_id)
+        actor = self.stage.engine.exit_engine.book.get(tracker_id)
         assert actor is not None and actor.tracker.intent is not None, "it was just fired"
         received_ns = actor.tracker.intent.trigger.received_time_ns
         assert received_ns is not None, "fired by a tick"
@@ -188,103 +157,22 @@ class _Stage:
         async with asyncio.timeout(EXIT_SECONDS_MAX):
             await actor.wait_until(lambda: actor.tracker.status is PositionStatus.EXITED)
 
-    async def open_position(self, instrument_id: InstrumentId) -> TrackerId:
-        holding = {"product_type": "INTRADAY", "net_quantity": QUANTITY, "price": ENTRY}
-        await self.simulator.post("/admin/positions", [_name(instrument_id) | holding])
-        view = await self.engine.desk.track(
-            PositionRequest(
-                exchange_segment=instrument_id.exchange_segment,
-                security_id=instrument_id.security_id,
-                product_type=ProductType.INTRADAY,
-                side=PositionSide.LONG,
-                quantity=QUANTITY,
-                entry_price=Decimal(ENTRY),
-                rules=RuleSet(stop_loss=PriceRule(price=Decimal(STOP))),
-            )
-        )
-        return TrackerId(view.id)
-
-    async def _print(self, instrument_id: InstrumentId, price: str) -> None:
-        """Print a price and wait until the engine has it, or has acted on it."""
-        await self.simulator.post("/admin/ticks", [_name(instrument_id) | {"price": price}])
-        await self.clock.sleep(_POLL_SECONDS)
-
 
 @asynccontextmanager
-async def _open(folder: Path, instruments: int) -> AsyncIterator[_Stage]:
-    clock, children, port = SystemClock(), Children(), free_port(0)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(children.stop_all, clock)
-        children.start("simulator", ["sim", "--port", str(port)], folder=folder, secrets={})
-        address = f"http://127.0.0.1:{port}"
-        simulator = await stack.enter_async_context(SimulatorClient(address))
-        await _wait(clock, lambda: simulator.is_up("/admin/ready"))
-        unlimited = {"second": 0, "minute": 0, "hour": 0, "day": 0}
-        limits = dict.fromkeys(("order", "data", "quote", "other"), unlimited)
-        await simulator.post("/admin/conduct", {"rate_limits": limits})
-        listings = [
-            _name(each) | {"previous_close": ENTRY} for each in _instrument_ids(instruments)
-        ]
-        await simulator.post("/admin/instruments", listings)
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        async with session.get(f"{address}/instruments.csv") as master:
-            (folder / "instruments.csv").write_bytes(await master.read())
-        first_byte, commit = FirstByte(), BareCommit(folder / "floor.db")
-        stack.callback(commit.close)
-        engine = await _start_engine(folder, port, first_byte, stack, clock)
-        post = BarePost(session, f"{address}/v2/orders", _floor_order())
-        yield _Stage(engine, simulator, first_byte, commit, post, clock)
-
-
-async def _start_engine(
-    folder: Path, port: int, first_byte: FirstByte, stack: AsyncExitStack, clock: SystemClock
-) -> Engine:
-    config = folder / "squareoff.toml"
-    config.write_text(_CONFIG.format(folder=folder, port=port))
-    settings = load_settings(config, dict(os.environ) | _CLIENT)
-    limits = RateLimits(NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT)
-    rehearsal = Rehearsal(limits=limits, on_request=first_byte.note)
-    engine = await stack.enter_async_context(open_engine(settings, rehearsal))
-    tasks = await stack.enter_async_context(asyncio.TaskGroup())
-    running = tasks.create_task(engine.supervisor.run())
-    stack.push_async_callback(_end, running)
-
-    async def is_ready() -> bool:
-        return engine.supervisor.status().is_ready
-
-    await _wait(clock, is_ready)
-    return engine
-
-
-async def _end(running: "asyncio.Task[None]") -> None:
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-
-async def _wait(clock: SystemClock, is_up: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(START_SECONDS_MAX):
-        while not await is_up():
-            await clock.sleep(_POLL_SECONDS)
-
-
-def _instrument_ids(count: int) -> list[InstrumentId]:
-    return [
-        InstrumentId(ExchangeSegment.NSE_EQ, str(FIRST_SECURITY_ID + number))
-        for number in range(count)
-    ]
-
-
-def _name(instrument_id: InstrumentId) -> dict[str, Any]:
-    return {
-        "exchange_segment": instrument_id.exchange_segment.value,
-        "security_id": instrument_id.security_id,
-    }
+async def _open(folder: Path, instruments: int) -> AsyncIterator[_Timing]:
+    first_byte, commit = FirstByte(), BareCommit(folder / "floor.db")
+    try:
+        async with open_stage(folder, instruments, first_byte.note) as stage:
+            post = BarePost(stage.http, f"{stage.broker_url}/v2/orders", _floor_order())
+            yield _Timing(stage, first_byte, commit, post)
+    finally:
+        commit.close()
 
 
 def _floor_order() -> dict[str, Any]:
     """An order far from the market: it rests, and its way through the broker is the exit's own."""
     return {
-        "dhanClientId": _CLIENT["DHAN_CLIENT_ID"],
+        "dhanClientId": CLIENT["DHAN_CLIENT_ID"],
         "transactionType": "BUY",
         "exchangeSegment": "NSE_EQ",
         "productType": "INTRADAY",

@@ -25,6 +25,7 @@ from squareoff.adapters.sql.schema import prepare
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import open_engine
+from squareoff.cli.bench.stage import CLIENT, write_settings
 from squareoff.cli.bench.tick_stage import new_positions
 from squareoff.cli.demo.processes import free_port, program
 from squareoff.cli.loops import run_until_told
@@ -41,21 +42,6 @@ CONFIGURATIONS = ((1, 1), (1_000, 100), (10_000, 500), (10_000, 10_000))
 BATCH = 250
 POLL_SECONDS = 0.002
 START_SECONDS_MAX = 60.0
-_CLIENT = {"DHAN_CLIENT_ID": "1100000001", "DHAN_ACCESS_TOKEN": "bench-token-without-any-worth"}
-_CONFIG = """\
-mode = "live"
-session = "always"
-database_url = "sqlite:///{folder}/squareoff.db"
-instruments = "{folder}/instruments.csv"
-
-[api]
-port = 0
-
-[dhan]
-rest_url = "http://127.0.0.1:{port}/v2"
-order_update_url = "ws://127.0.0.1:{port}/order-update"
-market_feed_url = "ws://127.0.0.1:{port}/feed"
-"""
 _COLUMNS: tuple[Column, ...] = (
     ("positions", lambda row: f"{row['positions']:,}"),
     ("instruments", lambda row: f"{row['instruments']:,}"),
@@ -107,10 +93,9 @@ def run(runs: int, *, as_json: bool) -> None:
 async def _row(positions: int, instruments: int, runs: int) -> Row:
     with tempfile.TemporaryDirectory(prefix="squareoff-bench-") as name:
         folder = Path(name)
-        config = folder / "squareoff.toml"
-        _write(config, _CONFIG.format(folder=folder, port=free_port(0)))
+        config = write_settings(folder, free_port(0))
         master = master_csv(default_listings(), freeze_is_first_refused=True)
-        _write(folder / "instruments.csv", master)
+        (folder / "instruments.csv").write_text(master)
         await _fill(folder, positions, instruments)
         loads, watching, processor, processes = [], [], [], []
         for _ in range(runs):
@@ -136,7 +121,7 @@ async def _fill(folder: Path, positions: int, instruments: int) -> None:
     database = open_database(f"sqlite:///{folder}/squareoff.db")
     try:
         await prepare(database)
-        store = SqlStore(database.runner, AccountId(_CLIENT["DHAN_CLIENT_ID"]))
+        store = SqlStore(database.runner, AccountId(CLIENT["DHAN_CLIENT_ID"]))
         at_ns = _CLOCK.now().wall_ns
         changes = [
             Change(None, *open_position(position, at_ns))
@@ -152,7 +137,7 @@ async def _fill(folder: Path, positions: int, instruments: int) -> None:
 async def _load_seconds(folder: Path) -> float:
     database = open_database(f"sqlite:///{folder}/squareoff.db")
     try:
-        store = SqlStore(database.runner, AccountId(_CLIENT["DHAN_CLIENT_ID"]))
+        store = SqlStore(database.runner, AccountId(CLIENT["DHAN_CLIENT_ID"]))
         begun_ns = _CLOCK.now().monotonic_ns
         await store.load_all()
         return _since(begun_ns)
@@ -161,7 +146,7 @@ async def _load_seconds(folder: Path) -> float:
 
 
 async def _watching_seconds(config: Path, positions: int) -> float:
-    settings = load_settings(config, dict(os.environ) | _CLIENT)
+    settings = load_settings(config, dict(os.environ) | CLIENT)
     begun_ns = _CLOCK.now().monotonic_ns
     async with open_engine(settings) as engine, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(engine.supervisor.run())
@@ -176,7 +161,7 @@ async def _watching_seconds(config: Path, positions: int) -> float:
 def _process_seconds(folder: Path, positions: int) -> float:
     begun_ns = _CLOCK.now().monotonic_ns
     command = [*program(), "run", "--json", "--config", "squareoff.toml"]
-    environment = dict(os.environ) | _CLIENT | {"SQUAREOFF_API_TOKEN": _API_TOKEN}
+    environment = dict(os.environ) | CLIENT | {"SQUAREOFF_API_TOKEN": _API_TOKEN}
     with (
         (folder / "engine.log").open("ab") as log,
         subprocess.Popen(
@@ -206,7 +191,3 @@ def _watched(url: str) -> int:
 
 def _since(begun_ns: int) -> float:
     return (_CLOCK.now().monotonic_ns - begun_ns) / 1e9
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
