@@ -61,6 +61,44 @@ def test_everything_is_closed_shorts_first_and_entries_stay_blocked() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("beyond", [50, -50])
+def test_units_of_others_are_told_of_right_after_the_last_close(beyond: int) -> None:
+    """Our newest fills excuse what a reading shows beyond our trackers only until it must know."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            await world.engine.desk.exit_all("storm")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            key = world.tracker(TRACKER).key
+            world.gateway.hold(key, beyond)  # what somebody else traded meanwhile
+
+            report = await world.engine.desk.exit_all_report()
+
+            assert not report.nothing_remains
+            assert report.unknown is not None
+            assert [row.net_quantity for row in report.unknown] == [beyond]
+
+    run_virtual(body())
+
+
+def test_books_that_agree_are_reported_at_once() -> None:
+    """Nothing is waited for where the reading shows nothing beyond our trackers."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await hold_both(world)
+            await world.engine.desk.exit_all("storm")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await world.until_status(SHORT, PositionStatus.EXITED)
+            begun = asyncio.get_running_loop().time()
+
+            assert (await world.engine.desk.exit_all_report()).nothing_remains
+            assert asyncio.get_running_loop().time() == begun
+
+    run_virtual(body())
+
+
 def test_a_stuck_short_holds_longs_up_for_a_bounded_time() -> None:
     """A short that does not fill delays the longs, and no longer than the bound."""
 

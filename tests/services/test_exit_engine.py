@@ -152,6 +152,51 @@ def test_an_exit_in_progress_is_answered_with_the_live_intent() -> None:
     run_virtual(body())
 
 
+def test_a_second_caller_who_wants_it_filled_waits_with_the_first() -> None:
+    """Both hear of the fill; where it does not come in time, the second is told no more than that
+    the exit is under way."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            await world.hold()
+            first = asyncio.create_task(leave(world))
+            await settle()
+
+            early = await leave(world, wait_seconds=1.0)
+            second = asyncio.create_task(leave(world))
+            await settle()
+            (order_id,) = world.gateway.orders
+            world.gateway.fill(order_id)
+
+            assert early.code is ExitCode.EXIT_IN_PROGRESS
+            assert (await first).code is ExitCode.EXITED
+            assert (await second).code is ExitCode.ALREADY_EXITED
+            assert (await second).exit_price == (await first).exit_price
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("wait", list(Wait))
+def test_asked_again_a_blocked_exit_still_says_so(wait: Wait) -> None:
+    """It is no success: nothing is under way at the broker, and the reason is told again."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.calendar.opens_in_seconds = 40.0
+            await world.hold()
+            first = await leave(world)
+
+            second = await leave(world, wait)
+
+            assert (first.code, first.success) == (ExitCode.BLOCKED, False)
+            assert (second.code, second.success) == (ExitCode.BLOCKED, False)
+            assert second.intent_id == first.intent_id
+            assert second.error == first.error
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_fifty_callers_make_one_claim(seed: int) -> None:
     """Exactly one of fifty simultaneous callers claims; one order closes the position."""

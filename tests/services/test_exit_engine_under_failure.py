@@ -154,7 +154,7 @@ def test_a_lost_claim_takes_over_the_state_and_drives_it() -> None:
             await world.hold()
             await claim_elsewhere(world)
 
-            result = await leave(world)
+            result = await leave(world, Wait.ACCEPTED)
             await world.until_status(TRACKER, PositionStatus.EXITED)
 
             assert result.code is ExitCode.EXIT_IN_PROGRESS

@@ -25,6 +25,7 @@ from squareoff.cli.output import (
 )
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import PositionSide
+from squareoff.domain.results import ExitCode
 
 
 def _price(text: str) -> str:
@@ -150,6 +151,11 @@ def exit_position(
     (print_json if as_json else print_pairs)(found)
     if not found["success"]:
         raise CommandRefused(f"{found['error']} ({found['code']})")
+    if wait == "filled" and found["code"] == ExitCode.EXIT_IN_PROGRESS.value:
+        raise CommandRefused(
+            "the exit is under way and goes on by itself, but is not filled yet: look again with "
+            f"`squareoff positions` ({found['code']})"
+        )
 
 
 def reconcile(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -20,6 +20,8 @@ from squareoff.services.position_book import PositionActor, PositionBook
 LAG_SECONDS = 5.0
 """A reading of the positions may lack fills this new."""
 
+READ_AGAIN_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class RemainingPosition:
@@ -64,32 +66,55 @@ class ExitAllReport:
 async def report_of(
     exit_all: ExitAll, book: PositionBook, reads: BrokerReads, clock: Clock
 ) -> ExitAllReport:
-    """Return the report as of now; reads the broker's positions."""
-    reading = await reads.positions()
-    since_ns = clock.now().monotonic_ns - seconds_to_ns(LAG_SECONDS)
-    unknown = None if reading is None else unknown_positions(reading.rows, book, since_ns)
-    remaining = tuple(_remaining(actor) for actor in book if _remains(actor.tracker))
-    return ExitAllReport(exit_all.state, exit_all.results(), remaining, unknown)
+    """Return the report as of now; reads the broker's positions.
+
+    Where all of ours is closed, and units that the broker shows beyond that may still be a reading
+    that lags behind our own fills, it reads again until that is no excuse any more.
+    """
+    patient_until_ns = clock.now().monotonic_ns + seconds_to_ns(LAG_SECONDS + READ_AGAIN_SECONDS)
+    while True:
+        reading = await reads.positions()
+        now_ns = clock.now().monotonic_ns
+        remaining = tuple(_remaining(actor) for actor in book if _remains(actor.tracker))
+        if reading is None:
+            return ExitAllReport(exit_all.state, exit_all.results(), remaining, None)
+        found = unknown_positions(reading.rows, book, now_ns - seconds_to_ns(LAG_SECONDS))
+        is_settled = not found.may_be_ours or bool(remaining)
+        if is_settled or now_ns >= patient_until_ns:
+            # What is not settled by now moves without end: nobody may take it for nothing.
+            unknown = found.positions if is_settled else (*found.positions, *found.may_be_ours)
+            return ExitAllReport(exit_all.state, exit_all.results(), remaining, unknown)
+        await clock.sleep(READ_AGAIN_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFound:
+    """What a reading shows beyond our trackers; `may_be_ours` may be fills of ours that the
+    reading lacks, or shows before we know of them."""
+
+    positions: tuple[UnknownPosition, ...]
+    may_be_ours: tuple[UnknownPosition, ...]
 
 
 def unknown_positions(
     rows: Iterable[BrokerPosition], book: PositionBook, since_ns: int
-) -> tuple[UnknownPosition, ...]:
-    """Return what the broker holds that no tracker accounts for, and no fill since an instant."""
+) -> UnknownFound:
+    """Return what the broker holds that no tracker accounts for; fills since an instant may."""
     ours: dict[tuple[object, object], int] = {}
     closed: dict[tuple[object, object], int] = {}
     for key in book.position_keys():
         name = key.instrument_id, key.product_type
         ours[name] = sum(t.side.sign * t.open_quantity for t in _open_on(book, key))
         closed[name] = book.closed_since(key, since_ns) + _leaves(book, key)
-    found = []
+    positions: list[UnknownPosition] = []
+    may_be_ours: list[UnknownPosition] = []
     for row in rows:
         name = row.instrument_id, row.product_type
         beyond = row.net_quantity - ours.get(name, 0)
-        # Fills of ours that the reading may lack, or that it shows before we know of them.
-        if abs(beyond) > closed.get(name, 0):
-            found.append(_unknown(row, beyond))
-    return tuple(found)
+        if beyond:
+            is_excused = abs(beyond) <= closed.get(name, 0)
+            (may_be_ours if is_excused else positions).append(_unknown(row, beyond))
+    return UnknownFound(tuple(positions), tuple(may_be_ours))
 
 
 def _open_on(book: PositionBook, key: PositionKey) -> list[PositionTracker]:

@@ -169,6 +169,8 @@ class ExitEngine:
                 tracker_id, ExitCode.INVALID_ROUTER, "the engine is not connected to a router"
             )
         refusal = await see_through(self._tasks, self._claim(actor, reason.strip(), trigger))
+        if refusal is not None and refusal.code is ExitCode.EXIT_IN_PROGRESS:
+            return await self._join(actor, wait, seconds)
         if refusal is not None:
             return refusal
         if wait is not Wait.CLAIMED:
@@ -176,6 +178,19 @@ class ExitEngine:
         if actor.is_halted and actor.tracker.status is not PositionStatus.EXITED:
             return self._halted(tracker_id)
         return result_of(actor.tracker, wait)
+
+    async def _join(self, actor: PositionActor, wait: Wait, seconds: float) -> ExitResult:
+        """Answer about the exit that another caller began; who wants it filled waits with them."""
+        if wait is Wait.FILLED:
+            await self._wait_for_news(actor, wait, seconds)
+        found = actor.tracker
+        if actor.is_halted and found.status is not PositionStatus.EXITED:
+            return self._halted(found.tracker_id)
+        if found.status is PositionStatus.EXITED:
+            return result_of(found, wait, code=ExitCode.ALREADY_EXITED)
+        if found.intent is not None and found.intent.status is not IntentStatus.OPEN:
+            return result_of(found, wait)
+        return result_of(found, wait, code=ExitCode.EXIT_IN_PROGRESS)
 
     async def _claim(
         self, actor: PositionActor, reason: str, trigger: Trigger
