@@ -95,6 +95,47 @@ def test_a_critical_alarm_is_told_again_until_it_is_seen() -> None:
     run_virtual(body())
 
 
+def test_a_failed_reading_at_the_start_silences_nothing() -> None:
+    """What the last process left is taken over as soon as the database answers."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "over_exit", "too many", TRACKER)
+        rig.store.down = StoreUnavailable("locked")
+        async with at_work(rig.store) as again:
+            await asyncio.sleep(30.0)
+            assert again.texts == []
+            rig.store.down = None
+            await asyncio.sleep(4_000)
+
+            assert len(again.texts) > 2
+            await again.desk.clear("over_exit", "closed", TRACKER)
+            assert [alarm for alarm in await rig.store.alarms() if alarm.is_open] == []
+
+    run_virtual(body())
+
+
+def test_an_alarm_that_is_raised_during_a_look_is_told_again() -> None:
+    """The reading of a look may lack what was published while it was under way."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.WARNING, "other", "x")
+            gate = rig.store.alarms_gate = asyncio.Event()
+            await asyncio.sleep(6.0)  # a look has begun, and waits for its reading
+            rig.desk.publish(AlarmRaised(Severity.CRITICAL, "over_exit", "too many", TRACKER))
+            rig.store.alarms_gate = None
+            gate.set()
+            await settle()
+            alarm = AlarmRaised(Severity.CRITICAL, "over_exit", "too many", TRACKER)
+            await rig.store.record((alarm,), 0)
+            await asyncio.sleep(4_000)
+
+            assert len([text for text in rig.texts if "too many" in text]) > 2
+
+    run_virtual(body())
+
+
 def test_what_a_person_has_seen_stays_quiet_after_a_restart() -> None:
     """The next process takes over what stands unseen, and nothing else."""
 

@@ -58,6 +58,8 @@ class _Standing:
     told_ns: int
     tellings: int = 1
     untold: int = 0
+    was_found: bool = False
+    """Whether the database was seen to hold it open: what is being written is not there yet."""
 
     def is_news(self, alarm: AlarmRaised, now_ns: int) -> bool:
         """Say whether the alarm tells more than what was told lately."""
@@ -97,6 +99,7 @@ class AlarmDesk:
         self._metrics = metrics
         self._standing: dict[Group, _Standing] = {}
         self._unwritten: deque[AccountFact] = deque(maxlen=UNWRITTEN_MAX)
+        self._has_taken_over = False
         self._look: Callable[[TrackerId], PositionTracker | None] = lambda tracker_id: None
 
     def connect(self, look: Callable[[TrackerId], PositionTracker | None]) -> None:
@@ -152,7 +155,7 @@ class AlarmDesk:
             tracker_id: the position that it is about, None for the account.
             about: only those whose message begins like this.
         """
-        if not any(group[0] == code for group in self._standing):
+        if self._has_taken_over and not any(group[0] == code for group in self._standing):
             return
         try:
             for alarm in await self._open():
@@ -164,21 +167,18 @@ class AlarmDesk:
 
     async def run(self) -> None:
         """Tell standing alarms again, clear those that are over; never returns."""
-        await self._take_over()
         while True:
-            await self._clock.sleep(TURN_SECONDS)
             try:
+                if not self._has_taken_over:
+                    await self._take_over()
                 await self._take_turn()
             except StoreError as error:
                 _log.error("alarms_not_looked_at", error=str(error))
+            await self._clock.sleep(TURN_SECONDS)
 
     async def _take_over(self) -> None:
         """What the last process left standing is told again in its time."""
-        try:
-            left = await self._open()
-        except StoreError as error:
-            _log.error("alarms_not_taken_over", error=str(error))
-            return
+        left = await self._open()
         now = self._clock.now()
         for alarm in left:
             told_ns = now.monotonic_ns - (
@@ -187,6 +187,7 @@ class AlarmDesk:
             told_ns = min(told_ns, now.monotonic_ns)  # whatever the wall clock did meanwhile
             standing = _Standing(alarm.severity, alarm.message, told_ns, alarm.repeats + 1)
             self._standing.setdefault(_group(alarm), standing)
+        self._has_taken_over = True
 
     async def _take_turn(self) -> None:
         while self._unwritten:
@@ -195,8 +196,11 @@ class AlarmDesk:
         if not self._standing:
             return
         open_alarms = {_group(alarm): alarm for alarm in await self._open()}
-        for group in [group for group in self._standing if group not in open_alarms]:
-            del self._standing[group]  # seen by a person, or over
+        for group, standing in tuple(self._standing.items()):
+            if group in open_alarms:
+                standing.was_found = True
+            elif standing.was_found:
+                del self._standing[group]  # seen by a person, or over
         for group, alarm in open_alarms.items():
             ended = self._what_ended(alarm)
             if ended is not None:

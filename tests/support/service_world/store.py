@@ -13,7 +13,7 @@ from squareoff.core.facts import AccountFact, JournalEntry
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import CommitOutcomeUnknown
 from squareoff.domain.ids import AccountId, TrackerId
-from squareoff.ports import KillSwitchState
+from squareoff.ports import Alarm, KillSwitchState
 
 
 class LostAfterCommit(CommitOutcomeUnknown):
@@ -25,7 +25,8 @@ class FaultyStore:
 
     An exception is raised before anything is written; `LostAfterCommit` after it was.
     `record_failures` holds what the next records raise after they were written. `load_errors`
-    does the same for reads. `gate` delays every commit, after it was written.
+    does the same for reads. `gate` delays every commit, after it was written, and `alarms_gate`
+    every reading of alarms, after it was read.
     """
 
     def __init__(self, inner: SqlStore) -> None:
@@ -35,6 +36,7 @@ class FaultyStore:
         self.load_errors: deque[Exception] = deque()
         self.down: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.alarms_gate: asyncio.Event | None = None
         self.commits: list[Change] = []
 
     async def commit(self, change: Change, at_ns: int) -> tuple[JournalEntry, ...]:
@@ -72,6 +74,15 @@ class FaultyStore:
         if self.down is not None:
             raise self.down
         return await self._inner.kill_switch()
+
+    async def alarms(self, *, unacknowledged_only: bool = False) -> tuple[Alarm, ...]:
+        """Read alarms, or fail while down."""
+        if self.down is not None:
+            raise self.down
+        found = await self._inner.alarms(unacknowledged_only=unacknowledged_only)
+        if self.alarms_gate is not None:
+            await self.alarms_gate.wait()
+        return found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
