@@ -1,17 +1,22 @@
 """The page's own fold of the journal is the engine's: whole journals, fact by fact."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Browser
 
 from api_rig import ApiRig
-from rare_journals import STORIES, journal_of_story
+from exit_story.values import ACCOUNT
+from rare_journals import ALARMS_RAISED_AGAIN, STORIES, journal_of_story
 from seed_journals import Journal, journal_of_seed
+from service_world.store import memory_store
 from squareoff.core.evolve import evolve
-from squareoff.core.facts import FACT_TYPES, TrackerFact
+from squareoff.core.facts import FACT_TYPES, AccountFact, TrackerFact
 from squareoff.core.tracker import PositionTracker
+from squareoff.domain.time import iso_from_ns
+from squareoff.ports import Alarm
 from squareoff.web.facts_as_json import as_json, entry_out
 
 SEEDS, CHUNK = 40, 10
@@ -29,6 +34,37 @@ _ACCOUNT = f"""async (steps) => {{ {_NEW_REPLICA}
   const {{ killSwitch, exitAll, alarms }} = replica;
   return {{ killSwitch, exitAll, alarms: [...alarms.values()] }};
 }}"""
+_NIGHT = """async (days) => {
+  const { Session } = await import("/dashboard/session.js");
+  let begun = 0;
+  const told = [];
+  const start = {
+    seq: 0, account_id: "a", mode: "paper", stale_after_seconds: 5, budget_limits: {},
+    kill_switch: { active: false, level: "new", reason: "" }, exit_all: null,
+    trackers: [], alarms: [],
+  };
+  const model = {
+    replica: null,
+    begin(replica) { this.replica = replica; begun += 1; },
+    takeFact() {}, setConnection() {},
+    takeLive(live) { told.push(live.status.account.day); },
+  };
+  let left = [...days];
+  const done = new Promise((resolve) => {
+    const api = {
+      get: async () => start,
+      events: async () => {
+        if (!left.length) { resolve(); return new Promise(() => {}); }
+        const day = left.shift();
+        const live = { head: 0, status: { account_id: "a", account: { day } } };
+        return new Response(`event: live\\ndata: ${JSON.stringify(live)}\\n\\n`);
+      },
+    };
+    new Session(api, model, () => {}).start();
+  });
+  await done;
+  return { begun, told };
+}"""
 _FOLD = (
     "async (steps) => {"
     + _NEW_REPLICA
@@ -96,6 +132,42 @@ def test_the_account_is_folded(page: Any) -> None:
     wish = found["exitAll"]
     assert (wish["outcome"], wish["lock_outcome"]) == ("closed", "refused")
     assert wish["note"] == "nothing is open"
+
+
+def test_alarms_raised_again_are_counted_as_the_engine_counts_them(page: Any) -> None:
+    """One that stands unseen is one row; what is over or was seen is raised as another."""
+    journal = journal_of_story(ALARMS_RAISED_AGAIN)
+    found = page.evaluate(_ACCOUNT, _steps(journal))["alarms"]
+    with ThreadPoolExecutor(1) as thread:
+        stored = thread.submit(asyncio.run, _alarms_stored(journal)).result()
+
+    assert [
+        (each["id"], each["severity"], each["message"], each["repeats"], each["cleared_at"] is None,
+         each["acknowledged_at"] is None, each["last_raised_at"])
+        for each in found
+    ] == [
+        (each.seq, each.severity.value, each.message, each.repeats, each.cleared_at_ns is None,
+         each.acknowledged_at_ns is None,
+         None if each.last_raised_at_ns is None else iso_from_ns(each.last_raised_at_ns))
+        for each in stored
+    ]  # fmt: skip
+    assert len(found) == 5
+
+
+async def _alarms_stored(journal: Journal) -> tuple[Alarm, ...]:
+    """Return what the engine's own database makes of the facts."""
+    store = await memory_store(ACCOUNT)
+    for entry in journal:
+        await store.record((cast("AccountFact", entry.fact),), entry.time_ns)
+    return await store.alarms()
+
+
+def test_a_new_day_begins_anew(page: Any) -> None:
+    """A page that stays open overnight asks for the new day's start: what ended yesterday is no
+    part of today's figures."""
+    found = page.evaluate(_NIGHT, ["2026-09-15", "2026-09-15", "2026-09-16", "2026-09-16"])
+
+    assert found == {"begun": 2, "told": ["2026-09-15", "2026-09-15", "2026-09-16"]}
 
 
 def test_a_wrong_fold_is_found(page: Any) -> None:

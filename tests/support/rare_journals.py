@@ -46,7 +46,21 @@ def _told(
     return f.OrderReported(ID, order, broker, status, filled, price, "", ReportSource.STREAM)
 
 
+ALARMS_RAISED_AGAIN = "alarms raised again"
+
 STORIES: dict[str, tuple[f.Fact, ...]] = {
+    ALARMS_RAISED_AGAIN: (
+        f.AlarmRaised(f.Severity.WARNING, "feed_refused", "429"),
+        f.AlarmRaised(f.Severity.CRITICAL, "feed_refused", "429"),
+        f.AlarmRaised(f.Severity.WARNING, "feed_refused", "another text"),
+        f.AlarmRaised(f.Severity.CRITICAL, "needs_human", "first words", ID),
+        f.AlarmRaised(f.Severity.WARNING, "needs_human", "other words", ID),
+        f.AlarmRepeated(1, 4),
+        f.AlarmCleared(1, "connected"),
+        f.AlarmRaised(f.Severity.WARNING, "feed_refused", "429"),
+        f.AlarmAcknowledged(4),
+        f.AlarmRaised(f.Severity.CRITICAL, "needs_human", "anew", ID),
+    ),
     "taken back": (
         *OPENED,
         f.RulesChanged(ID, RULES),

@@ -1,6 +1,7 @@
 // The page's replica of the account: a start as of one sequence number, led on by journal facts.
 // Nothing here waits, calls or draws. Facts come in the order of their numbers, each once.
 
+import { isStanding } from "./figures.js";
 import { foldTracker, isTrackerFact } from "./tracker_fold.js";
 
 const ALARM_STEPS = {
@@ -61,15 +62,33 @@ export class Replica {
     return true; // an alarm of an earlier day is not shown
   }
 
+  /** A repeat of one that stands unseen is counted there, as in the engine's list. */
+  #raise(fact) {
+    const { severity, code, message } = fact.data;
+    const tracker = fact.tracker_id ?? null;
+    const standing = [...this.alarms.values()].find(
+      (alarm) =>
+        isStanding(alarm) && alarm.code === code && (alarm.tracker_id ?? null) === tracker &&
+        (tracker !== null || alarm.message === message),
+    );
+    if (standing) {
+      this.alarms.set(standing.id, {
+        ...standing, message, repeats: standing.repeats + 1, last_raised_at: fact.time,
+        severity: severity === "critical" ? severity : standing.severity,
+      });
+      return;
+    }
+    this.alarms.set(fact.seq, {
+      id: fact.seq, severity, code, message, tracker_id: tracker, raised_at: fact.time,
+      acknowledged_at: null, repeats: 0, last_raised_at: null, cleared_at: null,
+    });
+  }
+
   #foldAccount(fact) {
     const data = fact.data;
     switch (fact.kind) {
       case "alarm_raised":
-        this.alarms.set(fact.seq, {
-          id: fact.seq, severity: data.severity, code: data.code, message: data.message,
-          tracker_id: fact.tracker_id, raised_at: fact.time, acknowledged_at: null, repeats: 0,
-          last_raised_at: null, cleared_at: null,
-        });
+        this.#raise(fact);
         return true;
       case "kill_switch_set":
         this.killSwitch = { active: data.active, level: data.level, reason: data.reason };

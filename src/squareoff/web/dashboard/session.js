@@ -10,6 +10,7 @@ export class Session {
   #model;
   #onEnded;
   #stream = null;
+  #day = null;
   #isOver = false;
 
   /** `onEnded` is called with a sentence when the token is refused. */
@@ -42,11 +43,21 @@ export class Session {
       },
       live: (live) => {
         const isOther = live.status && live.status.account_id !== model.replica.account;
-        if (isOther || (live.head !== null && live.head < model.replica.seq)) this.#beginAnew();
+        const isBehind = live.head !== null && live.head < model.replica.seq;
+        if (isOther || isBehind || this.#isNewDay(live.status)) this.#beginAnew();
         else model.takeLive(live);
       },
     });
     this.#stream.run();
+  }
+
+  /** What ended yesterday is no part of today's figures, nor of this page's memory. */
+  #isNewDay(status) {
+    const day = status?.account?.day;
+    if (!day) return false;
+    const isNew = this.#day !== null && day !== this.#day;
+    this.#day = day;
+    return isNew;
   }
 
   #lost(error) {
