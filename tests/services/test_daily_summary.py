@@ -85,6 +85,42 @@ def test_what_is_left_is_said_first_of_all() -> None:
     run_virtual(body())
 
 
+def test_a_day_that_ends_about_midnight_is_told_after_it() -> None:
+    """The commodity exchange's winter close; the day that it was is told, once, and not at noon."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            summary = summary_in(world)
+            world.calendar.hours = TradingDay((Session(time(9, 0), time(23, 55)),), USUAL)
+            await at(time(23, 59, 59))
+            await summary.look()
+            assert world.alarms.told == []
+            await asyncio.sleep(6 * 60)
+            for each in (summary, summary, summary_in(world)):
+                world.calendar.hours = TradingDay((Session(time(9, 0), time(23, 55)),), USUAL)
+                await each.look()
+
+            ((title, _),) = world.alarms.told
+            assert title == "squareoff: 15 Sep 2026, paper"
+
+    run_virtual(body())
+
+
+def test_a_day_that_ended_long_before_midnight_is_not_told_on_the_next() -> None:
+    """A start the next morning is no time for it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            summary = summary_in(world)
+            await at(time(23, 59, 59))
+            await asyncio.sleep(2)
+            await summary.look()
+            assert world.alarms.told == []
+
+    run_virtual(body())
+
+
 def test_a_day_without_a_session_is_not_told() -> None:
     """Nor is one that has no end."""
 

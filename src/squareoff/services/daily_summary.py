@@ -22,6 +22,10 @@ LOOK_SECONDS = 60.0
 AFTER_CLOSE = timedelta(minutes=10)
 """By then the broker's own square-off and the last comparison are behind us."""
 
+YESTERDAY_UNTIL = timedelta(hours=6)
+"""The commodity exchange closes at 23:55 in winter, so its day is told after midnight; one that
+closed in the afternoon is no news at the next start."""
+
 _KEY = "daily-summary-"
 
 
@@ -55,26 +59,30 @@ class DailySummary:
                 _log.warning("daily_summary_not_told", error=str(error))
 
     async def look(self) -> None:
-        """Tell today if it is over and was not told."""
+        """Tell today if it is over and was not told, and yesterday if it ended about midnight."""
         now = self._clock.now().ist()
-        today = now.date()
         trackers = [actor.tracker for actor in self._book]
-        if self._told == today or not self._is_over(now, trackers):
-            return
-        if await self._note_told(today):
-            await self._tell(today, trackers)
-        self._told = today
+        for day in (now.date() - timedelta(days=1), now.date()):
+            is_told = self._told is not None and day <= self._told
+            if is_told or not self._is_due(day, now, trackers):
+                continue
+            if await self._note_told(day):
+                await self._tell(day, trackers)
+            self._told = day
 
-    def _is_over(self, now: datetime, trackers: list[PositionTracker]) -> bool:
-        """Say whether every segment that concerns the account today has closed for good."""
-        concerned = [t for t in trackers if not t.status.is_final or _ended_on(t, now.date())]
+    def _is_due(self, day: date, now: datetime, trackers: list[PositionTracker]) -> bool:
+        """Say whether every segment that concerned the account that day has closed for good; one
+        that closed long ago on the day before is told no more."""
+        concerned = [t for t in trackers if not t.status.is_final or _ended_on(t, day)]
         segments = {t.instrument.instrument_id.exchange_segment for t in concerned}
         closes = [
-            self._calendar.trading_day(segment, now.date()).last_close
+            self._calendar.trading_day(segment, day).last_close
             for segment in segments or {ExchangeSegment.NSE_FNO}
         ]
-        ends = [datetime.combine(now.date(), close, IST) for close in closes if close is not None]
-        return bool(ends) and now >= max(ends) + AFTER_CLOSE
+        ends = [datetime.combine(day, close, IST) for close in closes if close is not None]
+        if not ends or now < max(ends) + AFTER_CLOSE:
+            return False
+        return day == now.date() or now < max(ends) + YESTERDAY_UNTIL
 
     async def _note_told(self, day: date) -> bool:
         """Write down that the day is told; say whether it was not yet."""
