@@ -247,6 +247,39 @@ def test_a_moved_stop_is_durable_and_survives_a_restart() -> None:
     run_virtual(body())
 
 
+def test_a_stop_that_new_rules_reach_at_once_survives_a_restart() -> None:
+    """The best price that moved no stop of the old rules counts for the new ones, durably."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            old = RuleSet(
+                break_even=BreakEvenRule(at_profit_points=D(12), lock_points=D(1)),
+            )
+            await world.hold(rules=old)
+            for price in ("150", "162", "170", "180"):
+                world.tick(price)
+                await settle()
+            actor = world.engine.exit_engine.book.get(TRACKER)
+            assert actor is not None
+            await world.engine.exit_engine.tell(
+                actor, RulesSet(RuleSet(trailing=TrailingRule(points=D(8))))
+            )
+            await settle()
+
+            assert world.tracker(TRACKER).stop_level == 1_720_000
+        again = await make_world(store=world.store, gateway=world.gateway)
+        async with running(again):
+            again.tick("178")
+            await settle()
+            again.tick("171.95")
+            await again.until_status(TRACKER, PositionStatus.EXITED)
+
+            (claim,) = claims(again)
+            assert claim.trigger.level == 1_720_000
+
+    run_virtual(body())
+
+
 def test_peaks_during_an_outage_wait_for_one_commit() -> None:
     """While the store is away a rally piles up nothing: one commit follows, with the best peak."""
 

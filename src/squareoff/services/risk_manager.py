@@ -103,6 +103,14 @@ class RiskManager:
             return
         self._watched[tracker.tracker_id] = tracker
         self._watch.watch(tracker, is_latched=tracker.tracker_id in self._latched)
+        self._save_what_is_ahead(tracker)
+
+    def _save_what_is_ahead(self, tracker: PositionTracker) -> None:
+        """New rules at a best price that was not written yet: their stop must outlast a crash."""
+        current = self._watch.current(tracker.tracker_id)
+        is_ahead = current is not None and current.stop_level != tracker.stop_level
+        if is_ahead and self._tasks is not None:
+            self._trailing.save([tracker.tracker_id], self._tasks)
 
     def allow_for_clock(self, ahead_seconds: float) -> None:
         """Our clock was seen to be this far ahead of the broker's: no price is old for that."""
