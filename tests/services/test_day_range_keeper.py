@@ -173,6 +173,37 @@ def test_a_store_that_is_away_delays_the_note() -> None:
     run_virtual(body())
 
 
+def test_a_note_that_was_delayed_holds_the_range_of_its_own_instant() -> None:
+    """The stop moved during the outage: an older range after it would fire what it never saw."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RuleSet(trailing=TrailingRule(points=D(8))))
+            await asyncio.sleep(1)
+            tell(world, "150", high="151", low="145")
+            await asyncio.sleep(4)
+            world.store.down = StoreUnavailable("away")
+            tell(world, "150", high="151", low="145")
+            await asyncio.sleep(2)
+            for price, high, low in (("144", 151, 143), ("155", 155, 143), ("165", 165, 143)):
+                tell(world, price, high=str(high), low=str(low))
+                await asyncio.sleep(1)
+            await asyncio.sleep(0.35)
+            world.store.down = None
+            await asyncio.sleep(3)
+
+            assert await noted(world) == [(165, 143)]
+            assert world.tracker(TRACKER).stop_level == 1_570_000
+        again = await make_world(store=world.store, gateway=world.gateway)
+        async with running(again):
+            tell(again, "160", high="165", low="143")
+            await asyncio.sleep(3)
+
+            assert again.tracker(TRACKER).status is PositionStatus.ACTIVE
+
+    run_virtual(body())
+
+
 NOTED = DayRangeNoted(TRACKER, DAY, 1_600_000, 1_450_000)
 LATER = DayRangeNoted(TRACKER, DAY, 1_650_000, 1_450_000)
 MOVED = StopMoved(TRACKER, 1_600_000, 1_550_000, "trailing")

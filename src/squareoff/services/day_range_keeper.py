@@ -58,7 +58,7 @@ class DayRangeKeeper:
         self._store = store
         self._journal = journal
         self._clock = clock
-        self._unwritten: dict[TrackerId, DayRangeTold] = {}
+        self._unwritten: dict[TrackerId, None] = {}
         self._noted: dict[TrackerId, tuple[int, int | None]] = {}
         engine.on_change(self._on_tracker_changed)
 
@@ -74,10 +74,10 @@ class DayRangeKeeper:
     async def look(self) -> None:
         """Note who takes part from now on, and whose stop has moved since it was noted."""
         now = self._clock.now()
-        for tracker_id, told in self._risk.prove_ranges(now.wall_ns):
-            self._unwritten[tracker_id] = told
+        for tracker_id, _ in self._risk.prove_ranges(now.wall_ns):
+            self._unwritten[tracker_id] = None
         self._note_moved(now.monotonic_ns)
-        due = dict(list(self._unwritten.items())[:FACTS_PER_COMMIT_MAX])
+        due = self._due()
         if not due:
             return
         facts = tuple(
@@ -89,12 +89,24 @@ class DayRangeKeeper:
         except SquareoffError as error:
             _log.warning("day_ranges_not_written", positions=len(due), error=str(error))
             return
-        for name, told in due.items():
-            if self._unwritten.get(name) == told:
-                del self._unwritten[name]
+        for name in due:
+            self._unwritten.pop(name, None)
             actor = self._engine.book.get(name)
             if actor is not None and _takes_part(actor.tracker):
                 self._noted[name] = now.monotonic_ns, actor.tracker.stop_level
+
+    def _due(self) -> dict[TrackerId, DayRangeTold]:
+        """Return the ranges to write as they are now: one of before the stop last moved, written
+        after it, would let the next process fire on what that stop never saw."""
+        due: dict[TrackerId, DayRangeTold] = {}
+        for name in list(self._unwritten)[:FACTS_PER_COMMIT_MAX]:
+            actor = self._engine.book.get(name)
+            told = None if actor is None else self._risk.range_of(actor.tracker)
+            if told is None:
+                del self._unwritten[name]  # it is proved anew where it takes part again
+            else:
+                due[name] = told
+        return due
 
     def _note_moved(self, now_ns: int) -> None:
         for name, (noted_ns, stop_level) in self._noted.items():
@@ -103,7 +115,7 @@ class DayRangeKeeper:
                 continue
             told = self._risk.range_of(actor.tracker)
             if told is not None and actor.tracker.stop_level != stop_level:
-                self._unwritten[name] = told
+                self._unwritten[name] = None
 
     def _on_tracker_changed(self, tracker: PositionTracker) -> None:
         if not _takes_part(tracker):
