@@ -14,6 +14,7 @@ from service_world.world import World, make_world, running, running_world
 from squareoff.core.facts import AccountPeakReached, AccountRuleFired, ExitAllAsked, KillSwitchSet
 from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.core.quiet_prices import LoudFeed, QuietPrices
+from squareoff.core.tracker import PositionTracker
 from squareoff.domain.account_rules import AccountRuleName, AccountRules, AccountTrailingRule
 from squareoff.domain.copies import replace
 from squareoff.domain.errors import CommitOutcomeUnknown, StoreUnavailable
@@ -413,6 +414,38 @@ def test_prices_of_a_lost_connection_are_none() -> None:
 
             (fired,) = await facts_of(world, AccountRuleFired)
             assert fired.pnl == D("-1005.00")
+
+    run_virtual(body())
+
+
+def test_the_price_of_a_position_long_closed_is_none_for_the_next() -> None:
+    """It came between the last fill and the end; the feed dropped the instrument after that."""
+
+    async def body() -> None:
+        async with judged(AccountRules(max_loss=D(5_000))) as world:
+            await begun(world)
+            await world.hold(rules=RuleSet(stop_loss=PriceRule(points=D(50))))
+            await asyncio.sleep(3)
+
+            def tell_a_price(tracker: PositionTracker) -> None:
+                is_flat = not tracker.signed_quantity
+                if tracker.status is PositionStatus.EXITING and is_flat:
+                    asyncio.get_running_loop().call_soon(world.tick, "152")
+
+            world.engine.exit_engine.on_change(tell_a_price)
+            confirming = world.gateway.gates["trade_book"] = asyncio.Event()
+            exit_engine = world.engine.exit_engine
+            leaving = asyncio.create_task(exit_engine.execute_exit(TRACKER, "x", wait=Wait.FILLED))
+            await asyncio.sleep(1)
+            confirming.set()
+            assert (await leaving).success
+            await asyncio.sleep(7_200)
+
+            await world.hold(tracker_id=SECOND, entry_price=D(250))
+            await asyncio.sleep(30)
+
+            assert await facts_of(world, AccountRuleFired) == []
+            assert world.tracker(SECOND).status is PositionStatus.ACTIVE
 
     run_virtual(body())
 

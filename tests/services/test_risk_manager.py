@@ -229,6 +229,28 @@ def test_nothing_of_before_a_reconnect_vouches_for_a_price_after_it() -> None:
     run_virtual(body())
 
 
+def test_an_instrument_that_was_let_go_is_judged_afresh() -> None:
+    """The feed had dropped it: the first packet of the new subscription tells a trade of before."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RuleSet(stop_loss=PriceRule(points=D(40))))
+            world.tick("150")
+            await settle()
+            await world.engine.desk.untrack(TRACKER, "other rules", "me")
+            await asyncio.sleep(7_200)
+            world.gateway.nets.clear()
+            again = TrackerId("trk-2")
+            await world.hold(tracker_id=again, rules=STOP)
+            world.tick("139", traded_ago=5_400)
+            await asyncio.sleep(2)
+            assert world.tracker(again).status is PositionStatus.ACTIVE
+            world.tick("139")
+            await world.until_status(again, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
 def test_a_moved_stop_is_durable_and_survives_a_restart() -> None:
     """The stop that a peak has reached stands after a restart, whatever the first price is."""
 

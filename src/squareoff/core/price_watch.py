@@ -175,6 +175,16 @@ class PriceWatch:
                 watched.quiet.forget()
         return ticks
 
+    def let_go(self, instrument_id: InstrumentId) -> None:
+        """The feed drops an instrument: nothing that was seen says anything of its next price."""
+        watched = self._instruments.get(instrument_id)
+        if watched is None:
+            return
+        watched.memory = watched.heard = watched.told = watched.quoted = None
+        if watched.quiet is not None:
+            watched.quiet.close()
+            watched.quiet.forget()
+
     def on_tick(self, tick: Tick) -> Seen | None:
         """Judge a tick and take it in; None where no position ever held the instrument."""
         watched = self._instruments.get(tick.instrument_id)

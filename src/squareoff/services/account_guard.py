@@ -119,6 +119,10 @@ class AccountGuard:
 
         self._pnl.forget_prices(is_over)
 
+    def let_go(self, instrument_id: InstrumentId) -> None:
+        """The feed drops an instrument, whatever the hour: what it told last is no price later."""
+        self._pnl.forget_prices(lambda name: name == instrument_id)
+
     def _fire(self, reached: tuple[ReachedRule, ...], pnl: int, tick: Tick | None) -> None:
         """Queue the first rule; the others are spent with it."""
         if not reached:

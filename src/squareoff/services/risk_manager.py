@@ -127,8 +127,11 @@ class RiskManager:
         self._account.on_feed_lost(instrument_ids)
 
     def let_go(self, instrument_id: InstrumentId) -> None:
-        """Remember the newest price of an instrument that the feed is about to drop."""
+        """Take over the newest price of an instrument that the feed is about to drop, to be shown;
+        no rule may count on it when the instrument is held again."""
         self._ticks.take_over(instrument_id)
+        self._watch.let_go(instrument_id)
+        self._account.let_go(instrument_id)
 
     def on_tick(self, tick: Tick) -> None:
         """Judge a tick, move stops by it, and signal every exit that it fires."""
