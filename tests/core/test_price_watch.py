@@ -3,6 +3,8 @@
 from dataclasses import replace
 from decimal import Decimal as D
 
+import pytest
+
 from exit_story.values import INSTRUMENT, OPENED_AT_NS, held
 from squareoff.core.price_hygiene import HygieneLimits, TickVerdict
 from squareoff.core.price_watch import PriceWatch
@@ -274,6 +276,20 @@ def test_a_trade_read_twice_does_not_confirm_itself() -> None:
         for price, second in (("100", 2), ("100", 2), ("101", 3))
     ]
     assert verdicts == [TickVerdict.SPIKE, TickVerdict.SPIKE, TickVerdict.GOOD]
+
+
+@pytest.mark.parametrize("is_feed_first", [True, False])
+def test_a_trade_that_feed_and_quote_tell_does_not_confirm_itself(is_feed_first: bool) -> None:
+    """It is one print, whoever tells it first; the next one near it confirms."""
+    watch, _ = watching()
+    watch.on_tick(tick("150", 1))
+    ways = [lambda: watch.on_tick(tick("100", 2)), lambda: watch.on_quote(quoted("100", 2))]
+    for tell in ways if is_feed_first else reversed(ways):
+        seen = tell()
+        assert seen is not None
+        assert (seen.verdict, seen.fired) == (TickVerdict.SPIKE, [])
+
+    assert len(watch.on_tick(tick("100", 3)).fired) == 1  # type: ignore[union-attr]
 
 
 def test_what_the_feed_told_is_known_apart_from_quotes() -> None:

@@ -77,6 +77,7 @@ class _Watched:
         "memory",
         "quiet",
         "quoted",
+        "spike",
         "told",
         "trackers",
     )
@@ -92,6 +93,7 @@ class _Watched:
         self.heard: Tick | None = None
         self.told: Tick | None = None
         self.quoted: Tick | None = None
+        self.spike: Tick | None = None
         self.trackers: dict[TrackerId, PositionTracker] = {}
 
 
@@ -180,7 +182,7 @@ class PriceWatch:
         watched = self._instruments.get(instrument_id)
         if watched is None:
             return
-        watched.memory = watched.heard = watched.told = watched.quoted = None
+        watched.memory = watched.heard = watched.told = watched.quoted = watched.spike = None
         if watched.quiet is not None:
             watched.quiet.close()
             watched.quiet.forget()
@@ -192,9 +194,13 @@ class PriceWatch:
             return None
         memory = watched.memory or _first_memory(watched)
         kept = _catch_up(watched, memory)
-        verdict, watched.memory = judge_tick(
-            tick, watched.circuit, watched.memory or memory, self._limits
-        )
+        memory = watched.memory or memory
+        if memory.unconfirmed != 0 and _is_told_twice(tick, watched.spike):
+            verdict = TickVerdict.SPIKE
+        else:
+            verdict, watched.memory = judge_tick(tick, watched.circuit, memory, self._limits)
+            if verdict is TickVerdict.SPIKE:
+                watched.spike = tick
         if verdict is not TickVerdict.GOOD:
             if kept is not None:
                 watched.heard = kept
@@ -226,9 +232,12 @@ class PriceWatch:
         if before is not None and tick.exchange_time_ns < before.exchange_time_ns:
             watched.quoted = before
             return Seen(TickVerdict.STALE, [], [], kept)
-        if memory.unconfirmed != 0 and before is not None and _is_same_trade(tick, before):
+        is_read_twice = before is not None and _is_same_trade(tick, before)
+        if memory.unconfirmed != 0 and (is_read_twice or _is_told_twice(tick, watched.spike)):
             return Seen(TickVerdict.SPIKE, [], [], kept)
         verdict, judged = judge_tick(tick, watched.circuit, memory, self._limits)
+        if verdict is TickVerdict.SPIKE:
+            watched.spike = tick
         watched.memory = judged._replace(last_exchange_time_ns=memory.last_exchange_time_ns)
         if verdict is not TickVerdict.GOOD:
             self._open(watched)
@@ -360,6 +369,13 @@ def _is_same_trade(one: Tick, other: Tick) -> bool:
         other.exchange_time_ns,
         other.last_traded_price,
     )
+
+
+def _is_told_twice(tick: Tick, spike: Tick | None) -> bool:
+    """Say whether feed and quote tell the one trade that stands unconfirmed: that is no second."""
+    if spike is None or spike.source is tick.source:
+        return False
+    return _is_same_trade(tick, spike)
 
 
 def _is_near(watched: _Watched) -> bool:
