@@ -17,7 +17,11 @@ from pathlib import Path
 
 from squareoff import __version__
 from squareoff.adapters.alerts import AppriseAlerts
-from squareoff.adapters.broker.dhan.instrument_source import InstrumentSettings, load_instruments
+from squareoff.adapters.broker.dhan.instrument_source import (
+    InstrumentSettings,
+    OfItsDay,
+    load_instruments,
+)
 from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
 from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
@@ -283,7 +287,8 @@ async def _instruments(settings: Settings, clock: Clock) -> InstrumentSource:
     source = settings.instrument_master
     if source is None:
         return _NoInstruments()
-    return await load_instruments(InstrumentSettings(source, CACHE_FOLDER), clock)
+    master = await load_instruments(InstrumentSettings(source, CACHE_FOLDER), clock)
+    return OfItsDay(master, clock)
 
 
 def _alerts(settings: Settings, stack: AsyncExitStack) -> tuple[Alerts, ...]:

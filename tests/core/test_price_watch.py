@@ -199,7 +199,7 @@ def test_near_is_within_a_hundredth_of_the_price() -> None:
 def test_a_range_of_an_instrument_that_is_only_followed_shows_nothing() -> None:
     """The account's rules want the price of what is held; no position there waits for one."""
     watch = PriceWatch(HygieneLimits(), LOUD_FEED)
-    watch.follow(INSTRUMENT)
+    watch.follow(held())
 
     assert watch.on_day_range(units_from_decimal(D(160)), 1, tick("150.00")) is None
     watch.watch(held(rules=STOP))
@@ -232,6 +232,30 @@ def test_positions_come_and_go() -> None:
 def quoted(price: str, second: int = 0) -> Tick:
     """Return the tick of a broker's quote."""
     return replace(tick(price, second), source=TickSource.QUOTE)
+
+
+@pytest.mark.parametrize("asks", ["on_tick", "on_quote"])
+def test_circuit_limits_end_with_the_day_that_they_are_of(asks: str) -> None:
+    """A position that is carried over is judged by none until one of the new day brings its own."""
+    day = 86_400
+    bounded = replace(INSTRUMENT, lower_circuit=D("145"), upper_circuit=D("160"))
+    watch = PriceWatch(HygieneLimits())
+    watch.watch(held(rules=STOP, instrument=bounded))
+    see = getattr(watch, asks)
+    assert see(tick("150", 1)).verdict is TickVerdict.GOOD
+    assert see(tick("144", 2)).verdict is TickVerdict.OUT_OF_CIRCUIT
+
+    assert see(tick("144", day + 1)).verdict is TickVerdict.GOOD
+    newer = replace(INSTRUMENT, lower_circuit=D("143"), upper_circuit=D("158"))
+    today = replace(
+        held(tracker_id=TrackerId("trk-2"), rules=STOP, instrument=newer),
+        created_at_ns=OPENED_AT_NS + (day + 2) * NANOSECONDS_PER_SECOND,
+    )
+    watch.watch(today)
+    watch.watch(held(rules=STOP, instrument=bounded))
+    assert see(tick("142", day + 3)).verdict is TickVerdict.OUT_OF_CIRCUIT
+    seen = see(tick("144", day + 4))
+    assert seen.verdict is TickVerdict.GOOD
 
 
 def test_a_quote_fires_and_moves_like_a_tick() -> None:

@@ -55,6 +55,9 @@ class Circuit(NamedTuple):
 _NO_HIGHEST = 1 << 62
 
 
+NO_CIRCUIT = Circuit(0, _NO_HIGHEST)
+
+
 def circuit_of(instrument: Instrument) -> Circuit:
     """Return an instrument's circuit; a limit that is not told, or is 0, limits nothing."""
     lower, upper = instrument.lower_circuit, instrument.upper_circuit

@@ -23,24 +23,17 @@ from squareoff.core.price_hygiene import (
     HygieneLimits,
     PriceMemory,
     TickVerdict,
-    circuit_of,
     is_credible,
     judge_tick,
 )
-from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed, QuietPrices
-from squareoff.core.side_book import NEVER
+from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
 from squareoff.core.tracker import PositionTracker
-from squareoff.core.trigger_book import InstrumentLevels, RangeReached, TriggerBook
+from squareoff.core.trigger_book import RangeReached, TriggerBook
+from squareoff.core.watched_instrument import NO_LEVEL, WatchedInstrument, end_of_day
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.instruments import Instrument, InstrumentId
-from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE
+from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.ticks import AHEAD_NS_MAX, Tick
-from squareoff.domain.time import ist_day_number
-
-NEAR_DIVISOR = 100
-"""A price within its hundredth part of a level is near it."""
-
-_NO_LEVEL = 0, NEVER
+from squareoff.domain.time import ist_day_begins_ns, ist_day_number
 
 
 class Nearness(Enum):
@@ -64,39 +57,6 @@ class Seen(NamedTuple):
     kept: Tick | None = None
 
 
-class _Watched:
-    """One instrument with positions."""
-
-    __slots__ = (
-        "calm",
-        "circuit",
-        "heard",
-        "instrument",
-        "latest_ns",
-        "levels",
-        "memory",
-        "quiet",
-        "quoted",
-        "spike",
-        "told",
-        "trackers",
-    )
-
-    def __init__(self, instrument: Instrument, levels: InstrumentLevels) -> None:
-        self.instrument = instrument
-        self.circuit = circuit_of(instrument)
-        self.levels = levels
-        self.memory: PriceMemory | None = None
-        self.calm = 0, 0
-        self.latest_ns = 0
-        self.quiet: QuietPrices | None = None
-        self.heard: Tick | None = None
-        self.told: Tick | None = None
-        self.quoted: Tick | None = None
-        self.spike: Tick | None = None
-        self.trackers: dict[TrackerId, PositionTracker] = {}
-
-
 class PriceWatch:
     """Prices and rules of all positions of one engine."""
 
@@ -106,7 +66,7 @@ class PriceWatch:
         self.feed = feed
         self._book = TriggerBook()
         self.ranges = DayRanges(self._book)
-        self._instruments: dict[InstrumentId, _Watched] = {}
+        self._instruments: dict[InstrumentId, WatchedInstrument] = {}
 
     def __len__(self) -> int:
         """How many positions have armed rules."""
@@ -125,16 +85,16 @@ class PriceWatch:
 
     def watch(self, tracker: PositionTracker, *, is_latched: bool = False) -> None:
         """Take a position in, or its change; one that is latched waits for nothing."""
-        watched = self._watched(tracker.instrument)
+        watched = self._watched(tracker)
         self.ranges.watch(tracker, watched.trackers.get(tracker.tracker_id))
         watched.trackers[tracker.tracker_id] = tracker
         if not is_latched:
             self._book.arm(tracker)
             self._open(watched)
 
-    def follow(self, instrument: Instrument) -> None:
-        """Judge the prices of an instrument though none of its positions waits for one."""
-        self._watched(instrument)
+    def follow(self, tracker: PositionTracker) -> None:
+        """Judge the prices of a position's instrument though no rule of it waits for one."""
+        self._watched(tracker)
 
     def latch(self, tracker_id: TrackerId) -> None:
         """Let a position wait for nothing any more."""
@@ -167,7 +127,7 @@ class PriceWatch:
             if watched is None:
                 continue
             if watched.memory is not None:
-                kept = _catch_up(watched, watched.memory)
+                kept = watched.catch_up(watched.memory)
                 if kept is not None:
                     watched.heard = kept
                     ticks.append(kept)
@@ -192,8 +152,10 @@ class PriceWatch:
         watched = self._instruments.get(tick.instrument_id)
         if watched is None:
             return None
-        memory = watched.memory or _first_memory(watched)
-        kept = _catch_up(watched, memory)
+        if tick.exchange_time_ns >= watched.circuit_ends_ns:
+            watched.pass_to(tick.exchange_time_ns)
+        memory = watched.memory or watched.first_memory()
+        kept = watched.catch_up(memory)
         memory = watched.memory or memory
         if memory.unconfirmed != 0 and _is_told_twice(tick, watched.spike):
             verdict = TickVerdict.SPIKE
@@ -223,8 +185,9 @@ class PriceWatch:
         watched = self._instruments.get(tick.instrument_id)
         if watched is None:
             return None
-        memory = watched.memory or _first_memory(watched)
-        kept = _catch_up(watched, memory)
+        watched.pass_to(tick.exchange_time_ns)
+        memory = watched.memory or watched.first_memory()
+        kept = watched.catch_up(memory)
         if kept is not None:
             watched.heard = kept
         memory = watched.memory or memory
@@ -253,6 +216,7 @@ class PriceWatch:
         watched = self._instruments.get(tick.instrument_id)
         if watched is None:
             return None
+        watched.pass_to(tick.exchange_time_ns)
         told = DayRangeTold(ist_day_number(tick.exchange_time_ns), high, low)
 
         def is_credible_and_untold(price: int) -> bool:
@@ -265,20 +229,21 @@ class PriceWatch:
     def recover_range(self, baseline: Baseline) -> RangeReached | None:
         """Take in the range that was durable of a loaded position."""
         watched = self._instruments[baseline.tracker.instrument.instrument_id]
+        watched.pass_to(ist_day_begins_ns(baseline.told.day))
         return self.ranges.recover(baseline, partial(self._is_credible, watched))
 
-    def _is_credible(self, watched: _Watched, price: int) -> bool:
+    def _is_credible(self, watched: WatchedInstrument, price: int) -> bool:
         """Say whether a day's extreme can be, and is no spike after the last good price."""
-        memory = watched.memory or _first_memory(watched)
-        _catch_up(watched, memory)
+        memory = watched.memory or watched.first_memory()
+        watched.catch_up(memory)
         memory = watched.memory or memory
         return memory.last_good != 0 and is_credible(
             price, watched.circuit, memory.last_good, self._limits
         )
 
-    def _is_good(self, watched: _Watched, tick: Tick) -> bool:
+    def _is_good(self, watched: WatchedInstrument, tick: Tick) -> bool:
         """Say whether a tick will be judged good, and so tells its own price."""
-        memory = watched.memory or _first_memory(watched)
+        memory = watched.memory or watched.first_memory()
         verdict, _ = judge_tick(tick, watched.circuit, memory, self._limits)
         return verdict is TickVerdict.GOOD
 
@@ -299,27 +264,27 @@ class PriceWatch:
 
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""
-        return any(_is_near(watched) for watched in self._instruments.values())
+        return any(watched.is_near_a_level() for watched in self._instruments.values())
 
     def nearness(self, instrument_id: InstrumentId) -> Nearness:
         """Return how the newest good price of an instrument stands to its armed levels."""
         watched = self._instruments.get(instrument_id)
-        if watched is None or watched.levels.nearest() == _NO_LEVEL:
+        if watched is None or watched.levels.nearest() == NO_LEVEL:
             return Nearness.NO_LEVEL
         is_priced = watched.memory is not None and watched.memory.last_good > 0
-        return Nearness.FAR if is_priced and not _is_near(watched) else Nearness.NEAR
+        return Nearness.FAR if is_priced and not watched.is_near_a_level() else Nearness.NEAR
 
-    def _watched(self, instrument: Instrument) -> _Watched:
+    def _watched(self, tracker: PositionTracker) -> WatchedInstrument:
+        instrument = tracker.instrument
         watched = self._instruments.get(instrument.instrument_id)
         if watched is None:
-            watched = _Watched(instrument, self._book.on(instrument))
+            watched = WatchedInstrument(tracker, self._book.on(instrument))
             self._instruments[instrument.instrument_id] = watched
-        elif watched.instrument is not instrument:
-            watched.instrument, watched.circuit = instrument, circuit_of(instrument)
-            watched.calm = 0, 0
+        elif watched.instrument is not instrument and end_of_day(tracker) >= watched.known_ends_ns:
+            watched.know(tracker)
         return watched
 
-    def _open(self, watched: _Watched) -> None:
+    def _open(self, watched: WatchedInstrument) -> None:
         """Tell the feed which prices are quiet from here on."""
         quiet = watched.quiet
         if quiet is None or quiet.is_dropped:
@@ -343,23 +308,6 @@ class PriceWatch:
         )
 
 
-def _first_memory(watched: _Watched) -> PriceMemory:
-    """Measure the first print by an entry price: a print far from it needs a second one."""
-    for tracker in watched.trackers.values():
-        if tracker.entry_price > 0:
-            return PriceMemory(last_good=int(tracker.entry_price * PRICE_UNITS_PER_RUPEE))
-    return PriceMemory()
-
-
-def _catch_up(watched: _Watched, memory: PriceMemory) -> Tick | None:
-    """Remember the newest quiet tick, as if it had come here; return it."""
-    kept = None if watched.quiet is None else watched.quiet.newest()
-    if kept is not None:
-        newest_ns = max(memory.last_exchange_time_ns, kept.exchange_time_ns)
-        watched.memory = PriceMemory(kept.last_traded_price, newest_ns)
-    return kept
-
-
 def _is_later(tick: Tick, than: Tick | None) -> bool:
     return than is None or tick.exchange_time_ns > than.exchange_time_ns
 
@@ -376,15 +324,3 @@ def _is_told_twice(tick: Tick, spike: Tick | None) -> bool:
     if spike is None or spike.source is tick.source:
         return False
     return _is_same_trade(tick, spike)
-
-
-def _is_near(watched: _Watched) -> bool:
-    falling, rising = watched.levels.nearest()
-    if (falling, rising) == _NO_LEVEL:
-        return False
-    kept = None if watched.quiet is None else watched.quiet.newest()
-    price = 0 if watched.memory is None else watched.memory.last_good
-    if kept is not None:
-        price = kept.last_traded_price
-    margin = price // NEAR_DIVISOR
-    return price > 0 and (price - falling <= margin or rising - price <= margin)

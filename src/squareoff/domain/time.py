@@ -41,7 +41,12 @@ def ist_day_number(wall_ns: int) -> int:
 
 def ist_midnight_ns(wall_ns: int) -> int:
     """Return when the day of India in which an instant (UTC ns) lies began, UTC ns."""
-    return ist_day_number(wall_ns) * DAY_NS - IST_OFFSET_NS
+    return ist_day_begins_ns(ist_day_number(wall_ns))
+
+
+def ist_day_begins_ns(day_number: int) -> int:
+    """Return when a day of India, counted from 1970, begins (UTC ns)."""
+    return day_number * DAY_NS - IST_OFFSET_NS
 
 
 def ist_date(wall_ns: int) -> date:

@@ -35,13 +35,21 @@ from squareoff.domain.errors import (
 from squareoff.domain.ids import IntentId, TrackerId
 from squareoff.domain.results import ExitCode, ExitResult
 from squareoff.domain.rules import RuleName, Trigger, Urgency
-from squareoff.domain.states import IntentStatus, PositionStatus
+from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
 from squareoff.ports import Checkpoints, Clock, IdSource, TrackerStore
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.certain_commit import STORE_RETRY_SECONDS, commit_certainly, open_certainly
 from squareoff.services.claim_sizing import ClaimSizing
-from squareoff.services.exit_results import Wait, has_news, result_of
+from squareoff.services.exit_results import (
+    Wait,
+    answer_without_claim,
+    halted_result,
+    has_news,
+    joined_result,
+    refusal_of,
+    result_of,
+)
 from squareoff.services.fact_log import OnFacts
 from squareoff.services.metrics import Metrics
 from squareoff.services.position_book import PositionActor, PositionBook
@@ -158,14 +166,14 @@ class ExitEngine:
         self, tracker_id: TrackerId, reason: str, trigger: Trigger, wait: Wait, seconds: float
     ) -> ExitResult:
         if not reason or not reason.strip():
-            return self._refusal(tracker_id, ExitCode.INVALID_REASON, "the reason is blank")
+            return refusal_of(tracker_id, ExitCode.INVALID_REASON, "the reason is blank")
         actor = self.book.get(tracker_id)
         if actor is None:
-            return self._refusal(
+            return refusal_of(
                 tracker_id, ExitCode.INVALID_TRACKER, f"there is no tracker {tracker_id}"
             )
         if self._carry_out is None:
-            return self._refusal(
+            return refusal_of(
                 tracker_id, ExitCode.INVALID_ROUTER, "the engine is not connected to a router"
             )
         refusal = await see_through(self._tasks, self._claim(actor, reason.strip(), trigger))
@@ -176,21 +184,14 @@ class ExitEngine:
         if wait is not Wait.CLAIMED:
             await self._wait_for_news(actor, wait, seconds)
         if actor.is_halted and actor.tracker.status is not PositionStatus.EXITED:
-            return self._halted(tracker_id)
+            return halted_result(tracker_id)
         return result_of(actor.tracker, wait)
 
     async def _join(self, actor: PositionActor, wait: Wait, seconds: float) -> ExitResult:
         """Answer about the exit that another caller began; who wants it filled waits with them."""
         if wait is Wait.FILLED:
             await self._wait_for_news(actor, wait, seconds)
-        found = actor.tracker
-        if actor.is_halted and found.status is not PositionStatus.EXITED:
-            return self._halted(found.tracker_id)
-        if found.status is PositionStatus.EXITED:
-            return result_of(found, wait, code=ExitCode.ALREADY_EXITED)
-        if found.intent is not None and found.intent.status is not IntentStatus.OPEN:
-            return result_of(found, wait)
-        return result_of(found, wait, code=ExitCode.EXIT_IN_PROGRESS)
+        return joined_result(actor.tracker, wait, is_halted=actor.is_halted)
 
     async def _claim(
         self, actor: PositionActor, reason: str, trigger: Trigger
@@ -204,10 +205,10 @@ class ExitEngine:
         except StoreError as error:
             if actor.is_in_doubt:  # the claim may be durable, and then somebody must drive it
                 self._wake_in(actor, STORE_RETRY_SECONDS)
-            return self._refusal(tracker_id, ExitCode.STORE_UNAVAILABLE, str(error))
+            return refusal_of(tracker_id, ExitCode.STORE_UNAVAILABLE, str(error))
         except (DomainError, InvariantBroken) as error:
             await self.halt(actor, error)
-            return self._halted(tracker_id)
+            return halted_result(tracker_id)
         return refusal
 
     async def _claim_under_lock(self, actor: PositionActor, asked: ExitAsked) -> ExitResult | None:
@@ -215,7 +216,7 @@ class ExitEngine:
         for _ in range(LOST_UPDATES_MAX):
             try:
                 await self._resolve_doubt(actor)
-                refusal = self._validate(actor)
+                refusal = answer_without_claim(actor.tracker, is_halted=actor.is_halted)
                 if refusal is None:
                     await self._decide_claim(actor, asked)
                 return refusal
@@ -241,33 +242,6 @@ class ExitEngine:
                 decision = await self._decide_and_commit(actor, replace(asked, reading=reading))
             finally:
                 self._sizing.settle(reading, decision)
-
-    def _validate(self, actor: PositionActor) -> ExitResult | None:
-        tracker = actor.tracker
-        tracker_id, intent = tracker.tracker_id, tracker.intent
-        match tracker.status:
-            case PositionStatus.EXITED:
-                return result_of(tracker, Wait.FILLED, code=ExitCode.ALREADY_EXITED)
-            case _ if actor.is_halted:
-                return self._halted(tracker_id)
-            case PositionStatus.EXITING if (
-                intent is not None
-                and intent.status is not IntentStatus.NEEDS_HUMAN
-                and not tracker.is_withdrawing  # asked again, the exit goes on
-            ):
-                return result_of(tracker, Wait.FILLED, code=ExitCode.EXIT_IN_PROGRESS)
-            case PositionStatus.PENDING | PositionStatus.CANCELLED | PositionStatus.UNTRACKED:
-                text = f"tracker {tracker_id} is {tracker.status.value}: nothing is held"
-                return self._refusal(tracker_id, ExitCode.NOT_ACTIVE, text)
-        return None
-
-    @staticmethod
-    def _refusal(tracker_id: TrackerId, code: ExitCode, text: str) -> ExitResult:
-        return ExitResult(code.is_success, code, tracker_id, error=text)
-
-    def _halted(self, tracker_id: TrackerId) -> ExitResult:
-        text = f"tracker {tracker_id} is halted after a defect; see its alarm"
-        return self._refusal(tracker_id, ExitCode.HALTED, text)
 
     async def _wait_for_news(self, actor: PositionActor, wait: Wait, seconds: float) -> None:
         try:

@@ -5,6 +5,7 @@ from enum import Enum
 
 from squareoff.core.closing import CLOSED_EXTERNALLY
 from squareoff.core.tracker import PositionTracker
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.prices import round_average_half_even
 from squareoff.domain.results import ExitCode, ExitResult
 from squareoff.domain.states import IntentStatus, OrderState, PositionStatus
@@ -106,3 +107,45 @@ def _error_text(tracker: PositionTracker, code: ExitCode) -> str:
             return f"the exit needs a person: {note}; {held}"
         case _:
             return f"the exit is latched and goes on by itself; {held}"
+
+
+def answer_without_claim(tracker: PositionTracker, *, is_halted: bool) -> ExitResult | None:
+    """Return the answer to a wish that claims nothing, None where the exit is to be claimed."""
+    intent = tracker.intent
+    match tracker.status:
+        case PositionStatus.EXITED:
+            return result_of(tracker, Wait.FILLED, code=ExitCode.ALREADY_EXITED)
+        case _ if is_halted:
+            return halted_result(tracker.tracker_id)
+        case PositionStatus.EXITING if (
+            intent is not None
+            and intent.status is not IntentStatus.NEEDS_HUMAN
+            and not tracker.is_withdrawing  # asked again, the exit goes on
+        ):
+            return result_of(tracker, Wait.FILLED, code=ExitCode.EXIT_IN_PROGRESS)
+        case PositionStatus.PENDING | PositionStatus.CANCELLED | PositionStatus.UNTRACKED:
+            text = f"tracker {tracker.tracker_id} is {tracker.status.value}: nothing is held"
+            return refusal_of(tracker.tracker_id, ExitCode.NOT_ACTIVE, text)
+    return None
+
+
+def joined_result(tracker: PositionTracker, wait: Wait, *, is_halted: bool) -> ExitResult:
+    """Return the answer to a caller who joined the exit that another one began."""
+    if tracker.status is PositionStatus.EXITED:
+        return result_of(tracker, wait, code=ExitCode.ALREADY_EXITED)
+    if is_halted:
+        return halted_result(tracker.tracker_id)
+    if tracker.intent is not None and tracker.intent.status is not IntentStatus.OPEN:
+        return result_of(tracker, wait)
+    return result_of(tracker, wait, code=ExitCode.EXIT_IN_PROGRESS)
+
+
+def refusal_of(tracker_id: TrackerId, code: ExitCode, text: str) -> ExitResult:
+    """Return the result of a wish that changed nothing."""
+    return ExitResult(code.is_success, code, tracker_id, error=text)
+
+
+def halted_result(tracker_id: TrackerId) -> ExitResult:
+    """Return the result for a position that a defect halted."""
+    text = f"tracker {tracker_id} is halted after a defect; see its alarm"
+    return refusal_of(tracker_id, ExitCode.HALTED, text)

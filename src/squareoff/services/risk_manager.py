@@ -95,7 +95,7 @@ class RiskManager:
         """Arm, re-arm or disarm after a committed change."""
         self._account.on_tracker_changed(tracker)
         if self._account.judges_prices and not tracker.status.is_final:
-            self._watch.follow(tracker.instrument)
+            self._watch.follow(tracker)
         if tracker.status is not PositionStatus.ACTIVE:
             self._watch.forget(tracker)
             self._watched.pop(tracker.tracker_id, None)

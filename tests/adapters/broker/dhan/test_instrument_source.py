@@ -2,12 +2,21 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import pytest
 from aiohttp import web
 
-from squareoff.adapters.broker.dhan.instrument_source import InstrumentSettings, load_instruments
+from squareoff.adapters.broker.dhan.instrument_source import (
+    InstrumentSettings,
+    OfItsDay,
+    load_instruments,
+)
+from squareoff.adapters.broker.dhan.instruments import InstrumentMaster
+from squareoff.adapters.system import SystemClock
 from squareoff.domain.errors import ConfigError
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
+from squareoff.domain.time import Now, ns_from_iso
 
 HEADER = "EXCH_ID,SEGMENT,SECURITY_ID,INSTRUMENT,SYMBOL_NAME,LOT_SIZE,TICK_SIZE,"
 GOOD = f"{HEADER}\nNSE,E,1333,EQUITY,HDFCBANK,1.0,5.0000,\n"
@@ -161,3 +170,26 @@ def test_a_path_is_read_as_it_is(fakes, tmp_path):
 
     assert lot_size(asyncio.run(load_instruments(settings, fakes.clock()))) == 1
     assert not (tmp_path / "cache").exists()
+
+
+def test_circuit_limits_are_told_on_the_day_of_loading_alone():
+    """An engine that runs on past midnight must not give yesterday's limits to a new position."""
+
+    class Clock(SystemClock):
+        text = "2026-09-15T23:59:59+05:30"
+
+        def now(self):
+            return Now(ns_from_iso(self.text), 0)
+
+    name = InstrumentId(ExchangeSegment.NSE_EQ, "1333")
+    bounded = Instrument(name, "HDFCBANK", 1, Decimal("0.05"), lower_circuit=Decimal(90),
+                         upper_circuit=Decimal(110))  # fmt: skip
+    clock = Clock()
+    source = OfItsDay(InstrumentMaster({name: bounded}), clock)
+    assert source.get(name) == bounded
+    clock.text = "2026-09-16T00:00:00+05:30"
+
+    found = source.get(name)
+    assert (found.lower_circuit, found.upper_circuit) == (None, None)
+    assert found.trading_symbol == "HDFCBANK"
+    assert source.get(InstrumentId(ExchangeSegment.NSE_EQ, "1")) is None

@@ -7,14 +7,16 @@ Rules:
    becomes the cache only after it has been read without fault.
 2. Where today's cannot be fetched or is corrupt, the newest cached file of the last
    `CACHE_DAYS_MAX` days does, without its circuit limits; the master says so (`is_today`).
-3. The download carries no token and follows redirects; it is the only request that does.
+3. Circuit limits are those of the day of loading; an engine that runs on into the next one has none
+   (`OfItsDay`).
+4. The download carries no token and follows redirects; it is the only request that does.
 """
 
 import asyncio
 import contextlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +25,8 @@ import aiohttp
 
 from squareoff.adapters.broker.dhan.instruments import InstrumentMaster, read_master_file
 from squareoff.domain.errors import ConfigError
-from squareoff.domain.instruments import ExchangeSegment
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
+from squareoff.domain.time import ist_day_number
 from squareoff.ports import Clock
 
 CACHE_DAYS_MAX = 7
@@ -50,6 +53,22 @@ class InstrumentSettings:
         """Where this source's files are kept: never beside another source's, for lots and ids of
         a rehearsal must not be taken for the broker's."""
         return self.cache_folder / sha256(self.source.encode()).hexdigest()[:12]
+
+
+class OfItsDay:
+    """A master that was loaded now; after this day (IST) it tells no circuit limits any more."""
+
+    def __init__(self, master: InstrumentMaster, clock: Clock) -> None:
+        self._master = master
+        self._clock = clock
+        self._day = ist_day_number(clock.now().wall_ns)
+
+    def get(self, instrument_id: InstrumentId) -> Instrument | None:
+        """Return the instrument, or None where the master does not hold it."""
+        found = self._master.get(instrument_id)
+        if found is None or ist_day_number(self._clock.now().wall_ns) == self._day:
+            return found
+        return replace(found, lower_circuit=None, upper_circuit=None)
 
 
 async def load_instruments(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
