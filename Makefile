@@ -11,7 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.set-up-from-lock
-TEST_WORKERS ?= 2
+# One more than two cores: tests with real processes and browsers wait much of their time.
+TEST_WORKERS ?= 3
 SBOM ?= squareoff.cdx.json
 ARGS ?=
 
