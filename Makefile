@@ -11,8 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.set-up-from-lock
-# One more than two cores: tests with real processes and browsers wait much of their time.
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 2
 SBOM ?= squareoff.cdx.json
 ARGS ?=
 
