@@ -302,7 +302,7 @@ class Placer:
         self, actor: PositionActor, command: c.RequestReprice
     ) -> i.Input | None:
         await self._terms.may_send.wait()
-        hindrance = self._terms.hindrance(actor.tracker, command.urgency)
+        hindrance = self._terms.change_hindrance(actor.tracker)
         if hindrance is not None:
             await self._clock.sleep(hindrance.retry_after_seconds)
             return i.Woke()
@@ -310,7 +310,7 @@ class Placer:
         decision: Decision | None = None
         try:
             price = await self._prices.resolve(actor.tracker.instrument)
-            if self._terms.hindrance(actor.tracker, command.urgency) is not None:
+            if self._terms.change_hindrance(actor.tracker) is not None:
                 return i.Woke()
             # Still under way while it is told: a second price for the order would be decided in
             # parallel otherwise. The decision restarts the order's clock, so nothing is lost.

@@ -59,9 +59,17 @@ class SendTerms:
         """Return what keeps an exit of this position from going now; entries are not held here."""
         if urgency is Urgency.ENTRY:
             return None
-        reading_hindrance = self.reading_hindrance(tracker)
-        if reading_hindrance is not None:
-            return reading_hindrance
+        return self.reading_hindrance(tracker) or self.change_hindrance(tracker)
+
+    def change_hindrance(self, tracker: PositionTracker) -> ExitHindered | None:
+        """Return what keeps a resting exit order from being moved now.
+
+        An order of ours that we do not know holds up new orders, which would close more; moving
+        one that rests closes no more than it did.
+        """
+        session_hindrance = self._session_hindrance()
+        if session_hindrance is not None:
+            return session_hindrance
         if self._kill_switch.blocks_exits:
             return ExitHindered(
                 BlockReason.KILL_SWITCH,
