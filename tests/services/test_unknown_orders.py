@@ -4,13 +4,15 @@ The engine of before the restore and the one after it meet one broker, each on a
 own: the later one's holds what the copy held.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from exit_story.values import TRACKER
 from service_world.store import memory_store
 from service_world.virtual import run_virtual, settle
-from service_world.world import ACCOUNT, World, make_world, running
+from service_world.world import ACCOUNT, World, make_world, running, running_world
+from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import BlockReason, PositionStatus
 from squareoff.services.exit_results import Wait
@@ -65,6 +67,29 @@ def test_nothing_is_sent_beside_a_working_order_of_the_lost_engine() -> None:
         assert list(new.gateway.nets.values()) == [0]
 
     _after_a_restore(_rest, after)
+
+
+def test_an_exit_that_rests_is_chased_beside_an_unknown_order() -> None:
+    """That order holds up new ones alone: moving what rests closes no more than it did."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            await world.hold()
+            world.tick("152")
+            await world.engine.exit_engine.execute_exit(TRACKER, "stop", wait=Wait.ACCEPTED)
+            (request,) = world.gateway.requests
+            rival = ClientOrderId("sqx-zzzzzzzzzzzz-001-01")
+            world.gateway.publish(world.gateway.accept(replace(request, client_order_id=rival)))
+            await world.until(lambda: "unknown_own_order" in world.alarms.codes)
+            moved = len(world.gateway.modifications)
+            world.tick("150")
+            await asyncio.sleep(30)
+
+            assert len(world.gateway.modifications) > moved
+            assert len(world.gateway.requests) == 1
+
+    run_virtual(body())
 
 
 def test_the_rest_goes_out_under_another_id_once_the_unknown_order_has_ended() -> None:
