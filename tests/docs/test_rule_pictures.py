@@ -35,4 +35,4 @@ def test_every_picture_is_shown_and_says_what_fires(name: str) -> None:
     assert any(word.startswith("fires at ") for word in words)
     assert "href" not in text
     assert f"](images/rules/{name})" in PAGE
-    assert f"![]({name})" not in PAGE
+    assert f"![](images/rules/{name})" not in PAGE

@@ -6,6 +6,7 @@ from typing import Any, cast
 from exit_story.story import Story
 from exit_story.values import OPENED_AT_NS, net, new_position
 from squareoff.core.account_pnl import AccountPnl, share_of
+from squareoff.core.evolve import fold
 from squareoff.core.facts import JournalEntry, TrackerFact
 from squareoff.core.opening import open_position
 from squareoff.domain.orders import BrokerOrderStatus as B
@@ -74,4 +75,8 @@ def test_a_clock_that_was_set_back_leaves_no_hole_in_the_story() -> None:
     for ahead in range(count):
         times = [MIDNIGHT_NS - 1] * count
         times[ahead] = MIDNIGHT_NS + 1
-        realized_today(story, times)
+        before = fold([(MIDNIGHT_NS - 1, fact) for fact in told(story)[:ahead]])
+        realized_before = 0 if before is None else share_of(before).realized
+
+        whole = share_of(story.tracker).realized
+        assert realized_today(story, times) == whole - realized_before

@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 CHUNK_SEEDS = 200
@@ -24,7 +25,7 @@ def run_seeds(check: Check, noun: str, description: str | None) -> int:
     chunks = list(_chunks(given.first_seed, seeds))
     differences = 0
     with ProcessPoolExecutor(given.workers) as pool:
-        for found in pool.map(_Differences(check), chunks):
+        for found in pool.map(partial(_differences, check), chunks):
             for line in found:
                 differences += 1
                 print(line, flush=True)
@@ -54,16 +55,10 @@ def _chunks(first_seed: int, seeds: int) -> Iterator[range]:
         yield range(first, min(first + CHUNK_SEEDS, first_seed + seeds))
 
 
-class _Differences:
-    """What parts in a chunk of seeds; a class, because a process must be handed it by name."""
-
-    def __init__(self, check: Check) -> None:
-        self._check = check
-
-    def __call__(self, seeds: range) -> list[str]:
-        """Return a line for each seed that parts."""
-        found = ((seed, self._check(seed)) for seed in seeds)
-        return [f"seed {seed}: {difference}" for seed, difference in found if difference]
+def _differences(check: Check, seeds: range) -> list[str]:
+    """Return a line for each seed that parts."""
+    found = ((seed, check(seed)) for seed in seeds)
+    return [f"seed {seed}: {difference}" for seed, difference in found if difference]
 
 
 def _add_row(report: Path, noun: str, seeds: str, count: int, differences: int) -> None:

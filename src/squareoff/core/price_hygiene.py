@@ -53,8 +53,6 @@ class Circuit(NamedTuple):
 
 
 _NO_HIGHEST = 1 << 62
-
-
 NO_CIRCUIT = Circuit(0, _NO_HIGHEST)
 
 

@@ -152,8 +152,7 @@ class PriceWatch:
         watched = self._instruments.get(tick.instrument_id)
         if watched is None:
             return None
-        if tick.exchange_time_ns >= watched.circuit_ends_ns:
-            watched.pass_to(tick.exchange_time_ns)
+        watched.pass_to(tick.exchange_time_ns)
         memory = watched.memory or watched.first_memory()
         kept = watched.catch_up(memory)
         memory = watched.memory or memory

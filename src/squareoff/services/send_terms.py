@@ -59,7 +59,7 @@ class SendTerms:
         """Return what keeps an exit of this position from going now; entries are not held here."""
         if urgency is Urgency.ENTRY:
             return None
-        return self.reading_hindrance(tracker) or self.change_hindrance(tracker)
+        return self.reading_hindrance(tracker) or self._nothing_goes_out(tracker)
 
     def change_hindrance(self, tracker: PositionTracker) -> ExitHindered | None:
         """Return what keeps a resting exit order from being moved now.
@@ -67,9 +67,10 @@ class SendTerms:
         An order of ours that we do not know holds up new orders, which would close more; moving
         one that rests closes no more than it did.
         """
-        session_hindrance = self._session_hindrance()
-        if session_hindrance is not None:
-            return session_hindrance
+        return self._session_hindrance() or self._nothing_goes_out(tracker)
+
+    def _nothing_goes_out(self, tracker: PositionTracker) -> ExitHindered | None:
+        """Return what keeps any exit order of this position from the exchange."""
         if self._kill_switch.blocks_exits:
             return ExitHindered(
                 BlockReason.KILL_SWITCH,

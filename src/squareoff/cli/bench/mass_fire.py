@@ -122,7 +122,7 @@ async def _measure(runs: int, rows: list[dict[str, Any]]) -> None:
                 many, other, warm_up = instrument_ids(3)
                 await _fire(stage, ear, warm_up, 1, None)
                 found.append(await _fire(stage, ear, many, positions, other))
-        rows.append(asdict(_medians(found)))
+        rows.append(_medians(found))
 
 
 async def _fire(
@@ -171,12 +171,7 @@ def _seconds(ns: int) -> float:
     return ns / NANOSECONDS_PER_SECOND
 
 
-def _medians(rows: list[Row]) -> Row:
-    return Row(
-        rows[0].positions,
-        statistics.median(row.claims_seconds for row in rows),
-        statistics.median(row.first_byte_seconds for row in rows),
-        statistics.median(row.last_byte_seconds for row in rows),
-        statistics.median(row.booked_seconds for row in rows),
-        statistics.median(row.next_exit_seconds for row in rows),
-    )
+def _medians(rows: list[Row]) -> dict[str, Any]:
+    figures = [asdict(row) for row in rows]
+    medians = {name: statistics.median(each[name] for each in figures) for name in figures[0]}
+    return medians | {"positions": rows[0].positions}
