@@ -47,7 +47,7 @@ def tell(
 def look(watch: PriceWatch, second: float) -> list[TrackerId]:
     """Let take part who does; return who is new."""
     now_ns = OPENED_AT_NS + round(second * 1e9)
-    return [name for name, _ in watch.ranges.prove(now_ns, watch.told)]
+    return watch.ranges.prove(now_ns, watch.told)
 
 
 def taking_part(*trackers: PositionTracker) -> PriceWatch:

@@ -124,18 +124,16 @@ class DayRanges:
         day.baselines[tracker_id] = baseline
         return self._take_baselines(instrument, day, is_credible) if day.day else None
 
-    def prove(
-        self, now_ns: int, newest: Callable[[InstrumentId], Tick | None]
-    ) -> list[tuple[TrackerId, DayRangeTold]]:
+    def prove(self, now_ns: int, newest: Callable[[InstrumentId], Tick | None]) -> list[TrackerId]:
         """Let those take part whose instrument has traded since, as the feed's newest trade tells.
 
         Args:
             now_ns: UTC; a position counts as taken over when this is called next.
 
         Returns:
-            Who takes part from now on, and the range to make durable.
+            Who takes part from now on: `range_of` gives the range to make durable.
         """
-        proven: list[tuple[TrackerId, DayRangeTold]] = []
+        proven: list[TrackerId] = []
         for name, day in self._days.items():
             if not day.waiting:
                 continue
@@ -147,7 +145,7 @@ class DayRanges:
                     day.waiting[tracker_id] = now_ns
                 elif is_of_today and traded_ns >= since_ns + seconds_to_ns(PROOF_SECONDS):
                     del day.waiting[tracker_id]
-                    proven.append((tracker_id, DayRangeTold(day.day, day.high, day.low)))
+                    proven.append(tracker_id)
         return proven
 
     def range_of(self, tracker: PositionTracker) -> DayRangeTold | None:

@@ -74,7 +74,7 @@ class DayRangeKeeper:
     async def look(self) -> None:
         """Note who takes part from now on, and whose stop has moved since it was noted."""
         now = self._clock.now()
-        for tracker_id, _ in self._risk.prove_ranges(now.wall_ns):
+        for tracker_id in self._risk.prove_ranges(now.wall_ns):
             self._unwritten[tracker_id] = None
         self._note_moved(now.monotonic_ns)
         due = self._due()

@@ -191,7 +191,7 @@ class RiskManager:
         if is_of_today and self._hours.is_in_session(segment, traded_ns):
             self._act_on_range(self._watch.on_day_range(high, low, tick), high, low, tick)
 
-    def prove_ranges(self, now_ns: int) -> list[tuple[TrackerId, DayRangeTold]]:
+    def prove_ranges(self, now_ns: int) -> list[TrackerId]:
         """Return who takes part in the day's range from now on (UTC)."""
         return self._watch.ranges.prove(now_ns, self._watch.told)
 
