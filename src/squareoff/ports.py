@@ -228,8 +228,8 @@ class BrokerClient(Protocol):
         """Read all of today's fills of the account."""
         ...
 
-    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
-        """Read all fills of the account on an earlier day (IST)."""
+    async def trade_history(self, first: date, last: date) -> tuple[TradeReport, ...]:
+        """Read all fills of the account of earlier days (IST, both included)."""
         ...
 
     async def positions(self) -> tuple[BrokerPosition, ...]:

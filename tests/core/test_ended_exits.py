@@ -24,7 +24,7 @@ def ended_by_stream(status: B = B.REJECTED, quantity: int = 28) -> Story:
 
 def unread() -> BooksRead:
     """Return a reading of the books that failed."""
-    return BooksRead(None, frozenset(), 0)
+    return BooksRead(None, frozenset())
 
 
 @pytest.mark.parametrize("status", ENDS)
@@ -78,7 +78,7 @@ def test_a_book_that_lags_is_asked_again() -> None:
     """A record from before the end is no end."""
     story = ended_by_stream()
     story.see(B.PART_TRADED, 28)
-    story.feed(BooksRead((), frozenset(), 0))
+    story.feed(BooksRead((), frozenset()))
 
     assert not story.wants(ReadBooks)
     story.wait(1.0)

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from exit_story.story import Story
-from exit_story.values import held, trade
-from squareoff.core.commands import ReadBooks
+from exit_story.values import held, net, trade
+from squareoff.core.commands import ReadBooks, TransmitCancel
 from squareoff.core.facts import ClosedExternally
 from squareoff.core.foreign_closes import missing_quantity, share_out
 from squareoff.core.inputs import ClosedByOthers
@@ -144,13 +144,52 @@ def test_a_part_closed_by_others_leaves_the_rest_under_watch() -> None:
     assert story.order().order_quantity == 60
 
 
-def test_nothing_is_booked_over_a_live_exit() -> None:
-    """An exit that may still fill covers the units; a late report about them is dropped."""
-    story = Story()
-    story.work()
+def test_nothing_is_booked_over_an_exit_of_unknown_end() -> None:
+    """A fill of it may be what the broker's positions show, so a report about them is dropped."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
     story.feed(ClosedByOthers(100, Decimal(149), None))
 
     assert not any(isinstance(fact, ClosedExternally) for fact in story.facts)
+
+
+def test_an_exit_that_rests_is_cancelled_once_its_units_are_gone() -> None:
+    """Its fill would open a position on the other side."""
+    story = Story()
+    order_id = story.work().order().client_order_id
+    story.feed(ClosedByOthers(100, Decimal(149), None))
+
+    assert story.tracker.open_quantity == 0
+    (cancel,) = (each for each in story.commands if isinstance(each, TransmitCancel))
+    assert cancel.client_order_id == order_id
+
+
+def test_a_booking_of_another_tracker_uses_up_the_trades_of_its_own_time_first() -> None:
+    """The first lost 40 before the second was opened: later trades are the second's alone."""
+    before = replace(FIRST, externally_closed_quantity=40, exited_at_ns=SECOND.created_at_ns + 1)
+    first = replace(before, status=PositionStatus.EXITED)
+    early = replace(by_hand(40, "149", 1), exchange_time_ns=FIRST.created_at_ns + 10**9)
+    late = replace(by_hand(50, "140", 2), exchange_time_ns=SECOND.created_at_ns + 10**9)
+
+    (share,) = share_out([first, SECOND], 0, [late, early], OWN)
+    assert (share.tracker_id, share.quantity, share.price) == ("trk-2", 50, Decimal(140))
+    assert share_out([first, SECOND], 0, [early], OWN) == ()
+
+
+def test_units_found_gone_by_an_exit_have_the_price_of_their_own_trades() -> None:
+    """What was booked before keeps its price; the rest is priced by the trades after it."""
+    story = Story(
+        replace(held(), externally_closed_quantity=25, externally_closed_notional=Decimal(2500))
+    )
+    story.claim(net(0))
+    while not story.wants(ReadBooks):
+        story.wake()
+        story.feed(net(0))
+    story.books(by_hand(25, "100", 1), by_hand(75, "200", 2))
+
+    assert story.tracker.status is PositionStatus.EXITED
+    assert story.tracker.exit_price == Decimal(175)
 
 
 def test_the_brokers_own_square_off_is_named() -> None:

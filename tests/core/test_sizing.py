@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,13 +12,14 @@ from exit_story.story import Story
 from exit_story.values import INSTRUMENT, asked, held, net, new_position, trade, unreadable
 from squareoff.core.commands import ReadBooks, ReadPositions, RequestPermit, TransmitOrder
 from squareoff.core.facts import ExitSized
-from squareoff.core.inputs import BooksRead, PriceView, ReadyToSend
+from squareoff.core.inputs import Booked, BooksRead, PriceView, ReadyToSend
 from squareoff.core.policy import (
     MISSING_READINGS_BEFORE_BLOCK,
     SHORT_READINGS_MAX,
     SLICES_MAX,
 )
 from squareoff.core.sizing import orders_needed, uncovered_quantity
+from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
@@ -31,6 +33,12 @@ def flat_readings(story: Story, count: int) -> None:
             story.wake()
         assert story.wants(ReadPositions)
         story.feed(net(0))
+
+
+def of_yesterday(**changes: Any) -> PositionTracker:
+    """Return a position that was opened on the day before."""
+    tracker = held(**changes)
+    return replace(tracker, created_at_ns=tracker.created_at_ns - 86_400 * 10**9)
 
 
 def blocked_for(story: Story) -> BlockReason | None:
@@ -352,7 +360,7 @@ def test_two_trackers_do_not_claim_one_foreign_trade() -> None:
         story.later(1.0)
     foreign = trade(100, "149", broker_order_id="APP")
     own = frozenset({BrokerOrderId("B1")})
-    story.feed(BooksRead((foreign,), own, booked_by_others=100))
+    story.feed(BooksRead((foreign,), own, booked_by_others=Booked(100)))
     assert story.tracker.open_quantity == 100
 
     story.feed(BooksRead((foreign,), own))
@@ -405,6 +413,46 @@ def test_a_reading_that_may_hide_a_close_behind_ours_waits(only_ours: bool, plan
     story.feed(replace(net(50), closed_lately=50, only_ours_closed=only_ours))
 
     assert story.tracker.exit_leaves_quantity == planned
+
+
+def test_where_the_first_reading_was_short_our_fills_come_off_the_next() -> None:
+    """75 of our 100 were there and ours closed them: a reading of 75 shows the same units again."""
+    story = Story().claim(net(75))
+    for _ in range(SHORT_READINGS_MAX):
+        if story.orders:
+            break
+        story.wait(5.0)
+        story.feed(net(75))
+    story.permit()
+    story.accept()
+    story.see(BrokerOrderStatus.TRADED, 75)
+    story.feed(replace(net(75), closed_lately=75, only_ours_closed=True))
+
+    assert story.tracker.exited_quantity == 75
+    assert story.tracker.exit_leaves_quantity == 0
+
+
+def test_an_intraday_position_of_an_earlier_day_owns_nothing() -> None:
+    """The broker closed it then; what is there on its key today was opened since."""
+    story = Story(of_yesterday()).claim(net(75))
+    while blocked_for(story) is not BlockReason.POSITION_MISSING:
+        story.wait(5.0)
+        assert story.wants(ReadPositions)
+        story.feed(net(75))
+
+    assert story.orders == ()
+    story.wait(5.0)
+    story.feed(unreadable(reconciled_age_seconds=1.0))
+    assert story.orders == ()
+
+
+def test_a_carried_position_of_an_earlier_day_is_still_ours() -> None:
+    """Only intraday ones end with their day."""
+    story = Story(of_yesterday(product_type=ProductType.MARGIN))
+    (row,) = net(100).positions or ()
+    story.claim(replace(net(100), positions=(replace(row, product_type=ProductType.MARGIN),)))
+
+    assert story.tracker.exit_leaves_quantity == 100
 
 
 def test_after_an_order_at_the_exchange_our_own_word_does_not_do() -> None:

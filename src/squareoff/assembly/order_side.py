@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from squareoff.assembly.parts import EngineSettings, OrderSide, Ports, Sending, Shared
 from squareoff.core.inputs import ExitHindered
-from squareoff.domain.instruments import PositionKey
 from squareoff.services.adoption import Adoption
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.claim_sizing import ClaimSizing
@@ -52,7 +51,7 @@ def order_side(settings: EngineSettings, ports: Ports, shared: Shared) -> OrderS
     permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
     hindrance = (lambda: None) if session is None else session.hindrance
     placing = PlacingParts(router, permit_watch, ports.gateway, reads, handler)
-    sending = _sending(settings, ports, shared, placing, reconciler.agreed_age_seconds, hindrance)
+    sending = _sending(settings, ports, shared, placing, reconciler, hindrance)
     return OrderSide(reads, handler, router, permit_watch, reconciler, sending, session)
 
 
@@ -61,7 +60,7 @@ def _sending(
     ports: Ports,
     shared: Shared,
     parts: PlacingParts,
-    agreed_age_seconds: Callable[[PositionKey], float | None],
+    reconciler: Reconciler,
     hindrance: Callable[[], ExitHindered | None],
 ) -> Sending:
     engine, clock, reads = shared.engine, ports.clock, parts.reads
@@ -80,10 +79,13 @@ def _sending(
         clock=clock,
         unknown_orders=parts.handler.unknown_orders,
         session_hindrance=hindrance,
+        holds_up_chase=reconciler.foreign_closes.holds_up_chase,
     )
     warm = WarmPositions(engine.book, reads, clock, can_read=lambda: hindrance() is None)
     unknown = parts.handler.unknown_orders
-    readings = SizingReadings(engine.book, reads, clock, agreed_age_seconds, warm, unknown)
+    readings = SizingReadings(
+        engine.book, reads, clock, reconciler.agreed_age_seconds, warm, unknown
+    )
     placer = Placer(
         engine,
         parts,

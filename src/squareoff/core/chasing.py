@@ -17,7 +17,7 @@ from squareoff.core.step import Step
 from squareoff.core.tracker import TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import OrderModification, OrderRole, OrderType
-from squareoff.domain.states import BlockReason, IntentStatus, OrderState
+from squareoff.domain.states import BlockReason, IntentStatus
 from squareoff.domain.time import seconds_to_ns
 
 _NOTHING_GOES_OUT = (
@@ -28,7 +28,6 @@ _NOTHING_GOES_OUT = (
     BlockReason.BROKER_UNREACHABLE,
     BlockReason.WITHDRAWING,
 )
-_CHASEABLE = (OrderState.ACCEPTED, OrderState.WORKING, OrderState.PART_FILLED)
 
 
 def chase_resting_exits(step: Step) -> None:
@@ -40,7 +39,7 @@ def chase_resting_exits(step: Step) -> None:
     if not _may_chase(step):
         return
     for order in step.tracker.exit_orders:
-        if not _is_resting(order) or not _is_rested(step, order):
+        if not order.is_resting or not _is_rested(step, order):
             continue
         if not _is_chaseable(order):
             cancel_order(step, order)
@@ -58,13 +57,8 @@ def _is_rested(step: Step, order: TrackedOrder) -> bool:
     return step.is_due(priced_at + seconds_to_ns(step.policy.chase_interval_seconds))
 
 
-def _is_resting(order: TrackedOrder) -> bool:
-    has_live = bool(order.live_broker_orders)
-    return order.state in _CHASEABLE and has_live and not order.has_unresolved_send
-
-
 def _is_chaseable(order: TrackedOrder) -> bool:
-    return _is_resting(order) and len(order.live_broker_orders) == 1
+    return order.is_resting and len(order.live_broker_orders) == 1
 
 
 def _may_chase(step: Step) -> bool:

@@ -20,8 +20,15 @@ from squareoff.core.facts import (
     PositionExited,
     Severity,
 )
-from squareoff.core.foreign_closes import distinct, foreign_trades
-from squareoff.core.inputs import BooksRead
+from squareoff.core.foreign_closes import (
+    average_price,
+    booked_beside,
+    distinct,
+    take_pieces,
+    unbooked_pieces,
+    units_of,
+)
+from squareoff.core.inputs import Booked, BooksRead
 from squareoff.core.policy import BOOKS_DISAGREED_BEFORE_ALARM, ZERO_READINGS_NEEDED
 from squareoff.core.setbacks import escalate_exit
 from squareoff.core.step import Step, retry_delay_seconds
@@ -115,13 +122,16 @@ def _explain_flat_position(step: Step, event: BooksRead) -> None:
     tracker = step.tracker
     if step.pacing.zero_readings < ZERO_READINGS_NEEDED or tracker.exit_leaves_quantity > 0:
         return
-    foreign = list(foreign_trades(tracker, event.trades or (), event.own_broker_order_ids))
-    quantity = sum(trade.quantity for trade in foreign)
-    booked = tracker.externally_closed_quantity + event.booked_by_others
-    if quantity - booked < tracker.open_quantity:
+    others, own = event.booked_by_others, booked_beside(tracker, [tracker])
+    since = [each.since_ns for each in (others, own) if each.since_ns is not None]
+    booked = Booked(others.quantity + own.quantity, min(since, default=None))
+    trades = event.trades or ()
+    pieces = unbooked_pieces(tracker, trades, event.own_broker_order_ids, booked)
+    missing = tracker.open_quantity
+    if units_of(pieces) < missing:
         return
-    price = round_average_half_even(_notional(foreign), quantity)
-    step.record(ClosedExternally(tracker.tracker_id, tracker.open_quantity, price))
+    price = average_price(take_pieces(pieces, missing))
+    step.record(ClosedExternally(tracker.tracker_id, missing, price))
 
 
 def _confirm(step: Step, trades: tuple[TradeReport, ...]) -> None:

@@ -9,13 +9,14 @@ Invariants:
 2. All that is booked is what is missing, and no tracker loses more than it holds.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from squareoff.core.clock_skew import OFFSET_SECONDS_MAX
 from squareoff.core.facts import ClosedExternally, Severity
-from squareoff.core.inputs import ClosedByOthers
+from squareoff.core.inputs import Booked, ClosedByOthers
 from squareoff.core.step import Step
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, TrackerId
@@ -29,6 +30,13 @@ BROKER_SQUARE_OFF_FROM = (15, 15)
 """IST hour and minute from which the broker closes INTRADAY positions by itself (about 15:20)."""
 
 _HOLDING = (PositionStatus.ACTIVE, PositionStatus.EXITING)
+
+
+class Piece(NamedTuple):
+    """Some units of one trade."""
+
+    quantity: int
+    trade: TradeReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,43 +76,77 @@ def share_out(
 
     Args:
         trackers: all trackers of the key, ended ones too: trades they were closed by are used up.
+        trades: of every day since the oldest holder was opened, as far as they could be read.
         own: every order of ours; their trades are no strangers'.
     """
-    holders = holders_of(trackers)
     missing = missing_quantity(trackers, net)
     if missing == 0:
         return ()
-    foreign = list(foreign_trades(holders[0], trades, own))
-    used = sum(
-        tracker.externally_closed_quantity
-        for tracker in trackers
-        if (tracker.exited_at_ns or holders[0].created_at_ns) >= holders[0].created_at_ns
-    )
-    if sum(trade.quantity for trade in foreign) - used < missing:
+    holders = holders_of(trackers)
+    pieces = unbooked_pieces(holders[0], trades, own, booked_beside(holders[0], trackers))
+    if units_of(pieces) < missing:
         return ()
-    return tuple(_shares(holders, missing, _without_first(foreign, used)))
+    return tuple(_shares(holders, missing, pieces))
 
 
-def foreign_trades(
-    tracker: PositionTracker, trades: Iterable[TradeReport], own: frozenset[BrokerOrderId]
+def booked_beside(holder: PositionTracker, trackers: Iterable[PositionTracker]) -> Booked:
+    """Return what those of `trackers` have booked that held the key together with the holder."""
+    booked = [
+        tracker
+        for tracker in trackers
+        if tracker.externally_closed_quantity > 0
+        and tracker.side is holder.side
+        and (tracker.exited_at_ns or holder.created_at_ns) >= holder.created_at_ns
+    ]
+    quantity = sum(tracker.externally_closed_quantity for tracker in booked)
+    return Booked(quantity, min((tracker.created_at_ns for tracker in booked), default=None))
+
+
+def unbooked_pieces(
+    holder: PositionTracker,
+    trades: Iterable[TradeReport],
+    own: frozenset[BrokerOrderId],
+    booked: Booked,
+) -> list[Piece]:
+    """Return what strangers closed on the key since the holder was opened and nobody has booked,
+    oldest first. What is booked was traded first, be it before the holder was opened."""
+    since_ns = min(holder.created_at_ns, booked.since_ns or holder.created_at_ns)
+    foreign = _foreign_trades(holder, since_ns, trades, own)
+    opened_ns = _earliest_ns(holder.created_at_ns)
+    return [
+        piece
+        for piece in _without_first(foreign, booked.quantity)
+        if (piece.trade.exchange_time_ns or opened_ns) >= opened_ns
+    ]
+
+
+def _foreign_trades(
+    tracker: PositionTracker,
+    since_ns: int,
+    trades: Iterable[TradeReport],
+    own: frozenset[BrokerOrderId],
 ) -> Iterator[TradeReport]:
-    """Yield strangers' trades since the tracker's opening that closed units on its key.
-
-    The opening is our clock's, the trades' times are the broker's and have a grain of one second:
-    as much as our clock may be ahead without an alarm is allowed for, or a close by hand right
-    after the opening would explain nothing for ever.
-    """
-    opened = tracker.created_at_ns - seconds_to_ns(OFFSET_SECONDS_MAX)
-    opened -= opened % NANOSECONDS_PER_SECOND
+    earliest_ns = _earliest_ns(since_ns)
     for trade in distinct(trades):
         if (
             trade.instrument_id == tracker.instrument.instrument_id
             and trade.product_type is tracker.product_type
             and trade.side is tracker.side.exit_order_side
             and trade.broker_order_id not in own
-            and (trade.exchange_time_ns is None or trade.exchange_time_ns >= opened)
+            and (trade.exchange_time_ns or earliest_ns) >= earliest_ns
         ):
             yield trade
+
+
+def _earliest_ns(opened_at_ns: int) -> int:
+    """Return the earliest time that the broker may give a trade made after an opening.
+
+    The opening is our clock's, the trades' times are the broker's and have a grain of one second:
+    as much as our clock may be ahead without an alarm is allowed for, or a close by hand right
+    after the opening would explain nothing for ever.
+    """
+    earliest = opened_at_ns - seconds_to_ns(OFFSET_SECONDS_MAX)
+    return earliest - earliest % NANOSECONDS_PER_SECOND
 
 
 def distinct(trades: Iterable[TradeReport]) -> tuple[TradeReport, ...]:
@@ -116,52 +158,64 @@ def distinct(trades: Iterable[TradeReport]) -> tuple[TradeReport, ...]:
     return tuple(rows.values())
 
 
-_Piece = tuple[int, TradeReport]
-
-
-def _without_first(trades: Iterable[TradeReport], used: int) -> list[_Piece]:
+def _without_first(trades: Iterable[TradeReport], used: int) -> list[Piece]:
     """Return the trades as pieces, less the units that are booked already, oldest first."""
     pieces = []
     for trade in sorted(trades, key=lambda each: each.exchange_time_ns or 0):
         left = max(0, trade.quantity - used)
         used = max(0, used - trade.quantity)
         if left:
-            pieces.append((left, trade))
+            pieces.append(Piece(left, trade))
     return pieces
 
 
 def _shares(
-    holders: Iterable[PositionTracker], missing: int, pieces: list[_Piece]
+    holders: Iterable[PositionTracker], missing: int, pieces: list[Piece]
 ) -> Iterator[ForeignClose]:
     for tracker in holders:
         quantity = min(missing, tracker.open_quantity)
         if quantity == 0:
             return
         missing -= quantity
-        taken = _take(pieces, quantity)
-        notional = sum((units * trade.price for units, trade in taken), Decimal(0))
+        taken = take_pieces(pieces, quantity)
         times = [t.exchange_time_ns for _, t in taken if t.exchange_time_ns is not None]
-        price = round_average_half_even(notional, quantity)
-        yield ForeignClose(tracker.tracker_id, quantity, price, max(times, default=None))
+        last_ns = max(times, default=None)
+        yield ForeignClose(tracker.tracker_id, quantity, average_price(taken), last_ns)
 
 
-def _take(pieces: list[_Piece], quantity: int) -> list[_Piece]:
-    """Take units off the front of the pieces."""
-    taken: list[_Piece] = []
+def units_of(pieces: Iterable[Piece]) -> int:
+    """Return how many units the pieces are."""
+    return sum(piece.quantity for piece in pieces)
+
+
+def take_pieces(pieces: list[Piece], quantity: int) -> list[Piece]:
+    """Take units off the front of the pieces, which hold as many."""
+    taken: list[Piece] = []
     while quantity:
         units, trade = pieces.pop(0)
         used = min(units, quantity)
-        taken.append((used, trade))
+        taken.append(Piece(used, trade))
         quantity -= used
         if units > used:
-            pieces.insert(0, (units - used, trade))
+            pieces.insert(0, Piece(units - used, trade))
     return taken
 
 
+def average_price(pieces: Collection[Piece]) -> Decimal:
+    """Return the quantity-weighted price of some pieces, rupees."""
+    notional = sum((units * trade.price for units, trade in pieces), Decimal(0))
+    return round_average_half_even(notional, units_of(pieces))
+
+
 def on_closed_by_others(step: Step, event: ClosedByOthers) -> None:
-    """Book what others closed of this position, unless it moved in the meantime."""
+    """Book what others closed of this position, unless it moved in the meantime.
+
+    Exits that rest may fill what is gone: `advance` cancels them once it is booked. Of one that we
+    do not know the end of, a fill may be what the broker's positions show.
+    """
     tracker = step.tracker
-    free = tracker.open_quantity - tracker.exit_leaves_quantity
+    unsettled = sum(each.leaves_quantity for each in tracker.exit_orders if not each.is_resting)
+    free = tracker.open_quantity - unsettled
     if tracker.status not in _HOLDING or not 0 < event.quantity <= free:
         return
     step.record(ClosedExternally(tracker.tracker_id, event.quantity, event.price))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId
 from squareoff.domain.orders import BrokerPosition, OrderReport, TradeReport
@@ -160,9 +161,20 @@ class SettleRead:
     steady_net_quantity: int | None
 
 
+class Booked(NamedTuple):
+    """What trackers of a key have booked of foreign trades, and since when the trades they booked
+    may be (UTC ns; None where nothing was booked)."""
+
+    quantity: int = 0
+    since_ns: int | None = None
+
+
+NOTHING_BOOKED = Booked()
+
+
 @dataclass(frozen=True, slots=True)
 class BooksRead:
-    """The trade book, None where it could not be read.
+    """The trade book, of earlier days too where they count; None where it could not be read.
 
     `own_broker_order_ids` are all orders of ours on the account, so that other trackers' fills are
     not taken for somebody else's.
@@ -170,8 +182,8 @@ class BooksRead:
 
     trades: tuple[TradeReport, ...] | None
     own_broker_order_ids: frozenset[BrokerOrderId]
-    booked_by_others: int = 0
-    """Units of foreign trades on the key that other trackers have booked as their close."""
+    booked_by_others: Booked = NOTHING_BOOKED
+    """What other trackers on the key have booked as their close."""
 
 
 @dataclass(frozen=True, slots=True)

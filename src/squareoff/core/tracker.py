@@ -22,6 +22,8 @@ from squareoff.domain.prices import PriceUnits
 from squareoff.domain.rules import RuleSet, Trigger
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 
+_RESTING_STATES = (OrderState.ACCEPTED, OrderState.WORKING, OrderState.PART_FILLED)
+
 
 class SendOutcome(str, Enum):
     """What became of one send of an order: each HTTP answer belongs to its own send."""
@@ -114,6 +116,12 @@ class TrackedOrder:
     def live_broker_orders(self) -> tuple[BrokerOrder, ...]:
         """The orders at the broker under this id that can still fill."""
         return tuple([order for order in self.broker_orders if not order.status.is_terminal])
+
+    @property
+    def is_resting(self) -> bool:
+        """Say whether it can fill at the broker and nothing about it is unknown."""
+        is_there = self.state in _RESTING_STATES and bool(self.live_broker_orders)
+        return is_there and not self.has_unresolved_send
 
     @property
     def has_unresolved_send(self) -> bool:

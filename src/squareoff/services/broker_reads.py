@@ -6,13 +6,14 @@ A failed read is None, never an empty book (three-valued reads).
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TypeVar, cast
 
 import structlog
 
 from squareoff.domain.errors import BrokerError
 from squareoff.domain.orders import BrokerPosition, OrderReport, TradeReport
+from squareoff.domain.time import Now, ist_date
 from squareoff.services.gateway import BrokerBooks
 from squareoff.services.position_book import PositionBook
 
@@ -82,10 +83,18 @@ class BrokerReads:
         """Read today's fills; None where they could not be read."""
         return await self._share(self._trade_book, self._gateway.trade_book, "trade_book")
 
-    async def trade_history(self, day: date) -> tuple[TradeReport, ...] | None:
-        """Read the fills of an earlier day (IST); None where they could not be read."""
+    async def earlier_trades(
+        self, first: date, now: Now, todays: tuple[TradeReport, ...]
+    ) -> tuple[TradeReport, ...] | None:
+        """Read the fills from `first` to the day before today (IST); None where they could not be
+        read. What the trade book of today shows is of today, whatever day our clock calls it."""
+        last = ist_date(now.wall_ns) - timedelta(days=1)
+        if first > last:
+            return ()
+        names = {trade.broker_order_id for trade in todays}
         try:
-            return await self._gateway.trade_history(day)
+            trades = await self._gateway.trade_history(first, last)
+            return tuple(trade for trade in trades if trade.broker_order_id not in names)
         except BrokerError as error:
             _log.warning("broker_read_failed", book="trade_history", error=str(error))
             return None

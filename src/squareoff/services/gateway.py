@@ -76,8 +76,8 @@ class BrokerBooks(Protocol):
         """Return all of today's fills of the account."""
         ...
 
-    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
-        """Return all fills of the account on an earlier day (IST)."""
+    async def trade_history(self, first: date, last: date) -> tuple[TradeReport, ...]:
+        """Return all fills of the account of earlier days (IST, both included)."""
         ...
 
     async def orders_by_client_order_id(
@@ -164,10 +164,10 @@ class GatewayLive:
         """Return all of today's fills of the account."""
         return await self._call(self._client.trade_book, "reading the trade book")
 
-    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
-        """Return all fills of the account on an earlier day (IST)."""
+    async def trade_history(self, first: date, last: date) -> tuple[TradeReport, ...]:
+        """Return all fills of the account of earlier days (IST, both included)."""
         return await self._call(
-            lambda: self._client.trade_history(day), "reading the trades of an earlier day"
+            lambda: self._client.trade_history(first, last), "reading the trades of earlier days"
         )
 
     async def orders_by_client_order_id(

@@ -15,7 +15,7 @@ import structlog
 
 from squareoff.core import commands as c
 from squareoff.core import inputs as i
-from squareoff.core.past_fills import days_to_confirm
+from squareoff.core.earlier_days import first_day_to_confirm
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import BrokerError, OwnershipLost
@@ -23,6 +23,7 @@ from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import OrderReport, OrderRole, TradeReport, net_quantity
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
+from squareoff.domain.time import ist_date
 from squareoff.ports import Checkpoints, Clock
 from squareoff.services.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.command_terms import key_of, send_answer, with_deadline
@@ -178,31 +179,26 @@ class Placer:
         for report in orders or ():
             if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
                 await self._handler.handle(report)
-        earlier = await self._read_earlier_fills(actor.tracker, trades or ())
+        earlier = await self._read_earlier(actor.tracker, trades or ())
         book = self._engine.book
         is_complete = orders is not None and trades is not None and earlier is not None
         return i.BooksRead(
-            (*(trades or ()), *(earlier or ())) if is_complete else None,
+            (*(earlier or ()), *(trades or ())) if is_complete else None,
             book.own_broker_order_ids(),
             book.booked_by_others(actor.tracker),
         )
 
-    async def _read_earlier_fills(
+    async def _read_earlier(
         self, tracker: PositionTracker, todays: tuple[TradeReport, ...]
     ) -> tuple[TradeReport, ...] | None:
-        """Read our own fills of earlier days; None where they could not be read.
-
-        What the trade book of today shows is of today, whatever day our clock calls it.
-        """
-        own = {r.broker_order_id for order in tracker.exit_orders for r in order.broker_orders}
-        own -= {trade.broker_order_id for trade in todays}
-        found: list[TradeReport] = []
-        for day in days_to_confirm(tracker, self._clock.now()):
-            trades = await self._reads.trade_history(day)
-            if trades is None:
-                return None
-            found += [trade for trade in trades if trade.broker_order_id in own]
-        return tuple(found)
+        """Read the trades of earlier days that count; None where our own could not be read."""
+        now = self._clock.now()
+        confirmed_from = first_day_to_confirm(tracker, now)
+        first = ist_date(tracker.created_at_ns) if tracker.open_quantity else confirmed_from
+        if first is None:
+            return ()
+        trades = await self._reads.earlier_trades(first, now, todays)
+        return () if trades is None and confirmed_from is None else trades
 
     async def _look_up(self, actor: PositionActor, client_order_id: ClientOrderId) -> i.Input:
         """Ask for an order by every way the broker offers."""

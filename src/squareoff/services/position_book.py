@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 
 from squareoff.core.commands import Command, TransmitOrder
+from squareoff.core.foreign_closes import booked_beside
+from squareoff.core.inputs import Booked
 from squareoff.core.pacing import Pacing
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import InstrumentId, PositionKey
-from squareoff.domain.orders import Side, TradeReport
+from squareoff.domain.orders import OrderRole, Side, TradeReport
 from squareoff.services.key_lock import KeyLock
 
 CommandKey = tuple[str, str, str]
@@ -224,22 +226,31 @@ class PositionBook:
             if other.side is not tracker.side and not other.status.is_final
         )
 
-    def booked_by_others(self, tracker: PositionTracker) -> int:
+    def booked_by_others(self, tracker: PositionTracker) -> Booked:
         """Return what other trackers on the key have booked as closed by strangers meanwhile."""
-        return sum(
-            other.externally_closed_quantity
-            for other in self.on_key(tracker.key)
-            if other.tracker_id != tracker.tracker_id
-            and (other.exited_at_ns or tracker.created_at_ns) >= tracker.created_at_ns
-        )
+        others = (each for each in self.on_key(tracker.key) if each is not tracker)
+        return booked_beside(tracker, others)
 
     def is_moving(self, key: PositionKey) -> bool:
         """Say whether an order of ours on the key is planned, live or unknown."""
+        return any(True for _ in self._moving_orders(key))
+
+    def is_unsettled(self, key: PositionKey) -> bool:
+        """Say whether one moves that is no exit resting at the exchange."""
         return any(
-            order.state.is_live or order.leaves_quantity
-            for tracker in self.on_key(key)
-            for order in tracker.orders
+            order.role is not OrderRole.EXIT or not order.is_resting
+            for order in self._moving_orders(key)
         )
+
+    def exit_leaves(self, key: PositionKey) -> int:
+        """Return what planned and live exits on the key may still close."""
+        return sum(tracker.exit_leaves_quantity for tracker in self.on_key(key))
+
+    def _moving_orders(self, key: PositionKey) -> Iterator[TrackedOrder]:
+        for tracker in self.on_key(key):
+            for order in tracker.orders:
+                if order.state.is_live or order.leaves_quantity:
+                    yield order
 
     def signed_fills(self, key: PositionKey) -> int:
         """Return the signed sum of all known fills of ours on a key (buys above zero)."""

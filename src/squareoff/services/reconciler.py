@@ -29,6 +29,9 @@ from squareoff.services.order_update_handler import OrderUpdateHandler
 
 _log = structlog.get_logger("squareoff.reconciler")
 START_RETRY_SECONDS = 1.0
+RESTING_SECONDS = 2.0
+"""How old a comparison may be while an exit rests: as old as its price gets."""
+
 TIMER, SHORTAGE = "timer", "shortage"
 """Causes of comparisons that nobody asked for; they are journalled where they find news."""
 
@@ -68,7 +71,7 @@ class Reconciler:
         self._metrics = metrics
         self._pace = pace
         self._adoption = adoption
-        self._foreign_closes = ForeignCloses(engine, reads, handler, clock)
+        self.foreign_closes = ForeignCloses(engine, reads, handler, clock)
         self._reconciled_at_ns: int | None = None
         self._last_differences: frozenset[str] = frozenset()
         self._short_keys: frozenset[PositionKey] = frozenset()
@@ -128,7 +131,7 @@ class Reconciler:
             self._short_keys = self._keys_short_of_ours(positions.rows)
             # An older reading may show what our own exit has closed since.
             await self._adopt_all(self._unknown_positions(positions.rows))
-            await self._foreign_closes.review(positions)
+            await self.foreign_closes.review(positions)
         differences = self._differences(positions.rows)
         await self._note(cause, ours, differences)
         return differences
@@ -240,6 +243,8 @@ class Reconciler:
                 next_full_ns = self._next_full_ns()
             elif self._wants_fast_comparison():
                 await self.reconcile(SHORTAGE)
+            elif self._wants_positions_of_resting():
+                await self.reconcile(TIMER)
             elif self._has_in_flight():
                 await self._feed(await self._reads.order_book() or ())
 
@@ -259,9 +264,16 @@ class Reconciler:
 
     def _wants_fast_comparison(self) -> bool:
         """Others may have closed units: a missing share is found by comparisons, not by orders."""
-        return self._foreign_closes.wants_reading or any(
+        return self.foreign_closes.wants_reading or any(
             0 < actor.pacing.short_readings < SHORT_READINGS_MAX and actor.tracker.has_live_intent
             for actor in self._engine.book
+        )
+
+    def _wants_positions_of_resting(self) -> bool:
+        """An exit that rests closes what somebody may close by hand meanwhile."""
+        age = self.age_seconds()
+        return (age is None or age >= RESTING_SECONDS) and any(
+            order.is_resting for actor in self._engine.book for order in actor.tracker.exit_orders
         )
 
     def _has_in_flight(self) -> bool:

@@ -12,6 +12,7 @@ from squareoff.core.inputs import ExitHindered, PriceView, ReadyToSend
 from squareoff.core.sizing import orders_needed
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
+from squareoff.domain.instruments import PositionKey
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
 from squareoff.ports import Clock, SessionCalendar
@@ -23,6 +24,8 @@ from squareoff.services.unknown_orders import UnknownOrders
 CLOSED_RETRY_SECONDS_MAX = 30.0
 KILL_SWITCH_RETRY_SECONDS = 30.0
 """Only in case nobody wakes the exit: lifting the switch does so at once."""
+
+CHASE_RETRY_SECONDS = 1.0
 
 
 class SendTerms:
@@ -41,6 +44,7 @@ class SendTerms:
         clock: Clock,
         unknown_orders: UnknownOrders,
         session_hindrance: Callable[[], ExitHindered | None] = lambda: None,
+        holds_up_chase: Callable[[PositionKey], bool] = lambda key: False,
     ) -> None:
         self._router = router
         self._prices = prices
@@ -49,6 +53,7 @@ class SendTerms:
         self._clock = clock
         self._unknown_orders = unknown_orders
         self._session_hindrance = session_hindrance
+        self._holds_up_chase = holds_up_chase
         self.may_send = asyncio.Event()
 
     def reading_hindrance(self, tracker: PositionTracker) -> ExitHindered | None:
@@ -65,8 +70,12 @@ class SendTerms:
         """Return what keeps a resting exit order from being moved now.
 
         An order of ours that we do not know holds up new orders, which would close more; moving
-        one that rests closes no more than it did.
+        one that rests closes no more than it did. Where less is there than it would close, it
+        waits until it is known who closed the rest.
         """
+        if self._holds_up_chase(tracker.key):
+            text = "somebody may have closed what this exit would close"
+            return ExitHindered(BlockReason.POSITION_MISSING, text, CHASE_RETRY_SECONDS)
         return self._session_hindrance() or self._nothing_goes_out(tracker)
 
     def _nothing_goes_out(self, tracker: PositionTracker) -> ExitHindered | None:

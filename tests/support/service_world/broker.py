@@ -47,6 +47,7 @@ class ScriptedGateway:
         self.orders: dict[BrokerOrderId, OrderReport] = {}
         self.trades: list[TradeReport] = []
         self.history: dict[date, list[TradeReport]] = {}
+        self.hand_count = 0
         self.nets: dict[tuple[InstrumentId, ProductType], int] = {}
         self.quote_price: Decimal | None = Decimal("152.00")
         self.publish: Callable[[OrderReport], None] = lambda report: None
@@ -149,9 +150,10 @@ class ScriptedGateway:
         """Trade in the broker's own app."""
         sign = 1 if side is Side.BUY else -1
         self.hold(key, self.net(key) + sign * quantity)
+        self.hand_count += 1
         self.trades.append(
             TradeReport(
-                broker_order_id=BrokerOrderId(f"HAND{len(self.trades)}"),
+                broker_order_id=BrokerOrderId(f"HAND{self.hand_count}"),
                 exec_id=f"E{len(self.trades) + 1}",
                 instrument_id=key.instrument_id,
                 product_type=key.product_type,
@@ -210,10 +212,11 @@ class ScriptedGateway:
         await self._pass("trade_book")
         return rows
 
-    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
-        """Return the fills of an earlier day, as the test put them there."""
+    async def trade_history(self, first: date, last: date) -> tuple[TradeReport, ...]:
+        """Return the fills of earlier days, as the test put them there."""
         await self._pass("trade_history")
-        return tuple(self.history.get(day, ()))
+        days = sorted(day for day in self.history if first <= day <= last)
+        return tuple(trade for day in days for trade in self.history[day])
 
     async def orders_by_client_order_id(
         self, client_order_id: ClientOrderId

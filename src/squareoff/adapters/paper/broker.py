@@ -232,12 +232,13 @@ class PaperBroker:
             )
         )
 
-    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
-        """Return the fills of an earlier day, oldest first."""
+    async def trade_history(self, first: date, last: date) -> tuple[TradeReport, ...]:
+        """Return the fills of earlier days (IST, both included), oldest first."""
         return tuple(
             trade
             for trade in await self.trade_book()
-            if trade.exchange_time_ns is not None and ist_date(trade.exchange_time_ns) == day
+            if trade.exchange_time_ns is not None
+            and first <= ist_date(trade.exchange_time_ns) <= last
         )
 
     async def positions(self) -> tuple[BrokerPosition, ...]:

@@ -627,11 +627,11 @@ def test_the_history_is_read_page_by_page(fakes):
         fakes.answer(200, [row, row]), fakes.answer(200, [row]), fakes.answer(200, [])
     )
 
-    read = call(fakes.client(http), "trade_history", date(2026, 9, 14))
+    read = call(fakes.client(http), "trade_history", date(2026, 9, 11), date(2026, 9, 14))
 
     assert [each.exec_id for each in read] == ["", "", ""]
     assert [sent.path for sent in http.requests] == [
-        f"/trades/2026-09-14/2026-09-14/{page}" for page in range(3)
+        f"/trades/2026-09-11/2026-09-14/{page}" for page in range(3)
     ]
 
 
@@ -639,7 +639,7 @@ def test_a_history_that_repeats_its_first_page_ends(fakes):
     """A broker that cannot count pages does not keep us reading for ever, nor count twice."""
     http = fakes.http(*[fakes.answer(200, [trade()])] * 5)
 
-    assert len(call(fakes.client(http), "trade_history", date(2026, 9, 14))) == 1
+    assert len(call(fakes.client(http), "trade_history", date(2026, 9, 11), date(2026, 9, 14))) == 1
     assert len(http.requests) == 2
 
 

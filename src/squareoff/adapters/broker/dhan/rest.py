@@ -207,8 +207,8 @@ class DhanRestClient:
         site = CallSite("read trade book", is_write=False)
         return await self._book(site, "/trades", self._trades)
 
-    async def trade_history(self, day: date) -> tuple[TradeReport, ...]:
-        """Read the fills of an earlier day; `GET /trades/{from}/{to}/{page}`, page by page.
+    async def trade_history(self, first: date, last: date) -> tuple[TradeReport, ...]:
+        """Read the fills of earlier days; `GET /trades/{from}/{to}/{page}`, page by page.
 
         Raises:
             BrokerError: no answer, no array, a row that may be ours cannot be read, or no end.
@@ -218,7 +218,7 @@ class DhanRestClient:
         def read_page(path: str) -> Awaitable[tuple[TradeReport, ...]]:
             return self._book(site, path, RowMemory(trade_rows()))
 
-        return await read_history(day, read_page)
+        return await read_history(first, last, read_page)
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Read positions; `GET /positions`. Only `[]` means flat, never an empty body.

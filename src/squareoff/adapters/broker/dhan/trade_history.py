@@ -1,4 +1,4 @@
-"""The trade history, `GET /trades/{from}/{to}/{page}`: page after page of an earlier day."""
+"""The trade history, `GET /trades/{from}/{to}/{page}`: page after page of earlier days."""
 
 from collections.abc import Awaitable, Callable
 from datetime import date
@@ -11,9 +11,9 @@ PAGES_MAX = 500
 
 
 async def read_history(
-    day: date, read_page: Callable[[str], Awaitable[tuple[TradeReport, ...]]]
+    first: date, last: date, read_page: Callable[[str], Awaitable[tuple[TradeReport, ...]]]
 ) -> tuple[TradeReport, ...]:
-    """Return the fills of one day (IST).
+    """Return the fills of some days (IST, both included).
 
     Args:
         read_page: reads the rows at a path; its errors pass.
@@ -24,9 +24,11 @@ async def read_history(
     found: list[TradeReport] = []
     before: tuple[TradeReport, ...] = ()
     for page in range(PAGES_MAX):
-        rows = await read_page(f"/trades/{day:%Y-%m-%d}/{day:%Y-%m-%d}/{page}")
+        rows = await read_page(f"/trades/{first:%Y-%m-%d}/{last:%Y-%m-%d}/{page}")
         if not rows or rows == before:  # a broker that cannot count pages repeats the first
             return tuple(found)
         found += rows
         before = rows
-    raise BrokerProtocolError(f"the trade history of {day} has more than {PAGES_MAX} pages")
+    raise BrokerProtocolError(
+        f"the trade history from {first} to {last} has more than {PAGES_MAX} pages"
+    )

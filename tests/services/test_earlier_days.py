@@ -1,4 +1,4 @@
-"""An exit that filled in the last moments of a day is confirmed on the next by the history."""
+"""What earlier days did is found in the history: our own last fills, and who else closed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,12 +8,13 @@ from datetime import date
 
 import pytest
 
-from exit_story.values import TRACKER
+from exit_story.values import TRACKER, new_position
 from service_world import virtual
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
-from squareoff.domain.orders import TradeReport
+from squareoff.domain.instruments import ProductType
+from squareoff.domain.orders import Side, TradeReport
 from squareoff.domain.results import ExitCode
 from squareoff.domain.states import PositionStatus
 from squareoff.services.exit_results import Wait
@@ -82,8 +83,8 @@ def test_a_clock_that_is_a_day_ahead_counts_no_fill_twice(monkeypatch: pytest.Mo
             )
             asked: list[date] = []
 
-            async def history(day: date) -> tuple[TradeReport, ...]:
-                asked.append(day)
+            async def history(first: date, last: date) -> tuple[TradeReport, ...]:
+                asked.append(last)
                 return tuple(replace(trade, exec_id="") for trade in world.gateway.trades)
 
             monkeypatch.setattr(world.gateway, "trade_history", history)
@@ -106,5 +107,74 @@ def test_fills_of_today_need_no_history() -> None:
 
             assert world.tracker(TRACKER).status is PositionStatus.EXITED
             assert "trade_history" not in world.gateway.calls
+
+    run_virtual(body())
+
+
+@asynccontextmanager
+async def held_since_yesterday(
+    monkeypatch: pytest.MonkeyPatch, product_type: ProductType, *sold_by_hand: int
+) -> AsyncIterator[World]:
+    """Yield an engine started on the day after it took 100 units under watch; so many were sold by
+    hand meanwhile, the first of them while it ran."""
+    key = new_position(product_type=product_type).key
+    with monkeypatch.context() as yesterday:
+        yesterday.setattr(virtual, "START_WALL_NS", virtual.START_WALL_NS - DAY_NS)
+        async with running_world() as world:
+            await world.hold(product_type=product_type)
+            for quantity in sold_by_hand[:1]:
+                world.gateway.trade_by_hand(key, Side.SELL, quantity)
+                await asyncio.sleep(60.0)
+        for quantity in sold_by_hand[1:]:
+            world.gateway.trade_by_hand(key, Side.SELL, quantity)
+        world.gateway.end_day(VirtualClock().now().ist().date())
+    async with running_world(store=world.store, gateway=world.gateway) as restarted:
+        yield restarted
+
+
+def test_units_sold_by_hand_on_two_days_are_both_booked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Today's trades are not used up by what was booked of yesterday's."""
+
+    async def body() -> None:
+        async with held_since_yesterday(monkeypatch, ProductType.MARGIN, 50) as world:
+            assert world.tracker(TRACKER).open_quantity == 50
+            world.gateway.trade_by_hand(world.tracker(TRACKER).key, Side.SELL, 50)
+
+            ended = await world.until_status(TRACKER, PositionStatus.EXITED)
+            assert ended.exit_reason == "closed_externally"
+
+    run_virtual(body())
+
+
+def test_what_was_closed_while_the_engine_was_down_is_booked_on_the_next_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The broker squared off at 15:20; its trades are in the history alone."""
+
+    async def body() -> None:
+        async with held_since_yesterday(monkeypatch, ProductType.INTRADAY, 0, 100) as world:
+            ended = await world.until_status(TRACKER, PositionStatus.EXITED)
+            assert ended.exit_reason == "closed_externally"
+            assert "trade_history" in world.gateway.calls
+
+    run_virtual(body())
+
+
+def test_a_dead_intraday_position_does_not_sell_what_is_bought_today(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing explains where yesterday's units are, but today's purchase is not they."""
+
+    async def body() -> None:
+        async with held_since_yesterday(monkeypatch, ProductType.INTRADAY) as world:
+            key = world.tracker(TRACKER).key
+            world.gateway.hold(key, 0)
+            world.gateway.trade_by_hand(key, Side.BUY, 75)
+            await world.engine.exit_engine.execute_exit(TRACKER, "a stop", wait=Wait.CLAIMED)
+            await asyncio.sleep(120.0)
+
+            assert world.gateway.requests == []
+            assert world.gateway.net(key) == 75
+            assert "exit_blocked_position_missing" in world.alarms.codes
 
     run_virtual(body())
