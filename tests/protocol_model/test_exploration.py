@@ -30,6 +30,7 @@ EVERY_FAULT = (
     "declares the order absent after the quarantine",
     "somebody else closes one unit",
     "foreign trades explain it",
+    "foreign trades explain what an exit at rest would close",
     "the kill switch is thrown",
     "the kill switch stops the order before its first byte",
     "the kill switch holds the exit back",

@@ -90,6 +90,11 @@ class JournalOrder:
         ]
 
     @property
+    def is_resting(self) -> bool:
+        """Say whether it is open at the broker and nothing about it is unknown."""
+        return bool(self.live_records) and not self.has_unresolved_send
+
+    @property
     def has_unresolved_send(self) -> bool:
         """Say whether the outcome of some send is open."""
         return any(send.outcome in UNRESOLVED for send in self.sends)

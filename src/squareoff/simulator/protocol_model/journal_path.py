@@ -177,8 +177,9 @@ class JournalPath:
         self._intent, self._is_final = _OVER, True
 
     def _closed_externally(self, fact: f.ClosedExternally) -> Iterator[str]:
-        if self._leaves:
-            yield f"others are said to have closed while {self._leaves} of ours may still fill"
+        unsettled = sum(order.leaves for order in self._exits if not order.is_resting)
+        if unsettled:
+            yield f"others are said to have closed while {unsettled} of ours may fill unseen"
         if not 0 < fact.quantity <= self._open_quantity:
             yield f"others are said to have closed {fact.quantity} of {self._open_quantity} open"
         self._external += fact.quantity

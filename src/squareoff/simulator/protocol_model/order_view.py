@@ -5,6 +5,7 @@ from typing import NamedTuple
 from squareoff.simulator.protocol_model import layout as at
 from squareoff.simulator.protocol_model.order_rules import (
     OPEN,
+    UNRESOLVED,
     Kind,
     Outcome,
     Record,
@@ -31,6 +32,8 @@ class View(NamedTuple):
     attempt: int
     has_free_slot: bool
     has_unjournalled: bool
+    is_resting: bool
+    """The engine's records show it open at the broker, and no send of it is unresolved."""
 
 
 Slot = tuple[int, int, int, int, int]
@@ -92,6 +95,8 @@ def view_of(order: bytes, shortcut: Shortcut) -> View:
         has_unjournalled=any(
             s[at.WIRE] in (at.AWAITED, at.UNAWAITED) and not s[at.OUTCOME] for s in slots
         ),
+        is_resting=any(status in OPEN for status, _ in records)
+        and not any(slot[at.OUTCOME] in UNRESOLVED for slot in slots),
     )
 
 

@@ -44,6 +44,8 @@ class OwnerSteps:
         if open_quantity == 0:
             yield from self._confirm(state, views)
             return
+        if leaves:
+            yield from self._sizings.taken_from_resting(state, views, open_quantity)
         if intent == at.NEEDS_HUMAN:
             return
         if intent == at.BLOCKED:

@@ -47,6 +47,18 @@ class Sizings:
         if state[at.DROP]:
             yield from self._blind_sizings(state, views, uncovered)
 
+    def taken_from_resting(
+        self, state: bytes, views: tuple[View, ...], open_quantity: int
+    ) -> Iterator[Step]:
+        """Others closed what exits at rest would close: once booked, those are too much."""
+        live = (view for view in views if view.kind in (Kind.PLANNED, Kind.LIVE))
+        missing = open_quantity - max(0, state[at.REPLICA_NET] - at.NET_ZERO)
+        unbooked = state[at.EXTERNAL] - state[at.EXTERNAL_BOOKED]
+        if 0 < missing <= unbooked and all(view.is_resting for view in live):
+            booked = set_byte(state, at.EXTERNAL_BOOKED, state[at.EXTERNAL_BOOKED] + missing)
+            label = "foreign trades explain what an exit at rest would close"
+            yield Step(self._at.advanced(bytearray(booked)), True, label)
+
     def _blind_sizings(
         self, state: bytes, views: tuple[View, ...], uncovered: int
     ) -> Iterator[Step]:
