@@ -126,15 +126,3 @@ def test_both_sides_of_one_position_are_refused() -> None:
             assert world.gateway.requests == []
 
     run_virtual(body())
-
-
-def test_an_entry_s_own_order_is_not_held_yet() -> None:
-    """A tracker that waits for its entry needs no position at the broker."""
-
-    async def body() -> None:
-        async with running_world() as world:
-            view = await world.engine.desk.track(replace(POSITION, entry_order_id="B9"))
-
-            assert view.quantity == 0
-
-    run_virtual(body())

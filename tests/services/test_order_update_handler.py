@@ -67,7 +67,8 @@ def test_an_entry_that_ends_unfilled_cancels_the_position() -> None:
     async def body() -> None:
         async with running_world() as world:
             await world.hold(entry_order_id="B77")
-            world.stream.push(report(BrokerOrderStatus.CANCELLED, broker_order_id="B77"))
+            ended = report(BrokerOrderStatus.CANCELLED, broker_order_id="B77", side=Side.BUY)
+            world.stream.push(ended)
             await settle()
 
             assert world.tracker(TRACKER).status is PositionStatus.CANCELLED

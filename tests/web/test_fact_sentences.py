@@ -10,6 +10,7 @@ from squareoff.core.facts import (
     OrderOutcomeLost,
     OrderReported,
     OrderSent,
+    OrderVanished,
     OverExitDetected,
     fact_kind,
 )
@@ -40,6 +41,14 @@ def test_every_kind_has_a_sentence() -> None:
         (
             ExitBlocked(TRACKER, BlockReason.TOKEN_DEAD, "the token is dead", 0, 5.0),
             "waits: the token is dead",
+        ),
+        (
+            OrderVanished(TRACKER, ORDER, BrokerOrderId("B1"), BrokerOrderStatus.MISSING, 3, 12.5),
+            "B1 was accepted and is in none of the broker's books (3 readings in 12.5 s)",
+        ),
+        (
+            OrderVanished(TRACKER, ORDER, BrokerOrderId("B1"), BrokerOrderStatus.MISSING, 0, 0.0),
+            "B1 at the broker is not the entry that was waited for",
         ),
         (OverExitDetected(TRACKER, 75), "OVER-EXIT: 75 more were closed than were held"),
         (

@@ -33,11 +33,34 @@ def test_a_tracked_position_has_the_fields_of_the_interface(rig: ApiRig) -> None
     assert rig.get(f"/trackers/{made['id']}").json["id"] == made["id"]
 
 
-def test_an_entry_order_of_others_is_waited_for(rig: ApiRig) -> None:
-    """With `entry_order_id` the position is PENDING and holds nothing yet."""
-    answer = rig.post("/trackers", position_body(entry_order_id="112111182198"))
+@pytest.mark.parametrize("broker_order_id", ["112111182198", "PAPER-20260915-000999"])
+def test_an_entry_order_that_the_broker_lacks_is_refused(rig: ApiRig, broker_order_id: str) -> None:
+    """409 with the field: nothing is watched under an id that the broker does not know."""
+    before = len(_items(rig, "/trackers"))
+    answer = rig.post("/trackers", position_body(entry_order_id=broker_order_id))
 
-    assert (answer.status, answer.json["status"], answer.json["quantity"]) == (201, "PENDING", 0)
+    assert (answer.status, answer.error["code"]) == (409, "entry_order_not_found")
+    assert answer.error["details"] == {"field": "entry_order_id"}
+    assert len(_items(rig, "/trackers")) == before
+
+
+def test_an_entry_order_of_a_tracker_is_refused(rig: ApiRig) -> None:
+    """409: an order that a tracker has is not given to another one."""
+    mine = rig.track()
+    rig.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+    (order,) = [row for row in _items(rig, "/orders") if row["tracker_id"] == mine]
+    (taken,) = order["broker_order_ids"]
+    answer = rig.post("/trackers", position_body(entry_order_id=taken))
+
+    assert (answer.status, answer.error["code"]) == (409, "entry_order_taken")
+
+
+@pytest.mark.parametrize("text", ["", "  ", "../positions"])
+def test_an_entry_order_id_is_no_path(rig: ApiRig, text: str) -> None:
+    """422 with the field for what no broker names an order."""
+    answer = rig.post("/trackers", position_body(entry_order_id=text))
+
+    assert (answer.status, answer.error["details"]["field"]) == (422, "entry_order_id")
 
 
 def test_an_instrument_that_nobody_knows_needs_its_terms(rig: ApiRig) -> None:

@@ -70,7 +70,10 @@ def track(
     ],
     rules: RulesOption = None,
     entry_order_id: Annotated[
-        str | None, typer.Option(help="The broker's id of an entry order to wait for.")
+        str | None,
+        typer.Option(
+            help="The broker's id of an entry order to wait for; no other tracker may have it."
+        ),
     ] = None,
     symbol: Annotated[str | None, typer.Option(help="Name for display.")] = None,
     lot_size: Annotated[

@@ -270,6 +270,7 @@ class OrderVanished:
     """An order that the broker accepted is in none of its books, however often they are read.
 
     `status` is EXPIRED where it was sent on an earlier day, for orders live for one, else MISSING.
+    `readings` is 0 where a watched entry order was found to be another one.
     """
 
     tracker_id: TrackerId

@@ -1,10 +1,11 @@
 """What a broker report of one of our orders adds to what we know (I12).
 
 Reports come from the order stream, the order book and look-ups, in any order, repeated or late. A
-report that adds nothing leaves no fact.
+report that adds nothing leaves no fact, and one of an order that is not ours is not counted.
 """
 
 from squareoff.core.ended_exits import note_end
+from squareoff.core.entry_matching import end_watch, is_another_order
 from squareoff.core.facts import OrderReported, Severity
 from squareoff.core.flattening import note_ended_flattening
 from squareoff.core.inputs import OrderSeen
@@ -23,6 +24,9 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
     if before is None:
         return
     report = event.report
+    if is_another_order(step, before, report):
+        end_watch(step, before, report)
+        return
     note_sighting(step, before, report.limit_price)
     note_end(step, before, report)
     fact = reported(step.tracker.tracker_id, event.client_order_id, report)

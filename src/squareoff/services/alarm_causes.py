@@ -1,7 +1,7 @@
 """When the cause of an alarm about one position is gone, told by the position's state alone.
 
-What is not told by it (a defect, an over-exit, new units after the exit) stands until a person has
-seen it.
+What is not told by it (a defect, an over-exit, new units after the exit, another's order) stands
+until a person has seen it.
 """
 
 from squareoff.core.tracker import PositionTracker, SendOutcome
@@ -10,7 +10,9 @@ from squareoff.domain.states import IntentStatus
 BLOCKED_PREFIX = "exit_blocked_"
 """Followed by the reason why the exit waits."""
 
-_FOR_A_PERSON = frozenset({"over_exit", "entry_filled_after_exit", "position_halted"})
+_FOR_A_PERSON = frozenset(
+    {"over_exit", "entry_filled_after_exit", "entry_order_mismatch", "position_halted"}
+)
 
 
 def what_ended(code: str, tracker: PositionTracker) -> str | None:

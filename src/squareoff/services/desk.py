@@ -16,7 +16,7 @@ from squareoff.core.rule_checks import rule_faults
 from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import DomainError, FieldFault
-from squareoff.domain.ids import AccountId, BrokerOrderId, TrackerId
+from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import BrokerPosition, OrderType
 from squareoff.domain.prices import decimal_from_units
@@ -46,6 +46,7 @@ from squareoff.services.desk_requests import (
     instrument_of,
     kill_switch_of,
 )
+from squareoff.services.entry_check import EntryCheck, entry_order_id_of
 from squareoff.services.exit_all import ExitAll
 from squareoff.services.exit_all_report import ExitAllReport, report_of
 from squareoff.services.exit_engine import ExitEngine
@@ -107,6 +108,7 @@ class Desk:
         self._exit_all = exit_all
         self._reads = reads
         self._held_check = HeldCheck(engine.book, reads, alarms, clock)
+        self._entry_check = EntryCheck(engine.book, reads, self._held_check, clock)
         self._takebacks = Takebacks(engine)
         self._tracking = asyncio.Lock()
         self._ruling = asyncio.Lock()
@@ -135,7 +137,7 @@ class Desk:
         Raises:
             InvalidRequest: every fault by field; nothing was changed.
             NotHeld, DomainError("opposite_side"): the broker's positions or another tracker speak
-                against it; nothing was changed.
+                against it; nothing was changed. See `EntryCheck.check` for an entry order's.
             StoreUnavailable: nothing was written.
         """
         position = NewPosition(
@@ -147,20 +149,19 @@ class Desk:
             quantity=request.quantity,
             entry_price=request.entry_price,
             rules=self._rules_of(request),
-            entry_order_id=(
-                None if request.entry_order_id is None else BrokerOrderId(request.entry_order_id)
-            ),
+            entry_order_id=entry_order_id_of(request.entry_order_id),
         )
         self._check(position)
         async with self._tracking:  # two at once would both find the same units free
             self._held_check.check_side(position)
-            if position.entry_order_id is None:
-                await self._hold(position)
+            await self._hold(position)
             return self._view(await self._engine.open(position))
 
     async def _hold(self, position: NewPosition) -> None:
-        """See that the broker holds it; a paper broker is told to."""
-        if self._declare_position is None:
+        """See that the broker holds it, or has its entry; a paper broker is told what it holds."""
+        if position.entry_order_id is not None:
+            await self._entry_check.check(position, position.entry_order_id)
+        elif self._declare_position is None:
             await self._held_check.check_held(position)
         else:
             await self._declare_position(position.instrument, broker_position_of(position))

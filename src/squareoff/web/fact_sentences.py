@@ -67,6 +67,13 @@ def _reported(data: Data) -> str:
     return f"{text} ({data['reason']})" if data.get("reason") else text
 
 
+def _vanished(data: Data) -> str:
+    if data["readings"] == 0:
+        return f"{data['broker_order_id']} at the broker is not the entry that was waited for"
+    asked = f"{data['readings']} readings in {data['waited_seconds']} s"
+    return f"{data['broker_order_id']} was accepted and is in none of the broker's books ({asked})"
+
+
 def _confirmed(data: Data) -> str:
     quantity, price = data["cumulative_quantity"], _price(data["average_price"])
     return f"the trade book agrees: {quantity} at {price}"
@@ -118,10 +125,7 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     ),
     "order_reported": _reported,
     "order_settled": lambda data: f"proved absent after {data['waited_seconds']} s",
-    "order_vanished": lambda data: (
-        f"{data['broker_order_id']} was accepted and is in none of the broker's books"
-        f" ({data['readings']} readings in {data['waited_seconds']} s)"
-    ),
+    "order_vanished": _vanished,
     "order_modify_sent": lambda data: f"moves the order to {_price(data['limit_price'])}",
     "order_cancel_sent": lambda data: f"cancels order {data['broker_order_id']}",
     "closed_externally": lambda data: (

@@ -70,7 +70,8 @@ class PositionIn(Incoming):
     tick_size: Price | None = None
     freeze_quantity: Whole | None = None
     entry_order_id: Name | None = None
-    """The broker's id of an entry order; the position waits for its fills."""
+    """The broker's id of an entry order, in its order book of today and no other tracker's; the
+    position waits for its fills."""
     rules: RulesIn = None
 
     def as_asked(self) -> PositionRequest:
