@@ -268,6 +268,38 @@ def test_what_no_tracker_knows_is_told_with_what_to_do() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize(
+    ("side", "net", "told"),
+    [
+        pytest.param(PositionSide.LONG, 25, None, id="part of a long was sold by hand"),
+        pytest.param(PositionSide.LONG, 0, None, id="all of a long was sold by hand"),
+        pytest.param(PositionSide.LONG, 150, 50, id="more of a long was bought by hand"),
+        pytest.param(PositionSide.LONG, -50, -50, id="a long was turned by hand"),
+        pytest.param(PositionSide.SHORT, -25, None, id="part of a short was bought back"),
+        pytest.param(PositionSide.SHORT, -150, -50, id="more of a short was sold by hand"),
+        pytest.param(PositionSide.SHORT, 50, 50, id="a short was turned by hand"),
+    ],
+)
+def test_only_what_the_broker_holds_is_told_as_unknown(
+    side: PositionSide, net: int, told: int | None
+) -> None:
+    """Nobody is sent to close what is not there: that would open a position on the other side."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold(side=side)
+            await world.engine.desk.set_kill_switch(active=True, level="all", reason="stop")
+            world.gateway.hold(tracker.key, net)
+            report = await world.engine.desk.exit_all("storm")
+
+            assert [row.tracker_id for row in report.remaining] == [TRACKER]
+            assert report.unknown is not None
+            assert [row.net_quantity for row in report.unknown] == ([] if told is None else [told])
+            assert not report.nothing_remains
+
+    run_virtual(body())
+
+
 def test_positions_that_cannot_be_read_are_not_nothing() -> None:
     """Without the broker's word nobody says that nothing remains."""
 

@@ -1,6 +1,7 @@
 """What remains of the wish to close everything, told so that a person can deal with it.
 
-Never says that nothing remains unless the broker's positions could be read and agree.
+Never says that nothing remains unless the broker's positions could be read and agree, and never
+sends anybody to close what the broker does not hold.
 """
 
 from collections.abc import Iterable
@@ -110,11 +111,21 @@ def unknown_positions(
     may_be_ours: list[UnknownPosition] = []
     for row in rows:
         name = row.instrument_id, row.product_type
-        beyond = row.net_quantity - ours.get(name, 0)
+        known = ours.get(name, 0)
+        beyond = _beyond(row.net_quantity, known)
         if beyond:
-            is_excused = abs(beyond) <= closed.get(name, 0)
+            is_excused = abs(row.net_quantity - known) <= closed.get(name, 0)
             (may_be_ours if is_excused else positions).append(_unknown(row, beyond))
     return UnknownFound(tuple(positions), tuple(may_be_ours))
+
+
+def _beyond(net: int, ours: int) -> int:
+    """Return the part of the broker's net that is not ours: never more than it holds, never of the
+    other side. Where it holds less than we do, `position_mismatch` tells."""
+    if net == 0 or (net > 0) != (ours > 0):
+        return net
+    rest = max(0, abs(net) - abs(ours))
+    return rest if net > 0 else -rest
 
 
 def _open_on(book: PositionBook, key: PositionKey) -> list[PositionTracker]:
