@@ -162,6 +162,44 @@ def test_halt_holds_exits_until_resumed(stand: Stand, open_dashboard: OpenDashbo
     expect(page.locator("#notices")).not_to_contain_text("Halted")
 
 
+def test_an_exit_of_all_needs_no_preview(stand: Stand, open_dashboard: OpenDashboard) -> None:
+    """Where it cannot be shown what would be sent, the page says so and closes all the same."""
+    tracker_id = stand.hold({})
+    dashboard = open_dashboard()
+    page = dashboard.page
+    page.route("**/api/v1/exit-preview*", lambda route: route.abort())
+    page.keyboard.press("F6")
+    expect(page.locator("#confirm-sends")).to_contain_text("can be asked for all the same")
+    expect(page.locator("#confirm-request")).to_contain_text('"ticket":"unseen"')
+    dashboard.confirm()
+
+    dashboard.wait_step(tracker_id, "exited")
+
+
+def test_nothing_is_resumed_unseen(stand: Stand, open_dashboard: OpenDashboard) -> None:
+    """Until the page has shown what resuming lets out, only a stricter halt can be asked for."""
+    dashboard = open_dashboard()
+    page = dashboard.page
+    stand.engine.api("POST", "/kill-switch", {"active": True, "level": "new", "reason": "test"})
+    expect(page.locator("#notices")).to_contain_text("Halted, level new")
+    page.route("**/api/v1/resume-preview", lambda route: route.abort())
+    page.locator("#halt").click()
+    go, sends = page.locator("#confirm-go"), page.locator("#confirm-sends")
+
+    expect(sends).to_contain_text("cannot be shown")
+    expect(go).to_be_disabled()
+    page.get_by_label("Nothing at all").check()
+    expect(go).to_be_enabled()
+    page.get_by_label("Resume").check()
+    expect(go).to_be_disabled()
+    expect(page.locator("#confirm-request")).not_to_contain_text("unseen")
+    page.unroute("**/api/v1/resume-preview")
+    sends.get_by_role("button", name="Ask again").click()
+    expect(sends).to_contain_text("No exit waits to be let out")
+    dashboard.confirm()
+    expect(page.locator("#notices")).not_to_contain_text("Halted")
+
+
 def test_an_alarm_is_acknowledged(stand: Stand, open_dashboard: OpenDashboard) -> None:
     """A standing alarm has a button; pressed, the alarm moves to those that were seen."""
     tracker_id = stand.hold({})

@@ -108,6 +108,25 @@ def test_t10_more_than_was_shown_is_refused(rig: ApiRig) -> None:
     assert without.status == 200
 
 
+def test_t10_only_closing_everything_may_go_unseen() -> None:
+    """`unseen` stands in for a preview that cannot be had where a page closes; what lets orders out
+    again or lets a position go is looked at first."""
+    with ApiRig() as rig:
+        mine = rig.track()
+        unseen = {"reason": "x", "ticket": "unseen"}
+        untracked = rig.post(f"/trackers/{mine}/untrack", unseen, headers=PAGE)
+        rig.post("/kill-switch", {"active": True, "level": "all", "reason": "x"}, headers=PAGE)
+        lifted = rig.post("/kill-switch", {"active": False, **unseen}, headers=PAGE)
+        is_active = rig.get("/kill-switch").json["active"]
+        status = rig.get(f"/trackers/{mine}").json["status"]
+        closed = rig.post("/exit-all", unseen, headers=PAGE)
+
+    assert (untracked.status, untracked.error["code"]) == (409, "preview_stale")
+    assert (lifted.status, lifted.error["code"]) == (409, "preview_stale")
+    assert (is_active, status) == (True, "ACTIVE")
+    assert closed.status == 200
+
+
 def test_t10_a_ticket_is_good_for_thirty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ticket that is older, or another role's, is refused; one whose list shrank is good."""
     admin = Caller(Role.ADMIN, "127.0.0.1", is_page=True)

@@ -2,7 +2,8 @@
 
 Invariants:
 1. A ticket is good once, for the role and the matter that it was given for, and not for long.
-2. What is done under a ticket is no more than what was shown: less may have become of it, more is
+2. Only closing everything may go unseen: resuming and letting go are looked at first.
+3. What is done under a ticket is no more than what was shown: less may have become of it, more is
    refused and has to be looked at again.
 """
 
@@ -22,8 +23,8 @@ TICKETS_MAX = 100
 """The oldest is forgotten for a new one."""
 
 UNSEEN = "unseen"
-"""Sent by the page instead of a ticket where the preview could not be had: closing everything must
-not depend on being shown it. The trail of commands says that a page did so."""
+"""Sent by the page instead of a ticket of EXIT_ALL where the preview could not be had: closing
+everything must not depend on being shown it. The trail of commands says that a page did so."""
 
 EXIT_ALL, RESUME = "exit-all", "resume"
 
@@ -69,7 +70,7 @@ class PreviewTickets:
                 text = "a page has to show what this will do before it asks for it"
                 raise ApiError(428, "preview_needed", text, {"field": "ticket"})
             return
-        if ticket == UNSEEN and caller.is_page:
+        if ticket == UNSEEN and matter == EXIT_ALL and caller.is_page:
             return
         known = self._tickets.pop(ticket, None)
         is_good = (

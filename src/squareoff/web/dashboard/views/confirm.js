@@ -4,7 +4,7 @@ import { CallFailed, newKey } from "../api.js";
 import { byId, el, setText } from "../dom.js";
 import { words } from "../format.js";
 
-const UNSEEN = "unseen"; // said where what would be sent could not be shown
+const UNSEEN = "unseen"; // said by a close of which it could not be shown what it would send
 
 export class Confirmation {
   #api;
@@ -18,7 +18,8 @@ export class Confirmation {
 
   /**
    * Ask. A question has `title`, `reason` (a first proposal), `confirm` (the button), `path` and
-   * `body(reason, choice, ticket)` of the call, and may have `choices`, `note` and `preview()`.
+   * `body(reason, choice, ticket)` of the call, and may have `choices`, `note`, `preview()` and
+   * `mustBeShown(choice)`: what is not asked for before the preview was shown. A close is.
    */
   ask(question) {
     if (this.#dialog.open) return;
@@ -27,6 +28,7 @@ export class Confirmation {
     parts.form.oninput = () => {
       parts.key = newKey(); // other words are another wish; the same ones are sent under one key
       showRequest(question, parts);
+      allowGo(question, parts);
     };
     parts.form.onsubmit = (event) => {
       event.preventDefault();
@@ -41,7 +43,8 @@ export class Confirmation {
   }
 
   async #send(question, parts) {
-    parts.go.disabled = true;
+    parts.isBusy = true;
+    allowGo(question, parts);
     setText(parts.error, "");
     try {
       const answer = await this.#api.post(question.path, bodyOf(question, parts), parts.key);
@@ -49,7 +52,8 @@ export class Confirmation {
       setText(byId("said"), `${question.title} ${answer.code ? words(answer.code) : "done"}`);
     } catch (failure) {
       if (!(failure instanceof CallFailed)) throw failure;
-      parts.go.disabled = false;
+      parts.isBusy = false;
+      allowGo(question, parts);
       setText(parts.error, failureText(failure));
       if (failure.code === "preview_stale") fillPreview(question, parts);
     }
@@ -59,7 +63,8 @@ export class Confirmation {
 function partsOf(question) {
   const parts = {
     key: newKey(),
-    ticket: UNSEEN,
+    ticket: null,
+    isBusy: false,
     mode: el("p", { class: "mode-word" }),
     sends: el("div", {
       id: "confirm-sends", class: "sends", tabindex: "0", role: "region",
@@ -103,9 +108,22 @@ function choiceSet(choices, inputs) {
   return el("fieldset", {}, el("legend", {}, "What"), ...lines);
 }
 
+function choiceOf(parts) {
+  return parts.choices.find((input) => input.checked)?.value;
+}
+
+function mustBeShown(question, parts) {
+  return Boolean(question.mustBeShown?.(choiceOf(parts)));
+}
+
 function bodyOf(question, parts) {
-  const choice = parts.choices.find((input) => input.checked)?.value;
-  return question.body(parts.reason.value, choice, parts.ticket);
+  const unseen = mustBeShown(question, parts) ? undefined : UNSEEN;
+  return question.body(parts.reason.value, choiceOf(parts), parts.ticket ?? unseen);
+}
+
+function allowGo(question, parts) {
+  const isUnshown = parts.ticket === null && mustBeShown(question, parts);
+  parts.go.disabled = parts.isBusy || isUnshown;
 }
 
 function showRequest(question, parts) {
@@ -113,11 +131,11 @@ function showRequest(question, parts) {
   setText(parts.request, `POST /api/v1${question.path} ${body}`);
 }
 
-/** An exit must be possible also where it cannot be shown what it would send. */
 async function fillPreview(question, parts) {
-  const { sends, go } = parts;
-  go.disabled = true;
-  parts.ticket = UNSEEN;
+  const { sends } = parts;
+  parts.isBusy = true;
+  parts.ticket = null;
+  allowGo(question, parts);
   sends.replaceChildren(el("p", {}, "Asking the engine what it would send…"));
   try {
     const { elements, ticket } = await question.preview();
@@ -125,14 +143,24 @@ async function fillPreview(question, parts) {
     sends.replaceChildren(...elements);
   } catch (failure) {
     if (!(failure instanceof CallFailed)) throw failure;
-    const text =
-      `What would be sent cannot be shown (${failure.message}). ` +
-      "The exit can be asked for all the same.";
-    sends.replaceChildren(el("p", { class: "error" }, text));
+    sends.replaceChildren(...unshownElements(question, parts, failure));
   }
   parts.key = newKey();
+  parts.isBusy = false;
   showRequest(question, parts);
-  go.disabled = false;
+  allowGo(question, parts);
+}
+
+/** An exit must be possible also where it cannot be shown what it would send; nothing else is. */
+function unshownElements(question, parts, failure) {
+  const text = `What would be sent cannot be shown (${failure.message}).`;
+  if (!question.mustBeShown) {
+    const offer = "The exit can be asked for all the same.";
+    return [el("p", { class: "error" }, `${text} ${offer}`)];
+  }
+  const again = el("button", { type: "button" }, "Ask again");
+  again.onclick = () => fillPreview(question, parts);
+  return [el("p", { class: "error" }, `${text} It has to be looked at first.`), again];
 }
 
 function failureText(failure) {

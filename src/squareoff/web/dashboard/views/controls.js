@@ -58,6 +58,7 @@ export class Controls {
       confirm: "Set it",
       choices: active ? [RESUME_CHOICE, ...HALT_CHOICES] : HALT_CHOICES,
       preview: active ? () => resumePreviewOf(this.#api) : undefined,
+      mustBeShown: (choice) => choice === "resume",
       path: "/kill-switch",
       body: (reason, choice, ticket) => ({
         active: choice !== "resume", level: choice === "all" ? "all" : "new", reason,
