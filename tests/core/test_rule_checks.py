@@ -121,3 +121,26 @@ def test_sides_are_mirrored_for_a_short() -> None:
 def test_a_short_may_lose_more_than_a_hundred_percent() -> None:
     """A short's stop in percent has no upper bound, for prices have none."""
     assert not faults(PositionSide.SHORT, stop_loss=PriceRule(percent=D(150)))
+
+
+@pytest.mark.parametrize(
+    ("entry_price", "reference_price", "expected"),
+    [
+        pytest.param(D(150), D(135), ["rules.stop_loss.price"], id="the newest price counts"),
+        pytest.param(D(135), None, ["rules.stop_loss.price"], id="else the entry price"),
+        pytest.param(D(0), None, [], id="an entry at the market has neither"),
+    ],
+)
+def test_the_side_is_judged_by_the_best_price_there_is(
+    entry_price: Decimal, reference_price: Decimal | None, expected: list[str]
+) -> None:
+    """A stop at 140 of a LONG is on the wrong side of 135, and of no price at all."""
+    found = rule_faults(
+        RuleSet(stop_loss=PriceRule(price=D("140.00"))),
+        instrument=INSTRUMENT,
+        side=PositionSide.LONG,
+        entry_price=entry_price,
+        reference_price=reference_price,
+    )
+
+    assert [fault.field for fault in found] == expected

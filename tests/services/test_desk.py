@@ -55,6 +55,8 @@ ENTRY = EntryRequest(
     limit_price=D("150"),
 )
 
+MARKET_ENTRY = replace(ENTRY, order_type=OrderType.MARKET, limit_price=None)
+
 
 @pytest.mark.parametrize(
     ("request_", "fields"),
@@ -144,6 +146,44 @@ def test_every_fault_of_an_entry_names_its_field(request_: EntryRequest, field: 
 
             assert caught.value.field == field
             assert world.gateway.requests == []
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(
+    ("rules", "field"),
+    [
+        (RuleSet(stop_loss=PriceRule()), "rules.stop_loss"),
+        (RuleSet(stop_loss=PriceRule(price=D(1), points=D(1))), "rules.stop_loss"),
+        (RuleSet(stop_loss=PriceRule(points=D(-10))), "rules.stop_loss.points"),
+        (RuleSet(target=PriceRule(price=D("160.03"))), "rules.target.price"),
+        (RuleSet(max_holding_minutes=-5), "rules.max_holding_minutes"),
+    ],
+)
+def test_rules_are_checked_before_any_price_is_known(rules: RuleSet, field: str) -> None:
+    """An entry at the market has no price yet: all but the side of its rules is checked."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            with pytest.raises(InvalidRequest) as caught:
+                await world.engine.desk.enter(replace(MARKET_ENTRY, rules=rules))
+
+            assert caught.value.field == field
+            assert world.gateway.requests == []
+
+    run_virtual(body())
+
+
+def test_rules_of_an_entry_without_a_price_can_be_set() -> None:
+    """A stop at a price is not held against the price of nothing."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            view = await world.engine.desk.enter(MARKET_ENTRY)
+            rules = RuleSet(stop_loss=PriceRule(price=D("140.00")))
+
+            assert (await world.engine.desk.set_rules(TrackerId(view.id), rules)).rules == rules
 
     run_virtual(body())
 

@@ -50,15 +50,14 @@ def opening_faults(
 ) -> tuple[FieldFault, ...]:
     """Return every fault of a position to be opened, each naming its field."""
     faults = [*_basic_faults(position)]
-    reference = reference_price if reference_price is not None else position.entry_price
-    if not faults and reference > 0:
+    if not faults:
         faults.extend(
             rule_faults(
                 position.rules,
                 instrument=position.instrument,
                 side=position.side,
                 entry_price=position.entry_price,
-                reference_price=reference,
+                reference_price=reference_price,
             )
         )
     return tuple(faults)

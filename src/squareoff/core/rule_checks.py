@@ -19,14 +19,16 @@ def rule_faults(
     instrument: Instrument,
     side: PositionSide,
     entry_price: Decimal,
-    reference_price: Decimal,
+    reference_price: Decimal | None,
 ) -> tuple[FieldFault, ...]:
     """Return every fault of a rule set.
 
     Args:
-        reference_price: the newest usable price, or the entry price; a stop or target that it has
-            already passed is on the wrong side.
+        reference_price: the newest usable price, None where there is none and the entry price
+            counts; a stop or target that it has already passed is on the wrong side. An entry at
+            the market has neither, and no side is checked.
     """
+    reference = entry_price if reference_price is None else reference_price
     faults: list[FieldFault] = []
     for name, rule, stops in (
         ("stop_loss", rules.stop_loss, True),
@@ -34,7 +36,8 @@ def rule_faults(
     ):
         if rule is not None:
             faults.extend(_price_rule_faults(name, rule, instrument))
-            faults.extend(_side_faults(name, rule, side, reference_price, stops=stops))
+            if reference > 0:
+                faults.extend(_side_faults(name, rule, side, reference, stops=stops))
     faults.extend(_positive_faults(rules))
     if rules.stop_loss and rules.stop_loss.percent is not None and side is PositionSide.LONG:
         faults.extend(_at_most_hundred("rules.stop_loss.percent", rules.stop_loss.percent))

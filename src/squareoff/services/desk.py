@@ -239,13 +239,12 @@ class Desk:
         if actor is None:
             raise UnknownTracker(tracker_id)
         tracker = actor.tracker
-        reference = self._last_price(tracker.instrument.instrument_id)
         faults = rule_faults(
             rules,
             instrument=tracker.instrument,
             side=tracker.side,
             entry_price=tracker.entry_price,
-            reference_price=reference if reference is not None else tracker.entry_price,
+            reference_price=self._last_price(tracker.instrument.instrument_id),
         )
         if faults:
             raise InvalidRequest(faults)
