@@ -188,6 +188,35 @@ def test_rules_of_an_entry_without_a_price_can_be_set() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("security_id", [" 49081 ", "049081", "00049081"])
+def test_one_instrument_has_one_id(security_id: str) -> None:
+    """Leading zeros and blanks make no second instrument beside the master's."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.hold(new_position().key, 100)
+            asked = replace(POSITION, security_id=security_id, lot_size=1, tick_size=D("0.01"))
+            view = await world.engine.desk.track(asked)
+
+            assert (view.security_id, view.trading_symbol) == ("49081", INSTRUMENT.trading_symbol)
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("security_id", ["４９０８１", "²", "-5", "4908 1", ""])
+def test_an_instrument_s_id_is_of_plain_digits(security_id: str) -> None:
+    """What looks like a number and is none at the exchange is refused by field."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            with pytest.raises(InvalidRequest) as caught:
+                await world.engine.desk.track(replace(UNLISTED, security_id=security_id))
+
+            assert caught.value.field == "security_id"
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize("level", ["new", "all"])
 def test_no_entry_is_taken_after_the_kill_switch(level: str) -> None:
     """While the switch is thrown an entry is refused at once."""

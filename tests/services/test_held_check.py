@@ -23,6 +23,9 @@ POSITION = PositionRequest(
     entry_price=D("150"),
 )
 KEY = new_position().key
+ENTRY_SHORT = EntryRequest(
+    ExchangeSegment.NSE_FNO, "49081", ProductType.INTRADAY, PositionSide.SHORT, 25, OrderType.MARKET
+)
 
 
 @pytest.mark.parametrize(
@@ -109,20 +112,57 @@ def test_both_sides_of_one_position_are_refused() -> None:
         async with running_world() as world:
             await world.hold()
             desk = world.engine.desk
-            entry = EntryRequest(
-                ExchangeSegment.NSE_FNO,
-                "49081",
-                ProductType.INTRADAY,
-                PositionSide.SHORT,
-                25,
-                OrderType.MARKET,
-            )
             short = replace(POSITION, side=PositionSide.SHORT)
-            for asked in (desk.track(short), desk.enter(entry)):
+            for asked in (desk.track(short), desk.enter(ENTRY_SHORT)):
                 with pytest.raises(DomainError) as caught:
                     await asked
                 assert caught.value.code == "opposite_side"
                 assert TRACKER in str(caught.value)
             assert world.gateway.requests == []
+
+    run_virtual(body())
+
+
+def test_a_side_that_came_meanwhile_is_seen() -> None:
+    """An entry on the other side, taken while a tracker still waited for its units, stands."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            desk = world.engine.desk
+            tracking = asyncio.get_running_loop().create_task(desk.track(POSITION))
+            await asyncio.sleep(1.0)
+            short = await desk.enter(ENTRY_SHORT)
+            world.gateway.hold(KEY, 100)
+            with pytest.raises(DomainError) as caught:
+                await tracking
+
+            assert caught.value.code == "opposite_side"
+            assert [view.id for view in desk.trackers()] == [short.id]
+
+    run_virtual(body())
+
+
+def test_two_sides_at_one_instant_are_one() -> None:
+    """Of an entry and a tracker whose commits would overlap the second sees the first."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            world.gateway.hold(KEY, 100)
+            desk = world.engine.desk
+            world.store.gate = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            both = [
+                loop.create_task(desk.track(POSITION)),
+                loop.create_task(desk.enter(ENTRY_SHORT)),
+            ]
+            await asyncio.sleep(1.0)
+            world.store.gate.set()
+            answers = await asyncio.gather(*both, return_exceptions=True)
+
+            (refused,) = [each for each in answers if isinstance(each, DomainError)]
+            assert refused.code == "opposite_side"
+            assert len(desk.trackers()) == 1
 
     run_virtual(body())

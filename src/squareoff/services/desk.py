@@ -111,6 +111,7 @@ class Desk:
         self._entry_check = EntryCheck(engine.book, reads, self._held_check, clock)
         self._takebacks = Takebacks(engine)
         self._tracking = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._ruling = asyncio.Lock()
         self._reconcile = reconcile
         self._status = status
@@ -155,7 +156,7 @@ class Desk:
         async with self._tracking:  # two at once would both find the same units free
             self._held_check.check_side(position)
             await self._hold(position)
-            return self._view(await self._engine.open(position))
+            return await self._open(position)
 
     async def _hold(self, position: NewPosition) -> None:
         """See that the broker holds it, or has its entry; a paper broker is told what it holds."""
@@ -184,28 +185,24 @@ class Desk:
             raise InvalidRequest(
                 [FieldFault("limit_price", "is needed for LIMIT and only for LIMIT")]
             )
-        terms = PositionRequest(
-            exchange_segment=request.exchange_segment,
-            security_id=request.security_id,
+        position = NewPosition(
+            tracker_id=tracker_id or TrackerId(self._ids.new_id("trk")),
+            account_id=self._account_id,
+            instrument=instrument_of(request.as_position(), self._instruments),
             product_type=request.product_type,
             side=request.side,
             quantity=request.quantity,
             entry_price=request.limit_price or Decimal(0),
-        )
-        position = NewPosition(
-            tracker_id=tracker_id or TrackerId(self._ids.new_id("trk")),
-            account_id=self._account_id,
-            instrument=instrument_of(terms, self._instruments),
-            product_type=request.product_type,
-            side=request.side,
-            quantity=request.quantity,
-            entry_price=terms.entry_price,
             rules=self._rules_of(request),
             entry_order_type=request.order_type,
         )
         self._check(position)
-        self._held_check.check_side(position)
-        return self._view(await self._engine.open(position))
+        return await self._open(position)
+
+    async def _open(self, position: NewPosition) -> TrackerView:
+        async with self._opening:  # two at once, on both sides, would not see each other
+            self._held_check.check_side(position)
+            return self._view(await self._engine.open(position))
 
     def _rules_of(self, request: PositionRequest | EntryRequest) -> RuleSet:
         """Return the rules asked for, with the segment's square-off time where they have none."""

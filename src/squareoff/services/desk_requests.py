@@ -47,6 +47,17 @@ class EntryRequest:
     limit_price: Decimal | None = None
     rules: RuleSet = NO_RULES
 
+    def as_position(self) -> PositionRequest:
+        """Return the position that it enters, before any of it is held."""
+        return PositionRequest(
+            exchange_segment=self.exchange_segment,
+            security_id=self.security_id,
+            product_type=self.product_type,
+            side=self.side,
+            quantity=self.quantity,
+            entry_price=self.limit_price or Decimal(0),
+        )
+
 
 class InvalidRequest(DomainError):
     """The request has faults; each names its field. Nothing was changed."""
@@ -78,7 +89,11 @@ def instrument_of(request: PositionRequest, master: InstrumentSource) -> Instrum
     Raises:
         InvalidRequest: neither says enough.
     """
-    instrument_id = InstrumentId(request.exchange_segment, request.security_id.strip())
+    security_id = request.security_id.strip()
+    is_number = security_id.isascii() and security_id.isdecimal()
+    if is_number:  # the master and the broker write no leading zeros
+        security_id = security_id.lstrip("0") or "0"
+    instrument_id = InstrumentId(request.exchange_segment, security_id)
     known = master.get(instrument_id)
     if known is not None:
         return known
@@ -87,7 +102,7 @@ def instrument_of(request: PositionRequest, master: InstrumentSource) -> Instrum
         for name in ("lot_size", "tick_size")
         if getattr(request, name) is None
     ]
-    if not request.security_id.strip().isdigit():
+    if not is_number:
         faults.insert(0, FieldFault("security_id", "must be the exchange's number"))
     elif faults:
         faults.insert(0, FieldFault("security_id", f"{instrument_id} is not known"))
