@@ -259,11 +259,12 @@ def test_a_death_that_only_the_sockets_tell_is_noticed(
     play(tmp_path, simulator, body, DHAN_ACCESS_TOKEN_FILE=str(path), **login)
 
 
+@pytest.mark.parametrize("shape", ["documented", "token"])
 def test_a_token_near_its_end_is_renewed_and_saved(
-    tmp_path: Path, simulator: EmbeddedSimulator
+    tmp_path: Path, simulator: EmbeddedSimulator, shape: str
 ) -> None:
     """RenewToken kills the old token; the new one is in the file and on both sockets, no alarm."""
-    simulator.admin("POST", "conduct", {"token_hours": 0.3})
+    simulator.admin("POST", "conduct", {"token_hours": 0.3, "renew_answer": shape})
     path = token_file(tmp_path)
 
     async def body(told: Story) -> None:

@@ -78,6 +78,29 @@ def test_shapes_of_the_static_ip_answer(make_bench: Callable[..., Any]) -> None:
     assert (status, body[0]["status"]) == (200, "ERROR")
 
 
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ("documented", lambda body: body["accessToken"]),
+        ("token", lambda body: body["token"]),
+        ("access_token", lambda body: body["access_token"]),
+        ("data", lambda body: body["data"]["accessToken"]),
+        ("array", lambda body: body[0]["accessToken"]),
+    ],
+)
+def test_shapes_of_the_renewal_answer(
+    make_bench: Callable[..., Any], shape: str, found: Callable[[Any], str]
+) -> None:
+    """Whatever it is called, the renewed token stands there and lives, and the old one is dead."""
+    bench = make_bench(renew_answer=shape)
+
+    _, body = bench.call("GET", "/RenewToken")
+
+    assert bench.call("GET", "/profile")[0] == 401
+    bench.headers["access-token"] = found(body)
+    assert bench.call("GET", "/profile")[0] == 200
+
+
 def test_the_death_of_a_token_can_end_its_sockets(make_bench: Callable[..., Any]) -> None:
     """With the knob on, both sockets of a killed token end the way refused ones do."""
     bench = make_bench(token_death_ends_sockets=True)

@@ -109,6 +109,7 @@ class BrokerConduct:
     token_hours: float = 24.0
     token_death_ends_sockets: bool = False
     renew_allowed: bool = True
+    renew_answer: Literal["documented", "token", "access_token", "data", "array"] = "documented"
     login_pin: str = ""
     login_totp_secret: str = ""
     mint_interval_seconds: float = 120.0

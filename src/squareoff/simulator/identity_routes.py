@@ -51,7 +51,24 @@ def renew(call: Call) -> WireResponse:
         raise refusal(400, "DH-905", "Token cannot be renewed")
     fresh = identity.renew(token, client_id, call.now_ns, conduct.token_hours)
     call.broker.end_dead_sockets()
-    return _issued(call.broker, client_id, fresh, call.now_ns)
+    issued = _issued_fields(call.broker, client_id, fresh, call.now_ns)
+    return json_response(200, _renewal_shape(issued, conduct))
+
+
+def _renewal_shape(issued: dict[str, Any], conduct: BrokerConduct) -> Any:
+    """Return the answer of RenewToken in the shape that the knob asks for."""
+    few = {name: issued[name] for name in ("dhanClientId", "expiryTime")}
+    match conduct.renew_answer:
+        case "documented":
+            return issued
+        case "token":  # as two public clients read it
+            return few | {"token": issued["accessToken"]}
+        case "access_token":
+            return few | {"access_token": issued["accessToken"]}
+        case "data":
+            return {"status": "success", "data": issued}
+        case "array":
+            return [issued]
 
 
 def renew_by_post(_: Call) -> WireResponse:
@@ -74,7 +91,7 @@ def log_in(broker: BrokerParts, request: WireRequest, now_ns: int) -> WireRespon
         return _login_refused(f"Token can be generated once every {seconds} seconds")
     fresh = broker.identity.mint(account.client_id, now_ns, conduct.token_hours)
     broker.end_dead_sockets()
-    return _issued(broker, account.client_id, fresh, now_ns)
+    return json_response(200, _issued_fields(broker, account.client_id, fresh, now_ns))
 
 
 def address_state(call: Call) -> WireResponse:
@@ -110,16 +127,13 @@ def _login_refused(text: str) -> WireResponse:
     return json_response(200, {"status": "error", "message": text})
 
 
-def _issued(broker: BrokerParts, client_id: str, token: str, now_ns: int) -> WireResponse:
+def _issued_fields(broker: BrokerParts, client_id: str, token: str, now_ns: int) -> dict[str, Any]:
     expires_ns = broker.identity.expires_ns(token, broker.conduct.token_hours, now_ns)
-    return json_response(
-        200,
-        {
-            "dhanClientId": client_id,
-            "dhanClientName": "SAMPLE USER",
-            "dhanClientUcc": "ABCD1234",
-            "givenPowerOfAttorney": True,
-            "accessToken": token,
-            "expiryTime": clock_text(expires_ns).replace(" ", "T") + ".000",
-        },
-    )
+    return {
+        "dhanClientId": client_id,
+        "dhanClientName": "SAMPLE USER",
+        "dhanClientUcc": "ABCD1234",
+        "givenPowerOfAttorney": True,
+        "accessToken": token,
+        "expiryTime": clock_text(expires_ns).replace(" ", "T") + ".000",
+    }

@@ -59,6 +59,31 @@ def test_an_end_that_is_not_told_is_the_tokens_own(fakes: Any) -> None:
     assert run(SessionCalls(fakes.account, http).renew(OLD)).expires_ns is None
 
 
+END = "2026-09-16T09:05:11.000"
+SHAPES = {
+    "documented": {"dhanClientId": "1100000001", "accessToken": NEW, "expiryTime": END},
+    "token": {"dhanClientId": "1100000001", "token": NEW, "expiryTime": END},
+    "access_token": {"access_token": NEW, "expiryTime": END},
+    "inside data": {"status": "success", "data": {"token": NEW, "expiryTime": END}},
+    "array of one": [{"accessToken": NEW, "expiryTime": END}],
+    "data is an array of one": {"data": [{"token": NEW, "expiryTime": END}]},
+    "first name empty": {"accessToken": "", "token": NEW, "expiryTime": END},
+    "first name null": {"accessToken": None, "token": NEW, "expiryTime": END},
+    "first name a sentence": {"accessToken": "see below", "token": NEW, "expiryTime": END},
+    "the old one beside": {"accessToken": OLD, "token": NEW, "expiryTime": END},
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_new_token_is_found_wherever_it_stands(fakes: Any, name: str) -> None:
+    """The old token is dead once RenewToken has answered, so no shape may lose the new one."""
+    http = fakes.http(fakes.answer(200, SHAPES[name]))
+
+    issued = run(SessionCalls(fakes.account, http).renew(OLD))
+
+    assert issued == IssuedToken(NEW, 1_789_529_711_000_000_000)
+
+
 REFUSALS = {
     "dead": (401, {"errorCode": "DH-901", "errorMessage": "expired"}, BrokerSessionExpired),
     "Invalid Token": (
@@ -69,7 +94,8 @@ REFUSALS = {
     "not renewable": (400, {"errorCode": "DH-905", "errorMessage": f"not {OLD}"}, BrokerRejected),
     "error as 200": (200, {"status": "error", "message": f"no {NEW}"}, BrokerRejected),
     "page": (502, b"<html>" + NEW.encode() + b"</html>", BrokerOutcomeUnknown),
-    "token elsewhere": (200, {"data": {"accessToken": NEW}}, BrokerProtocolError),
+    "token elsewhere": (200, {"detail": {"accessToken": NEW}}, BrokerProtocolError),
+    "the old token": (200, {"token": OLD}, BrokerProtocolError),
     "token that is none": (200, {"accessToken": "two words"}, BrokerProtocolError),
     "no JSON": (200, b"ok", BrokerProtocolError),
 }

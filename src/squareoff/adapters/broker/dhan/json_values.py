@@ -41,6 +41,13 @@ def load_json(body: bytes | str) -> Any:
         return None
 
 
+def only_object(content: Any) -> dict[str, Any] | None:
+    """Return the object an answer consists of, also as the one element of an array, else None."""
+    if isinstance(content, list) and len(content) == 1:
+        content = content[0]
+    return content if isinstance(content, dict) else None
+
+
 def text_of(row: Row, name: str) -> str:
     """Return a required text; numbers are taken as their digits.
 

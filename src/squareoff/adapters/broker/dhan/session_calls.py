@@ -22,9 +22,11 @@ from squareoff.adapters.broker.dhan.errors import (
     scrub,
 )
 from squareoff.adapters.broker.dhan.json_values import (
+    Row,
     Unreadable,
     load_json,
     ns_from_ist_text,
+    only_object,
     optional_text_of,
 )
 from squareoff.adapters.broker.dhan.jwt_claims import expires_ns_of
@@ -52,6 +54,10 @@ LOGIN_SECONDS_MAX = 10.0
 
 LOGIN_PATH = "/app/generateAccessToken"
 _ACCEPT = {"accept": "application/json"}
+_TOKEN_NAMES = ("accessToken", "token", "access_token")
+"""What a new token is called: the first by dhanhq-v2.md 1.3, the second by public clients that read
+the answer of RenewToken. The old token is dead by then, so whatever may be the new one is taken."""
+
 _TOKEN_SHAPE = re.compile(r"[\w-]{8,}\.[\w-]{8,}\.[\w-]+")
 _YES, _NO = frozenset({"true", "yes", "match", "matched"}), frozenset({"false", "no"})
 
@@ -179,16 +185,28 @@ def _object(site: CallSite, response: HttpResponse, token: str) -> dict[str, Any
 
 def _issued(site: CallSite, response: HttpResponse, *secrets: str) -> IssuedToken:
     content = load_json(response.body) if response.status in (200, 201) else None
-    text = content.get("accessToken") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or not isinstance(text, str):
-        raise _failure(site, response, *secrets)
+    for row in _rows_with_tokens(content):
+        for name in _TOKEN_NAMES:
+            token = _token_of(row, name)
+            if token is not None and token not in secrets:
+                expires_ns = ns_from_ist_text(optional_text_of(row, "expiryTime") or "")
+                return IssuedToken(token, expires_ns or expires_ns_of(token))
+    raise _failure(site, response, *secrets)
+
+
+def _rows_with_tokens(content: Any) -> tuple[Row, ...]:
+    """Return the objects a token may stand in: the answer itself and its `data`."""
+    row = only_object(content)
+    inner = only_object(row.get("data")) if row is not None else None
+    return tuple(each for each in (row, inner) if each is not None)
+
+
+def _token_of(row: Row, name: str) -> str | None:
+    text = optional_text_of(row, name)
     try:
-        token = checked_token(text, "accessToken")
-    except ConfigError as error:
-        raise _senseless(site, response) from error
-    expiry = content.get("expiryTime")
-    expires_ns = ns_from_ist_text(expiry) if isinstance(expiry, str) else None
-    return IssuedToken(token, expires_ns or expires_ns_of(token))
+        return None if text is None else checked_token(text, name)
+    except ConfigError:
+        return None
 
 
 def _failure(site: CallSite, response: HttpResponse, *secrets: str) -> BrokerError:
