@@ -131,8 +131,8 @@ BUGS = (
         name="flip-not-told",
         careless="Tells nobody when the broker's net crossed zero after our exit.",
         file="services/flip_watch.py",
-        old="return len(signs) == 1 and net * signs.pop() < 0",
-        new="return len(signs) == 1 and net * signs.pop() < -1_000_000",
+        old="if -net * side.sign > self._may_be_held_against(key, side):",
+        new="if -net * side.sign > 1_000_000:",
         tests=("tests/services/test_flip_watch.py",),
     ),
     Bug(

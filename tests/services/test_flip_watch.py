@@ -4,17 +4,19 @@ import asyncio
 
 import pytest
 
-from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER
+from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER, new_position
 from service_world.virtual import run_virtual
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.policy import ExitPolicy
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey, ProductType
-from squareoff.domain.orders import BrokerOrderStatus, Side
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide, Side
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.services.exit_results import Wait
 from squareoff.services.flip_watch import WATCH_SECONDS
 
+SHORT = TrackerId("trk-short")
 KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)
 
 
@@ -42,6 +44,86 @@ def test_a_net_on_the_other_side_of_zero_is_critical_within_two_seconds(by_hand:
             assert world.alarms.codes.count("over_exit") == 1
             await asyncio.sleep(30.0)
             assert world.alarms.codes.count("over_exit") == 1
+
+    run_virtual(body())
+
+
+def test_a_side_that_was_held_earlier_hides_no_flip() -> None:
+    """A short that was closed long ago holds nothing: a net below zero is critical as ever."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await _have_held_a_short(world)
+            await world.hold()
+            await _exit(world, by_hand=40)
+            await world.until(lambda: "over_exit" in world.alarms.codes, 2.0)
+
+    run_virtual(body())
+
+
+def test_a_side_that_the_history_holds_hides_no_flip() -> None:
+    """What was loaded at the start may be of the other side too."""
+
+    async def body() -> None:
+        first = await make_world()
+        async with running(first):
+            await _have_held_a_short(first)
+            await first.hold()
+            await _exit(first, by_hand=40)
+        second = await make_world(store=first.store, gateway=first.gateway)
+        async with running(second):
+            await second.until(lambda: "over_exit" in second.alarms.codes, 5.0)
+
+    run_virtual(body())
+
+
+async def _have_held_a_short(world: World) -> None:
+    await world.hold(tracker_id=SHORT, side=PositionSide.SHORT)
+    await world.engine.exit_engine.execute_exit(SHORT, "asked", wait=Wait.FILLED)
+    await asyncio.sleep(600.0)
+
+
+@pytest.mark.parametrize(("by_hand", "is_flagged"), [(0, False), (1, True)])
+def test_what_trackers_of_the_other_side_hold_is_no_flip(by_hand: int, is_flagged: bool) -> None:
+    """A short entered right after the close of a long stands below zero; one unit more does not."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            await _exit(world, by_hand=by_hand)
+            world.gateway.fills = True
+            await world.engine.exit_engine.open(
+                new_position(
+                    tracker_id=SHORT, side=PositionSide.SHORT, entry_order_type=OrderType.MARKET
+                )
+            )
+            await world.until_status(SHORT, PositionStatus.ACTIVE)
+            assert world.gateway.net(KEY) == -100 - by_hand
+            await asyncio.sleep(WATCH_SECONDS + 3.0)
+
+            assert ("over_exit" in world.alarms.codes) is is_flagged
+
+    run_virtual(body())
+
+
+def test_a_turn_to_the_other_side_and_back_is_no_flip() -> None:
+    """A reading that lags shows the first side after the second was closed too."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            await _exit(world, by_hand=0)
+            world.gateway.fills = True
+            await world.hold(tracker_id=SHORT, side=PositionSide.SHORT)
+            await world.engine.exit_engine.execute_exit(SHORT, "asked", wait=Wait.FILLED)
+            world.gateway.hold(KEY, 100)
+            await asyncio.sleep(2.0)
+            world.gateway.hold(KEY, -100)
+            await asyncio.sleep(2.0)
+            world.gateway.hold(KEY, 0)
+            await asyncio.sleep(WATCH_SECONDS)
+
+            assert "over_exit" not in world.alarms.codes
 
     run_virtual(body())
 

@@ -3,15 +3,15 @@
 A person, another program or the broker's own square-off can close a position while our exit is on
 its way, and no rule of ours can prevent it. Our order then carries the net across zero, and the
 tracker, whose own fills are all in order, cannot know. For some seconds after a close the
-broker's positions are read for it; a net on the other side of zero is an over-exit and critical
-(I2d).
+broker's positions are read for it; a net on the other side of zero, beyond what trackers of that
+side may hold, is an over-exit and critical (I2d).
 Never sends anything.
 """
 
 from squareoff.core.facts import Severity
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import net_quantity
+from squareoff.domain.orders import PositionSide, net_quantity
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
@@ -38,7 +38,7 @@ class FlipWatch:
         self._reads = reads
         self._alarms = alarms
         self._clock = clock
-        self._watched: dict[PositionKey, int] = {}
+        self._watched: dict[tuple[PositionKey, PositionSide], int] = {}
         engine.on_change(self._note_change)
 
     async def run(self) -> None:
@@ -66,7 +66,7 @@ class FlipWatch:
         )
         if filled and (tracker.status is PositionStatus.EXITED or is_given_up):
             until_ns = self._clock.now().monotonic_ns + seconds_to_ns(WATCH_SECONDS)
-            self._watched[tracker.key] = until_ns
+            self._watched[tracker.key, tracker.side] = until_ns
 
     async def _check(self) -> None:
         """Compare one reading; a key is let go only after a reading at the end of its time."""
@@ -74,17 +74,24 @@ class FlipWatch:
         reading = await self._reads.positions()
         if reading is None:
             return
-        for key, until_ns in tuple(self._watched.items()):
+        for closed, until_ns in tuple(self._watched.items()):
+            key, side = closed
             net = net_quantity(reading.rows, key)
-            if self._is_flipped(key, net):
-                del self._watched[key]
+            if -net * side.sign > self._may_be_held_against(key, side):
+                del self._watched[closed]
                 await self._complain(key, net)
-            elif asked_ns >= until_ns and self._watched[key] == until_ns:
-                del self._watched[key]
+            elif asked_ns >= until_ns and self._watched[closed] == until_ns:
+                del self._watched[closed]
 
-    def _is_flipped(self, key: PositionKey, net: int) -> bool:
-        signs = {tracker.side.sign for tracker in self._engine.book.on_key(key)}
-        return len(signs) == 1 and net * signs.pop() < 0
+    def _may_be_held_against(self, key: PositionKey, side: PositionSide) -> int:
+        """Return what trackers of the other side may hold by a reading that lags their fills."""
+        lately_ns = self._clock.now().wall_ns - seconds_to_ns(WATCH_SECONDS)
+        return sum(
+            tracker.quantity + sum(order.leaves_quantity for order in tracker.entry_orders)
+            for tracker in self._engine.book.on_key(key)
+            if tracker.side is not side
+            and (not tracker.status.is_final or (tracker.exited_at_ns or 0) >= lately_ns)
+        )
 
     async def _complain(self, key: PositionKey, net: int) -> None:
         await self._alarms.raise_alarm(
