@@ -20,6 +20,7 @@ from squareoff.domain.orders import PositionSide
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import BlockReason, PositionStatus
+from squareoff.services.adoption import READING_SPACING_SECONDS
 from squareoff.services.exit_results import Wait
 from squareoff.services.reconciler import UNREADABLE
 
@@ -161,9 +162,9 @@ def test_foreign_positions_are_adopted_once(seed: int) -> None:
     async def body() -> None:
         gateway = ScriptedGateway()
         gateway.hold(KEY, -50)
-        world = await make_world(gateway=gateway, adopt_rules=RULES)
-        world.store.gate = asyncio.Event()
-        async with running(world, until_ready=False):
+        async with running_world(gateway=gateway, adopt_rules=RULES) as world:
+            world.store.gate = asyncio.Event()
+            await asyncio.sleep(READING_SPACING_SECONDS)
             asking = [
                 asyncio.get_running_loop().create_task(world.engine.desk.reconcile())
                 for _ in range(4)
@@ -171,7 +172,6 @@ def test_foreign_positions_are_adopted_once(seed: int) -> None:
             await settle()
             world.store.gate.set()
             await asyncio.gather(*asking)
-            await world.until(lambda: world.engine.supervisor.status().is_ready)
 
             (view,) = world.engine.desk.trackers()
             assert (view.quantity, view.side.value, view.rules) == (50, "SHORT", RULES)
@@ -191,6 +191,7 @@ def test_an_adopted_position_that_carries_forward_has_no_square_off_time(
         gateway.hold(replace(KEY, product_type=product), 50)
         rules = replace(RULES, square_off_at=time(15, 15))
         async with running_world(gateway=gateway, adopt_rules=rules) as world:
+            await asyncio.sleep(READING_SPACING_SECONDS)
             await world.engine.desk.reconcile()
 
             (view,) = world.engine.desk.trackers()
@@ -222,6 +223,7 @@ def test_a_store_that_is_away_delays_the_adoption_and_ends_nothing() -> None:
             gateway.hold(KEY, 50)
             world.store.down = StoreUnavailable("away")
             await world.engine.desk.reconcile()
+            await asyncio.sleep(READING_SPACING_SECONDS + 1.0)
             assert world.engine.desk.trackers() == ()
             world.store.down = None
             await asyncio.sleep(40.0)

@@ -126,5 +126,6 @@ def _adoption(settings: EngineSettings, ports: Ports, engine: ExitEngine) -> Ado
         rules=settings.adopt_rules,
         square_off=settings.square_off,
         instruments=ports.instruments,
+        clock=ports.clock,
         ids=ports.ids,
     )

@@ -276,7 +276,7 @@ class Settings(BaseSettings):
     mode the broker's own, in paper mode none."""
     adopt: Annotated[Literal["none", "all"], Environment("SQUAREOFF_ADOPT")] = "none"
     """`all`: positions found at the broker that no tracker knows are taken over with
-    `[rules.default]`."""
+    `[rules.default]`, once two readings agree and nothing of ours closed there just before."""
     session: Annotated[Literal["exchange", "always"], Environment("SQUAREOFF_SESSION")] = "exchange"
     """`exchange`: the calendar decides when orders can go out; `always`: every hour is market
     time (rehearsals, tests)."""

@@ -12,12 +12,11 @@ import structlog
 
 from squareoff.core.facts import BooksReconciled, Severity
 from squareoff.core.policy import SHORT_READINGS_MAX
-from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
+from squareoff.core.tracker import SendOutcome, TrackedOrder
 from squareoff.domain.errors import StoreError
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition, OrderReport, net_quantity
-from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, ist_day_number
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.adoption import Adoption
 from squareoff.services.alarm_desk import AlarmDesk
@@ -32,7 +31,7 @@ START_RETRY_SECONDS = 1.0
 RESTING_SECONDS = 2.0
 """How old a comparison may be while an exit rests: as old as its price gets."""
 
-TIMER, SHORTAGE = "timer", "shortage"
+TIMER, SECOND_LOOK = "timer", "second_look"
 """Causes of comparisons that nobody asked for; they are journalled where they find news."""
 
 UNREADABLE = "the broker's books could not be read"
@@ -121,6 +120,7 @@ class Reconciler:
 
     async def _compare(self, cause: str) -> tuple[str, ...]:
         orders = await self._reads.order_book()
+        began = self._clock.now()
         positions = await self._reads.positions()
         if orders is None or positions is None:
             self._metrics.reconciliations.labels(cause, "unreadable").inc()
@@ -130,46 +130,22 @@ class Reconciler:
             self._reconciled_at_ns = self._clock.now().monotonic_ns
             self._short_keys = self._keys_short_of_ours(positions.rows)
             # An older reading may show what our own exit has closed since.
-            await self._adopt_all(self._unknown_positions(positions.rows))
+            await self._adopt(positions.rows, began)
             await self.foreign_closes.review(positions)
         differences = self._differences(positions.rows)
         await self._note(cause, ours, differences)
         return differences
 
-    async def _adopt_all(self, rows: list[BrokerPosition]) -> None:
-        if self._adoption is None:
-            return
-        for row in rows:
-            try:
-                if await self._adoption.adopt(row):
-                    self._metrics.reconciliation_findings.labels("adopted").inc()
-            except StoreError as error:  # the next comparison finds the position again
-                _log.error("position_not_adopted", position=str(row), error=str(error))
+    async def _adopt(self, rows: tuple[BrokerPosition, ...], began: Now) -> None:
+        if self._adoption is not None:
+            taken = await self._adoption.review(rows, began)
+            self._metrics.reconciliation_findings.labels("adopted").inc(taken)
 
     async def _feed(self, orders: tuple[OrderReport, ...]) -> int:
         ours = 0
         for report in orders:
             ours += await self._handler.handle(report)
         return ours
-
-    def _unknown_positions(self, rows: tuple[BrokerPosition, ...]) -> list[BrokerPosition]:
-        known = {
-            (key.instrument_id, key.product_type)
-            for key in self._engine.book.position_keys()
-            if any(self._speaks_for(tracker) for tracker in self._engine.book.on_key(key))
-        }
-        return [
-            row
-            for row in rows
-            if row.net_quantity != 0 and (row.instrument_id, row.product_type) not in known
-        ]
-
-    def _speaks_for(self, tracker: PositionTracker) -> bool:
-        """A position that a person let go today is theirs: it is not taken under watch again."""
-        if tracker.status is not PositionStatus.UNTRACKED:
-            return not tracker.status.is_final
-        ended = ist_day_number(tracker.exited_at_ns or 0)
-        return ended == ist_day_number(self._clock.now().wall_ns)
 
     def _differences(self, rows: tuple[BrokerPosition, ...]) -> tuple[str, ...]:
         """Compare net quantities of keys on which nothing of ours is moving."""
@@ -208,7 +184,7 @@ class Reconciler:
         self._metrics.reconciliation_findings.labels("difference").inc(new_count)
         self._metrics.reconciliation_differences.set(len(differences))
         self._last_differences = frozenset(differences)
-        if cause not in (TIMER, SHORTAGE) or (differences and is_news):
+        if cause not in (TIMER, SECOND_LOOK) or (differences and is_news):
             await self._journal(BooksReconciled(cause, ours, differences))
         for over in sorted(self._complained - standing):
             await self._alarms.clear("position_mismatch", "the books agree again", about=over)
@@ -242,7 +218,7 @@ class Reconciler:
                 await self.reconcile(cause)
                 next_full_ns = self._next_full_ns()
             elif self._wants_fast_comparison():
-                await self.reconcile(SHORTAGE)
+                await self.reconcile(SECOND_LOOK)
             elif self._wants_positions_of_resting():
                 await self.reconcile(TIMER)
             elif self._has_in_flight():
@@ -263,7 +239,9 @@ class Reconciler:
         self._wake.clear()
 
     def _wants_fast_comparison(self) -> bool:
-        """Others may have closed units: a missing share is found by comparisons, not by orders."""
+        """Others may have closed units or opened positions: comparisons find that, not orders."""
+        if self._adoption is not None and self._adoption.wants_reading:
+            return True
         return self.foreign_closes.wants_reading or any(
             0 < actor.pacing.short_readings < SHORT_READINGS_MAX and actor.tracker.has_live_intent
             for actor in self._engine.book
