@@ -170,6 +170,58 @@ def test_the_last_step_may_be_market() -> None:
     assert types == [OrderType.LIMIT] * 24 + [OrderType.MARKET]
 
 
+def at_the_slippage(*, market: bool) -> Story:
+    """Return a story whose order rests five percent below a standing market."""
+    story = with_policy(resting(), market_on_last_step=market)
+    while story.order().limit_price != D("950.00"):
+        chase(story, "1000")
+    return story
+
+
+def test_a_limit_that_can_go_no_further_becomes_market() -> None:
+    """Configured so, an order that rested an interval at the slippage is made MARKET, once."""
+    story = at_the_slippage(market=True)
+    assert story.order().modifications == 9
+    story.wait(1.9)
+    assert not story.wants(RequestReprice)
+    modify = chase(story, "1000")
+    assert modify is not None
+    assert (modify.modification.order_type, modify.modification.limit_price) == (
+        OrderType.MARKET,
+        None,
+    )
+    assert modify.modification.order_quantity == 100
+
+    story.see(BrokerOrderStatus.PENDING, limit_price="980.00")  # what the broker made of it
+    modify = chase(story, "1000")
+    assert modify is not None
+    assert modify.modification.limit_price == D("950.00")
+    for _ in range(5):
+        assert chase(story, "1000") is None
+
+
+def test_a_limit_that_can_go_no_further_rests_by_default() -> None:
+    """With `keep` the order stays at the slippage, and follows a market that runs away."""
+    story = at_the_slippage(market=False)
+    for _ in range(5):
+        assert chase(story, "1000") is None
+
+    modify = chase(story, "990")
+    assert modify is not None
+    assert modify.modification.order_type is OrderType.LIMIT
+    assert modify.modification.limit_price == D("940.50")
+
+
+def test_a_limit_that_may_go_further_does_not_become_market() -> None:
+    """A market that came back is no end of the chase."""
+    story = with_policy(resting(), market_on_last_step=True)
+    assert chase(story, "990") is not None
+    for _ in range(5):
+        assert chase(story, "1000") is None
+
+    assert story.order().order_type is OrderType.LIMIT
+
+
 def test_a_lost_modify_is_made_again() -> None:
     """A record that still shows the old price proves that the modify did not arrive."""
     story = resting()

@@ -107,9 +107,11 @@ class Exit(Group):
     chase_interval_seconds: Seconds = 2.0
     """After this long without a fill the order is moved toward the market."""
     max_slippage_percent: Percent = Decimal(5)
-    """Farthest that the chase may go from the price it began at."""
+    """Farthest that a limit may go beyond the best bid or ask (unknown: the last price) of the
+    moment; each step measures anew, so a market that runs away is followed."""
     on_last_step: Literal["keep", "market"] = "keep"
-    """At that limit: `keep` leaves the order there, `market` turns it into a market order."""
+    """Where a limit that far does not fill, or the broker's 25th modification is due: `keep` lets
+    it rest and follow the market, `market` turns it into a market order."""
     attempts_max: Count = 10
     """Failed attempts after which a person is called."""
 

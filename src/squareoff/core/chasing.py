@@ -10,7 +10,7 @@ from squareoff.core.commands import RequestReprice, TransmitModify
 from squareoff.core.facts import OrderModifySent, Severity
 from squareoff.core.inputs import PriceView, RepriceReady
 from squareoff.core.policy import CHASES_BEFORE_ALARM, MODIFICATIONS_MAX
-from squareoff.core.pricing import is_more_aggressive, protected_limit
+from squareoff.core.pricing import is_at_farthest, is_more_aggressive, protected_limit
 from squareoff.core.sending import urgency_of
 from squareoff.core.setbacks import price_rejections
 from squareoff.core.step import Step
@@ -155,8 +155,27 @@ def _next_target(
         price_rejections=price_rejections(step.tracker),
     )
     if not is_more_aggressive(order.side, limit, _standing_limit(step, order)):
-        return None
+        return _last_target(step, order, view)
     return OrderType.LIMIT, limit
+
+
+def _last_target(
+    step: Step, order: TrackedOrder, view: PriceView
+) -> tuple[OrderType, Decimal | None] | None:
+    """Return MARKET, once, for a limit that rests as far as the settings let it go."""
+    is_at_end = is_at_farthest(
+        step.tracker.instrument,
+        order.side,
+        view,
+        step=order.modifications + 1,
+        max_slippage_percent=step.policy.max_slippage_percent,
+    )
+    is_limit = order.order_type is OrderType.LIMIT
+    went_market = step.pacing.of(order.client_order_id).went_market
+    if not (step.policy.market_on_last_step and is_at_end and is_limit) or went_market:
+        return None
+    step.pace_order(order.client_order_id, went_market=True)
+    return OrderType.MARKET, None
 
 
 def _standing_limit(step: Step, order: TrackedOrder) -> Decimal | None:

@@ -30,6 +30,8 @@ class OrderPacing:
     limit_price_seen: Decimal | None = None
     """Limit price in the newest record since the last modify was decided."""
     chases: int = 0
+    went_market: bool = False
+    """Whether it was made MARKET where its limit could go no further; that is tried once."""
     next_cancel_ns: int = 0
     cancels: int = 0
     ends_read: frozenset[BrokerOrderId] = frozenset()

@@ -52,8 +52,7 @@ def protected_limit(
         step: 0 for the first price, one more with every chase; widens the distance.
         price_rejections: how often in a row the exchange turned a price away; halves the distance.
     """
-    touch = view.best_bid if side is Side.SELL else view.best_ask
-    reference = touch if touch is not None and touch > 0 else view.last_traded_price
+    reference = _reference(side, view)
     percent = min(protection_percent(instrument, reference) * (step + 1), max_slippage_percent)
     percent /= 2 ** min(price_rejections, _HALVINGS_MAX)
     if side is Side.SELL:
@@ -64,6 +63,24 @@ def protected_limit(
     price = round_to_tick_up(reference * (1 + percent / _HUNDRED), instrument.tick_size)
     ceiling = _inside(instrument.upper_circuit, instrument.tick_size, up=False)
     return price if ceiling is None or reference > ceiling else min(price, ceiling)
+
+
+def is_at_farthest(
+    instrument: Instrument,
+    side: Side,
+    view: PriceView,
+    *,
+    step: int,
+    max_slippage_percent: Decimal,
+) -> bool:
+    """Say whether no later step goes further from the price than this one, at a standing market."""
+    percent = protection_percent(instrument, _reference(side, view)) * (step + 1)
+    return percent >= max_slippage_percent
+
+
+def _reference(side: Side, view: PriceView) -> Decimal:
+    touch = view.best_bid if side is Side.SELL else view.best_ask
+    return touch if touch is not None and touch > 0 else view.last_traded_price
 
 
 def _inside(circuit: Decimal | None, tick_size: Decimal, *, up: bool) -> Decimal | None:
