@@ -75,8 +75,8 @@ BUGS = (
         name="one-modification-too-many",
         careless="Modifies an order once more than the broker takes.",
         file="core/chasing.py",
-        old="    if order.modifications >= MODIFICATIONS_MAX:\n        cancel_order",
-        new="    if order.modifications > MODIFICATIONS_MAX:\n        cancel_order",
+        old="    if order.modifications >= MODIFICATIONS_MAX:\n        _replace",
+        new="    if order.modifications > MODIFICATIONS_MAX:\n        _replace",
         tests=("tests/core/test_chasing.py",),
     ),
     Bug(

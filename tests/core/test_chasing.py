@@ -173,8 +173,9 @@ def test_the_last_step_may_be_market() -> None:
 def at_the_slippage(*, market: bool) -> Story:
     """Return a story whose order rests five percent below a standing market."""
     story = with_policy(resting(), market_on_last_step=market)
-    while story.order().limit_price != D("950.00"):
+    for _ in range(9):
         chase(story, "1000")
+    assert story.order().limit_price == D("950.00")
     return story
 
 
@@ -316,16 +317,58 @@ def test_an_order_that_must_end_is_not_moved_toward_the_market() -> None:
     assert not story.wants(TransmitModify)
 
 
-def test_nothing_is_chased_for_a_person_in_charge() -> None:
-    """Once a person must decide, resting orders keep their price."""
-    story = with_policy(Story(held(quantity=3600)), attempts_max=1)
+def with_a_person() -> Story:
+    """Return a story of two slices: one was refused for good, the other rests."""
+    story = with_policy(
+        Story(held(instrument=replace(FUTURE, freeze_quantity=50), entry_price=D(1000))),
+        attempts_max=1,
+    )
     story.claim()
-    story.permit(0)
-    story.permit(1)
+    story.permit(0, price("1000"))
+    story.permit(1, price("1000"))
     story.accept("B1", 0)
+    story.see(BrokerOrderStatus.PENDING, number=0)
     story.answer(SendRefused("DH-910", "no"), 1)
     assert story.tracker.intent is not None
     assert story.tracker.intent.status is IntentStatus.NEEDS_HUMAN
+    return story
+
+
+def test_what_rests_is_chased_for_a_person_in_charge() -> None:
+    """A person decides over what did not go out; the order that rests goes on to its fill."""
+    story = with_a_person()
+    assert not story.wants(TransmitCancel)
+    story.wait(2.0)
+    assert story.reprices_wanted() == [story.order(0).client_order_id]
+    story.reprice(price("990"), 0)
+
+    (modify,) = [c for c in story.commands if isinstance(c, TransmitModify)]
+    assert modify.modification.limit_price == D("980.10")
+    assert modify.modification.order_quantity == 50
+
+
+def test_what_rests_with_a_person_is_not_cancelled_to_be_replaced() -> None:
+    """Nothing would be sent in its place: out of modifications it keeps its price."""
+    story, rupees = with_a_person(), 995
+    for _ in range(MODIFICATIONS_MAX):
+        story.wait(2.0)
+        story.reprice(price(str(rupees)), 0)
+        rupees -= 10
+    assert story.order(0).modifications == MODIFICATIONS_MAX
+    story.wait(2.0)
+    story.reprice(price(str(rupees)), 0)
+    assert not story.wants(TransmitCancel)
+    story.see(BrokerOrderStatus.PENDING, number=0, broker_order_id="B0", order_quantity=10)
+    story.wait(2.0)
+
+    assert not story.wants(RequestReprice)
+
+
+def test_nothing_is_chased_while_an_over_exit_is_frozen() -> None:
+    """More was closed than held: what still lives is cancelled, never moved."""
+    story = with_a_person()
+    story.see(BrokerOrderStatus.PART_TRADED, 130, number=0, order_quantity=200)
+    assert story.tracker.is_frozen
 
     story.wait(60.0)
     assert not story.wants(RequestReprice)

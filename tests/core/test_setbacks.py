@@ -65,6 +65,21 @@ def test_attempts_are_bounded_and_then_a_person_is_called() -> None:
     assert not story.commands
 
 
+def test_a_person_is_told_what_may_still_fill() -> None:
+    """Who closes the position by hand must leave out what resting orders close."""
+    story = with_policy(Story(held(quantity=3600)), attempts_max=1).claim()
+    story.permit_all()
+    story.accept("B1", 0)
+    story.see(B.PART_TRADED, 300, number=0)
+    story.accept("B2", 1)
+    story.see(B.REJECTED, number=1, broker_order_id="B2", reason="no")
+
+    (alarm,) = story.alarms
+    assert "3300 of 3600 still open" in alarm.message
+    assert f"1500 by order B1 ({story.order(0).client_order_id})" in alarm.message
+    assert "Close only the other 1800 by hand" in alarm.message
+
+
 def test_a_person_hears_of_the_second_rejection() -> None:
     """One rejection may be chance; the second in a row blocks with its text and an alarm."""
     story = Story().claim()

@@ -42,7 +42,7 @@ def chase_resting_exits(step: Step) -> None:
         if not order.is_resting or not _is_rested(step, order):
             continue
         if not _is_chaseable(order):
-            cancel_order(step, order)
+            _replace(step, order)
             continue
         target = order.live_broker_orders[0].broker_order_id
         urgency = urgency_of(step, order)
@@ -62,20 +62,30 @@ def _is_chaseable(order: TrackedOrder) -> bool:
 
 
 def _may_chase(step: Step) -> bool:
-    """A block stops new orders; those that rest are chased on unless nothing can go out at all."""
+    """A block stops new orders, and so does handing over to a person; those that rest are chased on
+    unless nothing can go out at all, or more was closed than held."""
     intent = step.tracker.intent
     if intent is None or step.tracker.exit_leaves_quantity > step.tracker.open_quantity:
         return False
     if intent.status is IntentStatus.BLOCKED:
         return intent.block_reason not in _NOTHING_GOES_OUT
-    return intent.status is IntentStatus.OPEN
+    return intent.status is IntentStatus.OPEN or _is_with_a_person(step)
+
+
+def _is_with_a_person(step: Step) -> bool:
+    return step.intent.status is IntentStatus.NEEDS_HUMAN and not step.tracker.is_frozen
+
+
+def _replace(step: Step, order: TrackedOrder) -> None:
+    """Cancel it, and what is left of it is sized anew; with a person nothing is, so it stays."""
+    if not _is_with_a_person(step):
+        cancel_order(step, order)
 
 
 def on_reprice_ready(step: Step, event: RepriceReady) -> None:
     """Commit and want the modify if the new price is nearer to the market than the old one.
 
-    An order that has used up its modifications is cancelled instead; what is left of it is sized
-    anew, as one more of the bounded attempts.
+    An order that has used up its modifications is replaced, as one more of the bounded attempts.
     """
     order = step.tracker.order(event.client_order_id)
     if order is None or order.role is not OrderRole.EXIT or not _is_chaseable(order):
@@ -89,7 +99,7 @@ def on_reprice_ready(step: Step, event: RepriceReady) -> None:
     if target is None:
         return
     if order.modifications >= MODIFICATIONS_MAX:
-        cancel_order(step, order)
+        _replace(step, order)
         return
     _modify(step, order, event.broker_order_id, target)
 

@@ -94,6 +94,7 @@ def advance(step: Step) -> None:
         confirm_when_closed(step)
         return
     if intent.status is IntentStatus.NEEDS_HUMAN:
+        chase_resting_exits(step)
         return
     if step.tracker.is_withdrawing:
         go_on_withdrawing(step)

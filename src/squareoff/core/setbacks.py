@@ -76,7 +76,7 @@ def note_exit_at_exchange(step: Step) -> None:
 
 
 def escalate_exit(step: Step, code: str, text: str) -> None:
-    """Hand the exit to a person; the position stays open and visible."""
+    """Hand the exit to a person; the position stays open and visible, and what rests may fill."""
     if step.intent.status is IntentStatus.NEEDS_HUMAN:
         return
     drop_planned_exits(step, text)
@@ -85,8 +85,27 @@ def escalate_exit(step: Step, code: str, text: str) -> None:
         Severity.CRITICAL,
         code,
         f"{step.tracker.instrument.trading_symbol} ({step.tracker.tracker_id}) needs a person: "
-        f"{text}. {step.tracker.open_quantity} of {step.tracker.quantity} still open.",
+        f"{text}. {step.tracker.open_quantity} of {step.tracker.quantity} still open."
+        f"{_what_may_still_fill(step.tracker)}",
     )
+
+
+def _what_may_still_fill(tracker: PositionTracker) -> str:
+    """Name the orders that live on: who closes their share by hand as well closes it twice."""
+    live = [order for order in tracker.exit_orders if order.leaves_quantity]
+    if not live or tracker.open_quantity == 0:
+        return ""
+    told = ", ".join(f"{order.leaves_quantity} by {_names_of(order)}" for order in live)
+    rest = max(0, tracker.open_quantity - tracker.exit_leaves_quantity)
+    return (
+        f" Of these may still fill: {told}. Close only the other {rest} by hand, or first cancel "
+        "those orders in the broker's app."
+    )
+
+
+def _names_of(order: TrackedOrder) -> str:
+    at_broker = " and ".join(record.broker_order_id for record in order.live_broker_orders)
+    return f"order {at_broker or 'without a broker id yet'} ({order.client_order_id})"
 
 
 def note_ended_exit(step: Step, before: TrackedOrder, code: str = "") -> None:

@@ -274,7 +274,7 @@ class JournalPath:
         yield from self.orders[fact.client_order_id].settle(fact, self._quarantine_seconds)
 
     def _modified(self, fact: f.OrderModifySent) -> Iterator[str]:
-        yield from self._expect_intent(_OPEN, _BLOCKED)
+        yield from self._expect_intent(*_LIVE)
         yield from self.orders[fact.client_order_id].modify(fact)
 
     def _order_step(self, fact: Any) -> Iterator[str]:
