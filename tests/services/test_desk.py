@@ -9,7 +9,7 @@ from decimal import Decimal as D
 import pytest
 
 from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER, new_position
-from service_world.virtual import run_virtual
+from service_world.virtual import run_virtual, settle
 from service_world.world import World, running_world
 from squareoff.core.facts import RulesChanged
 from squareoff.core.square_off_times import SquareOffTimes
@@ -34,6 +34,7 @@ from squareoff.services.desk_requests import (
     UnknownTracker,
 )
 from squareoff.services.exit_results import Wait
+from squareoff.services.views import TrackerView
 
 POSITION = PositionRequest(
     exchange_segment=ExchangeSegment.NSE_FNO,
@@ -412,6 +413,30 @@ def test_a_store_that_is_away_refuses_a_new_position() -> None:
                 await world.engine.desk.track(POSITION)
 
             assert world.engine.desk.trackers() == ()
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("first", PositionSide)
+def test_two_entries_at_once_take_one_side(first: PositionSide) -> None:
+    """The second waits for the commit of the first, and is refused on the other side."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            desk = world.engine.desk
+            second = PositionSide.SHORT if first is PositionSide.LONG else PositionSide.LONG
+            world.store.gate = asyncio.Event()
+            asking = []
+            for side in (first, second):
+                asking.append(asyncio.ensure_future(desk.enter(replace(ENTRY, side=side))))
+                await settle()
+            world.store.gate.set()
+            taken, refused = await asyncio.gather(*asking, return_exceptions=True)
+
+            assert isinstance(refused, DomainError)
+            assert refused.code == "opposite_side"
+            assert isinstance(taken, TrackerView)
+            assert [(view.id, view.side) for view in desk.trackers()] == [(taken.id, first)]
 
     run_virtual(body())
 

@@ -179,8 +179,6 @@ class Desk:
             DomainError("halted"): the kill switch is active.
             DomainError("opposite_side"): the other side is under watch.
         """
-        if self._kill_switch.blocks_entries:
-            raise DomainError("halted", "the kill switch is active: only exits go through")
         if (request.order_type is OrderType.LIMIT) == (request.limit_price is None):
             raise InvalidRequest(
                 [FieldFault("limit_price", "is needed for LIMIT and only for LIMIT")]
@@ -197,6 +195,8 @@ class Desk:
             entry_order_type=request.order_type,
         )
         self._check(position)
+        if self._kill_switch.blocks_entries:
+            raise DomainError("halted", "the kill switch is active: only exits go through")
         return await self._open(position)
 
     async def _open(self, position: NewPosition) -> TrackerView:
