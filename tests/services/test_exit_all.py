@@ -8,7 +8,7 @@ import pytest
 from exit_story.values import TRACKER, new_position
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
-from squareoff.core.facts import ExitAllAsked, ExitAllEnded, KillSwitchSet
+from squareoff.core.facts import ExitAllAsked, ExitAllEnded, ExitBlocked, KillSwitchSet
 from squareoff.domain.errors import (
     BrokerUnreachable,
     CommitOutcomeUnknown,
@@ -228,6 +228,37 @@ def test_lifting_the_switch_ends_the_wish() -> None:
             assert report.state.outcome == "lifted"
             assert world.tracker(SHORT).status is PositionStatus.EXITING
             assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+
+    run_virtual(body())
+
+
+def test_an_exit_whose_block_is_committed_after_the_release_goes_on() -> None:
+    """It was decided under the switch, so the release found nothing to wake."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            switch = world.engine.desk.set_kill_switch
+            await switch(active=True, level="all", reason="storm")
+            gate = world.store.gate = asyncio.Event()
+            claim = asyncio.ensure_future(
+                world.engine.exit_engine.execute_exit(TRACKER, "stop", wait=Wait.CLAIMED)
+            )
+            for _ in range(5):
+                await settle()
+                if isinstance(world.store.commits[-1].facts[-1], ExitBlocked):
+                    break
+                gate.set()
+                gate = world.store.gate = asyncio.Event()
+            assert isinstance(world.store.commits[-1].facts[-1], ExitBlocked)
+            assert world.tracker(TRACKER).intent.block_reason is None
+            await switch(active=False, level="all", reason="over")
+            world.store.gate = None
+            gate.set()
+            await claim
+
+            await world.until(lambda: world.gateway.requests != [], 2.0)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
 
     run_virtual(body())
 

@@ -68,10 +68,12 @@ class ExitAll:
         self._began_ns = 0
         self._refusals: dict[str, ExitResult] = {}
         self._is_in_doubt = True
+        self._is_left_behind = False
         self._asked = asyncio.Event()
         self._turn = asyncio.Lock()
         self.state: ExitAllState | None = None
         kill_switch.on_release(self._wake_blocked)
+        engine.on_change(self._note_change)
 
     async def ask(
         self,
@@ -123,6 +125,7 @@ class ExitAll:
                 await self._asked.wait()
             self._asked.clear()
             try:
+                await self._wake_left_behind()
                 await self._resolve_doubt()
                 await self._take_turn(is_asked=False)
                 await self._finish_when_closed()
@@ -235,6 +238,19 @@ class ExitAll:
             intent = actor.tracker.intent
             if intent is not None and intent.block_reason is BlockReason.KILL_SWITCH:
                 await self._engine.tell(actor, _KILL_SWITCH_LIFTED)
+
+    def _note_change(self, tracker: PositionTracker) -> None:
+        is_held = tracker.intent is not None and (
+            tracker.intent.block_reason is BlockReason.KILL_SWITCH
+        )
+        if is_held and not self._kill_switch.blocks_exits:
+            self._is_left_behind = True  # decided under the switch, committed after its end
+            self._asked.set()
+
+    async def _wake_left_behind(self) -> None:
+        if self._is_left_behind:
+            self._is_left_behind = False
+            await self._wake_blocked()
 
     def results(self) -> tuple[ExitResult, ...]:
         """Return what became of each position since the wish, shorts first."""
