@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import pytest
+
 from exit_story.values import TRACKER
 from service_world.store import memory_store
 from service_world.virtual import run_virtual, settle
@@ -90,6 +92,28 @@ def test_an_exit_that_rests_is_chased_beside_an_unknown_order() -> None:
             assert len(world.gateway.requests) == 1
 
     run_virtual(body())
+
+
+@pytest.mark.parametrize("is_still_there", [False, True])
+def test_an_unknown_order_of_an_earlier_day_is_in_the_way_only_while_it_is_shown(
+    is_still_there: bool,
+) -> None:
+    """Its end was never read, but orders are for the day: the next day's books lack it."""
+
+    async def after(new: World) -> None:
+        await new.until(lambda: "unknown_own_order" in new.alarms.codes)
+        new.gateway.fills = True
+        if not is_still_there:
+            new.gateway.orders.clear()
+        await asyncio.sleep(24 * 3600.0)
+        await new.engine.exit_engine.execute_exit(TRACKER, "stop", wait=Wait.CLAIMED)
+        await asyncio.sleep(5.0)
+
+        held_up = new.tracker(TRACKER).status is PositionStatus.EXITING
+        assert held_up is is_still_there
+        assert len(new.gateway.requests) == (1 if is_still_there else 2), "the first is the lost's"
+
+    _after_a_restore(_rest, after)
 
 
 def test_the_rest_goes_out_under_another_id_once_the_unknown_order_has_ended() -> None:

@@ -3,7 +3,8 @@
 They are of a database that was replaced by an older copy of itself, or of a second engine on this
 account. Invariants:
 1. While one can still fill, no exit on its key is sent beside it: both would close the same units.
-   Nor is one until readings of the positions surely hold what it filled.
+   Nor is one until readings of the positions surely hold what it filled. Orders are for the day:
+   one that no record of this day shows has ended, though its end was never read.
 2. Its id is never given to an order of ours: the broker's lookups could not tell the two apart.
 """
 
@@ -13,7 +14,7 @@ from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import OrderReport
 from squareoff.domain.states import BlockReason
-from squareoff.domain.time import seconds_to_ns
+from squareoff.domain.time import ist_day_number, seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import LAG_SECONDS
 
@@ -27,11 +28,13 @@ class UnknownOrders:
         self._clock = clock
         self._orders: dict[BrokerOrderId, OrderReport] = {}
         self._ended_ns: dict[BrokerOrderId, int] = {}
+        self._read_days: dict[BrokerOrderId, int] = {}
 
     def note(self, report: OrderReport) -> bool:
         """Take the record of an order that nobody owns; say whether it is new and of our shape."""
         if not is_ours(report.client_order_id):
             return False
+        self._read_days[report.broker_order_id] = self._today()
         known = self._orders.get(report.broker_order_id)
         # Records come in any order; what has ended stays so.
         if known is None or not known.status.is_terminal:
@@ -64,8 +67,11 @@ class UnknownOrders:
     def _may_close_unseen(self, report: OrderReport) -> bool:
         """Say whether a reading of the positions made now may lack what the order closes."""
         if not report.status.is_terminal:
-            return True
+            return self._read_days[report.broker_order_id] == self._today()
         ended_ns = self._ended_ns.get(report.broker_order_id)
         if ended_ns is None:
             return False
         return self._clock.now().monotonic_ns - ended_ns < seconds_to_ns(LAG_SECONDS)
+
+    def _today(self) -> int:
+        return ist_day_number(self._clock.now().wall_ns)
