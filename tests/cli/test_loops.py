@@ -8,7 +8,7 @@ import pytest
 
 from squareoff.cli.api_client import CommandRefused
 from squareoff.cli.loops import run_until_told
-from squareoff.domain.errors import AccountLocked, ConfigError, OwnershipLost
+from squareoff.domain.errors import AccountLocked, CommitLost, ConfigError, OwnershipLost
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -66,4 +66,14 @@ def test_the_loss_of_the_account_is_told_as_itself() -> None:
         raise ExceptionGroup("g", [*lost, ValueError("x")])
 
     with pytest.raises(OwnershipLost, match="another engine has taken it over"):
+        run_until_told(work())
+
+
+def test_a_lost_commit_is_told_as_itself() -> None:
+    """A database that came back older ends every part that writes; its own line says so."""
+
+    async def work() -> None:
+        raise ExceptionGroup("g", [ValueError("x"), CommitLost("the database came back older")])
+
+    with pytest.raises(CommitLost, match="came back older"):
         run_until_told(work())

@@ -1,5 +1,7 @@
 """A commit whose answer was lost is read back before anybody believes anything."""
 
+from dataclasses import replace
+
 import pytest
 
 from exit_story.values import ACCOUNT, held, new_position
@@ -8,7 +10,7 @@ from service_world.virtual import run_virtual
 from squareoff.core.change import Change
 from squareoff.core.opening import open_position
 from squareoff.domain.errors import CommitOutcomeUnknown, LostUpdate, StoreUnavailable
-from squareoff.services.certain_commit import commit_certainly
+from squareoff.services.certain_commit import commit_certainly, what_was_lost
 
 
 async def commit(store: FaultyStore) -> None:
@@ -66,3 +68,16 @@ def test_other_failures_pass_as_they_are() -> None:
             await commit(store)
 
     run_virtual(body())
+
+
+def test_a_lower_version_or_a_missing_row_is_a_lost_commit() -> None:
+    """The same version and a higher one, of a successor or of an unanswered commit, are none."""
+    committed = replace(held(), version=5)
+    found = [
+        what_was_lost(committed, None if version is None else replace(committed, version=version))
+        for version in (None, 4, 5, 6)
+    ]
+
+    assert [text is not None for text in found] == [True, True, False, False]
+    assert "is not in it" in str(found[0])
+    assert "stands at version 4 in it and was committed at version 5" in str(found[1])

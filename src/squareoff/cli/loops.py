@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from squareoff.cli.api_client import CommandRefused
-from squareoff.domain.errors import OwnershipLost, SquareoffError
+from squareoff.domain.errors import CommitLost, OwnershipLost, SquareoffError
 
 if sys.platform == "win32":
     from asyncio import new_event_loop
@@ -24,7 +24,7 @@ def run_until_told(work: Coroutine[Any, Any, None]) -> None:
 
     Raises:
         SquareoffError: what the work raised, out of its group where it is the only one; the loss of
-            the account also where other parts failed with it.
+            the account or of a commit also where other parts failed with it.
         CommandRefused: several parts failed, or one by a defect; the log has all of them.
     """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -56,7 +56,7 @@ def _one_of(group: BaseExceptionGroup[BaseException]) -> SquareoffError:
     errors = list(_leaves(group))
     for error in errors:
         _log.error("part_failed", error=str(error), kind=type(error).__name__, exc_info=error)
-    lost = [error for error in errors if isinstance(error, OwnershipLost)]
+    lost = [error for error in errors if isinstance(error, OwnershipLost | CommitLost)]
     if lost:
         return lost[0]  # the cause; every part that wrote or waited failed by it
     if len(errors) == 1 and isinstance(errors[0], SquareoffError):

@@ -137,6 +137,11 @@ class LostUpdate(StoreError):
     """Another writer changed the row first; reload and decide again."""
 
 
+class CommitLost(StoreError):
+    """The database came back without a commit that it had confirmed; only a new start asks the
+    broker for what it does not know any more, so the engine ends."""
+
+
 class SchemaMismatch(StoreError):
     """The database is of another version: `found` and `expected` name the revisions."""
 

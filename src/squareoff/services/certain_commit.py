@@ -1,8 +1,9 @@
-"""Commit a change and know whether it was: a connection that broke in COMMIT is asked again."""
+"""Commit a change and know whether it was, and whether it still is: what broke is asked again."""
 
 import structlog
 
 from squareoff.core.change import Change
+from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import CommitOutcomeUnknown, StoreError, StoreUnavailable
 from squareoff.ports import Clock, TrackerStore
 
@@ -52,3 +53,19 @@ async def _was_written(store: TrackerStore, change: Change, clock: Clock) -> boo
             return await store.load(tracker_id) is not None
         except StoreError as error:
             _log.warning("opening_in_doubt", tracker_id=tracker_id, error=str(error))
+
+
+def what_was_lost(committed: PositionTracker, stored: PositionTracker | None) -> str | None:
+    """Return what the database has lost of a state that it confirmed, None where it has it still.
+
+    Versions only rise, whoever writes: one that is lower was never decided from ours.
+    """
+    if stored is not None and stored.version >= committed.version:
+        return None
+    found = "is not in it" if stored is None else f"stands at version {stored.version} in it"
+    return (
+        f"the database came back older than it was: tracker {committed.tracker_id} {found} and was "
+        f"committed at version {committed.version}. Was a replica promoted that lagged behind? "
+        "This engine ends; its next start asks the broker for orders that the database does not "
+        "know and sends no exit beside them"
+    )

@@ -8,6 +8,7 @@ Invariants:
 3. Every path of `execute_exit` returns an `ExitResult`.
 4. Memory that may differ from the database is replaced by it before the next decision, and no
    caller's cancellation comes between a commit and what follows from it.
+5. Where the database has lost a commit the engine ends: an older state never replaces memory.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from squareoff.core.policy import ExitPolicy
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import (
+    CommitLost,
     CommitOutcomeUnknown,
     DomainError,
     InvariantBroken,
@@ -39,7 +41,12 @@ from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
 from squareoff.ports import Checkpoints, Clock, IdSource, TrackerStore
 from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.certain_commit import STORE_RETRY_SECONDS, commit_certainly, open_certainly
+from squareoff.services.certain_commit import (
+    STORE_RETRY_SECONDS,
+    commit_certainly,
+    open_certainly,
+    what_was_lost,
+)
 from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.exit_results import (
     Wait,
@@ -328,6 +335,11 @@ class ExitEngine:
         if not actor.is_in_doubt:
             return
         stored = await self._store.load(actor.tracker.tracker_id)
+        if (loss := what_was_lost(actor.tracker, stored)) is not None:
+            if self._tasks is not None:  # met in the group too: a caller might keep it to himself
+                self._wake_in(actor, STORE_RETRY_SECONDS)
+            await self._alarms.raise_alarm(Severity.CRITICAL, "database_went_back", loss)
+            raise CommitLost(loss)
         if stored is not None and stored != actor.tracker:
             self.book.replace(actor, stored)
         for client_order_id, number in actor.orphaned_sends():

@@ -18,7 +18,7 @@ from squareoff.core import inputs as i
 from squareoff.core.earlier_days import first_day_to_confirm
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
-from squareoff.domain.errors import BrokerError, OwnershipLost
+from squareoff.domain.errors import BrokerError, CommitLost, OwnershipLost
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import OrderReport, OrderRole, TradeReport, net_quantity
 from squareoff.domain.rules import Urgency
@@ -112,8 +112,8 @@ class Placer:
         structlog.contextvars.bind_contextvars(**_ids_of(actor.tracker, command))  # of this task
         try:
             event = await self._perform(actor, command, version)
-        except OwnershipLost:
-            raise  # the whole engine ends: another one owns the account
+        except (OwnershipLost, CommitLost):
+            raise  # the whole engine ends: the account or the database is not what it was
         except Exception as error:  # noqa: BLE001 - a defect of ours halts this position only
             await self._engine.halt(actor, error)
             _log.exception("command_failed", command=type(command).__name__)

@@ -63,6 +63,10 @@ class FaultyStore:
             raise self.record_failures.popleft()
         return entries
 
+    def turn_to(self, other: "FaultyStore") -> None:
+        """Go on with another database, as after a failover."""
+        self._inner = other._inner
+
     async def load(self, tracker_id: TrackerId) -> PositionTracker | None:
         """Load, or fail as told."""
         if self.load_errors:
