@@ -9,7 +9,9 @@ from squareoff.core.account_pnl import AccountPnl, share_of
 from squareoff.core.evolve import fold
 from squareoff.core.facts import JournalEntry, TrackerFact
 from squareoff.core.opening import open_position
+from squareoff.domain.copies import replace
 from squareoff.domain.orders import BrokerOrderStatus as B
+from squareoff.domain.states import PositionStatus
 from squareoff.ports import Journal
 from squareoff.services.account_book import AccountBook
 
@@ -22,9 +24,11 @@ class Pages:
 
     def __init__(self, entries: list[JournalEntry]) -> None:
         self._entries = entries
+        self.reads = 0
 
     async def entries(self, *, after_seq: int, limit: int, **_: Any) -> tuple[JournalEntry, ...]:
         """Return a page."""
+        self.reads += 1
         return tuple([e for e in self._entries if e.seq > after_seq][:limit])
 
 
@@ -80,3 +84,15 @@ def test_a_clock_that_was_set_back_leaves_no_hole_in_the_story() -> None:
 
         whole = share_of(story.tracker).realized
         assert realized_today(story, times) == whole - realized_before
+
+
+def test_the_journal_of_what_ended_before_today_is_not_read() -> None:
+    """A start reads the stories of what is held or ended today, not those of all history."""
+    ended = replace(part_closed().tracker, status=PositionStatus.EXITED)
+    for exited_at_ns, reads in ((MIDNIGHT_NS - 1, 0), (MIDNIGHT_NS, 1)):
+        pages = Pages([])
+        book = AccountBook(AccountPnl(), cast("Journal", pages))
+        book.put(replace(ended, exited_at_ns=exited_at_ns))
+        asyncio.run(book.begin(MIDNIGHT_NS))
+
+        assert pages.reads == len(list(book.trackers())) == reads

@@ -4,14 +4,17 @@ import asyncio
 
 import pytest
 
-from exit_story.values import TRACKER
+from exit_story.values import INSTRUMENT, TRACKER
 from service_world.store import LostAfterCommit
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.domain.errors import BrokerUnreachable, FeedDisconnected, StoreUnavailable
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.states import PositionStatus
 from squareoff.ports import FeedGarbled
 from squareoff.services.exit_results import Wait
+from squareoff.services.position_book import PositionActor
 
 
 async def die_while_sending() -> World:
@@ -152,6 +155,37 @@ def test_the_feed_follows_what_is_held() -> None:
             await settle()
 
             assert again.feed.watched == set()
+
+    run_virtual(body())
+
+
+def test_the_start_asks_for_each_instrument_once() -> None:
+    """However many positions on it ended; one that is held speaks for the instrument."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            for number in range(4):
+                await world.hold(tracker_id=TrackerId(f"trk-{number}"))
+            for number in (0, 1, 3):
+                await world.engine.exit_engine.execute_exit(
+                    TrackerId(f"trk-{number}"), "x", wait=Wait.FILLED
+                )
+        again = await make_world(store=world.store, gateway=world.gateway)
+        book = again.engine.exit_engine.book
+        asked: list[InstrumentId] = []
+        again.feed.watch = lambda instruments: asked.extend(  # type: ignore[method-assign]
+            each.instrument_id for each in instruments
+        )
+        on_instrument = book.on_instrument
+
+        def counted(instrument_id: InstrumentId) -> tuple[PositionActor, ...]:
+            asked.append(instrument_id)
+            return on_instrument(instrument_id)
+
+        book.on_instrument = counted  # type: ignore[method-assign]
+        assert await again.engine.supervisor._load() == 1
+
+        assert asked == [INSTRUMENT.instrument_id]
 
     run_virtual(body())
 

@@ -31,7 +31,7 @@ class AccountBook:
         """Take a position in, or its change."""
         tracker_id = tracker.tracker_id
         self._trackers[tracker_id] = tracker
-        if tracker.status.is_final and (tracker.exited_at_ns or 0) < self.midnight_ns:
+        if _has_ended_before(tracker, self.midnight_ns):
             del self._trackers[tracker_id]
             self._realized_before.pop(tracker_id, None)
             self._pnl.drop(tracker_id)
@@ -45,7 +45,8 @@ class AccountBook:
         """Begin with the day that began then; raises StoreError where the journal is away."""
         before = {}
         for tracker in tuple(self._trackers.values()):
-            if tracker.created_at_ns < midnight_ns and tracker.exited_quantity:
+            is_carried = tracker.created_at_ns < midnight_ns and tracker.exited_quantity
+            if is_carried and not _has_ended_before(tracker, midnight_ns):
                 before[tracker.tracker_id] = await self._realized_at(tracker, midnight_ns)
         self._realized_before = before
         self._begin(midnight_ns)
@@ -81,3 +82,7 @@ class AccountBook:
                 facts.append((entry.time_ns, entry.fact))
         then = fold(facts)
         return 0 if then is None else share_of(then).realized
+
+
+def _has_ended_before(tracker: PositionTracker, wall_ns: int) -> bool:
+    return tracker.status.is_final and (tracker.exited_at_ns or 0) < wall_ns

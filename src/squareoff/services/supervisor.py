@@ -157,11 +157,17 @@ class Supervisor:
 
     async def _load(self) -> int:
         open_count = 0
+        spokesmen: dict[InstrumentId, PositionTracker] = {}
         for tracker in await self._store.load_all():
             self._engine.book.add(tracker)
             self._risk.on_tracker_changed(tracker)
+            is_open = not tracker.status.is_final
+            if is_open or tracker.instrument.instrument_id not in spokesmen:
+                spokesmen[tracker.instrument.instrument_id] = tracker
+            open_count += is_open
+        # Once per instrument: each asks all positions on it, however long ago they ended.
+        for tracker in spokesmen.values():
             self._follow_feed(tracker)
-            open_count += not tracker.status.is_final
         return open_count
 
     async def _recover(self) -> None:
