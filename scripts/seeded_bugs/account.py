@@ -82,8 +82,9 @@ BUGS = (
         name="account-latch-apart-from-its-wish",
         careless="Writes what fired after the wish that closes everything, not with it.",
         file="services/account_guard.py",
-        old="facts=(fact,)\n            )",
-        new="facts=()\n            )\n            await parts.store.record((fact,), 0)",
+        old="facts=(fact,),\n                in_place_of=self._stored.reason,\n            )",
+        new="in_place_of=self._stored.reason,\n            )\n"
+        "            await parts.store.record((fact,), 0)",
         tests=_GUARD,
     ),
     Bug(
@@ -114,7 +115,7 @@ BUGS = (
         name="account-lifts-a-persons-switch",
         careless="Lets entries go on a new day though a person had stopped them.",
         file="services/account_guard.py",
-        old='switch.state.active and switch.state.reason == f"exit-all: {self._to_lift}"',
+        old="switch.state.active and switch.state.reason == switch_reason(self._to_lift)",
         new="switch.state.active",
         tests=_GUARD,
     ),

@@ -556,7 +556,8 @@ class AccountDayState:
     """What the account's rules remember of their newest day (ISO date, IST).
 
     `peak` is the best P&L in rupees, None before the trailing's activation; `spent` are the rules
-    that fired; `reason` and `fired_at_ns` are those of the newest that closed everything.
+    that fired; `reason` and `fired_at_ns` are those of the newest that closed everything. Where
+    that was on an earlier day `fired_at_ns` is None: the reason tells which kill switch to lift.
     """
 
     day: str
@@ -564,6 +565,11 @@ class AccountDayState:
     spent: tuple[AccountRuleName, ...] = ()
     reason: str = ""
     fired_at_ns: int | None = None
+
+    def on(self, day: str) -> "AccountDayState":
+        """Return this state on a day: on another one than its own nothing of it is left but why
+        everything was closed last."""
+        return self if day == self.day else AccountDayState(day, reason=self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -530,8 +530,11 @@ def test_a_commit_whose_answer_is_lost_makes_no_second_exit() -> None:
             world.tick("139")
             await world.until_status(TRACKER, PositionStatus.EXITED)
 
+            await settle()
             assert len(world.gateway.requests) == 1
             assert account(world).fired == (AccountRuleName.MAX_LOSS,)
+            await world.until(lambda: account(world).fired_reason is not None)
+            assert "account_rule_fired" in world.alarms.codes
 
     run_virtual(body())
 
@@ -673,6 +676,98 @@ def test_a_switch_that_a_person_set_meanwhile_stays_on(
             await asyncio.sleep(3)
 
             assert (await world.engine.desk.kill_switch()).reason == "holiday"
+
+    run_virtual(body())
+
+
+def test_the_switch_of_several_rules_of_a_day_is_lifted_on_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The switch stands for the newest of them: the first one's reason must not outlive its day."""
+
+    async def body() -> None:
+        async with judged(AccountRules(max_loss=D(1000), target=D(500))) as world:
+            await begun(world)
+            await world.hold()
+            world.tick("156")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await asyncio.sleep(3)
+            await world.hold(tracker_id=SECOND, entry_price=D("156"))
+            world.tick("139")
+            await world.until_status(SECOND, PositionStatus.EXITED)
+            assert len(account(world).fired) == 2
+            assert "max_loss" in (await world.engine.desk.kill_switch()).reason
+            first = account(world).day
+            monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS + DAY_NS)
+            await world.until(lambda: account(world).day != first)
+            await asyncio.sleep(3)
+
+            assert not (await world.engine.desk.kill_switch()).active
+
+    run_virtual(body())
+
+
+def test_a_restart_while_the_wish_still_runs_lifts_the_switch_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is to be lifted is durable, also once the new day has written facts of its own."""
+
+    async def body() -> None:
+        rules = AccountRules(max_loss=D(1000), trailing=AccountTrailingRule(D(5000)))
+        world = await make_world(account_rules=rules, hygiene=HygieneLimits(spike_percent=D(90)))
+        world.gateway.fills = False
+        async with running(world):
+            await begun(world)
+            await world.hold()
+            world.tick("139")
+            await world.until(lambda: bool(world.gateway.requests))
+            first = account(world).day
+            monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS + DAY_NS)
+            await world.until(lambda: account(world).day != first)
+            world.tick("151")
+            await world.until(lambda: account(world).peak is not None)
+            await asyncio.sleep(3)
+            assert world.engine.desk.status().kill_switch_active
+        again = await make_world(store=world.store, gateway=world.gateway, account_rules=rules)
+        async with running(again):
+            await begun(again)
+            await asyncio.sleep(3)
+            assert again.engine.desk.status().kill_switch_active
+            again.gateway.fill(next(iter(again.gateway.orders)))
+            await again.until_status(TRACKER, PositionStatus.EXITED)
+            await asyncio.sleep(3)
+
+            assert not (await again.engine.desk.kill_switch()).active
+
+    run_virtual(body())
+
+
+def test_a_rule_that_fires_beside_an_earlier_days_wish_holds_entries_back_today(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The end of yesterday's wish lifts no switch that stands for today's rule."""
+
+    async def body() -> None:
+        rules = AccountRules(max_loss=D(1000), target=D(500))
+        async with judged(rules) as world:
+            world.gateway.fills = False
+            await begun(world)
+            await world.hold()
+            world.tick("139")
+            await world.until(lambda: bool(world.gateway.requests))
+            first = account(world).day
+            monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS + DAY_NS)
+            await world.until(lambda: account(world).day != first)
+            world.tick("156")
+            await world.until(lambda: account(world).fired == (AccountRuleName.TARGET,))
+            world.gateway.fill(next(iter(world.gateway.orders)))
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await asyncio.sleep(3)
+
+            switch = await world.engine.desk.kill_switch()
+            assert switch.active
+            assert "account target" in switch.reason
+            assert len(world.gateway.requests) == 1
 
     run_virtual(body())
 

@@ -10,7 +10,8 @@ Invariants:
 2. Where a held instrument has no such price, only `max_loss` is looked at, over the known part with
    the rest at its best, and it fires once that has stood for LOSS_STANDS_SECONDS.
 3. The peak is written at most once in TURN_SECONDS, and never falls within a day.
-4. What was fired on another day holds nothing back on this one.
+4. What was fired on another day holds nothing back on this one, however often rules fired on it
+   and whatever restarts; what a person holds back stays.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ from squareoff.ports import AccountDayState, Clock, Journal, TrackerStore
 from squareoff.services.account_book import AccountBook
 from squareoff.services.account_view import AccountView, account_view
 from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.exit_all import ExitAll
+from squareoff.services.exit_all import ExitAll, switch_reason
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.market_hours import MarketHours
 from squareoff.services.metrics import Metrics
@@ -187,24 +188,30 @@ class AccountGuard:
         """Commit what fired, with the wish unless all is being closed already."""
         parts = self._parts
         wish = parts.exit_all.state
-        is_covered = wish is not None and wish.is_running and not wish.intraday_only
+        running = None if wish is None or not wish.is_running or wish.intraday_only else wish
+        # The switch of an earlier day's wish is lifted with its end: it does not hold for today.
+        is_covered = running is not None and running.asked_at_ns >= self._book.midnight_ns
+        # A try of ours whose commit was not answered may have asked for it already.
+        is_ours = running is not None and running.reason == fact.reason
         spent = tuple(rule for rule in AccountRuleName if rule in self._limits.spent)
-        fact = replace(fact, spent=spent, closes_all=not is_covered)
+        fact = replace(fact, spent=spent, closes_all=is_ours or not is_covered)
         if is_covered:
             await parts.store.record((fact,), parts.clock.now().wall_ns)
         else:
+            self._to_lift = ""
             await parts.exit_all.ask(
-                fact.reason, lock_account=False, intraday_only=_is_narrow(fact), facts=(fact,)
+                fact.reason,
+                lock_account=False,
+                intraday_only=_is_narrow(fact),
+                facts=(fact,),
+                in_place_of=self._stored.reason,
             )
         now_ns = parts.clock.now().wall_ns
-        stored = replace(self._of_today(), spent=spent)
+        stored = replace(self._stored, spent=spent)
         if fact.closes_all:
             stored = replace(stored, reason=fact.reason, fired_at_ns=now_ns)
         self._stored = stored
         return fact
-
-    def _of_today(self) -> AccountDayState:
-        return self._stored if self._stored.day == self._day else AccountDayState(self._day)
 
     async def run(self) -> None:
         """Begin once the books agree, then look every second; never returns."""
@@ -238,12 +245,10 @@ class AccountGuard:
             self._book.roll(midnight_ns)
         else:
             await self._book.begin(midnight_ns)
-        if stored.day == day:
-            peak = None if stored.peak is None else money_units(stored.peak)
-            self._limits.begin_day(peak, stored.spent)
-        else:
-            self._limits.begin_day()
-            self._to_lift = stored.reason
+        stored = stored.on(day)
+        peak = None if stored.peak is None else money_units(stored.peak)
+        self._limits.begin_day(peak, stored.spent)
+        self._to_lift = stored.reason if stored.fired_at_ns is None else ""
         self._stored, self._day, self._watch.is_judging = stored, day, True
         _log.info("account_day_began", day=day, pnl=str(rupees_of(self._pnl.total)))
 
@@ -255,7 +260,7 @@ class AccountGuard:
         wish = await self._parts.store.exit_all()
         if wish is not None and wish.is_running:
             return
-        if switch.state.active and switch.state.reason == f"exit-all: {self._to_lift}":
+        if switch.state.active and switch.state.reason == switch_reason(self._to_lift):
             reason = f"a new trading day began; it held for: {self._to_lift}"
             await switch.set(active=False, level="new", reason=reason)
         self._to_lift = ""
@@ -315,15 +320,15 @@ class AccountGuard:
         if peak is None:
             return
         fact = AccountPeakReached(self._day, exact_rupees(peak))
-        if self._of_today().peak != fact.peak:
+        if self._stored.peak != fact.peak:
             await self._parts.store.record((fact,), now.wall_ns)
-            self._stored = replace(self._of_today(), peak=fact.peak)
+            self._stored = replace(self._stored, peak=fact.peak)
 
     def view(self) -> AccountView:
         """Return how the account stands."""
         if not self.judges_prices:
             self._look_up_prices()
-        stored = self._of_today()
+        stored = self._stored
         fired = None if stored.fired_at_ns is None else (stored.reason, stored.fired_at_ns)
         return account_view(self._day, self._rules, self._limits, self._pnl, fired)
 

@@ -44,6 +44,11 @@ _HELD = (PositionStatus.ACTIVE, PositionStatus.EXITING)
 _KILL_SWITCH_LIFTED = HindranceLifted(frozenset({BlockReason.KILL_SWITCH}))
 
 
+def switch_reason(reason: str) -> str:
+    """Return why the kill switch is on that a wish with this reason threw."""
+    return f"exit-all: {reason}"
+
+
 class ExitAll:
     """Carries out the wish to close everything."""
 
@@ -82,12 +87,15 @@ class ExitAll:
         lock_account: bool,
         intraday_only: bool = False,
         facts: Sequence[AccountFact] = (),
+        in_place_of: str = "",
     ) -> ExitAllState:
         """Take the wish, durably, and make the first round: shorts are claimed on return.
 
         Args:
             intraday_only: leave alone what carries forward, unless a running wish means it too.
             facts: what is committed in the same transaction, before the wish.
+            in_place_of: the reason of an earlier wish whose switch stands for this one from now on;
+                any other reason of a switch that is on stays.
 
         Raises:
             StoreError: the wish may not be durable; entries are held back all the same.
@@ -97,11 +105,12 @@ class ExitAll:
         is_narrow = intraday_only and (running is None or running.intraday_only)
         operation_id = self._ids.new_id("all")
         switch = self._kill_switch.state
+        is_anothers = switch.active and switch.reason != switch_reason(in_place_of)
         try:
             await self._kill_switch.set(
                 active=True,
                 level=switch.level if switch.active else "new",
-                reason=switch.reason if switch.active else f"exit-all: {reason}",
+                reason=switch.reason if is_anothers else switch_reason(reason),
                 facts=(*facts, ExitAllAsked(operation_id, reason, wants_lock, is_narrow)),
             )
         except StoreError:

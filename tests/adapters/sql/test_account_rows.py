@@ -134,7 +134,8 @@ def test_a_narrow_wish_is_kept_as_such(opened) -> None:
 
 
 def test_the_account_day_follows_its_facts(opened) -> None:
-    """Peak and what fired are of one day; a fact of another day begins it anew."""
+    """Peak and what fired are of one day; a fact of another day begins it anew, all but
+    why everything was closed last."""
 
     async def body() -> None:
         async with opened() as database:
@@ -151,7 +152,9 @@ def test_the_account_day_follows_its_facts(opened) -> None:
             )
 
             await store.record([AccountPeakReached("2025-12-30", D(1))], START_NS + 4)
-            assert await store.account_day() == AccountDayState("2025-12-30", D(1))
+            assert await store.account_day() == AccountDayState(
+                "2025-12-30", D(1), reason="reached"
+            )
             other = SqlStore(database.runner, AccountId("1100000002"))
             assert await other.account_day() is None
 

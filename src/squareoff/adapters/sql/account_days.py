@@ -1,7 +1,7 @@
 """The row of what the account's rules remember of their newest day: peak, and what fired.
 
 A projection: it follows from the facts of the same transaction. A fact of another day than the
-row's begins the row anew.
+row's begins the row anew, all but the reason.
 """
 
 from dataclasses import asdict, replace
@@ -35,9 +35,8 @@ def project_account_day(
     at_ns: int,
 ) -> None:
     """Bring the row up to this fact."""
-    known = read_account_day(connection, account_id)
-    before = known if known is not None and known.day == fact.day else AccountDayState(fact.day)
-    row = asdict(_after(before, fact, at_ns))
+    known = read_account_day(connection, account_id) or AccountDayState(fact.day)
+    row = asdict(_after(known.on(fact.day), fact, at_ns))
     row["spent"] = ",".join(rule.value for rule in row["spent"])
     connection.execute(delete(account_day).where(account_day.c.account_id == account_id))
     connection.execute(insert(account_day), {"account_id": account_id} | row)
