@@ -14,7 +14,7 @@ BUGS = (
     Bug(
         name="own-closes-forgotten",
         careless="Forgets what was closed lately, which a lagging reading does not show yet.",
-        file="services/exit_engine.py",
+        file="services/position_book.py",
         old="        if closed > 0:\n",
         new="        if closed > 1_000_000:\n",
         tests=("tests/services/test_placer.py",),

@@ -58,11 +58,11 @@ def test_a_level_is_told_when_it_moves() -> None:
     look.changes()
     actor = book.get(tracker.tracker_id)
     assert actor is not None
-    book.replace(actor, replace(tracker, version=9))
+    book.replace(actor, replace(tracker, version=9), 0)
 
     assert look.changes().levels == ()
     moved = replace(tracker, stop_level=PriceUnits(1_500_000), stop_rule="trailing")
-    book.replace(actor, moved)
+    book.replace(actor, moved, 0)
     expected = LevelsView(tracker.tracker_id, D("150.00"), "trailing", None)
     assert look.changes().levels == (expected,)
 

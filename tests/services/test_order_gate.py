@@ -265,9 +265,9 @@ def test_the_gate_looks_at_the_newest_record() -> None:
     book = PositionBook()
     actor = book.add(held())
     gate = OrderGate(book)
-    book.replace(actor, SENDING)
+    book.replace(actor, SENDING, 0)
     assert gate.overtaken_exit(request_of(SENDING), decided_version=SENDING.version) is None
-    book.replace(actor, OVER["somebody else has closed"])
+    book.replace(actor, OVER["somebody else has closed"], 0)
 
     assert gate.overtaken_exit(request_of(SENDING), decided_version=SENDING.version)
 

@@ -514,7 +514,7 @@ def test_a_retry_that_fills_have_overtaken_is_held_back() -> None:
         desk.gateway.answers.append(BrokerUnreachable("down"))
         leaving = asyncio.get_running_loop().create_task(desk.exit())
         await settle()
-        desk.book.replace(desk.actor, _closed_meanwhile(desk.actor.tracker))
+        desk.book.replace(desk.actor, _closed_meanwhile(desk.actor.tracker), 0)
         result = await leaving
 
         assert (result.outcome, result.block_reason) == (
@@ -549,7 +549,7 @@ def test_an_open_breaker_of_placements_lets_cancels_and_modifies_through() -> No
     async def body() -> None:
         desk = Desk(per_second=100)
         await desk.open_breaker()
-        desk.book.replace(desk.actor, with_modifies(HELD, 1))
+        desk.book.replace(desk.actor, with_modifies(HELD, 1), 0)
         order = desk.gateway.accept(REQUEST)
         began = now()
         cancelled = await desk.router.cancel_order(order.broker_order_id, Urgency.STOP)

@@ -43,7 +43,7 @@ def test_it_waits_for_a_decision_that_is_being_written() -> None:
                 reading = tasks.create_task(world.engine.desk.screen.replica_start())
                 await VirtualClock().sleep(0.5)
                 assert not reading.done()
-                world.engine.exit_engine.book.replace(actor, replace(tracker, version=7))
+                world.engine.exit_engine.book.replace(actor, replace(tracker, version=7), 0)
                 actor.lock.release()
                 await reading
                 await actor.lock.acquire()
@@ -80,7 +80,7 @@ def test_what_ended_is_shown_for_the_day(days: int, count: int) -> None:
             assert actor is not None
             ended_ns = VirtualClock().now().wall_ns - days * 86_400 * 1_000_000_000
             ended = replace(tracker, status=PositionStatus.EXITED, exited_at_ns=ended_ns)
-            engine.book.replace(actor, ended)
+            engine.book.replace(actor, ended, 0)
             start = await world.engine.desk.screen.replica_start()
 
             assert len(start.trackers) == count

@@ -315,9 +315,6 @@ class ExitEngine:
                 raise
             self._checkpoints.reach(f"after_commit_{fact_kind(type(last))}")
         actor.decided_at_ns = now.monotonic_ns
-        closed = decision.tracker.exited_quantity - actor.tracker.exited_quantity
-        if closed > 0:
-            self.book.note_closed(actor.tracker.key, closed, now.monotonic_ns)
         self.book.apply(actor, decision)
         self._follow_up(actor, decision)
         return decision
@@ -341,7 +338,7 @@ class ExitEngine:
             await self._alarms.raise_alarm(Severity.CRITICAL, "database_went_back", loss)
             raise CommitLost(loss)
         if stored is not None and stored != actor.tracker:
-            self.book.replace(actor, stored)
+            self.book.replace(actor, stored, self._clock.now().monotonic_ns)
         for client_order_id, number in actor.orphaned_sends():
             lost = SendLost("its commit was not known of, so nobody made the call")
             await self._decide_and_commit(actor, SendAnswered(client_order_id, number, lost))

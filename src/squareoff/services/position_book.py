@@ -126,14 +126,17 @@ class PositionBook:
     def apply(self, actor: PositionActor, decision: Decision) -> None:
         """Take over a committed decision."""
         actor.pacing = decision.pacing
-        self.replace(actor, decision.tracker)
+        self.replace(actor, decision.tracker, actor.decided_at_ns)
 
-    def replace(self, actor: PositionActor, after: PositionTracker) -> None:
-        """Take over a committed state, decided here or elsewhere."""
+    def replace(self, actor: PositionActor, after: PositionTracker, at_ns: int) -> None:
+        """Take over a committed state, decided here or elsewhere; `at_ns` is monotonic."""
         before = actor.tracker
         actor.tracker = after
         if after is before:
             return
+        closed = after.exited_quantity - before.exited_quantity
+        if closed > 0:
+            self.note_closed(after.key, closed, at_ns)
         if after.exited_quantity != before.exited_quantity or after.quantity != before.quantity:
             self._fill_count += 1
             self._last_fill[after.key] = self._fill_count

@@ -40,6 +40,7 @@ from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.feed_lines import FeedLines
 from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.late_closes import note_late_closes
 from squareoff.services.metrics import Metrics
 from squareoff.services.order_router import OrderRouter
 from squareoff.services.order_update_hub import OrderUpdateHub
@@ -140,6 +141,7 @@ class Supervisor:
             await self._kill_switch.load()
             await self._router.load_budget(self._journal)
             open_count = await self._load()
+            await note_late_closes(self._engine.book, self._journal, self._clock.now())
             fact = EngineStarted(__version__, self._mode, open_count)
             await self._store.record((fact,), self._clock.now().wall_ns)
             await self._tell_takeover()
