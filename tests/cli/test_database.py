@@ -14,7 +14,15 @@ from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.locks import FileAccountLock, lock_path
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.bootstrap import PAPER_ACCOUNT
-from squareoff.core.facts import EngineStarted
+from squareoff.core.facts import (
+    AccountFact,
+    AccountRuleFired,
+    EngineStarted,
+    ExitAllAsked,
+    ExitAllEnded,
+    KillSwitchSet,
+)
+from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.ids import AccountId
 
 
@@ -152,8 +160,10 @@ def test_a_damaged_database_is_replaced_and_kept(run: Any, tmp_path: Path) -> No
     restored = run("db", "restore", "copy.db", "--json")
 
     assert restored.status == 0
-    kept = tmp_path / json.loads(restored.out)["kept_aside"]
+    found = json.loads(restored.out)
+    kept = tmp_path / found["kept_aside"]
     assert kept.read_text() == "broken" * 1_000
+    assert ["cannot be read" in line for line in found["carried_over"]] == [True]
     assert _key(tmp_path / "squareoff.db") == []
 
 
@@ -165,6 +175,7 @@ def test_a_restore_makes_a_missing_database(run: Any, tmp_path: Path) -> None:
     restored = run("db", "restore", "copy.db", "--json")
 
     assert json.loads(restored.out)["kept_aside"] is None
+    assert json.loads(restored.out)["carried_over"] == []
     assert _key(tmp_path / "squareoff.db") == []
 
 
@@ -201,3 +212,56 @@ async def _write(path: Path, facts: tuple[EngineStarted, ...]) -> None:
     database = open_database(f"sqlite:///{path}")
     await SqlStore(database.runner, PAPER_ACCOUNT).record(facts, 1)
     await database.close()
+
+
+def _record(path: Path, *facts: AccountFact) -> None:
+    """Write facts of the account as an engine does."""
+
+    async def record() -> None:
+        database = open_database(f"sqlite:///{path}")
+        try:
+            await SqlStore(database.runner, PAPER_ACCOUNT).record(facts, 1_789_440_000_000_000_000)
+        finally:
+            await database.close()
+
+    asyncio.run(record())
+
+
+def test_a_restore_takes_back_no_switch_and_brings_no_wish_to_life(
+    run: Any, tmp_path: Path
+) -> None:
+    """What a person and the account's rules have said is carried over, told, and journalled."""
+    path = tmp_path / "squareoff.db"
+    run("db", "upgrade")
+    _record(path, ExitAllAsked("all-1", "storm", False, False))
+    run("db", "backup", "copy.db")
+    loss = AccountRuleName.MAX_LOSS
+    fired = AccountRuleFired("2026-09-15", loss, "loss", (loss,), closes_all=True)
+    _record(path, ExitAllEnded("all-1", "closed", ""), KillSwitchSet(True, "all", "fire"), fired)
+    restored = run("db", "restore", "copy.db", "--yes")
+    verified = json.loads(run("db", "verify", "--json").out)
+    with closing(sqlite3.connect(path)) as database:
+        outcomes = database.execute("SELECT outcome FROM exit_all").fetchall()
+        switch = database.execute("SELECT active, level, reason FROM kill_switch").fetchall()
+        day = database.execute("SELECT day, spent, reason FROM account_day").fetchall()
+
+    assert restored.status == 0
+    assert (outcomes, switch) == ([("lifted",)], [(1, "all", "fire")])
+    assert day == [("2026-09-15", "max_loss", "loss")]
+    assert (verified["intact"], verified["entries"]) == (True, 4)
+    assert "4 journal entries" in restored.out
+    for told in ("exit-all: ended", "on at level all", "max_loss fired on 2026-09-15"):
+        assert told in restored.out
+
+
+def test_an_older_copy_is_put_back_and_its_silence_told(run: Any, tmp_path: Path) -> None:
+    """It takes its upgrade first; nothing is written to it, and the person hears of that."""
+    run("db", "upgrade")
+    run("db", "backup", "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as database:
+        database.execute("UPDATE schema_revision SET version_num = '0001'")
+        database.commit()
+    restored = json.loads(run("db", "restore", "copy.db", "--json").out)
+
+    assert restored["needs_upgrade"]
+    assert ["older version" in line for line in restored["carried_over"]] == [True]

@@ -65,6 +65,8 @@ def db_restore(
     print(f"{found['database']}: restored, {found['entries']} journal entries, all intact")
     if found["kept_aside"] is not None:
         print(f"{found['kept_aside']}: what was there before")
+    for line in found["carried_over"]:
+        print(line)
     if found["needs_upgrade"]:
         print("the copy is of an older version: run `squareoff db upgrade` before the engine")
     print("what happened since the copy is learned from the broker: watch `squareoff alarms`")

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from squareoff.adapters.sql import backups
 from squareoff.adapters.sql.database import open_database, sqlite_file
@@ -20,12 +20,11 @@ from squareoff.adapters.sql.schema import (
     upgrade,
 )
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.adapters.sql.tables import journal_head
 from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import account_of
+from squareoff.cli.carrying_over import accounts_of, carry_over
 from squareoff.config import Settings
 from squareoff.domain.errors import StoreError
-from squareoff.domain.ids import AccountId
 
 _CHECKED_SUFFIX = ".restoring"
 _FIT = (SchemaAge.SAME, SchemaAge.OLDER)
@@ -78,8 +77,9 @@ def restore_database(settings: Settings, copy: Path) -> dict[str, Any]:
     """Put a copy back in place of the database, which is kept aside.
 
     Returns:
-        `database`, `kept_aside` (None where there was none), `revision`, whether it `needs_upgrade`
-        and the number of journal `entries`.
+        `database`, `kept_aside` (None where there was none), `revision`, whether it
+        `needs_upgrade`, the number of journal `entries` and `carried_over`: a line each for what
+        the copy was told of the replaced database, or could not be told.
 
     Raises:
         AccountLocked: an engine uses the database.
@@ -103,13 +103,15 @@ async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
         await asyncio.to_thread(backups.back_up, copy, checked)
         state, entries = await _examined(checked)
         kept = await asyncio.to_thread(_keep_aside, path)
+        carried = await carry_over(path if kept else None, checked)
         await asyncio.to_thread(backups.put_back, checked, path)
     return {
         "database": str(path),
         "kept_aside": None if kept is None else str(kept),
         "revision": state.found,
         "needs_upgrade": state.age is SchemaAge.OLDER,
-        "entries": entries,
+        "entries": entries + len(carried.facts),
+        "carried_over": list(carried.texts),
     }
 
 
@@ -131,8 +133,8 @@ async def _examined(path: Path) -> tuple[SchemaState, int]:
 
 def _verified(connection: Connection) -> int:
     entries = 0
-    for account in connection.execute(select(journal_head.c.account_id)).scalars().all():
-        report = verify_chain(connection, AccountId(account))
+    for account_id in accounts_of(connection):
+        report = verify_chain(connection, account_id)
         if not report.is_intact:
             raise StoreError(f"the copy's journal does not hold: {report.fault_text}")
         entries += report.entries
