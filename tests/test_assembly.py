@@ -168,6 +168,24 @@ def test_an_answer_that_is_lost_makes_no_second_order() -> None:
     play(story)
 
 
+def test_an_order_behind_an_internal_error_is_not_sent_twice() -> None:
+    """Refused with `DH-910` though taken, and slow at the exchange: it is found, and one order."""
+
+    async def story(run: Rehearsal) -> None:
+        slow = {"exchange_delay_ms": 2_000, "alert_transit": False}
+        await run.admin("POST", "conduct", slow)
+        tracker_id = await run.hold()
+        place = {"method": "POST", "path": "/orders"}
+        broken = {"where": place, "what": {"error": "DH-910", "status": 400, "act": True}}
+        await run.admin("POST", "faults", [{**broken, "how_often": {"nth": 1}}])
+        result = await run.engine.desk.exit(tracker_id, "by hand", Wait.FILLED, 15.0)
+
+        assert result.code is ExitCode.EXITED
+        assert len(await run.orders()) == 1
+
+    play(story)
+
+
 def test_a_position_closed_in_the_app_is_closed_externally() -> None:
     """What a person closed in the broker's app is never sold a second time."""
 

@@ -328,7 +328,7 @@ def with_a_person() -> Story:
     story.permit(1, price("1000"))
     story.accept("B1", 0)
     story.see(BrokerOrderStatus.PENDING, number=0)
-    story.answer(SendRefused("DH-910", "no"), 1)
+    story.answer(SendRefused("DH-906", "no"), 1)
     assert story.tracker.intent is not None
     assert story.tracker.intent.status is IntentStatus.NEEDS_HUMAN
     return story

@@ -143,7 +143,7 @@ def test_a_refusal_is_no_end_of_the_position() -> None:
     """A refused or rejected exit order never cancels or closes the position."""
     story = Story().claim()
     story.permit()
-    story.answer(SendRefused("DH-910", "transaction failed"))
+    story.answer(SendRefused("DH-906", "transaction failed"))
     assert story.tracker.status is EXITING
     story.wake()
     story.feed(net(100))

@@ -298,7 +298,7 @@ def test_a_refusal_ends_the_order_and_a_new_attempt_follows() -> None:
     """Refused for what may pass: after a pause the rest goes under a new attempt and id."""
     story = Story().claim()
     story.permit()
-    story.answer(SendRefused("DH-910", "transaction failed"))
+    story.answer(SendRefused("DH-906", "transaction failed"))
     assert story.states == [OrderState.REFUSED]
 
     story.wake()

@@ -57,8 +57,6 @@ PHRASES: tuple[tuple[str, RejectionClass], ...] = (
     ("try after", _WAIT),
     ("timed out", _WAIT),
     ("dh-904", _WAIT),
-    ("dh-908", _WAIT),
-    ("dh-909", _WAIT),
     ("invalid ip", _STOP),
     ("static ip", _STOP),
     ("static_ip", _STOP),

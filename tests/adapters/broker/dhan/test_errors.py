@@ -68,6 +68,11 @@ TABLE = [
         "",
     ),
     ("403 HTML", 403, HTML, BrokerOutcomeUnknown, ""),
+    ("DH-908 under 400", 400, refusal("DH-908", "internal"), BrokerOutcomeUnknown, "DH-908"),
+    ("DH-909 under 404", 404, refusal("DH-909", "network"), BrokerOutcomeUnknown, "DH-909"),
+    ("DH-910 under 400", 400, refusal("DH-910", "other"), BrokerOutcomeUnknown, "DH-910"),
+    ("800 under 400", 400, data_refusal("800", "internal"), BrokerOutcomeUnknown, "800"),
+    ("408", 408, refusal("DH-905", "Timeout"), BrokerOutcomeUnknown, "DH-905"),
     ("500 DH-908", 500, refusal("DH-908", "internal"), BrokerOutcomeUnknown, "DH-908"),
     ("500 DH-906", 500, refusal("DH-906", "closed"), BrokerOutcomeUnknown, "DH-906"),
     ("500 DH-904", 500, refusal("DH-904", "rate"), BrokerOutcomeUnknown, "DH-904"),
@@ -98,6 +103,14 @@ def test_a_write_is_never_proved_unsent_by_a_server_fault():
         for body in (b"", HTML, refusal("DH-905", "Missing"), refusal("DH-904", "rate")):
             error = error_from_response(WRITE, HttpResponse(status, {}, body), "secret")
             assert error.sent is Sent.MAYBE
+
+
+def test_a_read_is_not_judged_by_what_it_might_have_done():
+    """The codes that leave a write open refuse a read as any other code does."""
+    for status, code in ((400, "DH-908"), (400, "DH-910"), (408, "DH-905")):
+        error = error_from_response(READ, HttpResponse(status, {}, refusal(code, "x")), "secret")
+
+        assert type(error) is BrokerRejected
 
 
 def test_a_read_that_hits_429_is_told_to_wait():

@@ -4,7 +4,8 @@ Sources: dhanhq-v2.md 1.6 (token), 9.2 (body shapes), 9.3 and 9.4 (codes).
 
 Invariants:
 1. `sent = NO` needs the broker's own word or proof from the transport; a status code alone proves
-   it only for 401. A 429 of a write without a readable refusal stays unknown.
+   it only for 401. A 429 of a write without a readable refusal stays unknown, and so does a write
+   refused with a code that says the broker itself broke down (9.3: reconcile), or with 408.
 2. Any 5xx, any redirect, any answer that is not the broker's JSON is unknown for a write,
    whatever its text says.
 3. No message or text holds the access token.
@@ -42,7 +43,10 @@ _ORDER_RATE_CODE = "DH-904"
 """The broker's word that a request was refused for its rate before it was executed."""
 _DATA_RATE_CODE = "805"
 """The same of the data calls; what it would mean under an order write is written nowhere."""
+_UNDECIDED_CODES = frozenset({"DH-908", "DH-909", "DH-910", "800"})
+"""Internal error, backend unreachable, "other": the order may have gone on before it broke."""
 _HTTP_UNAUTHORIZED = 401
+_HTTP_REQUEST_TIMEOUT = 408
 _HTTP_TOO_MANY = 429
 
 
@@ -109,8 +113,8 @@ def error_from_response(site: CallSite, response: HttpResponse, secret: str) -> 
 
     Returns:
         `BrokerSessionExpired`, `BrokerRateLimited`: sent = NO, by the broker's word.
-        `BrokerRejected`: a 4xx with the broker's own error body; its code is the broker's, or
-        `STATIC_IP_CODE`.
+        `BrokerRejected`: a 4xx with the broker's own error body, for a write one that decides; its
+        code is the broker's, or `STATIC_IP_CODE`.
         `BrokerOutcomeUnknown`, `BrokerProtocolError`: sent = MAYBE.
     """
     fault = read_fault(response.body)
@@ -137,6 +141,8 @@ def _error_from_refusal(site: CallSite, said: str, details: dict[str, Any]) -> B
         return BrokerRateLimited(f"{site.what}: refused for rate, {said}", **details)
     if status == _HTTP_TOO_MANY:
         return BrokerOutcomeUnknown(f"{site.what}: 429 without a rate code, {said}", **details)
+    if site.is_write and (code in _UNDECIDED_CODES or status == _HTTP_REQUEST_TIMEOUT):
+        return BrokerOutcomeUnknown(f"{site.what}: no decision in the refusal, {said}", **details)
     if code == "DH-911" or any(each in text.lower() for each in _ADDRESS_TEXTS):
         details["code"] = STATIC_IP_CODE
         return BrokerRejected(f"{site.what}: this address is not registered, {said}", **details)
