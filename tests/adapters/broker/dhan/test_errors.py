@@ -6,6 +6,7 @@ import pytest
 
 from squareoff.adapters.broker.dhan.errors import (
     CallSite,
+    Fault,
     error_from_response,
     error_from_transport,
     read_fault,
@@ -71,6 +72,13 @@ TABLE = [
     ("DH-908 under 400", 400, refusal("DH-908", "internal"), BrokerOutcomeUnknown, "DH-908"),
     ("DH-909 under 404", 404, refusal("DH-909", "network"), BrokerOutcomeUnknown, "DH-909"),
     ("DH-910 under 400", 400, refusal("DH-910", "other"), BrokerOutcomeUnknown, "DH-910"),
+    (
+        "400 without a code",
+        400,
+        b'[{"status":"ERROR","message":"x"}]',
+        BrokerOutcomeUnknown,
+        "",
+    ),
     ("800 under 400", 400, data_refusal("800", "internal"), BrokerOutcomeUnknown, "800"),
     ("408", 408, refusal("DH-905", "Timeout"), BrokerOutcomeUnknown, "DH-905"),
     ("500 DH-908", 500, refusal("DH-908", "internal"), BrokerOutcomeUnknown, "DH-908"),
@@ -148,13 +156,17 @@ def test_odd_error_bodies_are_read_or_passed_over():
 
     assert read_fault(internal).text == "boom"
     assert read_fault(data_refusal("806", "not subscribed")).code == "806"
+    assert read_fault(b"[" + refusal("DH-905", "bad") + b"]") == Fault("DH-905", "bad")
+    assert read_fault(b'[{"message":"Failed","status":"ERROR"}]') == Fault("", "Failed")
+    assert read_fault(b'{"status":"error"}') == Fault("", "")
     for body in (
         b"",
         b"[]",
         b"null",
         HTML,
         b'{"status":"failed"}',
-        b'[{"status":"ERROR"}]',
+        b'[{"status":"ERROR"},{"status":"ERROR"}]',
+        b'[{"orderStatus":"PENDING"}]',
         b'{"status":"failed","data":{"NSE_EQ":{}}}',
         b"\xff\xfe",
         b"[" * 50_000,

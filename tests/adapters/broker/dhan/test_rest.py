@@ -493,6 +493,27 @@ def test_an_unreadable_row_of_ours_never_vanishes(fakes, fault):
 
 @pytest.mark.parametrize("method", ["order_book", "trade_book", "positions"])
 @pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ([{"message": "Failed", "status": "ERROR"}], BrokerProtocolError),
+        ({"message": "Failed", "status": "ERROR"}, BrokerProtocolError),
+        ([{"errorType": "Order_Error", "errorCode": "DH-908"}], BrokerProtocolError),
+        ([{"errorCode": "DH-906", "errorMessage": "Invalid Token"}], BrokerSessionExpired),
+        ([{}], BrokerProtocolError),
+        ([{}, {}], BrokerProtocolError),
+        ([{"orderId": "", "orderStatus": None, "errorCode": "x"}], BrokerProtocolError),
+    ],
+)
+def test_an_error_is_never_an_empty_book(fakes, method, body, kind):
+    """An error that comes as HTTP 200, also in an array, is no book that lacks our order."""
+    client = fakes.client(fakes.http(fakes.answer(200, body)))
+
+    assert type(failure(client, method)) is kind
+    assert client.skipped_row_count == 0
+
+
+@pytest.mark.parametrize("method", ["order_book", "trade_book", "positions"])
+@pytest.mark.parametrize(
     "body",
     [
         b"",
@@ -570,6 +591,10 @@ def test_an_unknown_id_is_an_empty_lookup(fakes, status, body):
     [
         (404, {"timestamp": 1, "status": 404, "error": "x", "path": "/v2"}, BrokerOutcomeUnknown),
         (404, b"<html>", BrokerOutcomeUnknown),
+        (404, {"errorCode": "DH-908", "errorMessage": "internal"}, BrokerRejected),
+        (404, [{"status": "ERROR", "message": "Failed"}], BrokerRejected),
+        (200, [{"status": "ERROR", "message": "Failed"}], BrokerProtocolError),
+        (200, [{"errorCode": "DH-908", "errorMessage": "internal"}], BrokerProtocolError),
         (404, {"errorCode": "DH-906", "errorMessage": "Invalid Token"}, BrokerSessionExpired),
         (429, {"errorCode": "DH-904", "errorMessage": "slow"}, BrokerRateLimited),
         (200, {}, BrokerProtocolError),

@@ -14,7 +14,7 @@ Invariants:
 from dataclasses import dataclass
 from typing import Any
 
-from squareoff.adapters.broker.dhan.json_values import load_json
+from squareoff.adapters.broker.dhan.json_values import load_json, only_object, word_of
 from squareoff.adapters.broker.dhan.transport import (
     Forbidden,
     HttpResponse,
@@ -43,9 +43,11 @@ _ORDER_RATE_CODE = "DH-904"
 """The broker's word that a request was refused for its rate before it was executed."""
 _DATA_RATE_CODE = "805"
 """The same of the data calls; what it would mean under an order write is written nowhere."""
-_UNDECIDED_CODES = frozenset({"DH-908", "DH-909", "DH-910", "800"})
-"""Internal error, backend unreachable, "other": the order may have gone on before it broke."""
+_UNDECIDED_CODES = frozenset({"", "DH-908", "DH-909", "DH-910", "800"})
+"""None, internal error, backend unreachable, "other": a write may have gone on before it broke, and
+a look-up says nothing of the order."""
 _HTTP_UNAUTHORIZED = 401
+_HTTP_NOT_FOUND = 404
 _HTTP_REQUEST_TIMEOUT = 408
 _HTTP_TOO_MANY = 429
 
@@ -71,21 +73,25 @@ class Fault:
 def read_fault(body: bytes) -> Fault | None:
     """Return the broker's code and text, or None where the body is no error body of the broker.
 
-    Knows `{"errorCode", "errorMessage"}`, `{"status": "failed", "data": {"<code>": "text"}}` and
-    `{"errorCode", "internalErrorMessage"}` (9.2). A gateway's `{"status", "error", "path"}` and
+    Knows `{"errorCode", "errorMessage"}`, `{"status": "failed", "data": {"<code>": "text"}}`,
+    `{"errorCode", "internalErrorMessage"}` and `{"status": "ERROR", "message"}`, which has no code
+    (9.2), each also as the one element of an array. A gateway's `{"status", "error", "path"}` and
     HTML are not the broker's word.
     """
-    content = load_json(body)
-    if not isinstance(content, dict):
+    content = only_object(load_json(body))
+    if content is None:
         return None
     code = content.get("errorCode") or content.get("internalErrorCode")
     if isinstance(code, str | int):
         text = content.get("errorMessage") or content.get("internalErrorMessage") or ""
         return Fault(str(code).strip().upper(), str(text).strip())
-    status = content.get("status")
-    if isinstance(status, str) and status.lower() in ("failed", "failure"):
-        return _fault_of_data(content.get("data"))
-    return None
+    match word_of(content.get("status")):
+        case "FAILED" | "FAILURE":
+            return _fault_of_data(content.get("data"))
+        case "ERROR":
+            return Fault("", str(content.get("message") or "").strip())
+        case _:
+            return None
 
 
 def _fault_of_data(entries: Any) -> Fault | None:
@@ -156,6 +162,18 @@ def is_token_dead(status: int, fault: Fault | None) -> bool:
     if fault is None:
         return False
     return fault.code in _TOKEN_DEAD_CODES or "invalid token" in fault.text.lower()
+
+
+def is_not_found(response: HttpResponse) -> bool:
+    """Tell the broker's own 404 from a gateway's (wrong path) and a proxy's page."""
+    if response.status != _HTTP_NOT_FOUND:
+        return False
+    if not response.body.strip():
+        return True
+    fault = read_fault(response.body)
+    if fault is None or fault.code in _UNDECIDED_CODES:
+        return False
+    return not is_token_dead(response.status, fault)
 
 
 def protocol_error(

@@ -24,7 +24,7 @@ from squareoff.adapters.broker.dhan.errors import (
     CallSite,
     error_from_response,
     error_from_transport,
-    is_token_dead,
+    is_not_found,
     protocol_error,
     read_fault,
     scrub,
@@ -79,7 +79,6 @@ T = TypeVar("T")
 _OK = (200,)
 _ACCEPTED = (200, 201, 202)
 _CANCEL_ACCEPTED = (200, 202, 204)
-_NOT_FOUND = 404
 _ACTIVATE = {"killSwitchStatus": "ACTIVATE"}
 _NO_QUERY: Mapping[str, str] = {}
 _LOOKED_UP = order_rows(ReportSource.LOOKUP)
@@ -174,7 +173,7 @@ class DhanRestClient:
         site = CallSite(f"look up order {client_order_id}", is_write=False)
         path = f"/orders/external/{checked_correlation_id(client_order_id)}"
         response, token = await self._call(site, "GET", path)
-        if response.status == _NOT_FOUND and _is_brokers_not_found(response):
+        if is_not_found(response):
             return ()
         content = await self._content(site, response, token)
         rows = content if isinstance(content, list) else [content]
@@ -354,13 +353,18 @@ class DhanRestClient:
 
     async def _book(self, site: CallSite, path: str, memory: RowMemory[T]) -> tuple[T, ...]:
         response, token = await self._call(site, "GET", path)
+        problem = "the answer must be an array"
         if response.status in _OK:
-            rows = self._read(site, response, token, lambda: memory.read(response.body))
-            if rows is not None:
-                self._skipped_row_count += len(rows.skipped)
-                return rows.rows
+            try:
+                rows = memory.read(response.body)
+            except Unreadable as error:
+                problem = scrub(str(error), token)
+            else:
+                if rows is not None:
+                    self._skipped_row_count += len(rows.skipped)
+                    return rows.rows
         await self._content(site, response, token)  # raises for whatever is no answer
-        raise protocol_error(site, "the answer must be an array", response, token)
+        raise protocol_error(site, problem, response, token)
 
     async def _object(self, site: CallSite, path: str) -> tuple[HttpResponse, str, dict[str, Any]]:
         response, token = await self._call(site, "GET", path)
@@ -389,11 +393,3 @@ class DhanRestClient:
 
 def _order_path(broker_order_id: BrokerOrderId) -> str:
     return f"/orders/{quote(broker_order_id, safe='')}"
-
-
-def _is_brokers_not_found(response: HttpResponse) -> bool:
-    """Tell the broker's 404 from a gateway's (wrong path) and a proxy's page."""
-    if not response.body.strip():
-        return True
-    fault = read_fault(response.body)
-    return fault is not None and not is_token_dead(response.status, fault)

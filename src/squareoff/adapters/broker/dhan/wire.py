@@ -6,7 +6,8 @@ wire_requests.py.
 
 Rule for rows that cannot be read (no row of ours may vanish silently, no stranger's row may blind
 us):
-1. An order row whose tag starts like ours (`sq`) fails the whole read. Any other is skipped.
+1. An order row whose tag starts like ours (`sq`) fails the whole read, and so does whatever names
+   neither an order nor its status: it is no order row but an error. Any other is skipped.
 2. A trade or position row that names a segment or product we do not know cannot concern an order of
    ours (we could not have placed it) and is skipped. Any other unreadable one fails the read.
 3. A row that is no object fails the read: nobody can tell whose it was.
@@ -142,6 +143,8 @@ def position_rows() -> RowReader[BrokerPosition]:
 
 
 def _is_strange_order(row: Row, _error: Unreadable) -> bool:
+    if not any(optional_text_of(row, name) for name in ("orderId", "orderStatus")):
+        return False
     tag = optional_text_of(row, "correlationId")
     return tag is None or not tag.lower().startswith(OWN_TAG_PREFIX)
 

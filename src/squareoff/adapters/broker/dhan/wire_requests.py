@@ -15,7 +15,13 @@ from typing import Any
 
 import msgspec
 
-from squareoff.adapters.broker.dhan.json_values import Unreadable, load_json, name_of, word_of
+from squareoff.adapters.broker.dhan.json_values import (
+    Unreadable,
+    load_json,
+    name_of,
+    only_object,
+    word_of,
+)
 from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import AccountId, BrokerOrderId
 from squareoff.domain.instruments import InstrumentId
@@ -119,10 +125,8 @@ def read_placement(body: bytes) -> PlacementAnswer:
     Raises:
         Unreadable: there is no single object with an order id, so nothing is proved.
     """
-    content = load_json(body)
-    if isinstance(content, list) and len(content) == 1:
-        content = content[0]
-    if not isinstance(content, dict):
+    content = only_object(load_json(body))
+    if content is None:
         raise Unreadable("the answer must be one object")
     order_id = name_of(content, "orderId")
     if not order_id.strip("0"):
