@@ -171,6 +171,26 @@ def test_shapes_of_the_address_answer(name: str) -> None:
     assert (state.orders_allowed, state.detected) == (allowed, detected)
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"errorCode": "DH-906", "errorMessage": "Invalid Token"}),
+        (200, {"status": "error", "message": "Invalid Token"}),
+        (200, [{"errorCode": "DH-901", "errorMessage": "expired"}]),
+        (400, {"errorCode": "DH-906", "errorMessage": "Invalid Token"}),
+    ],
+)
+@pytest.mark.parametrize("call", ["profile", "address", "renew"])
+def test_a_dead_token_is_known_under_any_status(
+    fakes: Any, call: str, status: int, body: Any
+) -> None:
+    """The question whether a token lives is answered by the broker's words, HTTP 200 or not."""
+    calls = SessionCalls(fakes.account, fakes.http(fakes.answer(status, body)))
+
+    with pytest.raises(BrokerSessionExpired):
+        run(getattr(calls, call)(OLD))
+
+
 def test_an_error_that_comes_as_success_is_an_error(fakes: Any) -> None:
     """getIP was seen to fail with HTTP 200 and an array."""
     body = [{"message": "Failed to fetch IP", "status": "ERROR"}]

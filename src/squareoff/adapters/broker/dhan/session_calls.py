@@ -19,6 +19,7 @@ from squareoff.adapters.broker.dhan.errors import (
     CallSite,
     error_from_response,
     error_from_transport,
+    read_fault,
     scrub,
 )
 from squareoff.adapters.broker.dhan.json_values import (
@@ -42,6 +43,7 @@ from squareoff.domain.errors import (
     BrokerError,
     BrokerProtocolError,
     BrokerRejected,
+    BrokerSessionExpired,
     ConfigError,
 )
 from squareoff.domain.ids import AccountId
@@ -178,7 +180,7 @@ def _verdict(value: object) -> bool | None:
 
 def _object(site: CallSite, response: HttpResponse, token: str) -> dict[str, Any]:
     content = load_json(response.body) if response.status == 200 else None
-    if isinstance(content, dict) and not _told_error(content):
+    if isinstance(content, dict) and read_fault(response.body) is None:
         return content
     raise _failure(site, response, token)
 
@@ -216,22 +218,16 @@ def _failure(site: CallSite, response: HttpResponse, *secrets: str) -> BrokerErr
         text = scrub(text, secret)
     body = _TOKEN_SHAPE.sub("***", text).encode()
     clean = HttpResponse(response.status, response.headers, body)
-    told = _told_error(load_json(body))
-    if told and response.status < 500:
-        return BrokerRejected(
-            f"{site.what}: refused, HTTP {response.status} {told}",
-            text=told,
-            http_status=response.status,
-        )
-    return error_from_response(site, clean, "")
-
-
-def _told_error(content: Any) -> str:
-    """Return the text of `{"status": "error", "message"}`, also as an array; "" for others."""
-    row = content[0] if isinstance(content, list) and content else content
-    if not isinstance(row, dict) or str(row.get("status", "")).lower() != "error":
-        return ""
-    return " ".join(str(row.get("message") or "an error without a message").split())[:200]
+    error, fault = error_from_response(site, clean, ""), read_fault(body)
+    is_told = fault is not None and not fault.code and response.status < 500
+    if fault is None or not is_told or isinstance(error, BrokerSessionExpired):
+        return error
+    told = " ".join((fault.text or "an error without a message").split())[:200]
+    return BrokerRejected(
+        f"{site.what}: refused, HTTP {response.status} {told}",
+        text=told,
+        http_status=response.status,
+    )
 
 
 def _senseless(site: CallSite, response: HttpResponse) -> BrokerProtocolError:
