@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
+from squareoff.adapters.broker.dhan.feed_codec import NO_PRICE, FeedDecoder
 from squareoff.domain.errors import DomainError
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.ticks import Tick
@@ -115,7 +115,7 @@ def test_packets_without_a_price_for_us_are_passed_over(frame):
     """Known packets that are no tick are neither events nor garbled, and the walk stays in step."""
     made = decoder()
 
-    assert decode(frame, made) == ([], None)
+    assert decode(frame, made) == ([], NO_PRICE)
     events, _ = decode(frame + TICKER + frame + TICKER, made)
     assert len(events) == 2
     assert made.garbled_count == 0

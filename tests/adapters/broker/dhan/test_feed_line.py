@@ -241,10 +241,10 @@ def test_an_index_value_stays_in_its_mode(fakes):
     asyncio.run(body())
 
 
-async def _pass_alive(lines, socket, seconds):
-    """Let time pass on a connection whose pings are answered."""
+async def _pass_alive(lines, socket, seconds, *frames):
+    """Let time pass on a connection whose pings are answered, and that brings these frames."""
     for _ in range(round(seconds)):
-        socket.feed(ControlFrame.PONG)
+        socket.feed(ControlFrame.PONG, *frames)
         await lines.clock.advance(1.0)
 
 
@@ -264,7 +264,57 @@ def test_a_living_connection_without_packets_is_ended_in_trading_hours(fakes, is
         await _pass_alive(lines, socket, 10)
 
         assert len(lines.ended) == ends
-        assert all("no packet for 30 s" in text for _, text in lines.ended)
+        assert all("no price for 30 s" in text for _, text in lines.ended)
+        await lines.stop()
+
+    asyncio.run(body())
+
+
+NO_PRICES = {
+    "heartbeats": struct.pack("<BHBI", 0, 8, 2, 1),
+    "market status": struct.pack("<BHBI", 7, 8, 2, 0),
+    "previous close": struct.pack("<BHBIfI", 6, 16, 2, 1, 99.0, 0),
+    "rubbish": b"\xff" * 9,
+    "another instrument": ticker(999, 5.0),
+    "no number": ticker(1, float("nan")),
+    "several in one frame": struct.pack("<BHBI", 0, 8, 2, 1) + ticker(999, 5.0) + ticker(998, 5.0),
+}
+
+
+@pytest.mark.parametrize("name", NO_PRICES)
+def test_what_is_no_price_of_ours_keeps_no_connection_alive(fakes, name):
+    """Heartbeats and strangers' packets prove a connection, not that our prices come."""
+
+    async def body():
+        socket = fakes.socket()
+        lines = Lines(fakes, socket, is_trading=lambda segment: True)
+        lines.feed.watch([option(1)])
+        lines.start()
+        await fakes.settle()
+        socket.feed(ticker(1, 100.0))
+        await _pass_alive(lines, socket, STALE_SECONDS + 10, NO_PRICES[name])
+
+        assert [number for number, _ in lines.ended] == [0]
+        await lines.stop()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    "frame", [ticker(1, 100.0), ticker(999, 5.0) + ticker(1, 100.0), ticker(1, 0.0)]
+)
+def test_prices_that_go_on_keep_a_connection(fakes, frame):
+    """The same price again, one beside a stranger's, and one of what did not trade today count."""
+
+    async def body():
+        socket = fakes.socket()
+        lines = Lines(fakes, socket, is_trading=lambda segment: True)
+        lines.feed.watch([option(1)])
+        lines.start()
+        await fakes.settle()
+        await _pass_alive(lines, socket, 2 * STALE_SECONDS, frame)
+
+        assert lines.ended == []
         await lines.stop()
 
     asyncio.run(body())

@@ -43,7 +43,7 @@ _EARLIEST = 2
 
 
 Column = NDArray[Any]
-Publish = Callable[[bytes, KeptPackets], None]
+Publish = Callable[[bytes, KeptPackets], object]
 Published = dict[int, int]
 """Row -> place of its last packet that was published."""
 

@@ -62,6 +62,10 @@ _HEADER_NUMBER = struct.Struct("<Q")
 _FULL_SIZE, _QUOTE_SIZE, _TICKER_SIZE = SIZES[FULL_CODE], SIZES[QUOTE_CODE], SIZES[TICKER_CODE]
 _BATCH_BYTES_MIN = BATCH_PACKETS_MIN * _TICKER_SIZE
 
+NO_PRICE = -1
+"""What `decode` returns for a frame without a price of a watched instrument; no reason is below
+zero."""
+
 Emit = Callable[[FeedEvent], None]
 _KeptByHeader = dict[int, KeptPackets]
 
@@ -157,7 +161,8 @@ class FeedDecoder:
         """Decode one frame and hand each event to `emit`, in order.
 
         Returns:
-            The reason code of a disconnect packet (7.7), else None.
+            The reason code of a disconnect packet (7.7); `NO_PRICE` where nothing in the frame was
+            a readable price packet of a watched instrument; else None.
         """
         # Written out, and with plain comparisons, for it runs once for every packet of the day.
         size = len(frame)
@@ -186,8 +191,7 @@ class FeedDecoder:
         self._loud_count += 1
         if kept is NOBODY:
             return self._walk(frame, now, emit)
-        self._publish(frame, kept, now, emit)
-        return None
+        return self._publish(frame, kept, now, emit)
 
     def _read_many(self, frame: bytes, now: Now, emit: Emit) -> int | None:
         """Read a frame that is not one packet with a price."""
@@ -240,6 +244,7 @@ class FeedDecoder:
             return self.decode(frame, now, emit)
         offset, end = 0, len(frame)
         reason: int | None = None
+        found: int | None = NO_PRICE
         while offset < end:
             size = _size_at(frame, offset)
             if size == 0 or _runs_into_next(frame, offset, size):
@@ -247,14 +252,15 @@ class FeedDecoder:
                 continue
             code = frame[offset]
             if code in PRICED_CODES and size == end:
-                self._priced(frame, now, emit)
+                found = self._priced(frame, now, emit)
             elif code in PRICED_CODES:
                 self._inner_count += 1
-                self.decode(frame[offset : offset + size], now, emit)
+                if self.decode(frame[offset : offset + size], now, emit) is None:
+                    found = None
             elif code == DISCONNECT_CODE:
                 reason = DISCONNECT.unpack_from(frame, offset)[4]
             offset += size
-        return reason
+        return found if reason is None else reason
 
     def _skipped(self, frame: bytes, offset: int, emit: Emit) -> int:
         """Tell of a packet that cannot be read, and return where decoding goes on."""
@@ -270,17 +276,17 @@ class FeedDecoder:
                 return place
         return _find_header(frame, offset + 1, offset + _SCAN_BYTES_MAX)
 
-    def _priced(self, packet: bytes, now: Now, emit: Emit) -> None:
+    def _priced(self, packet: bytes, now: Now, emit: Emit) -> int | None:
         """Turn a ticker, quote or full packet into its tick, and its day range where it is new."""
         _, _, segment, security_id = HEADER.unpack_from(packet)
         kept = self._watched.get(segment << 32 | security_id)
         if kept is None:
             self.unwatched_count += 1
-            return
+            return NO_PRICE
         self._know_header(packet, kept)
-        self._publish(packet, kept, now, emit)
+        return self._publish(packet, kept, now, emit)
 
-    def _publish(self, packet: bytes, kept: KeptPackets, now: Now, emit: Emit) -> None:
+    def _publish(self, packet: bytes, kept: KeptPackets, now: Now, emit: Emit) -> int | None:
         if kept.expected_code in (packet[0], ANY_CODE):
             kept.is_heard = True
         tick = read_tick(packet, 0, kept.instrument_id, kept.tick_units, now)
@@ -288,11 +294,13 @@ class FeedDecoder:
             self.untraded_count += 1
         elif isinstance(tick, NoTick):
             self._garbled(tick.value, packet, 0, emit)
+            return NO_PRICE
         else:
             if packet[0] != TICKER_CODE:
                 _tell_day_range(packet, kept, tick, emit)
             emit(tick)
             kept.packet = None
+        return None
 
     def _know_header(self, packet: bytes, kept: KeptPackets) -> None:
         """Know a packet of this kind and instrument by its header from now on."""

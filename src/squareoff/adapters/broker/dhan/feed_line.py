@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from squareoff.adapters.broker.dhan.credentials import TokenSource
-from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
+from squareoff.adapters.broker.dhan.feed_codec import NO_PRICE, FeedDecoder
 from squareoff.adapters.broker.dhan.feed_packets import FULL_CODE, QUOTE_CODE, TICKER_CODE
 from squareoff.adapters.broker.dhan.socket_session import (
     SocketSession,
@@ -47,9 +47,10 @@ is asked for again after this pause, and then after pauses twice as long, at mos
 UNHEARD_SECONDS_MAX = 60.0
 
 STALE_SECONDS = 30.0
-"""A connection that brings not one packet for so long while its exchange trades is taken for dead,
-though its pings are answered (7.7). A new one that brings no more than its first answers is given
-twice as long each time: whatever is silent then, it is not the connection."""
+"""A connection that brings not one price of what is watched for so long while its exchange trades
+is taken for dead, though its pings are answered and heartbeats come (7.7). A new one that brings no
+more than its first answers is given twice as long each time: whatever is silent then, it is not the
+connection."""
 
 STALE_SECONDS_MAX = 480.0
 _STALE_CHECK_SECONDS = 5.0
@@ -98,7 +99,7 @@ class FeedLine:
         self._changed = asyncio.Event()
         self._patience_seconds = STALE_SECONDS
         self._opened_ns = 0
-        self._packet_ns = 0
+        self._price_ns = 0
 
     def __len__(self) -> int:
         """How many instruments this line carries."""
@@ -148,13 +149,13 @@ class FeedLine:
         async with session:
             self._subscribed = {}
             self._decoder.start_connection(self._wanted)
-            self._opened_ns = self._packet_ns = self._clock.now().monotonic_ns
+            self._opened_ns = self._price_ns = self._clock.now().monotonic_ns
             try:
                 await run_until_disconnected(
                     self._subscribe(session, publish),
                     self._ask_again(session),
                     self._read(session, publish),
-                    *self._packet_watch(),
+                    *self._price_watch(),
                     session.ping(),
                     session.watch_silence(),
                     *until_replaced(self._name, tokens, token),
@@ -228,34 +229,35 @@ class FeedLine:
                 publish(FeedGarbled(f"a text frame of {len(frame)} characters"))
                 continue
             now = self._clock.now()
-            self._packet_ns = now.monotonic_ns
             self._decoder.frame_count += 1
             reason = self._decoder.decode(frame, now, publish)
-            if reason is not None:
+            if reason is None:
+                self._price_ns = now.monotonic_ns
+            elif reason != NO_PRICE:
                 raise FeedDisconnected(
                     f"{self._name}: the broker ended it, reason {reason}", reason
                 )
 
-    def _packet_watch(self) -> tuple[Coroutine[Any, Any, None], ...]:
+    def _price_watch(self) -> tuple[Coroutine[Any, Any, None], ...]:
         is_trading = self._parts.is_trading
-        return () if is_trading is None else (self._watch_packets(is_trading),)
+        return () if is_trading is None else (self._watch_prices(is_trading),)
 
-    async def _watch_packets(self, is_trading: Callable[[ExchangeSegment], bool]) -> None:
-        """End a connection that lives without bringing anything while its exchange trades."""
+    async def _watch_prices(self, is_trading: Callable[[ExchangeSegment], bool]) -> None:
+        """End a connection that lives without bringing a price while its exchange trades."""
         while True:
             await self._clock.sleep(_STALE_CHECK_SECONDS)
             now_ns = self._clock.now().monotonic_ns
-            if self._packet_ns - self._opened_ns > seconds_to_ns(_FIRST_ANSWERS_SECONDS):
+            if self._price_ns - self._opened_ns > seconds_to_ns(_FIRST_ANSWERS_SECONDS):
                 self._patience_seconds = STALE_SECONDS
             segments = {each.exchange_segment for each in self._subscribed}
             if not any(is_trading(segment) for segment in sorted(segments)):
-                self._opened_ns = self._packet_ns = now_ns
-            elif now_ns - self._packet_ns > seconds_to_ns(self._patience_seconds):
+                self._opened_ns = self._price_ns = now_ns
+            elif now_ns - self._price_ns > seconds_to_ns(self._patience_seconds):
                 silent, self._patience_seconds = (
                     self._patience_seconds,
                     min(self._patience_seconds * 2, STALE_SECONDS_MAX),
                 )
-                raise FeedDisconnected(f"{self._name}: connected, but no packet for {silent:.0f} s")
+                raise FeedDisconnected(f"{self._name}: connected, but no price for {silent:.0f} s")
 
 
 class _NothingLeft(FeedDisconnected):
