@@ -145,6 +145,20 @@ def test_a_request_goes_out_once_and_its_answer_comes_back():
     asyncio.run(body())
 
 
+def test_the_trade_book_of_a_busy_day_is_an_answer():
+    """Every one of 7,000 orders may have several fills of 530 bytes."""
+    book = b"[" + b" " * 530 * 4 * 7_000 + b"]"
+
+    async def body():
+        async def answer(exchange):
+            await exchange.answer("200 OK", book)
+
+        async with serving(answer) as server:
+            assert (await send(server)).body == book
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize("status", ["400 Bad", "429 Slow", "500 Bad", "502 Bad Gateway"])
 def test_any_status_is_an_answer(status):
     """An HTML 502 is an answer for the layer above to judge, received after one request."""

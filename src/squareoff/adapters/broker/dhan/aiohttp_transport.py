@@ -35,8 +35,10 @@ from squareoff.adapters.broker.dhan.transport import (
     TransportError,
 )
 
-# A whole day's order book of 7,000 rows of 900 bytes is 6.3 MB; larger answers are no answers.
-BODY_BYTES_MAX = 8 * 1024 * 1024
+# The broker takes 7,000 orders a day. Their book (900 bytes a row) is 6.3 MB, but the trade book
+# has 530 bytes for each fill, and an order of a freeze quantity has dozens: 64 MiB hold 126,000
+# fills. Larger answers are no answers.
+BODY_BYTES_MAX = 64 * 1024 * 1024
 # Load balancers drop idle connections after 60 s and more; well below that, so that a request is
 # not written into a connection the other side is just closing (its outcome would be unknown).
 KEEP_ALIVE_SECONDS = 15.0
