@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from squareoff.adapters.broker.dhan.trade_history import SAME_PAGES_MAX
 from squareoff.adapters.broker.dhan.transport import NoAnswer, NotSent
 from squareoff.domain.errors import (
     BrokerError,
@@ -660,12 +661,36 @@ def test_the_history_is_read_page_by_page(fakes):
     ]
 
 
-def test_a_history_that_repeats_its_first_page_ends(fakes):
-    """A broker that cannot count pages does not keep us reading for ever, nor count twice."""
-    http = fakes.http(*[fakes.answer(200, [trade()])] * 5)
+def test_equal_fills_fill_equal_pages(fakes):
+    """45 lots of one order at one price are three pages, the first two alike; none is lost."""
+    row = trade(exchangeTradeId="0")
+    pages = [fakes.answer(200, [row] * count) for count in (20, 20, 5, 0)]
 
-    assert len(call(fakes.client(http), "trade_history", date(2026, 9, 11), date(2026, 9, 14))) == 1
-    assert len(http.requests) == 2
+    read = call(
+        fakes.client(fakes.http(*pages)), "trade_history", date(2026, 9, 11), date(2026, 9, 14)
+    )
+
+    assert sum(each.quantity for each in read) == 45 * 75
+
+
+def test_a_page_of_strangers_rows_does_not_end_the_history(fakes):
+    """A page of which nothing could be read is not an empty one."""
+    strange = trade(exchangeSegment="NSE_COMM")
+    pages = [fakes.answer(200, rows) for rows in ([strange] * 20, [trade()], [])]
+    client = fakes.client(fakes.http(*pages))
+
+    assert len(call(client, "trade_history", date(2026, 9, 11), date(2026, 9, 14))) == 1
+    assert client.skipped_row_count == 20
+
+
+def test_a_history_that_repeats_its_page_for_ever_is_none(fakes):
+    """A broker that cannot count pages gives neither a short history nor a long one."""
+    http = fakes.http(*[fakes.answer(200, [trade()])] * (SAME_PAGES_MAX + 1))
+
+    error = failure(fakes.client(http), "trade_history", date(2026, 9, 11), date(2026, 9, 14))
+
+    assert type(error) is BrokerProtocolError
+    assert len(http.requests) == SAME_PAGES_MAX + 1
 
 
 def test_a_position_told_twice_is_one_position(fakes):

@@ -76,14 +76,14 @@ def test_a_row_that_is_no_object_fails_the_read(body):
 
 
 def test_a_whole_answer_that_comes_again_gives_the_same_rows():
-    """The same body is the same book, also after another answer came between."""
+    """The same body is the same object at once, and an equal one after another came between."""
     seen = []
     memory = _memory(seen)
     body = b'[{"id":1},{"id":2,"filled":5}]'
 
     first = memory.read(body)
 
-    assert memory.read(bytes(body)) == first
+    assert memory.read(bytes(bytearray(body))) is first
     assert memory.read(b"[]").rows == ()
     assert memory.read(body) == first
     assert seen == [1, 2, 1, 2]

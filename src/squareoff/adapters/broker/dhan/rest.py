@@ -12,7 +12,7 @@ Invariants:
 4. The fence is asked right before the first byte of every write.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -213,11 +213,8 @@ class DhanRestClient:
             BrokerError: no answer, no array, a row that may be ours cannot be read, or no end.
         """
         site = CallSite("read trade history", is_write=False)
-
-        def read_page(path: str) -> Awaitable[tuple[TradeReport, ...]]:
-            return self._book(site, path, RowMemory(trade_rows()))
-
-        return await read_history(first, last, read_page)
+        memory = RowMemory(trade_rows())
+        return await read_history(first, last, lambda path: self._book_rows(site, path, memory))
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Read positions; `GET /positions`. Only `[]` means flat, never an empty body.
@@ -352,6 +349,9 @@ class DhanRestClient:
         return content
 
     async def _book(self, site: CallSite, path: str, memory: RowMemory[T]) -> tuple[T, ...]:
+        return (await self._book_rows(site, path, memory)).rows
+
+    async def _book_rows(self, site: CallSite, path: str, memory: RowMemory[T]) -> ReadRows[T]:
         response, token = await self._call(site, "GET", path)
         problem = "the answer must be an array"
         if response.status in _OK:
@@ -362,7 +362,7 @@ class DhanRestClient:
             else:
                 if rows is not None:
                     self._skipped_row_count += len(rows.skipped)
-                    return rows.rows
+                    return rows
         await self._content(site, response, token)  # raises for whatever is no answer
         raise protocol_error(site, problem, response, token)
 

@@ -3,7 +3,8 @@
 The broker answers with the whole day's book each time, and books are read every second while an
 exit is in flight; all but the newest rows are the same text as before. The memory holds one
 answer's rows, each under a digest of its text: the text is several times as large as what was read
-of it, and a day's book is kept for a day. A whole answer that comes again is not taken apart.
+of it, and a day's book is kept for a day. A whole answer that comes again right away is not taken
+apart: what was read of it is given again, the same object.
 """
 
 from hashlib import blake2b
