@@ -95,10 +95,18 @@ def test_exchange_and_letter_make_the_segment(exchange, segment, expected):
         ("1.0", "0", None),
         ("1.0", "", None),
         ("1.0", "-1.0000", None),
+        ("65.0", "66", 65),
+        ("65.0", "65", None),
+        ("65.0", "1", None),
+        ("1.0", "1.0", None),
+        ("65.0", "1756.5", None),
+        ("65.0", "many", None),
+        ("65.0", "NA", None),
+        ("65.0", "1e12", None),
     ],
 )
 def test_the_freeze_quantity_is_the_most_one_order_may_carry(lot, freeze, expected):
-    """First refused minus one, in whole lots; fillers mean none."""
+    """First refused minus one, in whole lots; fillers and what cannot be one mean none."""
     assert only(line(lot=lot, freeze=freeze)).freeze_quantity == expected
 
 
@@ -155,9 +163,6 @@ BAD = {
     "tick negative": line(tick="-5"),
     "tick too fine": line(tick="0.0001"),
     "tick infinite": line(tick="inf"),
-    "freeze below a lot": line(freeze="65"),
-    "freeze half": line(freeze="1756.5"),
-    "freeze text": line(freeze="many"),
     "cut off": "NSE,D,35085,NA,OPTIDX",
 }
 

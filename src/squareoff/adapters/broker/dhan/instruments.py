@@ -8,6 +8,8 @@ Rules:
 1. A file without the needed columns, without rows, or with more than `BAD_ROWS_SHARE_MAX` of
    unreadable rows is corrupt: `ConfigError` names it and what is wrong.
 2. A single unreadable row is skipped and counted. Its instrument is then unknown, never guessed.
+   What an order can do without (circuit limits, freeze quantity) is left out where it makes no
+   sense, and costs nothing else.
 3. Rows of segments nobody asked for are passed over before anything is parsed: the file has some
    200,000 rows.
 """
@@ -225,16 +227,19 @@ def _tick_size_of(text: str) -> Decimal:
 
 @lru_cache(_DISTINCT_MAX)
 def _freeze_quantity_of(text: str, lot_size: int) -> int | None:
-    """Return the most units of one order: one below the first refused, in whole lots."""
-    if not text:
+    """Return the most units of one order: one below the first refused, in whole lots.
+
+    None for what cannot be one: a position without its instrument cannot be watched, and one lot
+    an order would make hundreds of orders of an exit. What is refused for its size is sent smaller.
+    """
+    try:
+        first_refused = _number_of("SM_FREEZE_QTY", text)
+    except _BadRow:
         return None
-    first_refused = _number_of("SM_FREEZE_QTY", text)
-    if first_refused <= 0:
+    if first_refused != first_refused.to_integral_value():
         return None
     limit = (int(first_refused) - 1) // lot_size * lot_size
-    if first_refused != first_refused.to_integral_value() or not 1 <= limit <= _FREEZE_MAX:
-        raise _BadRow(f"SM_FREEZE_QTY must exceed a lot of {lot_size}, was {text!r:.40}")
-    return limit
+    return limit if 1 <= limit <= _FREEZE_MAX else None
 
 
 def _circuits_of(
