@@ -107,6 +107,36 @@ def test_risk_rejections_come_later(bench: Any, changes: dict[str, Any], text: s
     assert row["remainingQuantity"] == row["quantity"]
 
 
+@pytest.mark.parametrize("word", ["MODIFIED", "INACTIVE"])
+def test_a_modified_order_may_show_a_word_nobody_defines(
+    make_bench: Callable[..., Any], word: str
+) -> None:
+    """The row of a live order says so from its modification on, and its end is told plainly."""
+    bench = make_bench(modified_row_word=word)
+    bench.tick("26100.0")
+    order_id = bench.place(price=25000.0)
+    bench.run()
+    assert bench.row(order_id)["orderStatus"] == "PENDING"
+    target = bench.body(orderId=order_id, price=25990.0)
+    assert bench.call("PUT", f"/orders/{order_id}", target)[0] == 200
+    bench.run()
+
+    assert bench.row(order_id)["orderStatus"] == word
+    bench.tick("25990.0")
+    assert bench.row(order_id)["orderStatus"] == "TRADED"
+
+
+def test_unused_fields_may_be_null(make_bench: Callable[..., Any]) -> None:
+    """The reason of a healthy order and the option type of a future come as null too (2.7)."""
+    bench = make_bench(healthy_reason=None, missing_option_type=None, placement_status="REJECTED")
+    order_id = bench.place()
+    bench.run()
+
+    row = bench.row(order_id)
+    assert (row["omsErrorDescription"], row["drvOptionType"]) == (None, None)
+    assert row["orderStatus"] == "PENDING", "the word of a placement decides nothing"
+
+
 def test_modify_goes_through_transit_and_keeps_the_id(bench: Any) -> None:
     """A modification shows TRANSIT, then PENDING with the new absolute target."""
     order_id = bench.place(quantity=150)

@@ -272,6 +272,20 @@ def test_dead_token_answers(
     assert "807" in bench.call("POST", "/marketfeed/ltp", {})[1]["data"]
 
 
+@pytest.mark.parametrize("status", [401, 400])
+@pytest.mark.parametrize("code", [807, 808, 809, 810])
+def test_quotes_refuse_a_dead_token_in_their_own_way(
+    make_bench: Callable[..., Any], status: int, code: int
+) -> None:
+    """Status and code of the data API's refusal are knobs (9.4)."""
+    knobs = {"dead_token_quote_status": status, "dead_token_quote_code": code}
+    bench = make_bench(token_is_alive=False, **knobs)
+
+    found, body = bench.call("POST", "/marketfeed/ltp", {})
+
+    assert (found, body["status"], list(body["data"])) == (status, "failed", [str(code)])
+
+
 def test_tokens_expire_and_credentials_bind(make_bench: Callable[..., Any]) -> None:
     """A token dies after its hours; with credentials each token sees its own account only."""
     bench = make_bench(token_hours=1)

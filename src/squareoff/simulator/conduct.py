@@ -40,7 +40,7 @@ class BrokerConduct:
     answer_delay_ms: DelayRange = (0.0, 0.0)
 
     # Placement (2.2, 2.3).
-    placement_status: Literal["TRANSIT", "PENDING"] = "TRANSIT"
+    placement_status: Literal["TRANSIT", "PENDING", "REJECTED"] = "TRANSIT"
     correlation_id_length_max: int = 25
     correlation_id_charset: Literal["safe", "docs", "portal"] = "docs"
     correlation_id_when_missing: Literal["NA", "invented"] = "NA"
@@ -95,7 +95,9 @@ class BrokerConduct:
     trade_book_lag_ms: DelayRange = (0.0, 0.0)
     positions_lag_ms: DelayRange = (0.0, 0.0)
     remaining_after_end: Literal["observed", "documented"] = "observed"
-    healthy_reason: Literal["CONFIRMED", ""] = "CONFIRMED"
+    healthy_reason: Literal["CONFIRMED", "", None] = "CONFIRMED"
+    missing_option_type: Literal["NA", None] = "NA"
+    modified_row_word: Literal["", "MODIFIED", "INACTIVE"] = ""
     average_lags_fill: bool = False
     numbers_as_strings: bool = False
     times_in_utc: bool = False
@@ -106,6 +108,8 @@ class BrokerConduct:
     # Identity (1.3 - 1.6).
     token_is_alive: bool = True
     dead_token_answer: Literal["401", "400", "807", "809"] = "401"
+    dead_token_quote_status: Literal[401, 400] = 401
+    dead_token_quote_code: Literal[807, 808, 809, 810] = 807
     token_hours: float = 24.0
     token_death_ends_sockets: bool = False
     renew_allowed: bool = True

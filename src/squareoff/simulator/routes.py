@@ -27,6 +27,12 @@ from squareoff.simulator.wire import (
 QUOTED_INSTRUMENTS_MAX = 1_000
 RATE_TEXT = "Too many requests on server from single user breaching rate limits. Try throttling"
 UNKNOWN_TAG = "Incorrect request for order and cannot be processed"
+_DEAD_TOKEN_TEXTS = {
+    807: "Access token is expired",
+    808: "Authentication failed: client id or access token is invalid",
+    809: "Access token is invalid",
+    810: "Client ID is invalid",
+}
 Handler = Callable[..., WireResponse]
 
 
@@ -67,14 +73,15 @@ def _authenticated(broker: BrokerParts, request: WireRequest, now_ns: int) -> Ac
     if account is not None:
         return account
     if request.path.startswith("/marketfeed"):
-        raise data_refusal(401, "807", "Access token is expired")
+        code = conduct.dead_token_quote_code
+        raise data_refusal(conduct.dead_token_quote_status, str(code), _DEAD_TOKEN_TEXTS[code])
     match conduct.dead_token_answer:
         case "400":
             raise refusal(400, "DH-906", "Invalid Token")
         case "807":
-            raise data_refusal(400, "807", "Access token is expired")
+            raise data_refusal(400, "807", _DEAD_TOKEN_TEXTS[807])
         case "809":
-            raise data_refusal(400, "809", "Access token is invalid")
+            raise data_refusal(400, "809", _DEAD_TOKEN_TEXTS[809])
     raise refusal(401, "DH-901", "Client ID or user generated access token is invalid or expired.")
 
 

@@ -31,6 +31,8 @@ def _look(conduct: BrokerConduct) -> tuple[object, ...]:
     return (
         conduct.times_in_utc,
         conduct.healthy_reason,
+        conduct.missing_option_type,
+        conduct.modified_row_word,
         conduct.numbers_as_strings,
         conduct.remaining_after_end,
         conduct.correlation_id_when_missing,
@@ -43,7 +45,7 @@ def _order_row(order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
         "orderId": order.order_id,
         "exchangeOrderId": order.exchange_order_id,
         "correlationId": _shown_tag(order, conduct),
-        "orderStatus": order.status,
+        "orderStatus": _shown_status(order, conduct),
         "transactionType": order.side.value,
         "exchangeSegment": order.listing.instrument_id.exchange_segment.value,
         "productType": order.product_type.value,
@@ -62,7 +64,7 @@ def _order_row(order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
         "createTime": clock_text(order.created_ns, in_utc=conduct.times_in_utc),
         "updateTime": clock_text(order.updated_ns, in_utc=conduct.times_in_utc),
         "exchangeTime": clock_text(order.exchange_ns, in_utc=conduct.times_in_utc),
-        **_derivative_part(order.listing),
+        **_derivative_part(order.listing, conduct.missing_option_type),
         "omsErrorCode": order.error_code,
         "omsErrorDescription": order.reason or conduct.healthy_reason,
         "algoId": "0",
@@ -91,7 +93,7 @@ def trade_row(trade: Trade, order: BrokerOrder, conduct: BrokerConduct) -> dict[
 
     The row is shared and never changed.
     """
-    look = (trade.trade_id, conduct.times_in_utc)
+    look = (trade.trade_id, conduct.times_in_utc, conduct.missing_option_type)
     row = order.shown.get(look)
     if row is None:
         row = order.shown[look] = _trade_row(trade, order, conduct)
@@ -117,7 +119,7 @@ def _trade_row(trade: Trade, order: BrokerOrder, conduct: BrokerConduct) -> dict
         "createTime": time_text,
         "updateTime": time_text,
         "exchangeTime": time_text,
-        **_derivative_part(order.listing),
+        **_derivative_part(order.listing, conduct.missing_option_type),
     }
 
 
@@ -175,12 +177,18 @@ def segment_is_derivative(segment: ExchangeSegment) -> bool:
     return not segment.is_cash and segment is not ExchangeSegment.IDX_I
 
 
-def _derivative_part(listing: Listing) -> dict[str, Any]:
+def _derivative_part(listing: Listing, missing: str | None = "NA") -> dict[str, Any]:
     return {
         "drvExpiryDate": listing.expiry,
-        "drvOptionType": _OPTION_WORDS.get(listing.option_type, "NA"),
+        "drvOptionType": _OPTION_WORDS.get(listing.option_type, missing),
         "drvStrikePrice": float(listing.strike or 0),
     }
+
+
+def _shown_status(order: BrokerOrder, conduct: BrokerConduct) -> str:
+    """Return the status; a live order that was modified may show a word nobody defines (2.9)."""
+    is_modified = order.modification_count > 0 and order.status == order.open_status
+    return conduct.modified_row_word or order.status if is_modified else order.status
 
 
 def _shown_tag(order: BrokerOrder, conduct: BrokerConduct) -> str:
