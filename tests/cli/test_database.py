@@ -192,6 +192,23 @@ def test_a_server_is_restored_by_its_own_program(
     assert "secret-word" not in refused.err
 
 
+def test_a_live_restore_asks_for_the_account_and_nothing_more(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client id names the engine to keep out; all else of the credentials is not needed."""
+    for name in ("DHAN_CLIENT_ID", "DHAN_ACCESS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SQUAREOFF_MODE", "live")
+    statuses = [run("db", *words).status for words in (("upgrade",), ("backup", "copy.db"))]
+    refused = run("db", "restore", "copy.db", "--yes")
+    monkeypatch.setenv("DHAN_CLIENT_ID", "1100000001")
+
+    assert statuses == [0, 0]
+    assert refused.status == 2
+    assert refused.err.startswith("squareoff: DHAN_CLIENT_ID: is needed to restore in live mode")
+    assert run("db", "restore", "copy.db", "--yes").status == 0
+
+
 def test_the_journal_is_verified(run: Any, tmp_path: Path) -> None:
     """A journal as written passes; one edited byte in it is found and named."""
     run("db", "upgrade")

@@ -65,6 +65,54 @@ def test_settings_at_fault_are_misuse(command: tuple[str, ...], run: Any, tmp_pa
     ]
 
 
+_CREDENTIALS = ("DHAN_CLIENT_ID", "DHAN_ACCESS_TOKEN", "DHAN_PIN", "DHAN_TOTP_SECRET")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("kill", "--level", "all"),
+        ("resume", "--yes"),
+        ("exit-all", "--reason", "x", "--yes"),
+        ("positions",),
+        ("status",),
+        ("alarms",),
+        ("reconcile",),
+    ],
+    ids=" ".join,
+)
+def test_who_asks_a_live_engine_needs_no_broker_credentials(
+    command: tuple[str, ...], run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command goes as far as the engine, which here is down."""
+    for name in _CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SQUAREOFF_MODE", "live")
+    monkeypatch.setenv("SQUAREOFF_API_TOKEN", "some-token-0123456789")
+    monkeypatch.setenv("SQUAREOFF_API_PORT", "1")
+    refused = run(*command)
+
+    assert refused.err == "squareoff: no engine answers at 127.0.0.1:1: is `squareoff run` up?\n"
+    assert refused.status == 1
+
+
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_an_engine_in_live_mode_needs_them(
+    command: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What speaks to the broker asks for its credentials, one line each."""
+    for name in _CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SQUAREOFF_MODE", "live")
+    misused = run(command)
+
+    assert misused.status == 2
+    assert [line.split(": ")[1] for line in misused.err.splitlines()] == [
+        "DHAN_CLIENT_ID",
+        "DHAN_ACCESS_TOKEN",
+    ]
+
+
 def test_another_settings_file_can_be_named(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from squareoff.config import Settings, load_settings
+from squareoff.config import Settings, load_settings, load_settings_without_secrets
 from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.rules import PriceRule, RuleSet
@@ -364,3 +364,32 @@ def test_live_without_a_token_but_with_pin_and_secret_is_enough() -> None:
     assert load_settings(None, live | login).credentials.access_token is None
     with pytest.raises(ConfigError, match="both or not at all"):
         load_settings(None, live | {"DHAN_PIN": "481516"})
+
+
+def test_a_command_about_an_engine_needs_no_secret_of_it() -> None:
+    """Live without the broker's credentials, or with files of theirs that are gone: no fault."""
+    broken = {
+        "SQUAREOFF_MODE": "live",
+        "DHAN_CLIENT_ID": "1100000001",
+        "DHAN_PIN_FILE": "gone",
+        "DHAN_ACCESS_TOKEN": SECRET,
+        "DHAN_ACCESS_TOKEN_FILE": "gone",
+        "SQUAREOFF_ALERT_URLS_FILE": "gone",
+        "SQUAREOFF_API_TOKEN": SECRET,
+    }
+    settings = load_settings_without_secrets(None, broken)
+
+    assert load_settings_without_secrets(None, {"SQUAREOFF_MODE": "live"}).mode == "live"
+    assert settings.credentials.client_id == "1100000001"
+    assert settings.secret_values() == (SECRET,)
+    assert settings.credentials.access_token is None
+    with pytest.raises(ConfigError, match="DHAN_PIN_FILE"):
+        load_settings(None, broken)
+
+
+def test_a_command_about_an_engine_finds_the_other_faults() -> None:
+    """What it does not read it still knows by name, and all else is checked as for an engine."""
+    with pytest.raises(ConfigError) as refused:
+        load_settings_without_secrets(None, {"DHAN_PINS": "1", "SQUAREOFF_MODE": "real"})
+
+    assert [line.split(":")[0] for line in refused.value.faults] == ["DHAN_PINS", "SQUAREOFF_MODE"]

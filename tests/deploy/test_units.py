@@ -4,11 +4,13 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer.main
 
+from engine_process.environment import clean_environment
 from generate_docs import PROJECT_FOLDER
 from generated_docs.tables import leaf_commands
 from squareoff.cli.main import DONE, MISUSED, REFUSED, app
@@ -88,6 +90,66 @@ def test_the_backup_unit_runs_a_command_of_ours() -> None:
 
     assert (shell, option) == ("/bin/sh", "-c")
     assert _fault_of(words) == ""
+
+
+def test_the_backup_unit_copies_the_database_of_a_live_engine(tmp_path: Path) -> None:
+    """Its command, its environment and its folders are enough: no secret of the engine is there."""
+    unit = _unit("squareoff-backup.service")
+    state, settings = tmp_path / "lib", tmp_path / "etc"
+    (state / "backups").mkdir(parents=True)
+    settings.mkdir()
+    (settings / "squareoff.toml").write_text('mode = "live"\n')
+    environment = clean_environment(DHAN_CLIENT_ID="1100000001")
+    places = {
+        PROGRAM: str(Path(sys.executable).with_name("squareoff")),
+        "/etc/squareoff": str(settings),
+        "%%": "%",
+    }
+    (script,) = unit["ExecStart"]
+    for ours, theirs in places.items():
+        script = script.replace(ours, theirs)
+    upgrade = [places[PROGRAM], "db", "upgrade", "--config", str(settings / "squareoff.toml")]
+    subprocess.run(upgrade, cwd=state, env=environment, check=True, capture_output=True)
+    ended = subprocess.run(
+        shlex.split(script), cwd=state, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert unit["WorkingDirectory"] == ["/var/lib/squareoff"]
+    assert unit["StateDirectory"] == ["squareoff/backups"]
+    assert unit["EnvironmentFile"] == _unit("squareoff.service")["EnvironmentFile"]
+    assert not (DEPLOY / "squareoff-backup.service.d").exists()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(list((state / "backups").glob("*.db"))) == 1
+
+
+def test_the_documented_command_line_speaks_as_the_service(tmp_path: Path) -> None:
+    """The function of docs/running.md takes the service's user, settings, environment, folder."""
+    text = (PROJECT_FOLDER / "docs" / "running.md").read_text(encoding="utf-8")
+    (function,) = re.findall(r"```sh\n(squareoff\(\) \{.*?\n\}\n)```", text, re.DOTALL)
+    state, settings = tmp_path / "lib", tmp_path / "etc"
+    state.mkdir()
+    settings.mkdir()
+    (settings / "squareoff.toml").write_text('mode = "live"\n[api]\nport = 1\n')
+    (settings / "environment").write_text("SQUAREOFF_API_TOKEN=of-the-service-0123\n")
+    places = {
+        PROGRAM: str(Path(sys.executable).with_name("squareoff")),
+        "/etc/squareoff": str(settings),
+        "/var/lib/squareoff": str(state),
+        "sudo -u squareoff": "",
+    }
+    for ours, theirs in places.items():
+        assert ours in function
+        function = function.replace(ours, theirs)
+
+    def ended(words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["sh", "-c", f"{function}\nsquareoff {words}"],
+            env=clean_environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert ended("db upgrade").returncode == 0
+    assert (state / "squareoff.db").exists()
+    assert "no engine answers at 127.0.0.1:1" in ended("kill --reason 'two words'").stderr
 
 
 def test_the_restart_policy_fits_the_exit_statuses() -> None:

@@ -24,7 +24,7 @@ from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import account_of
 from squareoff.cli.carrying_over import accounts_of, carry_over
 from squareoff.config import Settings
-from squareoff.domain.errors import StoreError
+from squareoff.domain.errors import ConfigError, StoreError
 
 _CHECKED_SUFFIX = ".restoring"
 _FIT = (SchemaAge.SAME, SchemaAge.OLDER)
@@ -83,6 +83,7 @@ def restore_database(settings: Settings, copy: Path) -> dict[str, Any]:
 
     Raises:
         AccountLocked: an engine uses the database.
+        ConfigError: the account to keep out is not known.
         StoreError: the copy is damaged or of another version; nothing was changed.
     """
     return asyncio.run(_restore(settings, copy))
@@ -92,6 +93,10 @@ async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
     path = sqlite_file(settings.database_url.get_secret_value())
     if path is None:
         raise StoreError(_POSTGRES_RESTORE)
+    if settings.mode == "live" and not settings.credentials.client_id:
+        raise ConfigError(
+            "DHAN_CLIENT_ID: is needed to restore in live mode: it names the engine to keep out"
+        )
     async with AsyncExitStack() as stack:
         for lock_file in sorted({lock_path(path, account_of(settings)), *lock_paths(path)}):
             lock = FileAccountLock(lock_file)

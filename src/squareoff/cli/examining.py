@@ -4,7 +4,7 @@ import typer
 
 from squareoff.cli.api_client import CommandRefused
 from squareoff.cli.late import load_late
-from squareoff.cli.options import ConfigOption, JsonOption, settings_of
+from squareoff.cli.options import ConfigOption, JsonOption, engine_settings_of
 from squareoff.cli.output import print_hanging, print_json
 from squareoff.cli.progress import working
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Examine all that a start needs, one line each; a fault says what to do."""
-    settings = settings_of(config)
+    settings = engine_settings_of(config)
     findings = []
     for found in load_late("examination").examine(settings, working):
         findings.append(found)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from squareoff.config import Settings, load_settings
+from squareoff.config import Settings, load_settings, load_settings_without_secrets
 
 ConfigOption = Annotated[
     Path | None,
@@ -24,7 +24,16 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmat
 
 
 def settings_of(config: Path | None) -> Settings:
-    """Return the settings; raises ConfigError with one line per fault."""
+    """Return the settings without what an engine alone needs, the broker's credentials above all.
+
+    Raises:
+        ConfigError: one line per fault.
+    """
+    return load_settings_without_secrets(config, os.environ)
+
+
+def engine_settings_of(config: Path | None) -> Settings:
+    """Return the settings of an engine; raises ConfigError with one line per fault."""
     return load_settings(config, os.environ)
 
 

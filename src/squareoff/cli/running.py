@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from squareoff.cli.late import load_late
-from squareoff.cli.options import ConfigOption, JsonOption, settings_of
+from squareoff.cli.options import ConfigOption, JsonOption, engine_settings_of
 
 
 def register(app: typer.Typer) -> None:
@@ -26,5 +26,5 @@ def run(
     config: ConfigOption = None, as_json: JsonOption = False, standby: StandbyOption = False
 ) -> None:
     """Run the engine with its API, until interrupted."""
-    settings = settings_of(config)
+    settings = engine_settings_of(config)
     load_late("engine_program").run_engine(settings, as_json=as_json, standby=standby)

@@ -23,8 +23,8 @@ _ANY_PRICE = Decimal(100)
 def together_lines(settings: Settings) -> Iterator[str]:
     """Yield one line per fault that only shows when settings are seen together."""
     credentials = settings.credentials
-    if settings.mode == "live":
-        yield from _live_lines(settings)
+    if settings.mode == "live" and settings.paper.ticks:
+        yield "paper.ticks: recorded prices are for paper mode, and the mode is live"
     if credentials.access_token is not None and credentials.access_token_file is not None:
         yield "DHAN_ACCESS_TOKEN and DHAN_ACCESS_TOKEN_FILE: only one of them may be set"
     if (credentials.pin is None) != (credentials.totp_secret is None):
@@ -41,6 +41,22 @@ def together_lines(settings: Settings) -> Iterator[str]:
         yield (
             "settle.quarantine_seconds: must be 0 or above timeouts.order_seconds "
             f"({timeouts.order_seconds:g}), was {quarantine:g}: a late order would be sent twice"
+        )
+
+
+def engine_lines(settings: Settings) -> Iterator[str]:
+    """Yield one line per credential that the broker wants of a live engine and that is missing."""
+    if settings.mode != "live":
+        return
+    credentials = settings.credentials
+    if not credentials.client_id:
+        yield "DHAN_CLIENT_ID: is needed in live mode"
+    can_log_in = credentials.pin is not None and credentials.totp_secret is not None
+    has_token = credentials.access_token is not None or credentials.access_token_file is not None
+    if not (has_token or can_log_in):
+        yield (
+            "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE, or DHAN_PIN "
+            "with DHAN_TOTP_SECRET)"
         )
 
 
@@ -63,21 +79,6 @@ def _token_lines(settings: Settings) -> Iterator[str]:
         if text in given:
             yield f"{variable}: must differ from {given[text]}, as their roles do"
         given[text] = variable
-
-
-def _live_lines(settings: Settings) -> Iterator[str]:
-    credentials = settings.credentials
-    if not credentials.client_id:
-        yield "DHAN_CLIENT_ID: is needed in live mode"
-    can_log_in = credentials.pin is not None and credentials.totp_secret is not None
-    has_token = credentials.access_token is not None or credentials.access_token_file is not None
-    if not (has_token or can_log_in):
-        yield (
-            "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE, or DHAN_PIN "
-            "with DHAN_TOTP_SECRET)"
-        )
-    if settings.paper.ticks:
-        yield "paper.ticks: recorded prices are for paper mode, and the mode is live"
 
 
 def rule_lines(rules: RuleSet) -> Iterator[str]:

@@ -9,7 +9,7 @@ Invariants:
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from squareoff.adapters.private_files import open_to_others
-from squareoff.config.checks import rule_lines, together_lines, trades_for_real
+from squareoff.config.checks import engine_lines, rule_lines, together_lines, trades_for_real
 from squareoff.config.fault_texts import fault_text, path_text
 from squareoff.config.names import (
     FILE_SUFFIX,
@@ -42,11 +42,22 @@ _NOT_SETTINGS = ("SQUAREOFF_TEST_", "SQUAREOFF_REHEARSAL_")
 
 _NOT_SETTINGS_EXACT = ("SQUAREOFF_CONFIG", "SQUAREOFF_REQUIRE_SERVICES")
 
+_SECRETS_OF_COMMANDS = (("credentials", "client_id"), ("api_token",))
+"""What a command about a running engine uses: the account that it means, and the API's token."""
+
+_ENGINE_SECRETS = frozenset(
+    name.path
+    for name in setting_names()
+    if name.path[0] in SECRET_PATHS and name.path not in _SECRETS_OF_COMMANDS
+)
+"""The secrets that an engine alone has a use for."""
+
 Values = dict[str, Any]
+Check = Callable[[Settings], Iterator[str]]
 
 
 def load_settings(config_path: Path | None, environment: Mapping[str, str]) -> Settings:
-    """Return the settings.
+    """Return the settings of an engine, which in live mode needs the broker's credentials.
 
     Args:
         config_path: the TOML file; None takes `squareoff.toml` in the working folder if present.
@@ -55,6 +66,27 @@ def load_settings(config_path: Path | None, environment: Mapping[str, str]) -> S
     Raises:
         ConfigError: one line per fault.
     """
+    return _read(config_path, environment, unread=(), checks=(together_lines, engine_lines))
+
+
+def load_settings_without_secrets(
+    config_path: Path | None, environment: Mapping[str, str]
+) -> Settings:
+    """Return the settings of a command that never speaks to the broker, as `load_settings` does.
+
+    The secrets of the engine are not asked for and not even read: whoever halts it need not hold
+    them, and a file of theirs that is missing keeps nobody from halting.
+    """
+    return _read(config_path, environment, unread=_ENGINE_SECRETS, checks=(together_lines,))
+
+
+def _read(
+    config_path: Path | None,
+    environment: Mapping[str, str],
+    *,
+    unread: Collection[tuple[str, ...]],
+    checks: Collection[Check],
+) -> Settings:
     path = config_path
     if path is None and CONFIG_FILE_DEFAULT.is_file():
         path = CONFIG_FILE_DEFAULT
@@ -63,8 +95,8 @@ def load_settings(config_path: Path | None, environment: Mapping[str, str]) -> S
         values = _read_toml(path)
         _place_recordings(values, path.parent)
         reading.take_toml(values)
-    reading.take_environment()
-    return reading.settings()
+    reading.take_environment(unread)
+    return reading.settings(checks)
 
 
 def _read_toml(path: Path) -> Values:
@@ -145,8 +177,8 @@ class _Reading:
             f"{self._file_name}: {fault.field}: {fault.message}" for fault in error.faults
         )
 
-    def take_environment(self) -> None:
-        """Put the environment's values above the file's."""
+    def take_environment(self, unread: Collection[tuple[str, ...]]) -> None:
+        """Put the environment's values above the file's, save those of paths in `unread`."""
         known: list[str] = []
         for name in self._names.values():
             if name.environment is None:
@@ -154,7 +186,10 @@ class _Reading:
             known.append(name.environment.name)
             if name.environment.from_file:
                 known.append(name.environment.name + FILE_SUFFIX)
-            self._take_variable(name, name.environment.name, from_file=name.environment.from_file)
+            if name.path not in unread:
+                self._take_variable(
+                    name, name.environment.name, from_file=name.environment.from_file
+                )
         for variable in sorted(self._environment):
             if _looks_like_ours(variable) and variable not in known:
                 self._faults.append(f"{variable}: unknown setting{_nearest(variable, known)}")
@@ -194,8 +229,12 @@ class _Reading:
             return None
         return text
 
-    def settings(self) -> Settings:
-        """Return the settings, or raise ConfigError with all faults met on the way."""
+    def settings(self, checks: Collection[Check]) -> Settings:
+        """Return the settings, or raise ConfigError with all faults met on the way.
+
+        Args:
+            checks: asked of settings that could be read; each yields one line per fault.
+        """
         settings: Settings | None = None
         try:
             settings = Settings(**self._values)
@@ -203,7 +242,8 @@ class _Reading:
             for entry in error.errors():
                 self._take_error(entry)
         if settings is not None:
-            self._faults.extend(together_lines(settings))
+            for check in checks:
+                self._faults.extend(check(settings))
             self._faults.extend(self._open_file_lines(settings))
         if self._faults or settings is None:
             raise ConfigError(self._faults)
