@@ -209,25 +209,151 @@ def test_a_live_restore_asks_for_the_account_and_nothing_more(
     assert run("db", "restore", "copy.db", "--yes").status == 0
 
 
+REAL = AccountId("1100000001")
+FACTS = (EngineStarted("1.0", "paper", 0), EngineStarted("1.1", "paper", 0))
+
+
+def _edit(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+
+
 def test_the_journal_is_verified(run: Any, tmp_path: Path) -> None:
     """A journal as written passes; one edited byte in it is found and named."""
     run("db", "upgrade")
-    facts = (EngineStarted("1.0", "paper", 0), EngineStarted("1.1", "paper", 0))
-    asyncio.run(_write(tmp_path / "squareoff.db", facts))
-    whole = run("db", "verify", "--json")
-    with closing(sqlite3.connect(tmp_path / "squareoff.db")) as database:
-        database.execute("UPDATE journal SET data = replace(data, '1.1', '1.2') WHERE seq = 2")
-        database.commit()
+    asyncio.run(_write(tmp_path / "squareoff.db", PAPER_ACCOUNT, FACTS))
+    whole, told = run("db", "verify", "--json"), run("db", "verify")
+    _edit(
+        tmp_path / "squareoff.db",
+        "UPDATE journal SET data = replace(data, '1.1', '1.2') WHERE seq = 2",
+    )
     edited = run("db", "verify")
 
     assert (whole.status, json.loads(whole.out)["entries"]) == (0, 2)
+    assert "account PAPER: 2 journal entries, every one as written" in told.out
     assert edited.status == 1
-    assert "entry 2 was changed after it was written" in edited.err
+    assert "account PAPER: entry 2 was changed after it was written" in edited.err
 
 
-async def _write(path: Path, facts: tuple[EngineStarted, ...]) -> None:
-    database = open_database(f"sqlite:///{path}")
-    await SqlStore(database.runner, PAPER_ACCOUNT).record(facts, 1)
+TAMPERINGS = {
+    "an entry edited": "UPDATE journal SET data = replace(data, '1.1', '1.2') WHERE seq = 2 AND",
+    "the end cut off": "DELETE FROM journal WHERE seq = 2 AND",
+    "every entry removed": "DELETE FROM journal WHERE",
+    "the head removed": "DELETE FROM journal_head WHERE",
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_every_account_is_verified_whichever_the_settings_name(
+    name: str, run: Any, tmp_path: Path
+) -> None:
+    """A shell in paper mode, the default, does not pass a tampered journal of the real account."""
+    run("db", "upgrade")
+    for account_id in (PAPER_ACCOUNT, REAL):
+        asyncio.run(_write(tmp_path / "squareoff.db", account_id, FACTS))
+    whole = json.loads(run("db", "verify", "--json").out)
+    _edit(tmp_path / "squareoff.db", f"{TAMPERINGS[name]} account_id = '{REAL}'")
+    tampered = run("db", "verify", "--json")
+    found = json.loads(tampered.out)
+
+    assert (whole["entries"], whole["intact"], whole["fault"]) == (4, True, "")
+    assert [(each["account"], each["entries"]) for each in whole["accounts"]] == [
+        (REAL, 2),
+        (PAPER_ACCOUNT, 2),
+    ]
+    assert tampered.status == 1
+    assert [each["intact"] for each in found["accounts"]] == [False, True]
+    assert not found["intact"]
+    assert found["fault"].startswith(f"account {REAL}: ")
+    assert run("db", "backup", "copy.db").status == 0
+    assert "does not hold" in run("db", "restore", "copy.db", "--yes").err
+
+
+def test_what_is_not_there_is_not_verified(run: Any, tmp_path: Path) -> None:
+    """No database, an empty file, and a database without a journal: refused, and none is made."""
+    missing = run("db", "verify")
+    left = list(tmp_path.iterdir())
+    (tmp_path / "squareoff.db").touch()
+    empty = run("db", "verify")
+    (tmp_path / "squareoff.db").unlink()
+    run("db", "upgrade")
+    unwritten = run("db", "verify")
+
+    assert [ended.status for ended in (missing, empty, unwritten)] == [1, 1, 1]
+    assert missing.err == "squareoff: there is no database at squareoff.db\n"
+    assert left == []
+    assert "the database is empty" in empty.err
+    assert "holds no journal" in unwritten.err
+
+
+def test_a_copy_tells_how_much_it_holds(run: Any, tmp_path: Path) -> None:
+    """The journal's entries are counted in the copy itself, in words and for scripts."""
+    run("db", "upgrade")
+    asyncio.run(_write(tmp_path / "squareoff.db", PAPER_ACCOUNT, FACTS))
+    told, for_scripts = run("db", "backup", "a.db"), run("db", "backup", "b.db", "--json")
+
+    assert ", 2 journal entries, checked" in told.out
+    assert json.loads(for_scripts.out) == {
+        "file": "b.db",
+        "bytes": (tmp_path / "b.db").stat().st_size,
+        "entries": 2,
+    }
+
+
+def test_a_database_of_others_is_not_backed_up(run: Any, tmp_path: Path) -> None:
+    """A wrong database_url is told tonight, not on the day on which the copy is needed."""
+    _edit(tmp_path / "squareoff.db", "CREATE TABLE songs (name TEXT)")
+    refused = run("db", "backup", "copy.db")
+
+    assert refused.status == 1
+    assert "squareoff.db is no database of squareoff" in refused.err
+    assert not (tmp_path / "copy.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [(("backup", "x"), "squareoff.db"), (("restore", "junk.db", "--yes"), "junk.db")],
+    ids=["backup", "restore"],
+)
+def test_the_broken_file_is_the_one_that_is_named(
+    words: tuple[str, ...], named: str, run: Any, tmp_path: Path
+) -> None:
+    """Not the file that was to be written."""
+    for name in ("squareoff.db", "junk.db"):
+        (tmp_path / name).write_text("junk" * 1_000)
+    refused = run("db", *words)
+
+    assert refused.status == 1
+    assert refused.err.startswith(f"squareoff: {named} cannot be read as a database: ")
+
+
+@pytest.mark.xdist_group("postgres_url")
+def test_a_server_is_verified_and_copied_the_same_way(
+    run: Any, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every account on PostgreSQL too; an empty database there is no database of ours."""
+    monkeypatch.setenv("SQUAREOFF_DATABASE_URL", postgres_database)
+    strange = run("db", "backup", "copy.dump")
+    run("db", "upgrade")
+    for account_id in (PAPER_ACCOUNT, REAL):
+        asyncio.run(_write_to(postgres_database, account_id, FACTS))
+    verified, copied = run("db", "verify", "--json"), run("db", "backup", "copy.dump", "--json")
+
+    assert strange.status == 1
+    assert "is no database of squareoff" in strange.err
+    assert [each["entries"] for each in json.loads(verified.out)["accounts"]] == [2, 2]
+    assert (copied.status, json.loads(copied.out)["entries"]) == (0, 4)
+
+
+async def _write(path: Path, account_id: AccountId, facts: tuple[EngineStarted, ...]) -> None:
+    await _write_to(f"sqlite:///{path}", account_id, facts)
+
+
+async def _write_to(url: str, account_id: AccountId, facts: tuple[EngineStarted, ...]) -> None:
+    database = open_database(url)
+    await SqlStore(database.runner, account_id).record(facts, 1)
     await database.close()
 
 

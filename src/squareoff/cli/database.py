@@ -44,7 +44,8 @@ def db_backup(
     if as_json:
         print_json(found)
     else:
-        print(f"{found['file']}: {found['bytes']} bytes, checked; it holds your whole journal")
+        told = f"{found['bytes']} bytes, {found['entries']} journal entries, checked"
+        print(f"{found['file']}: {told}; it holds your whole journal")
 
 
 @group.command("restore")
@@ -74,11 +75,14 @@ def db_restore(
 
 @group.command("verify")
 def db_verify(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check the hash chain of the account's journal: nothing changed, removed or cut off."""
+    """Check the hash chain of every account's journal: nothing changed, removed or cut off."""
     found = load_late("database_program").verify_journal(settings_of(config))
     if as_json:
         print_json(found)
-    elif found["intact"]:
-        print(f"{found['database']}: {found['entries']} journal entries, every one as written")
+    else:
+        print(f"{found['database']}: {found['entries']} journal entries")
+        for each in found["accounts"]:
+            verdict = each["fault"] or "every one as written"
+            print(f"account {each['account']}: {each['entries']} journal entries, {verdict}")
     if not found["intact"]:
         raise CommandRefused(f"the journal does not hold: {found['fault']}")

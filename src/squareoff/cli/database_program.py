@@ -1,6 +1,7 @@
 """The work behind `squareoff db`."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import Connection
 
 from squareoff.adapters.sql import backups
 from squareoff.adapters.sql.database import open_database, sqlite_file
-from squareoff.adapters.sql.journal_rows import verify_chain
+from squareoff.adapters.sql.journal_rows import ChainReport, count_entries, verify_chains
 from squareoff.adapters.sql.locks import FileAccountLock, lock_path, lock_paths
 from squareoff.adapters.sql.postgres_dump import dump
 from squareoff.adapters.sql.schema import (
@@ -19,15 +20,15 @@ from squareoff.adapters.sql.schema import (
     schema_state,
     upgrade,
 )
-from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import account_of
-from squareoff.cli.carrying_over import accounts_of, carry_over
+from squareoff.cli.carrying_over import carry_over
 from squareoff.config import Settings
 from squareoff.domain.errors import ConfigError, StoreError
 
 _CHECKED_SUFFIX = ".restoring"
 _FIT = (SchemaAge.SAME, SchemaAge.OLDER)
+_STRANGE = (SchemaAge.EMPTY, SchemaAge.FOREIGN)
 _POSTGRES_RESTORE = (
     "the database is PostgreSQL: stop the engine and its standby, then run `pg_restore --clean "
     "--if-exists --single-transaction --dbname=URL FILE`"
@@ -55,10 +56,13 @@ async def _upgrade(settings: Settings) -> dict[str, str | None]:
 
 
 def back_up_database(settings: Settings, target: Path) -> dict[str, Any]:
-    """Copy the database to a new file, while an engine may run; return `file` and `bytes`.
+    """Copy the database to a new file, while an engine may run.
+
+    Returns:
+        `file`, `bytes`, and the number of journal `entries` in it (on PostgreSQL: at its start).
 
     Raises:
-        StoreError: it cannot be read or is damaged, or the file cannot be written.
+        StoreError: it cannot be read, is damaged or none of ours, or the file cannot be written.
     """
     return asyncio.run(_back_up(settings, target))
 
@@ -67,10 +71,22 @@ async def _back_up(settings: Settings, target: Path) -> dict[str, Any]:
     url = settings.database_url.get_secret_value()
     path = sqlite_file(url)
     if path is None:
+        entries = await _entries_of_server(url)
         size = await asyncio.to_thread(dump, url, target)
     else:
-        size = await asyncio.to_thread(backups.back_up, path, target)
-    return {"file": str(target), "bytes": size}
+        size, entries = await asyncio.to_thread(backups.back_up_ours, path, target)
+    return {"file": str(target), "bytes": size, "entries": entries}
+
+
+async def _entries_of_server(url: str) -> int:
+    database = open_database(url)
+    try:
+        state = await schema_state(database)
+        if state.age in _STRANGE:
+            raise StoreError(f"{database.display_url} is no database of squareoff")
+        return await database.runner.read(count_entries)
+    finally:
+        await database.close()
 
 
 def restore_database(settings: Settings, copy: Path) -> dict[str, Any]:
@@ -137,13 +153,13 @@ async def _examined(path: Path) -> tuple[SchemaState, int]:
 
 
 def _verified(connection: Connection) -> int:
-    entries = 0
-    for account_id in accounts_of(connection):
-        report = verify_chain(connection, account_id)
+    reports = verify_chains(connection)
+    for account_id, report in reports.items():
         if not report.is_intact:
-            raise StoreError(f"the copy's journal does not hold: {report.fault_text}")
-        entries += report.entries
-    return entries
+            raise StoreError(
+                f"the copy's journal does not hold: account {account_id}: {report.fault_text}"
+            )
+    return sum(report.entries for report in reports.values())
 
 
 def _keep_aside(path: Path) -> Path | None:
@@ -159,29 +175,51 @@ def _keep_aside(path: Path) -> Path | None:
     return aside
 
 
-def verify_journal(settings: Settings) -> dict[str, object]:
-    """Check the journal's chain; return `database`, `account`, `entries`, `intact` and `fault`.
+def verify_journal(settings: Settings) -> dict[str, Any]:
+    """Check the journal of every account, whichever the settings name.
 
     Only reads, so the engine may run meanwhile.
 
+    Returns:
+        `database`, the `accounts` (each with `account`, `entries`, `intact` and `fault`), and over
+        all of them the number of `entries`, whether all are `intact`, and the first `fault`.
+
     Raises:
-        StoreError: the database cannot be reached, or is of another version.
+        StoreError: there is no database or no journal in it, it cannot be reached, or is of another
+            version.
     """
     return asyncio.run(_verify(settings))
 
 
-async def _verify(settings: Settings) -> dict[str, object]:
-    database = open_database(settings.database_url.get_secret_value())
-    account_id = account_of(settings)
+async def _verify(settings: Settings) -> dict[str, Any]:
+    url = settings.database_url.get_secret_value()
+    path = sqlite_file(url)
+    if path is not None and not await asyncio.to_thread(path.exists):  # else it is made
+        raise StoreError(f"there is no database at {path}")
+    database = open_database(url)
     try:
         await check_revision(database)
-        report = await SqlStore(database.runner, account_id).verify_chain()
+        reports = await database.runner.read(verify_chains)
     finally:
         await database.close()
+    if not any(report.entries or not report.is_intact for report in reports.values()):
+        raise StoreError(f"{database.display_url} holds no journal: no engine ever wrote to it")
+    return {"database": database.display_url} | _verdict(reports)
+
+
+def _verdict(reports: Mapping[AccountId, ChainReport]) -> dict[str, Any]:
+    faults = [f"account {name}: {r.fault_text}" for name, r in reports.items() if not r.is_intact]
     return {
-        "database": database.display_url,
-        "account": account_id,
-        "entries": report.entries,
-        "intact": report.is_intact,
-        "fault": report.fault_text,
+        "accounts": [
+            {
+                "account": account_id,
+                "entries": report.entries,
+                "intact": report.is_intact,
+                "fault": report.fault_text,
+            }
+            for account_id, report in reports.items()
+        ],
+        "entries": sum(report.entries for report in reports.values()),
+        "intact": not faults,
+        "fault": faults[0] if faults else "",
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from squareoff.adapters.sql.backups import back_up, move_away, put_back
+from squareoff.adapters.sql.backups import back_up, back_up_ours, move_away, put_back
 from squareoff.domain.errors import StoreError
 
 
@@ -31,12 +31,11 @@ def test_a_copy_is_made_beside_an_open_transaction(tmp_path: Path) -> None:
         writer.execute("INSERT INTO numbers VALUES (2)")
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("INSERT INTO numbers VALUES (3)")
-        size = back_up(path, copy)
+        back_up(path, copy)
         writer.execute("COMMIT")
 
     assert _numbers(copy) == [1, 2]
     assert _numbers(path) == [1, 2, 3]
-    assert size == copy.stat().st_size
     assert not list(tmp_path.glob("copy.db-*")), "a copy is one file"
 
 
@@ -97,3 +96,23 @@ def test_moving_away_takes_the_log_along(tmp_path: Path) -> None:
     move_away(tmp_path / "live.db", tmp_path / "aside.db")
 
     assert {each.name for each in tmp_path.iterdir()} == {"aside.db", "aside.db-wal"}
+
+
+def test_what_is_no_database_is_named_itself(tmp_path: Path) -> None:
+    """The target is not blamed for its source, and nothing is left of it."""
+    path = tmp_path / "live.db"
+    path.write_text("broken" * 1_000)
+
+    with pytest.raises(StoreError, match=r"live\.db cannot be read as a database"):
+        back_up(path, tmp_path / "copy.db")
+    assert {each.name for each in tmp_path.iterdir()} == {"live.db"}
+
+
+def test_a_strange_database_is_not_copied_as_ours(tmp_path: Path) -> None:
+    """Whoever relies on the copy would find no journal in it."""
+    path = tmp_path / "live.db"
+    _database(path, 1)
+
+    with pytest.raises(StoreError, match=r"live\.db is no database of squareoff"):
+        back_up_ours(path, tmp_path / "copy.db")
+    assert {each.name for each in tmp_path.iterdir()} == {"live.db"}

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from squareoff.adapters.durable_files import sync_path
 from squareoff.adapters.sql.database import files_of
+from squareoff.adapters.sql.schema import VERSION_TABLE
+from squareoff.adapters.sql.tables import journal
 from squareoff.domain.errors import StoreError
 
 _FILE_MODE = 0o600
@@ -25,29 +27,48 @@ WAIT_SECONDS = 5.0
 _ASK_AGAIN_SECONDS = 0.05
 
 
-def back_up(path: Path, target: Path) -> int:
-    """Copy the database at `path` to a new file; writers go on meanwhile.
-
-    Returns:
-        The size of the copy in bytes.
+def back_up(path: Path, target: Path) -> None:
+    """Copy any database at `path` to a new file; writers go on meanwhile.
 
     Raises:
         StoreError: there is no such database, it is damaged, or the copy cannot be written.
     """
+    with _copied(path, target):
+        pass
+
+
+def back_up_ours(path: Path, target: Path) -> tuple[int, int]:
+    """Copy a database of ours, as `back_up` does.
+
+    Returns:
+        The size of the copy in bytes, and how many journal entries it holds.
+
+    Raises:
+        StoreError: as `back_up`, or the database is none of ours; there is no copy then.
+    """
+    with _copied(path, target) as copy:
+        entries = _count_entries(copy, path)
+    return target.stat().st_size, entries
+
+
+@contextmanager
+def _copied(path: Path, target: Path) -> Iterator[Path]:
+    """Copy to another name, which is given to be looked at, and then give it its own."""
     if not path.exists():
         raise StoreError(f"there is no database at {path}")
     _refuse_taken(target)
     part = target.with_name(target.name + _UNFINISHED)
     try:
         with _told(target), _new_file(part):
+            _refuse_unreadable(path)
             _copy(path, part)
-            _refuse_damaged(part)
+            _refuse_damaged(part, path)
+            yield part
             sync_path(part)
             os.link(part, target)  # unlike a rename it never replaces a file
             sync_path(target.parent)
     finally:
         part.unlink(missing_ok=True)
-    return target.stat().st_size
 
 
 def put_back(copy: Path, path: Path, *, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -58,7 +79,7 @@ def put_back(copy: Path, path: Path, *, wait_seconds: float = WAIT_SECONDS) -> N
     Raises:
         StoreError: the copy is damaged or cannot be read; nothing was changed.
     """
-    _refuse_damaged(copy)
+    _refuse_damaged(copy, copy)
     with _told(path):
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
@@ -109,15 +130,41 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=0, isolation_level=None)
 
 
-def _refuse_damaged(path: Path) -> None:
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _refuse_unreadable(path: Path) -> None:
+    """Look at the beginning of a file, so that what is no database is not blamed on its copy."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with closing(_read_only(path)) as database:
+            database.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be read as a database: {error}") from error
+
+
+def _count_entries(copy: Path, path: Path) -> int:
+    try:
+        with closing(_read_only(copy)) as database:
+            has_revision = database.execute(f"SELECT 1 FROM {VERSION_TABLE}").fetchone()
+            entries: int = database.execute(f"SELECT count(*) FROM {journal.name}").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} is no database of squareoff: {error}") from error
+    if has_revision is None:
+        raise StoreError(f"{path} is no database of squareoff: it is of no revision")
+    return entries
+
+
+def _refuse_damaged(path: Path, source: Path) -> None:
+    """Check every page of a database; `source` is the one to name, which it may be a copy of."""
+    try:
+        with closing(_read_only(path)) as database:
             found = [str(row[0]) for row in database.execute("PRAGMA integrity_check(3)")]
             orphans = database.execute("PRAGMA foreign_key_check").fetchone()
     except sqlite3.Error as error:
-        raise StoreError(f"{path} cannot be read as a database: {error}") from error
+        raise StoreError(f"{source} cannot be read as a database: {error}") from error
     if found != ["ok"] or orphans is not None:
-        raise StoreError(f"{path} is damaged: {'; '.join(found)}")
+        raise StoreError(f"{source} is damaged: {'; '.join(found)}")
 
 
 def _refuse_taken(target: Path) -> None:
