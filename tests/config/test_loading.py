@@ -393,3 +393,53 @@ def test_a_command_about_an_engine_finds_the_other_faults() -> None:
         load_settings_without_secrets(None, {"DHAN_PINS": "1", "SQUAREOFF_MODE": "real"})
 
     assert [line.split(":")[0] for line in refused.value.faults] == ["DHAN_PINS", "SQUAREOFF_MODE"]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://user:canary@api.dhan.co/v2?a=canary", ", was 'https://api.dhan.co'"),
+        ("http://example.com/canary", ", was 'http://example.com'"),
+        ("user:canary@api.dhan.co/v2", ""),
+    ],
+)
+def test_a_wrong_address_is_shown_by_its_host(address: str, shown: str, tmp_path: Path) -> None:
+    """From the environment and from the file; what is no address is not shown."""
+    for text, environment in (
+        (f'[dhan]\nrest_url = "{address}"', {}),
+        ("", {"DHAN_REST_URL": address}),
+        ("", {"DHAN_MARKET_FEED_URL": address.replace("http", "ws")}),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            load(tmp_path, text, environment)
+        assert "canary" not in str(refused.value)
+        assert str(refused.value).partition(", was ")[2] == shown.removeprefix(", was ").replace(
+            "http", "ws" if "FEED" in str(environment) else "http"
+        )
+
+
+def test_what_an_address_carries_is_a_secret(tmp_path: Path) -> None:
+    """Passwords and queries of every address are hidden in logs; a plain one hides nothing."""
+    instruments = "https://user:canary-1@host/x.csv?token=canary-2"
+    settings = load(
+        tmp_path,
+        "",
+        {
+            "SQUAREOFF_INSTRUMENTS": instruments,
+            "SQUAREOFF_DATABASE_URL": "postgresql://user@host/name?password=canary-3",
+            "SQUAREOFF_REDIS_URL": "redis://:canary-4@host",
+        },
+    )
+    plain = load(
+        tmp_path,
+        "",
+        {
+            "SQUAREOFF_INSTRUMENTS": "https://host/x.csv",
+            "SQUAREOFF_DATABASE_URL": "postgresql://squareoff@host/name",
+        },
+    )
+
+    assert set(settings.secret_values()) >= {
+        instruments, "canary-1", "token=canary-2", "password=canary-3", "canary-4",
+    }  # fmt: skip
+    assert plain.secret_values() == ()

@@ -135,6 +135,7 @@ def test_t15_text_of_others_is_one_line_of_the_log(name: str, capsys: Capture) -
 def test_t16_no_secret_is_found_anywhere(simulator: Program, tmp_path: Path) -> None:
     """A canary in every secret setting: not in logs, database, journal, answers, process list."""
     environment = simulator_environment(simulator.said["port"]) | SECRETS
+    environment["SQUAREOFF_INSTRUMENTS"] = _carrying(environment["SQUAREOFF_INSTRUMENTS"])
     answers = []
     with running(tmp_path, "run", "--json", environment=environment) as engine:
         answers.append(json.dumps(engine.said))
@@ -153,6 +154,27 @@ def test_t16_no_secret_is_found_anywhere(simulator: Program, tmp_path: Path) -> 
     assert CANARY.encode() not in command_line
     assert not [place[:200] for place in places if CANARY.lower().encode() in place.lower()]
     assert re.search(r"Max core file size +0 +0 ", limits)
+
+
+def _carrying(address: str) -> str:
+    """Return an address that carries secrets to where it leads."""
+    return address.replace("://", f"://user:{CANARY}-word@") + f"?token={CANARY}-query"
+
+
+@pytest.mark.parametrize("command", ["doctor", "run"])
+def test_t16_an_address_that_fails_shows_no_secret(command: str, tmp_path: Path) -> None:
+    """The address of the instrument master is told by scheme and host, whoever asks."""
+    environment = simulator_environment(1) | SECRETS
+    environment["SQUAREOFF_INSTRUMENTS"] = _carrying("http://127.0.0.1:1/x.csv")
+    ended = subprocess.run(
+        [sys.executable, "-c", "from squareoff.cli.main import main; main()", command],
+        cwd=tmp_path, env=clean_environment(**environment), capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+
+    assert ended.returncode in (1, 2)
+    assert "http://127.0.0.1:1 could not be fetched" in ended.stdout + ended.stderr
+    assert CANARY.lower() not in (ended.stdout + ended.stderr).lower()
 
 
 CALLS = (
@@ -183,6 +205,8 @@ def _answer(method: str, url: str, body: Any, token: str) -> str:
 def test_t16_faults_of_settings_show_no_secret() -> None:
     """A refused start names each setting and never what it holds."""
     bad = {name: f"{value}\n\x07" for name, value in SECRETS.items()}
+    bad["DHAN_REST_URL"] = _carrying("https://api.dhan.co/v2")
+    bad["DHAN_MARKET_FEED_URL"] = f"user:{CANARY}@api-feed.dhan.co"
     with pytest.raises(ConfigError) as refused:
         load_settings(None, bad | LIVE | {"SQUAREOFF_DATABASE_URL": f"mysql://u:{CANARY}@h/d"})
 

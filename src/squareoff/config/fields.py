@@ -38,6 +38,11 @@ class Sensitive:
     """The value may hold a password: no message ever shows it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The value is an address: messages show its scheme and host alone."""
+
+
 def is_loopback(host: str | None) -> bool:
     """Say whether a host is this machine."""
     if host is None:
@@ -139,8 +144,8 @@ def _clock_time(value: object) -> object:
 
 
 LoopbackHost = Annotated[str, AfterValidator(_loopback_host)]
-RestUrl = Annotated[str, AfterValidator(lambda value: _address(value, "http", "https"))]
-SocketUrl = Annotated[str, AfterValidator(lambda value: _address(value, "ws", "wss"))]
+RestUrl = Annotated[str, AfterValidator(lambda value: _address(value, "http", "https")), Address()]
+SocketUrl = Annotated[str, AfterValidator(lambda value: _address(value, "ws", "wss")), Address()]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url), Sensitive()]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url), Sensitive()]
 Secret = Annotated[SecretStr, AfterValidator(_not_blank), Sensitive()]

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from squareoff.adapters.private_files import open_to_others
+from squareoff.adapters.shown_address import shown_address
 from squareoff.config.checks import engine_lines, rule_lines, together_lines, trades_for_real
 from squareoff.config.fault_texts import fault_text, path_text
 from squareoff.config.names import (
@@ -267,8 +268,11 @@ class _Reading:
             return
         named = tuple(part for part in location if isinstance(part, str))
         name = self._names.get(named[:2], self._names.get(named[:1]))
-        is_sensitive = name is None or name.is_sensitive
-        self._fault(location, fault_text(error, show_input=not is_sensitive))
+        is_shown = name is not None and not name.is_sensitive
+        if name is not None and name.is_address:
+            where = shown_address(str(error["input"]))
+            error, is_shown = {**error, "input": where}, bool(where)
+        self._fault(location, fault_text(error, show_input=is_shown))
 
     def _fault(self, location: tuple[str | int, ...], text: str) -> None:
         variable = self._variables.get(tuple(str(part) for part in location))

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from squareoff.config.fields import Environment, Sensitive
+from squareoff.config.fields import Address, Environment, Sensitive
 from squareoff.config.settings import Settings
 
 SECRET_PATHS = (
@@ -42,6 +42,7 @@ class SettingName:
     path: tuple[str, ...]
     environment: Environment | None
     is_sensitive: bool
+    is_address: bool
     field: FieldInfo
 
     @property
@@ -60,8 +61,10 @@ def setting_names(
             yield from setting_names(field.annotation, path)
             continue
         found = [entry for entry in field.metadata if isinstance(entry, Environment)]
-        sensitive = any(isinstance(entry, Sensitive) for entry in _metadata(field))
-        yield SettingName(path, found[0] if found else None, sensitive, field)
+        kinds = {type(entry) for entry in _metadata(field)}
+        yield SettingName(
+            path, found[0] if found else None, Sensitive in kinds, Address in kinds, field
+        )
 
 
 def secret_variable(key: str) -> str | None:

@@ -363,8 +363,18 @@ class Settings(BaseSettings):
             self.credentials.totp_secret,
         )
         found = [secret.get_secret_value() for secret in held if isinstance(secret, SecretStr)]
-        passwords = (
-            urlsplit(url.get_secret_value()).password for url in (self.database_url, self.redis_url)
-        )
         found.extend(self.alert_addresses())
-        return (*found, *(password for password in passwords if password))
+        for url in (self.database_url, self.redis_url):
+            found.extend(_carried_by(url.get_secret_value()))
+        if "@" in self.instruments or "?" in self.instruments:
+            found.extend((self.instruments, *_carried_by(self.instruments)))
+        return tuple(found)
+
+
+def _carried_by(address: str) -> list[str]:
+    """Return what an address carries besides where it leads: its password and its query."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return []
+    return [each for each in (parts.password, parts.query) if each]

@@ -62,7 +62,7 @@ def test_no_text_shows_the_password() -> None:
 
     async def body() -> None:
         # Nobody listens on port 1 of this machine.
-        database = open_database(f"postgresql://me:{SECRET}@127.0.0.1:1/name")
+        database = open_database(f"postgresql://me:{SECRET}@127.0.0.1:1/name?password={SECRET}")
         with pytest.raises(StoreUnavailable) as caught:
             await prepare(database)
         await database.close()

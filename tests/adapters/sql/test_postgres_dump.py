@@ -21,7 +21,13 @@ def test_a_dump_is_written_for_its_owner_only(postgres_database: str, tmp_path: 
         dump(postgres_database, target)
 
 
-def test_a_dump_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://user:word@127.0.0.1:1/name", "postgresql://user@127.0.0.1:1/name?password=word"],
+)
+def test_a_dump_that_fails_leaves_no_file(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The program's word is passed on, the password is in its environment alone."""
     program = tmp_path / "pg_dump"
     program.write_text('#!/bin/sh\necho "refused $PGPASSWORD" "$@" >&2\nexit 1\n')
@@ -30,10 +36,11 @@ def test_a_dump_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Mo
     target = tmp_path / "copy.dump"
 
     with pytest.raises(StoreError) as refused:
-        dump("postgresql://user:word@127.0.0.1:1/name", target)
+        dump(url, target)
     said = str(refused.value)
     assert "refused word" in said, "the password came by the environment"
-    assert "user@127.0.0.1:1" in said, "and by no argument"
+    assert "user@127.0.0.1:1/name" in said
+    assert said.count("word") == 1 + said.count("--no-password"), "and by no argument"
     assert not target.exists()
 
 

@@ -23,8 +23,8 @@ _IN_MEMORY = ("", ":memory:")
 class Database:
     """One open database.
 
-    `display_url` shows where it is, without the password. `sqlite_path` is None in memory and on
-    PostgreSQL, `postgres_url` (secret) None on SQLite.
+    `display_url` shows where it is, without password and query. `sqlite_path` is None in memory and
+    on PostgreSQL, `postgres_url` (secret) None on SQLite.
     """
 
     runner: Runner
@@ -108,7 +108,7 @@ def _file_engines(path: Path) -> tuple[Engine, Engine]:
 
 def _without_password(url: str) -> str:
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        return make_url(url).set(query={}).render_as_string(hide_password=True)
     except (ArgumentError, ValueError):
         # The parser's own message would show the whole URL.
         raise ConfigError("database_url: the PostgreSQL URL cannot be read") from None

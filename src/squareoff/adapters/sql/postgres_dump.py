@@ -50,10 +50,12 @@ def dump(url: str, target: Path) -> int:
 def _run(program: str, url: str, target: Path) -> None:
     parts = make_url(url)
     environment = dict(os.environ)
-    if parts.password is not None:
-        environment["PGPASSWORD"] = str(parts.password)
+    query = dict(parts.query)
+    password = query.pop("password", parts.password)
+    if password is not None:
+        environment["PGPASSWORD"] = str(password)
     bare = URL.create(
-        "postgresql", parts.username, None, parts.host, parts.port, parts.database, parts.query
+        "postgresql", parts.username, None, parts.host, parts.port, parts.database, query
     )
     address = bare.render_as_string(hide_password=False)  # there is none in it
     command = [program, "--format=custom", "--no-password", f"--file={target}", address]

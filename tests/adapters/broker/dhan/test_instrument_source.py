@@ -1,6 +1,7 @@
 """Fetching and caching the instrument master, over a real loopback server."""
 
 import asyncio
+import traceback
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -156,10 +157,36 @@ def test_no_file_at_all_refuses_the_start(fakes, tmp_path):
             keep(settings, "instruments-2026-09-01.csv", GOOD)
             with pytest.raises(ConfigError) as caught:
                 await load_instruments(settings, fakes.clock())
-            assert "/master.csv" in str(caught.value)
-            assert "503" in str(caught.value)
+            assert str(caught.value).startswith(f"instruments: {server.url} was answered with 503")
 
     asyncio.run(body())
+
+
+@pytest.mark.parametrize("path", ["/master.csv", "/cut", "/nowhere"])
+def test_an_address_tells_its_host_alone(fakes, tmp_path, path):
+    """User, password, path and query are in no message, and in no error behind it."""
+
+    async def body():
+        async with site() as server:
+            server.status = 503
+            address = f"{server.url}{path}?token=canary8".replace("://", "://user:canary9@")
+            with pytest.raises(ConfigError) as caught:
+                await load_instruments(InstrumentSettings(address, tmp_path), fakes.clock())
+            assert server.url in str(caught.value)
+            told = "".join(traceback.format_exception(caught.value))
+            assert "canary" not in told
+
+    asyncio.run(body())
+
+
+def test_an_address_of_another_kind_is_no_path(fakes, tmp_path):
+    """It is refused without a word of it."""
+    settings = InstrumentSettings("ftp://user:canary9@host/x.csv", tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(load_instruments(settings, fakes.clock()))
+
+    assert "https://host/file.csv" in str(caught.value)
+    assert "canary9" not in str(caught.value)
 
 
 def test_a_path_is_read_as_it_is(fakes, tmp_path):

@@ -9,7 +9,8 @@ Rules:
    `CACHE_DAYS_MAX` days does, without its circuit limits; the master says so (`is_today`).
 3. Circuit limits are those of the day of loading; an engine that runs on into the next one has none
    (`OfItsDay`).
-4. The download carries no token and follows redirects; it is the only request that does.
+4. The download carries no token of ours and follows redirects; it is the only request that does.
+5. An address may hold a secret of its host's: messages show its scheme and host alone.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from pathlib import Path
 import aiohttp
 
 from squareoff.adapters.broker.dhan.instruments import InstrumentMaster, read_master_file
+from squareoff.adapters.shown_address import shown_address
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.time import ist_day_number
@@ -77,8 +79,11 @@ async def load_instruments(settings: InstrumentSettings, clock: Clock) -> Instru
     Raises:
         ConfigError: no usable file; the text names the file or address and what is wrong.
     """
-    if not settings.source.startswith(("http://", "https://")):
+    scheme, separator, _ = settings.source.partition("://")
+    if not separator:
         return await _read(Path(settings.source), settings.segments)
+    if scheme not in ("http", "https"):
+        raise ConfigError("instruments: must be a path, or an address as https://host/file.csv")
     today = clock.now().ist().date()
     cached = settings.folder / f"instruments-{today.isoformat()}.csv"
     if await asyncio.to_thread(cached.is_file):
@@ -151,12 +156,14 @@ async def _download(address: str, target: Path) -> None:
             session.get(address) as response,
         ):
             if response.status != 200:
-                raise ConfigError(f"instruments: {address} was answered with {response.status}")
+                raise ConfigError(
+                    f"instruments: {shown_address(address)} was answered with {response.status}"
+                )
             await _save(response, address, target)
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except (aiohttp.ClientError, ValueError, TimeoutError) as error:
         raise ConfigError(
-            f"instruments: {address} could not be fetched ({type(error).__name__})"
-        ) from error
+            f"instruments: {shown_address(address)} could not be fetched ({type(error).__name__})"
+        ) from None  # the library's error holds the whole address
 
 
 async def _save(response: aiohttp.ClientResponse, address: str, target: Path) -> None:
@@ -165,5 +172,7 @@ async def _save(response: aiohttp.ClientResponse, address: str, target: Path) ->
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             size += len(chunk)
             if size > DOWNLOAD_BYTES_MAX:
-                raise ConfigError(f"instruments: {address} is longer than {DOWNLOAD_BYTES_MAX}")
+                raise ConfigError(
+                    f"instruments: {shown_address(address)} is longer than {DOWNLOAD_BYTES_MAX}"
+                )
             await asyncio.to_thread(file.write, chunk)
