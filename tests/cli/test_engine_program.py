@@ -72,6 +72,24 @@ def test_a_refused_start_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["squareoff.toml"]
 
 
+def test_a_short_token_is_refused_before_the_account_is_taken(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is misuse, told in one line with what to do, and there is no database after it."""
+    for variable in ("DHAN_CLIENT_ID", "DHAN_ACCESS_TOKEN", "SQUAREOFF_API_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    token = tmp_path / "squareoff-api-token"
+    token.write_text("short")
+    token.chmod(0o600)
+    assert run("init", "--recorded").status == 0
+    refused = run("run")
+
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "squareoff-api-token holds no token of 16 printable characters" in refused.err
+    assert "remove it" in refused.err
+    assert not (tmp_path / "squareoff.db").exists()
+
+
 def test_the_dashboard_names_whom_orders_go_to() -> None:
     """The real broker, a rehearsal and paper cannot be taken for one another."""
     rehearsal = Settings(**LIVE, dhan={"rest_url": "http://127.0.0.1:8800/v2"})

@@ -67,9 +67,11 @@ def test_a_token_that_others_may_read_is_refused(mode: int, tmp_path: Path) -> N
     assert "loose-token" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b"a\x00b"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"\xff\xfe", b"a-token\x00of-some-length", b"short-0123456\n"]
+)
 def test_a_file_without_a_token_is_refused(content: bytes, tmp_path: Path) -> None:
-    """An empty or damaged file is named."""
+    """An empty or damaged file is named, and one whose token is too short to protect anything."""
     path = tmp_path / "token"
     path.write_bytes(content)
     path.chmod(0o600)

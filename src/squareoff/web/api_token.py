@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from squareoff.config import Settings
+from squareoff.config.checks import API_TOKEN_LENGTH_MIN
 from squareoff.domain.errors import ConfigError
 from squareoff.web.roles import Role
 
@@ -76,8 +77,11 @@ def read_token(path: Path) -> str:
             f"api.token_path: {path} can be read by others (mode {mode:04o}): remove it, so that a "
             "new token is made, or set its mode to 0600"
         )
-    if not token or not token.isprintable():
-        raise ConfigError(f"api.token_path: {path} holds no token: remove it")
+    if len(token) < API_TOKEN_LENGTH_MIN or not token.isprintable():
+        raise ConfigError(
+            f"api.token_path: {path} holds no token of {API_TOKEN_LENGTH_MIN} printable characters "
+            "or more: remove it, so that a new one is made"
+        )
     return token
 
 
