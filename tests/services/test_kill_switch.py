@@ -45,6 +45,23 @@ def test_the_switch_survives_a_restart() -> None:
     run_virtual(body())
 
 
+def test_the_first_reading_undoes_no_throw() -> None:
+    """A halt that comes while the engine opens stands, stored or not."""
+
+    async def body() -> None:
+        store = await memory_store(ACCOUNT)
+        switch = KillSwitch(cast("TrackerStore", store), VirtualClock())
+        store.down = StoreUnavailable("away")
+        with pytest.raises(StoreUnavailable):
+            await switch.set(active=True, level="all", reason="halt")
+        store.down = None
+        await switch.load()
+
+        assert switch.blocks_exits
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize(
     ("active", "level", "stops_entries", "stops_exits"),
     [(False, "all", False, False), (True, "new", True, False), (True, "all", True, True)],

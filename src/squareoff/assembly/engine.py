@@ -28,6 +28,7 @@ from squareoff.services.exit_metrics import ExitMetrics
 from squareoff.services.exit_preview import ExitPreviews
 from squareoff.services.flip_watch import FlipWatch
 from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.local_halt import LocalHalt
 from squareoff.services.metrics import Metrics
 from squareoff.services.order_update_hub import OrderUpdateHub
 from squareoff.services.position_book import PositionBook
@@ -83,7 +84,8 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         declare_position=ports.declare_position,
         square_off=settings.square_off,
     )
-    return Engine(supervisor, desk, shared.metrics, shared.engine, orders.reconciler)
+    local_halt = LocalHalt(shared.kill_switch, shared.alarms)
+    return Engine(supervisor, desk, shared.metrics, shared.engine, orders.reconciler, local_halt)
 
 
 def _shared(settings: EngineSettings, ports: Ports) -> Shared:

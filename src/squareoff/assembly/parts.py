@@ -37,6 +37,7 @@ from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.fact_log import OnFacts
 from squareoff.services.gateway import Gateway
 from squareoff.services.kill_switch import WATCH_SECONDS, KillSwitch
+from squareoff.services.local_halt import LocalHalt
 from squareoff.services.ltp_resolver import SharedTicks
 from squareoff.services.metrics import Metrics
 from squareoff.services.order_router import OrderRouter
@@ -120,6 +121,7 @@ class Engine:
     metrics: Metrics
     exit_engine: ExitEngine
     reconciler: Reconciler
+    local_halt: LocalHalt
 
 
 @dataclass(frozen=True, slots=True)

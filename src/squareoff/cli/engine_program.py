@@ -18,6 +18,7 @@ from squareoff.adapters.private_files import (
 )
 from squareoff.adapters.sql.database import files_of, sqlite_file
 from squareoff.bootstrap import Rehearsal, open_engine
+from squareoff.cli.halt_signal import HaltSignal
 from squareoff.cli.logs import Redactor, configure_logs
 from squareoff.cli.loops import run_until_told
 from squareoff.cli.service_manager import signs_of_life, tell
@@ -71,7 +72,8 @@ async def _run(
     as_json: bool,
     standby: bool,
 ) -> None:
-    ears = Rehearsal(on_secret=redactor.add)
+    ears, halt_signal = Rehearsal(on_secret=redactor.add), HaltSignal()
+    halt_signal.listen()
     async with signs_of_life(), AsyncExitStack() as stack:
         if standby:
             assert given is not None, "a standby answers before it owns anything"
@@ -93,6 +95,7 @@ async def _run(
         announce(settings, server.url, token_path, as_json=as_json)
         _log.info("dashboard_served", url=f"{server.url}/")
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(halt_signal.obey(engine.local_halt))
             tasks.create_task(engine.supervisor.run())
             tasks.create_task(serve_for_good(app, server, settings.api.host))
 

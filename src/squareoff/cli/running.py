@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from squareoff.cli.halt_signal import hold_halt_signal
 from squareoff.cli.late import load_late
 from squareoff.cli.options import ConfigOption, JsonOption, engine_settings_of
 
@@ -26,5 +27,6 @@ def run(
     config: ConfigOption = None, as_json: JsonOption = False, standby: StandbyOption = False
 ) -> None:
     """Run the engine with its API, until interrupted."""
+    hold_halt_signal()
     settings = engine_settings_of(config)
     load_late("engine_program").run_engine(settings, as_json=as_json, standby=standby)

@@ -50,9 +50,11 @@ class KillSwitch:
         self._on_release.append(listener)
 
     async def load(self) -> None:
-        """Read the switch as stored; done before anything can be sent."""
-        self._state = await self._store.kill_switch()
-        self._held_exits = self.blocks_exits
+        """Read the switch as stored, unless it was set here; done before anything can be sent."""
+        stored = await self._store.kill_switch()
+        if not self._settings:
+            self._state = stored
+            self._held_exits = self.blocks_exits
 
     async def run(self) -> None:
         """Follow the stored switch, and store what could not be stored; never returns."""

@@ -97,13 +97,22 @@ class EngineProcess:
         """Wait until the engine says that it is ready."""
         wait_until(self._is_ready, f"{self.client_id} ready; {self.log_tail()}", START_SECONDS_MAX)
 
-    def _is_ready(self) -> bool:
+    def wait_announced(self) -> None:
+        """Wait until the engine says where its API is; one that is halted is never ready."""
+        wait_until(self._is_announced, f"{self.client_id}; {self.log_tail()}", START_SECONDS_MAX)
+
+    def _is_announced(self) -> bool:
         assert self._process is not None, "started before"
         assert self._process.poll() is None, f"the engine ended: {self.log_tail()}"
         text = self._announced.read_text().strip()
         if not text:
             return False
         self._url = json.loads(text.splitlines()[0])["api"]
+        return True
+
+    def _is_ready(self) -> bool:
+        if not self._is_announced():
+            return False
         try:
             call("GET", f"{self._url}/readyz")
         except (Refused, OSError):
@@ -139,6 +148,11 @@ class EngineProcess:
         what = f"the kill point was not reached; {self.log_tail()}"
         status = wait_until(ask, what, KILLED_SECONDS_MAX)
         assert status == -9, f"ended with {status}: {self.log_tail()}"
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        assert self._process is not None, "started before"
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """Kill the process with SIGKILL now."""
