@@ -36,7 +36,7 @@ def folder_open_to_all(folder: Path) -> list[str]:
 
 def _file_lines(path: Path) -> list[str]:
     mode = _own_mode(path)
-    if mode is None or not mode & OTHERS:
+    if mode is None or not mode & OTHERS or path.is_dir():  # whoever opens a folder says so
         return []
     return [f"{path} is open to others (mode {mode:04o}): chmod 600 {path}"]
 

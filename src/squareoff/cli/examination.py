@@ -5,11 +5,13 @@ Each check gives one finding; a fault says what to do. No order call is made, no
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from squareoff.adapters.broker.dhan.aiohttp_transport import AiohttpTransport
@@ -23,14 +25,15 @@ from squareoff.adapters.broker.dhan.session_calls import SessionCalls
 from squareoff.adapters.broker.dhan.session_setup import totp_secret
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.transport import HttpRequest, TransportError
-from squareoff.adapters.sql.database import open_database
+from squareoff.adapters.sql.database import open_database, sqlite_file
 from squareoff.adapters.sql.schema import SchemaAge, schema_state
 from squareoff.adapters.system import SystemClock
+from squareoff.bootstrap import CACHE_FOLDER
 from squareoff.cli import local_checks
 from squareoff.config import Settings
 from squareoff.core.clock_skew import READINGS_MIN, ClockSkew
 from squareoff.core.token_plan import earliest_end_ns
-from squareoff.domain.errors import SquareoffError
+from squareoff.domain.errors import BrokerUnreachable, FeedDisconnected, SquareoffError
 from squareoff.domain.ids import AccountId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns
 from squareoff.ports import FeedConnected, StreamConnected
@@ -41,7 +44,7 @@ CALL_SECONDS_MAX = 10.0
 TOKEN_HOURS_MIN = 8.0
 """A token that ends before a session of 6:15 hours does leaves positions behind."""
 
-_SQLITE = "sqlite:///"
+_UNREACHED = "check this machine's network, and the broker's addresses in [dhan]"
 _NO_TOKEN_YET = "cannot be tried before there is a token"
 _DATABASE_TEXTS = {
     SchemaAge.EMPTY: (True, "empty; the first start makes it"),
@@ -116,15 +119,31 @@ async def _finding(name: str, check: Awaitable[tuple[bool, str]]) -> Finding:
             ok, text = await check
     except TimeoutError:
         return Finding(name, False, f"no answer within {CALL_SECONDS_MAX:g} s: check the line")
-    except (SquareoffError, TransportError) as error:
-        return Finding(name, False, " ".join(str(error).split()))
+    except (TransportError, SquareoffError) as error:
+        return Finding(name, False, _fault_text(error))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        where = "" if error.filename is None else f"{error.filename}: "
+        return Finding(name, False, f"{where}{reason}: let this user have it, or name another")
     return Finding(name, ok, text)
+
+
+def _fault_text(error: Exception) -> str:
+    """Say on one line what failed; where the broker gave no reason, it was not reached."""
+    text = " ".join(str(error).split())
+    if isinstance(error, FeedDisconnected):
+        was_reached = error.code is not None
+    else:
+        was_reached = not isinstance(error, TransportError | BrokerUnreachable)
+    return text if was_reached else f"{text}: {_UNREACHED}"
 
 
 async def _database(settings: Settings) -> tuple[bool, str]:
     url = settings.database_url.get_secret_value()
-    name = url.removeprefix(_SQLITE)
-    if name != url and not await asyncio.to_thread(Path(name).exists):
+    path = sqlite_file(url)
+    if path is not None and not await asyncio.to_thread(path.exists):
+        if not await asyncio.to_thread(path.parent.is_dir):
+            return False, f"the folder {path.parent} is not there: make it, or name another one"
         return True, f"{url}: not there yet; the first start makes it"
     database = open_database(url)
     try:
@@ -138,9 +157,18 @@ async def _instruments(settings: Settings) -> tuple[bool, str]:
     source = settings.instrument_master
     if source is None:
         return True, "no instrument master: every position must bring its lot and tick"
-    master = await load_instruments(InstrumentSettings(source, Path()), SystemClock())
+    with TemporaryDirectory() as folder:
+        mine = InstrumentSettings(source, Path(folder))
+        await asyncio.to_thread(_lend, InstrumentSettings(source, CACHE_FOLDER).folder, mine.folder)
+        master = await load_instruments(mine, SystemClock())
     age = "of today" if master.is_today else "of an earlier day: circuit limits are not known"
     return len(master) > 0, f"{len(master)} instruments {age}"
+
+
+def _lend(kept: Path, folder: Path) -> None:
+    """Show what the engine has cached at another place, where a download changes nothing of it."""
+    if kept.is_dir():
+        shutil.copytree(kept.resolve(), folder, copy_function=os.symlink)
 
 
 async def _clock(settings: Settings) -> tuple[bool, str]:

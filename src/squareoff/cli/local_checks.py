@@ -27,7 +27,7 @@ def files(settings: Settings) -> tuple[bool, str]:
 def disk(settings: Settings) -> tuple[bool, str]:
     """Say whether the database has room."""
     name = settings.database_url.get_secret_value().removeprefix(_SQLITE)
-    folder = Path(name).resolve().parent if _is_file(settings) else Path.cwd()
+    folder = _nearest(Path(name).resolve().parent) if _is_file(settings) else Path.cwd()
     free = shutil.disk_usage(folder).free >> 20
     if free < DISK_MEGABYTES_MIN:
         return False, f"{free} MB are free at {folder}: make room, a full disk stops every exit"
@@ -63,6 +63,11 @@ def paper_prices(settings: Settings) -> tuple[bool, str]:
     return True, f"come from {len(ticks)} recording{'s' if len(ticks) > 1 else ''}"
 
 
+def _nearest(folder: Path) -> Path:
+    """Return a folder that is there: the one that is missing would be made on the same disk."""
+    return next(each for each in (folder, *folder.parents) if each.is_dir())
+
+
 def _exists(path: str) -> bool:
     return Path(path.partition("#")[0]).is_file()
 
@@ -82,6 +87,7 @@ def _private_files(settings: Settings) -> Iterator[Path]:
 
 def _is_open_to_others(path: Path) -> bool:
     try:
-        return bool(path.stat().st_mode & _OTHERS)
+        mode = path.stat().st_mode
     except OSError:
         return False  # not there yet; the check that needs it says so
+    return stat.S_ISREG(mode) and bool(mode & _OTHERS)
