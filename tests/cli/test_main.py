@@ -1,11 +1,15 @@
 """The program as a whole: version, help, settings at fault, and ends."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
+from engine_process.environment import clean_environment
 from generated_docs.tables import leaf_commands
 from squareoff import __version__
 from squareoff.cli.main import app
@@ -42,6 +46,35 @@ def test_a_shell_can_complete_commands(run: Any, monkeypatch: pytest.MonkeyPatch
 def test_the_version_is_told(run: Any) -> None:
     """`--version` names the program and its version."""
     assert run("--version").out == f"squareoff {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("db", "upgrade", "--json"), 0),
+        (("--version",), 0),
+        (("kill", "--levels"), 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_reader_that_goes_away_changes_no_status(
+    words: tuple[str, ...], status: int, tmp_path: Path
+) -> None:
+    """`| head -1` is no refusal, and what is refused stays so; no traceback either way."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from squareoff.cli.main import main; main()", *words],
+            cwd=tmp_path, env=clean_environment(), stdout=writing, stderr=subprocess.PIPE,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+
+    assert ended.returncode == status, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "BrokenPipe" not in ended.stderr
 
 
 def test_help_lists_every_command(run: Any) -> None:

@@ -1,6 +1,7 @@
 """Tables show what was written elsewhere as it is, without control characters or markup."""
 
 import io
+import os
 import re
 from collections.abc import Sequence
 
@@ -75,3 +76,16 @@ class _Row(dict[str, object]):
             "raised_at": "2026-09-15T09:15:00.000000+05:30", "cleared_at": None,
         }  # fmt: skip
         return known.get(name, "25974.90")
+
+
+def test_a_table_for_a_reader_who_went_away_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error of the system passes on to `main`, which knows what it means."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as gone:
+        monkeypatch.setattr("sys.stdout", gone)
+        with pytest.raises(BrokenPipeError):
+            print_table(table_of("t", (("id", lambda row: row["id"]),), [{"id": "x" * 100_000}]))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writing)

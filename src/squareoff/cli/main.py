@@ -4,10 +4,14 @@ Exit status: 0 done, 1 refused (the reason is one line on standard error), 2 mis
 option, or wrong settings: one line per fault).
 """
 
+import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from squareoff import __version__
 from squareoff.cli import (
@@ -28,8 +32,37 @@ from squareoff.domain.errors import ConfigError, SquareoffError
 
 DONE, REFUSED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
+
+class _ReaderGone(Exception):
+    """The reader of our output went away (`| head`): no error of the system to typer."""
+
+
+@contextmanager
+def _reader_watched() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise _ReaderGone from error
+
+
+class _Commands(TyperGroup):
+    """Tells the end of the reader apart from refusals, which typer by itself ends alike."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the words; help and version are printed here."""
+        with _reader_watched():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with _reader_watched():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="squareoff",
+    cls=_Commands,
     help="Closes open positions at Dhan exactly once, confirmed by the broker.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -83,10 +116,18 @@ def main() -> None:
         sys.exit(REFUSED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`); nothing more can be said to it.
-        sys.stderr.close()
+    except _ReaderGone:
         sys.exit(DONE)
+    finally:
+        _let_go_of_output()
+
+
+def _let_go_of_output() -> None:
+    """Write what is left; to a reader who went away nothing more can be said at the very end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(*lines: str) -> None:

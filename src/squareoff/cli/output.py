@@ -68,8 +68,17 @@ def print_table(table: Table) -> None:
     _console().print(table)
 
 
+class _Console(Console):
+    """Leaves it to `main` what a reader who went away means; rich by itself ends with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass the error on, which is being handled here."""
+        self.quiet = True
+        raise  # rich calls this in its handler
+
+
 def _console() -> Console:
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_A_FILE
     return console
