@@ -38,6 +38,24 @@ def test_a_folder_that_is_missing_is_refused(run: Any) -> None:
     assert "nowhere/squareoff.toml cannot be written" in refused.err
 
 
+def test_the_next_steps_name_the_file_that_was_written(run: Any, tmp_path: Path) -> None:
+    """A file that is not found by itself is named in each command; the token goes to a file."""
+    (tmp_path / "my settings").mkdir()
+    usual, other = run("init"), run("init", "my settings/live.toml", "--json")
+    recorded = json.loads(run("init", "my settings/rec.toml", "--recorded", "--json").out)["next"]
+    following = json.loads(other.out)["next"]
+
+    assert "--config" not in usual.out
+    assert "DHAN_ACCESS_TOKEN_FILE" in usual.out
+    assert following[0] == "cp 'my settings/.env.example' .env; chmod 600 .env"
+    named = "--config 'my settings/live.toml'"
+    assert [line.split("  ")[0] for line in following if named in line] == [
+        f"squareoff doctor {named} is all of it fit to run?",
+        f"squareoff run {named} paper mode: no order leaves this machine",
+    ]
+    assert recorded[0].startswith("squareoff run --config 'my settings/rec.toml' ")
+
+
 def test_recorded_prices_run_without_an_account(run: Any, tmp_path: Path) -> None:
     """With `--recorded` the doctor finds nothing wrong and the recording exists."""
     written, examined = run("init", "--recorded"), run("doctor", "--json")

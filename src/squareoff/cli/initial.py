@@ -1,6 +1,7 @@
 """`squareoff init`: write the settings file a first run begins with."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,18 +16,7 @@ from squareoff.config.commented import environment_text, toml_text
 ENVIRONMENT_FILE = Path(".env.example")
 _RECORDING = Path(__file__).parent / "demo/recordings/nifty-fut-2025-12-29-1247-depth5.csv"
 _MODE = 0o600
-_NEXT_WITH_RECORDING = (
-    "squareoff run                      paper mode, recorded prices, no order leaves this machine",
-    "squareoff track --help             take a position under watch, in another terminal",
-)
-_NEXT = (
-    f"cp {ENVIRONMENT_FILE} .env; chmod 600 .env",
-    "edit .env                          DHAN_CLIENT_ID and DHAN_ACCESS_TOKEN, for live prices",
-    "set -a; . ./.env; set +a",
-    "squareoff doctor                   is all of it fit to run?",
-    "squareoff run                      paper mode: no order leaves this machine",
-)
-
+_STEP_WIDTH = 34
 FileArgument = Annotated[Path, typer.Argument(help="The settings file to write.")]
 RecordedOption = Annotated[
     bool,
@@ -61,15 +51,41 @@ def init(
     if not beside.exists():
         _write_new(beside, environment_text())
         written.append(beside)
-    following = _NEXT_WITH_RECORDING if recorded else _NEXT
+    following = _next_with_recording(file) if recorded else _next(file, beside)
     if as_json:
-        print_json({"written": [str(path) for path in written], "next": list(following)})
+        print_json({"written": [str(path) for path in written], "next": following})
         return
     for path in written:
         print(f"written: {path}")
     print("next:")
     for line in following:
         print(f"  {line}")
+
+
+def _next_with_recording(file: Path) -> list[str]:
+    return [
+        _step(f"squareoff run{_named(file)}", "paper mode, recorded prices, no order leaves here"),
+        _step("squareoff track --help", "take a position under watch, in another terminal"),
+    ]
+
+
+def _next(file: Path, example: Path) -> list[str]:
+    return [
+        f"cp {shlex.quote(str(example))} .env; chmod 600 .env",
+        _step("edit .env", "DHAN_CLIENT_ID, and DHAN_ACCESS_TOKEN_FILE, for live prices"),
+        "set -a; . ./.env; set +a",
+        _step(f"squareoff doctor{_named(file)}", "is all of it fit to run?"),
+        _step(f"squareoff run{_named(file)}", "paper mode: no order leaves this machine"),
+    ]
+
+
+def _named(file: Path) -> str:
+    """Return the option that names a file which is not found by itself."""
+    return "" if file == CONFIG_FILE_DEFAULT else f" --config {shlex.quote(str(file))}"
+
+
+def _step(command: str, what: str) -> str:
+    return f"{command:<{_STEP_WIDTH}} {what}"
 
 
 def _write_new(path: Path, text: str) -> None:
