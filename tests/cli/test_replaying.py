@@ -37,9 +37,14 @@ def test_the_table_shows_what_exits(run: Any, tmp_path: Path) -> None:
 
 
 REFUSALS: dict[str, tuple[str, dict[str, Any], str]] = {
-    "no such field": (DEPTH, {**POSITION, "stop": 1}, "positions[0.stop]: Extra inputs"),
+    "no such field": (DEPTH, {**POSITION, "stop": 1}, "positions[0].stop: unknown"),
     "a rule that is none": (DEPTH, {**POSITION, "rules": {"stop": 1}}, "positions: rules.stop"),
-    "no name": (DEPTH, {**POSITION, "id": ""}, "positions[0.id]: String should have at least"),
+    "an empty name": (DEPTH, {**POSITION, "id": ""}, "positions[0].id: must have at least 1 char"),
+    "no name": (
+        DEPTH,
+        {name: POSITION[name] for name in POSITION if name != "id"},
+        "positions[0].id: is missing",
+    ),
     "no time": (DEPTH, {**POSITION, "opened_at": "noon"}, "positions: opened_at must be HH:MM:SS"),
     "unknown terms": (UNKNOWN, POSITION, "replay: NSE_FNO:777 is not known; give lot_size"),
     "no file": ("NSE_FNO:49543=no.csv", POSITION, "ticks: no.csv cannot be read"),

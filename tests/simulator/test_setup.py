@@ -49,3 +49,19 @@ def test_broken_state_file_stops_the_start(make_server: Callable[..., Any], tmp_
         make_server(state_file=path)
 
     assert path.read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    "text", ["canary", '[{"access_token": "canary"}]', '{"canary": 1}', "[1]", "null"]
+)
+def test_rubbish_for_credentials_is_told_by_what_it_must_be(
+    make_server: Callable[..., Any], text: str, tmp_path: Path
+) -> None:
+    """The file is named with its form, and nothing of what it holds."""
+    path = tmp_path / "tokens.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"tokens\.json must hold a JSON list of") as refused:
+        make_server(credentials_file=path)
+
+    assert "canary" not in str(refused.value)
+    assert "Error" not in str(refused.value)

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time
 from pathlib import Path
@@ -16,6 +16,7 @@ from squareoff.bootstrap import PAPER_ACCOUNT, calendar_of, engine_settings
 from squareoff.cli.logs import configure_logs
 from squareoff.cli.output import Column, print_json, print_table, table_of
 from squareoff.config import Settings
+from squareoff.config.fault_texts import fault_text, path_text
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.rule_parsing import InvalidRules
@@ -106,16 +107,17 @@ def read_positions(written: object) -> list[PositionOfReplay]:
         for each in found:
             each.as_asked()
     except ValidationError as error:
-        lines = [
-            f"positions[{'.'.join(map(str, fault['loc']))}]: {fault['msg']}"
-            for fault in error.errors(include_input=False, include_url=False)
-        ]
-        raise ConfigError(lines) from error
+        raise ConfigError([_line_of(fault) for fault in error.errors()]) from error
     except InvalidRules as error:
         raise ConfigError(f"positions: {error}") from error
     if not found:
         raise ConfigError("positions: at least one is needed")
     return found
+
+
+def _line_of(fault: Mapping[str, Any]) -> str:
+    text = fault_text(fault, show_input=True)
+    return f"{path_text(('positions', *fault['loc']))}: {text}"
 
 
 def planned_positions(asked: Sequence[PositionOfReplay], begin_ns: int) -> list[PlannedPosition]:

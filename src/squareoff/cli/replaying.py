@@ -24,7 +24,9 @@ def replay(
     ],
     positions: Annotated[
         Path,
-        typer.Option(help="JSON file: the positions to hold, as POST /trackers takes them."),
+        typer.Option(
+            help="JSON file: the positions, each with an `id` and else as POST /trackers takes it."
+        ),
     ],
     speed: Annotated[
         float | None,

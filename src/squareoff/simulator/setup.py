@@ -106,5 +106,10 @@ def _credentials(path: Path | None) -> dict[str, str]:
     try:
         items = json.loads(path.read_text())
         return {item["access_token"]: item["client_id"] for item in items}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"credentials: {path.name} cannot be used: {error!r}") from error
+    except OSError as error:
+        raise ConfigError(f"credentials: {path.name} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError):  # what it holds is not repeated, not even behind it
+        raise ConfigError(
+            f"credentials: {path.name} must hold a JSON list of "
+            '{"client_id": "...", "access_token": "..."}'
+        ) from None

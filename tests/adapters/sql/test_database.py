@@ -66,6 +66,7 @@ def test_no_text_shows_the_password() -> None:
         with pytest.raises(StoreUnavailable) as caught:
             await prepare(database)
         await database.close()
+        assert "nobody answers at 127.0.0.1:1: " in str(caught.value)
         assert database.display_url == "postgresql://me:***@127.0.0.1:1/name"
         causes = [caught.value, caught.value.__cause__, caught.value.__context__]
         for shown in (repr(database), str(database), *map(repr, causes), *map(str, causes)):

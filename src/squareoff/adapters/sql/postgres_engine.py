@@ -11,9 +11,11 @@ import os
 from functools import partial
 
 import asyncpg
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_SECONDS = 5.0
+PORT_DEFAULT = 5_432
 COMMAND_SECONDS = 5.0
 """Below the gateway's 8 s for a whole call; a healthy commit takes a few milliseconds."""
 
@@ -40,9 +42,23 @@ async def connect(url: str) -> asyncpg.Connection:
         asyncpg.PostgresError: the server refuses us.
     """
     settings = _SERVER_SETTINGS | {"application_name": application_name()}
-    return await asyncpg.connect(
-        url, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings
-    )
+    try:
+        return await asyncpg.connect(
+            url, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings
+        )
+    except OSError as error:
+        reason = error.strerror or _why(error)
+        raise ConnectionError(f"nobody answers at {_place(url)}: {reason}") from error
+
+
+def _place(url: str) -> str:
+    """Return host and port, without user and password."""
+    parts = make_url(url)
+    return f"{parts.host}:{parts.port or PORT_DEFAULT}"
+
+
+def _why(error: OSError) -> str:
+    return "timed out" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 def application_name() -> str:
