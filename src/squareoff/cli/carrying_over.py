@@ -55,7 +55,7 @@ async def carry_over(replaced: Path | None, copy: Path) -> CarriedOver:
     return CarriedOver(tuple(facts), tuple(texts))
 
 
-def accounts_of(connection: Connection) -> tuple[AccountId, ...]:
+def _accounts_of(connection: Connection) -> tuple[AccountId, ...]:
     """Return every account that has a journal."""
     found = connection.execute(select(journal_head.c.account_id)).scalars().all()
     return tuple(AccountId(account) for account in found)
@@ -78,7 +78,7 @@ async def _standings_of(path: Path | None) -> tuple[dict[AccountId, AccountStand
 
 
 async def _standings(database: Database) -> dict[AccountId, AccountStanding]:
-    accounts = await database.runner.read(accounts_of)
+    accounts = await database.runner.read(_accounts_of)
     return {each: await _standing(SqlStore(database.runner, each)) for each in accounts}
 
 

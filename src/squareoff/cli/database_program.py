@@ -25,6 +25,7 @@ from squareoff.bootstrap import account_of
 from squareoff.cli.carrying_over import carry_over
 from squareoff.config import Settings
 from squareoff.domain.errors import ConfigError, StoreError
+from squareoff.domain.ids import AccountId
 
 _CHECKED_SUFFIX = ".restoring"
 _FIT = (SchemaAge.SAME, SchemaAge.OLDER)
