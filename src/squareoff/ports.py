@@ -25,6 +25,7 @@ from squareoff.domain.instruments import ExchangeSegment, Instrument, Instrument
 from squareoff.domain.orders import (
     BrokerPosition,
     BrokerProfile,
+    Holding,
     OrderModification,
     OrderReport,
     OrderRequest,
@@ -234,6 +235,10 @@ class BrokerClient(Protocol):
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Read the account's positions; empty means the broker answered with an empty list."""
+        ...
+
+    async def holdings(self) -> tuple[Holding, ...]:
+        """Read the shares of earlier days; empty means the broker said that there are none."""
         ...
 
     async def funds(self) -> WalletSnapshot:

@@ -50,6 +50,11 @@ class ProductType(str, Enum):
         """Say whether the broker closes it by itself before the day ends; the others carry."""
         return self in (ProductType.INTRADAY, ProductType.CO, ProductType.BO)
 
+    @property
+    def is_delivered(self) -> bool:
+        """Say whether shares bought with it are delivered when the day has ended."""
+        return self in (ProductType.CNC, ProductType.MTF)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class InstrumentId:
@@ -106,6 +111,11 @@ class PositionKey:
     account_id: AccountId
     instrument_id: InstrumentId
     product_type: ProductType
+
+    @property
+    def is_delivered(self) -> bool:
+        """Say whether what it holds leaves the positions overnight, for the demat account."""
+        return self.instrument_id.exchange_segment.is_cash and self.product_type.is_delivered
 
     def __str__(self) -> str:
         return f"{self.instrument_id}:{self.product_type.value}"

@@ -6,7 +6,12 @@ from decimal import Decimal
 from enum import Enum
 
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
-from squareoff.domain.instruments import InstrumentId, PositionKey, ProductType
+from squareoff.domain.instruments import (
+    ExchangeSegment,
+    InstrumentId,
+    PositionKey,
+    ProductType,
+)
 
 
 class Side(str, Enum):
@@ -186,7 +191,11 @@ class TradeReport:
 
 @dataclass(frozen=True, slots=True)
 class BrokerPosition:
-    """One row of the broker's positions: signed `net_quantity` in units, averages in rupees."""
+    """One row of the broker's positions: signed `net_quantity` in units, averages in rupees.
+
+    `delivered_quantity` is the part of `net_quantity` that was delivered on earlier days; only
+    readings that count the demat account in have one.
+    """
 
     instrument_id: InstrumentId
     product_type: ProductType
@@ -196,15 +205,43 @@ class BrokerPosition:
     buy_average: Decimal
     sell_average: Decimal
     trading_symbol: str = ""
+    delivered_quantity: int = 0
+
+    def is_on(self, key: PositionKey) -> bool:
+        """Say whether it is the row of this key."""
+        return self.instrument_id == key.instrument_id and self.product_type is key.product_type
+
+    @property
+    def traded_quantity(self) -> int:
+        """The signed net without what was delivered: what the broker calls the position."""
+        return self.net_quantity - self.delivered_quantity
+
+    @property
+    def open_quantity(self) -> int:
+        """What is open as a position: shares of earlier days are none, nor is their sale."""
+        is_cash = self.instrument_id.exchange_segment.is_cash
+        if is_cash and self.product_type.is_delivered:
+            return max(0, self.traded_quantity)
+        return self.net_quantity
 
 
 def net_quantity(rows: Iterable[BrokerPosition], key: PositionKey) -> int:
     """Return the signed net of a key in a reading of the positions; a missing row is 0."""
-    return sum(
-        row.net_quantity
-        for row in rows
-        if row.instrument_id == key.instrument_id and row.product_type is key.product_type
-    )
+    return sum(row.net_quantity for row in rows if row.is_on(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Shares of one instrument in the demat account, or on their way there: what is surely there
+    to be sold of each product, None where the row could not be read.
+
+    `exchange_segment` is None where the row speaks of all exchanges.
+    """
+
+    exchange_segment: ExchangeSegment | None
+    security_id: str
+    cnc_quantity: int | None
+    mtf_quantity: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from squareoff.domain.instruments import Instrument, InstrumentId, PositionKey
 from squareoff.domain.orders import (
     BrokerOrderStatus,
     BrokerPosition,
+    Holding,
     OrderModification,
     OrderReport,
     OrderRequest,
@@ -66,6 +67,10 @@ class BrokerBooks(Protocol):
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Return all positions of the account."""
+        ...
+
+    async def holdings(self) -> tuple[Holding, ...]:
+        """Return the shares of earlier days; empty where the broker says that there are none."""
         ...
 
     async def order_book(self) -> tuple[OrderReport, ...]:
@@ -155,6 +160,10 @@ class GatewayLive:
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Return all positions of the account."""
         return await self._call(self._client.positions, "reading positions")
+
+    async def holdings(self) -> tuple[Holding, ...]:
+        """Return the shares of earlier days."""
+        return await self._call(self._client.holdings, "reading holdings")
 
     async def order_book(self) -> tuple[OrderReport, ...]:
         """Return all of today's orders of the account."""

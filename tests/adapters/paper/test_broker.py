@@ -503,3 +503,14 @@ def test_the_profile_names_the_account(world: Any) -> None:
         assert (profile.client_id, profile.token_expires_ns) == ("1100000001", None)
 
     run_async(body())
+
+
+def test_carried_shares_stay_positions(world: Any) -> None:
+    """Nothing is delivered here: what is held overnight stays among the positions."""
+
+    async def body() -> None:
+        broker = await world.boot()
+
+        assert await broker.holdings() == ()
+
+    run_async(body())

@@ -12,6 +12,7 @@ from squareoff.domain.instruments import InstrumentId, PositionKey, ProductType
 from squareoff.domain.orders import (
     BrokerOrderStatus,
     BrokerPosition,
+    Holding,
     OrderModification,
     OrderReport,
     OrderRequest,
@@ -49,6 +50,8 @@ class ScriptedGateway:
         self.history: dict[date, list[TradeReport]] = {}
         self.hand_count = 0
         self.nets: dict[tuple[InstrumentId, ProductType], int] = {}
+        self.delivered: dict[tuple[InstrumentId, ProductType], int] = {}
+        self.holdings_fall = False
         self.quote_price: Decimal | None = Decimal("152.00")
         self.publish: Callable[[OrderReport], None] = lambda report: None
         self.on_write: Callable[[str], None] = lambda operation: None
@@ -198,6 +201,28 @@ class ScriptedGateway:
             for (instrument_id, product), net in self.nets.items()
         )
         await self._pass("positions")
+        return rows
+
+    def deliver(self) -> None:
+        """Let the night pass: shares of CNC and MTF leave the positions for the holdings."""
+        for name in [name for name in self.nets if name[1].is_delivered]:
+            self.delivered[name] = self.delivered.get(name, 0) + self.nets.pop(name)
+
+    async def holdings(self) -> tuple[Holding, ...]:
+        """Return the shares of earlier days, less what was sold today where they are to fall."""
+
+        def left(instrument_id: InstrumentId, product: ProductType) -> int:
+            name = instrument_id, product
+            sold = max(0, -self.nets.get(name, 0)) if self.holdings_fall else 0
+            return self.delivered.get(name, 0) - sold
+
+        rows = tuple(
+            Holding(
+                None, each.security_id, left(each, ProductType.CNC), left(each, ProductType.MTF)
+            )
+            for each in dict.fromkeys(name for name, _ in self.delivered)
+        )
+        await self._pass("holdings")
         return rows
 
     async def order_book(self) -> tuple[OrderReport, ...]:

@@ -40,6 +40,7 @@ from squareoff.domain.instruments import ExchangeSegment, Instrument, Instrument
 from squareoff.domain.orders import (
     BrokerPosition,
     BrokerProfile,
+    Holding,
     OrderModification,
     OrderReport,
     OrderRequest,
@@ -249,6 +250,10 @@ class PaperBroker:
                 for row in self._desk.ledger.positions()
             )
         )
+
+    async def holdings(self) -> tuple[Holding, ...]:
+        """Return none: what is carried overnight stays among the positions here."""
+        return await self._read(lambda _: ())
 
     async def funds(self) -> WalletSnapshot:
         """Return the configured balance with today's realised profit; margins are not modelled."""

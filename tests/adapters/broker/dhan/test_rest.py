@@ -492,7 +492,7 @@ def test_an_unreadable_row_of_ours_never_vanishes(fakes, fault):
     assert type(failure(client, "order_book")) is BrokerProtocolError
 
 
-@pytest.mark.parametrize("method", ["order_book", "trade_book", "positions"])
+@pytest.mark.parametrize("method", ["order_book", "trade_book", "positions", "holdings"])
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -540,13 +540,15 @@ def test_a_list_that_is_no_list_is_never_empty(fakes, method, body):
     assert type(error) is BrokerProtocolError
 
 
-@pytest.mark.parametrize("method", ["order_book", "trade_book", "positions"])
+@pytest.mark.parametrize("method", ["order_book", "trade_book", "positions", "holdings"])
 def test_an_empty_array_is_an_empty_list(fakes, method):
     """`[]` is the broker's word for none."""
     assert call(fakes.client(fakes.http(fakes.answer(200, b" [] "))), method) == ()
 
 
-@pytest.mark.parametrize("method", ["order_book", "trade_book", "positions", "funds", "profile"])
+@pytest.mark.parametrize(
+    "method", ["order_book", "trade_book", "positions", "holdings", "funds", "profile"]
+)
 @pytest.mark.parametrize("status", [202, 204, 206, 302, 400, 404, 429, 500, 502])
 def test_a_read_with_another_status_fails(fakes, method, status):
     """A status other than 200 is no reading, even with an empty array as its body."""
@@ -701,6 +703,44 @@ def test_a_position_told_twice_is_one_position(fakes):
     read = call(fakes.client(fakes.http(fakes.answer(200, body))), "positions")
 
     assert [each.product_type for each in read] == [ProductType.INTRADAY, ProductType.MARGIN]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errorType": "HOLDING_ERROR", "errorCode": "DH-1111", "errorMessage": "No holdings"},
+        {"errorCode": "DHOLDING_ERROR", "errorMessage": "No holdings available"},
+        {"errorCode": "500", "internalErrorCode": "DHOLDING_ERROR", "httpStatus": "x"},
+    ],
+)
+def test_an_empty_demat_account_is_an_error_in_form(fakes, body):
+    """The broker's 500 for no holdings is the empty list, and nothing else is."""
+    assert call(fakes.client(fakes.http(fakes.answer(500, body))), "holdings") == ()
+    failure(fakes.client(fakes.http(fakes.answer(502, body))), "holdings")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, {"errorType": "HOLDING_ERROR", "errorCode": "DH-908", "errorMessage": "x"}),
+        (500, b"<html>DH-1111</html>"),
+        (500, b""),
+        (401, {"errorCode": "DH-901", "errorMessage": "x"}),
+        (200, {"errorCode": "DH-1111", "errorMessage": "x"}),
+    ],
+)
+def test_another_failure_is_no_empty_demat_account(fakes, status, body):
+    """Whatever does not say in so many words that nothing is held is no reading."""
+    failure(fakes.client(fakes.http(fakes.answer(status, body))), "holdings")
+
+
+def test_a_holding_told_twice_is_one_holding(fakes):
+    """A gateway that repeats a row does not double what is held."""
+    row = {"exchange": "ALL", "securityId": "2885", "totalQty": 5, "dpQty": 5, "t1Qty": 0,
+           "availableQty": 5, "collateralQty": 0}  # fmt: skip
+    read = call(fakes.client(fakes.http(fakes.answer(200, [row, row]))), "holdings")
+
+    assert [each.cnc_quantity for each in read] == [5]
 
 
 def test_positions_are_signed_units(fakes):

@@ -10,6 +10,7 @@ Invariants:
    token asks the token source for a new one before it raises, so that the caller's retry has it;
    while the token is known to be dead no call leaves.
 4. The fence is asked right before the first byte of every write.
+Longer than 400 lines because every call stands here, one method each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,7 @@ from squareoff.adapters.broker.dhan.wire import (
     sorted_out,
     trade_rows,
 )
+from squareoff.adapters.broker.dhan.wire_holdings import holding_rows, says_nothing_is_held
 from squareoff.adapters.broker.dhan.wire_requests import (
     QUOTE_INSTRUMENTS_MAX,
     checked_correlation_id,
@@ -63,6 +65,7 @@ from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.orders import (
     BrokerPosition,
     BrokerProfile,
+    Holding,
     OrderModification,
     OrderReport,
     OrderRequest,
@@ -111,6 +114,7 @@ class DhanRestClient:
         self._orders = RowMemory(order_rows(ReportSource.ORDER_BOOK))
         self._trades = RowMemory(trade_rows())
         self._positions = RowMemory(position_rows())
+        self._holdings = RowMemory(holding_rows())
 
     @property
     def skipped_row_count(self) -> int:
@@ -226,6 +230,21 @@ class DhanRestClient:
         """
         site = CallSite("read positions", is_write=False)
         return tuple(dict.fromkeys(await self._book(site, "/positions", self._positions)))
+
+    async def holdings(self) -> tuple[Holding, ...]:
+        """Read the shares of earlier days; `GET /holdings`, whose answer for none is an error.
+
+        A row that comes a second time, alike in everything, is the same shares, not other ones.
+
+        Raises:
+            BrokerError: no answer, no array, or a row that names no instrument.
+        """
+        site = CallSite("read holdings", is_write=False)
+        response, token = await self._call(site, "GET", "/holdings")
+        if says_nothing_is_held(response.status, response.body):
+            return ()
+        read = await self._rows_of(site, response, token, self._holdings)
+        return tuple(dict.fromkeys(read.rows))
 
     async def funds(self) -> WalletSnapshot:
         """Read the account's funds; `GET /fundlimit`.
@@ -353,6 +372,11 @@ class DhanRestClient:
 
     async def _book_rows(self, site: CallSite, path: str, memory: RowMemory[T]) -> ReadRows[T]:
         response, token = await self._call(site, "GET", path)
+        return await self._rows_of(site, response, token, memory)
+
+    async def _rows_of(
+        self, site: CallSite, response: HttpResponse, token: str, memory: RowMemory[T]
+    ) -> ReadRows[T]:
         problem = "the answer must be an array"
         if response.status in _OK:
             try:
