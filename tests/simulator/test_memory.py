@@ -32,6 +32,20 @@ def test_orders_trades_and_positions_survive(make_bench: Callable[..., Any]) -> 
     assert [fresh.call("GET", p) for p in paths] == [bench.call("GET", p) for p in paths]
 
 
+def test_delivered_shares_survive(make_bench: Callable[..., Any]) -> None:
+    """Holdings, and the sale of a part of them, are as before after a restart."""
+    bench = make_bench()
+    body = {"exchange_segment": "NSE_EQ", "security_id": "2885", "product_type": "CNC"}
+    bench.admin.trade_in_app({**body, "net_quantity": 100, "price": 1500}, bench.now)
+    bench.admin.begin_next_day(bench.now)
+    bench.admin.trade_in_app({**body, "net_quantity": -30, "price": 1500}, bench.now)
+
+    fresh = restarted(make_bench, bench)
+
+    for path in ("/positions", "/holdings"):
+        assert fresh.call("GET", path) == bench.call("GET", path)
+
+
 def test_working_orders_go_on(make_bench: Callable[..., Any]) -> None:
     """A resting, partly filled order fills on; new orders get new ids."""
     bench = make_bench()

@@ -57,6 +57,7 @@ class AdminRoutes:
             ("POST", "/admin/sockets", self._sockets),
             ("POST", "/admin/listener", self._listener),
             ("POST", "/admin/expire", self._expire),
+            ("POST", "/admin/next_day", self._begin_next_day),
         ]
         for method, path, handler in routes:
             application.router.add_route(method, path, self._guarded(handler))
@@ -151,6 +152,9 @@ class AdminRoutes:
         broker, now_ns = self._broker, self._now_ns()
         broker.desk.take_events(broker.engine.expire(now_ns))
         return {"done": True}
+
+    async def _begin_next_day(self, _: web.Request) -> Any:
+        return self._desk.begin_next_day(self._now_ns())
 
 
 async def _json(request: web.Request) -> Any:

@@ -21,6 +21,7 @@ from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.catalogue import NO_EXPIRY, Listing, banded
 from squareoff.simulator.conduct import conduct_to_json
 from squareoff.simulator.market import MarketUpdate
+from squareoff.simulator.nights import pass_night
 from squareoff.simulator.orders import BrokerOrder, Placement
 
 Body = Mapping[str, Any]
@@ -146,6 +147,15 @@ class AdminDesk:
                 raise ConfigError(f"orders: {action!r} is no action")
         return broker_order_state(order)
 
+    def begin_next_day(self, now_ns: int) -> dict[str, Any]:
+        """Let the night pass: what still works expires, and bought shares are delivered."""
+        self.broker.desk.take_events(self.broker.engine.expire(now_ns))
+        for account in self.broker.desk.accounts.values():
+            for order in account.open_orders():  # accepted, not yet at the exchange
+                self.broker.desk.cancel_now(order, now_ns)
+            pass_night(account, now_ns)
+        return {"done": True}
+
     def state(self, now_ns: int) -> dict[str, Any]:
         """Return everything the broker knows: the oracle of tests. Read from its own records."""
         broker = self.broker
@@ -157,6 +167,9 @@ class AdminDesk:
             "trades": [trade_state(t) for a in accounts for t in a.trades],
             "positions": [
                 row for a in accounts for row in views.positions(a, broker.days, now_ns, 0)
+            ],
+            "holdings": [
+                row for a in accounts for row in views.holdings(a, broker.conduct, broker.days)
             ],
             "funds": [views.funds(a, broker.conduct, broker.days) for a in accounts],
             "received": list(broker.received),

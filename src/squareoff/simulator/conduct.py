@@ -102,7 +102,8 @@ class BrokerConduct:
     numbers_as_strings: bool = False
     times_in_utc: bool = False
     trades_by_order_shape: Literal["array", "object"] = "array"
-    holdings_empty: Literal["error", "array"] = "error"
+    holdings_empty: Literal["error", "older_error", "array"] = "error"
+    holdings_after_sale: Literal["stay", "available_falls", "all_fall"] = "stay"
     fund_start_of_day: Decimal = Decimal("1000000")
 
     # Identity (1.3 - 1.6).

@@ -10,18 +10,21 @@ from typing import Any
 
 from squareoff.domain.instruments import InstrumentId, ProductType
 from squareoff.domain.orders import OrderType, Side
-from squareoff.exchange.ledger import Trade
+from squareoff.exchange.ledger import Ledger, Trade
 from squareoff.exchange.orders import TimeInForce, WorkingOrder
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.market import MarketUpdate
-from squareoff.simulator.orders import Account, BrokerOrder
+from squareoff.simulator.orders import Account, BrokerOrder, Delivery
 
 MEMORY_VERSION = 1
 _ENUMS: dict[str, Any] = {
     "side": Side, "product_type": ProductType, "order_type": OrderType, "shown_type": OrderType,
     "time_in_force": TimeInForce,
 }  # fmt: skip
-_MONEY = ("price", "trigger_price", "notional", "last_fill_price", "stop_price", "limit_price")
+_MONEY = (
+    "price", "trigger_price", "notional", "last_fill_price", "stop_price", "limit_price",
+    "average_price",
+)  # fmt: skip
 
 
 def save_memory(broker: SimulatedBroker) -> dict[str, Any]:
@@ -78,6 +81,11 @@ def _account_value(account: Account) -> dict[str, Any]:
         "kill_switch_is_on": account.kill_switch_is_on,
         "orders": [_plain(order) for order in account.orders.values()],
         "trades": [_plain(trade) for trade in account.trades],
+        "deliveries": [
+            {"instrument_id": str(identity), "product_type": product.value, **_plain(delivery)}
+            for (identity, product), delivery in account.deliveries.items()
+        ],
+        "settled": sorted(account.settled),
     }
 
 
@@ -92,6 +100,12 @@ def _load_account(broker: SimulatedBroker, item: dict[str, Any]) -> None:
     for each in item["trades"]:
         identity = InstrumentId.from_text(each.pop("instrument_id"))
         broker.desk.post(account, Trade(instrument_id=identity, **_typed(each)))
+    for each in item.get("deliveries", ()):
+        identity = InstrumentId.from_text(each.pop("instrument_id"))
+        product = ProductType(each.pop("product_type"))
+        account.deliveries[identity, product] = Delivery(**_typed(each))
+    account.settled = set(item.get("settled", ()))
+    account.ledger = Ledger.of(t for t in account.trades if t.trade_id not in account.settled)
 
 
 def _working(item: dict[str, Any]) -> WorkingOrder:
@@ -99,7 +113,7 @@ def _working(item: dict[str, Any]) -> WorkingOrder:
     return WorkingOrder(instrument_id=identity, **_typed(item))
 
 
-def _plain(record: BrokerOrder | Trade | WorkingOrder) -> dict[str, Any]:
+def _plain(record: BrokerOrder | Trade | WorkingOrder | Delivery) -> dict[str, Any]:
     values = {each.name: getattr(record, each.name) for each in fields(record)}
     return {name: _plain_value(name, value) for name, value in values.items()}
 

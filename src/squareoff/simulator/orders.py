@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from squareoff.domain.instruments import ProductType
+from squareoff.domain.instruments import InstrumentId, ProductType
 from squareoff.domain.orders import OrderType, Side
 from squareoff.exchange.ledger import ZERO, Ledger, Trade
 from squareoff.exchange.orders import TimeInForce
@@ -102,6 +102,15 @@ class BrokerOrder(_Shown):
 
 
 @dataclass(slots=True)
+class Delivery:
+    """Shares of earlier days; of `quantity`, `bought_yesterday` are not in the demat yet."""
+
+    quantity: int = 0
+    bought_yesterday: int = 0
+    average_price: Decimal = ZERO
+
+
+@dataclass(slots=True)
 class Account:
     """One client of the broker: its orders in order of arrival, its books and its rights."""
 
@@ -113,12 +122,23 @@ class Account:
     kill_switch_is_on: bool = False
     busted: set[str] = field(default_factory=set)
     """Ids of trades that the exchange has annulled."""
+    deliveries: dict[tuple[InstrumentId, ProductType], Delivery] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    """Ids of trades whose shares were delivered since; the positions know them no more."""
     dead_tokens: set[str] = field(default_factory=set)
     live_tokens: set[str] = field(default_factory=set)
 
     def orders_tagged(self, correlation_id: str) -> list[BrokerOrder]:
         """Return the orders that carry this tag, oldest first."""
         return [o for o in self.orders.values() if o.correlation_id == correlation_id]
+
+    def ledger_as_of(self, until_ns: int) -> Ledger:
+        """Return the positions as they stood at an instant, without what was delivered since."""
+        return Ledger.of(
+            trade
+            for trade in self.trades
+            if trade.time_ns <= until_ns and trade.trade_id not in self.settled
+        )
 
     def open_orders(self) -> list[BrokerOrder]:
         """Return the orders that may still fill, oldest first."""

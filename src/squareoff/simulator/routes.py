@@ -167,9 +167,13 @@ def _positions(call: Call) -> WireResponse:
 
 
 def _holdings(call: Call) -> WireResponse:
-    if call.conduct.holdings_empty == "array":
-        return json_response(200, [])
-    raise refusal(500, "DH-1111", "No holdings available")
+    rows = views.holdings(call.account, call.conduct, call.broker.days)
+    match call.conduct.holdings_empty:
+        case "error" if not rows:
+            raise refusal(500, "DH-1111", "No holdings available")
+        case "older_error" if not rows:
+            raise refusal(500, "DHOLDING_ERROR", "No holdings available")
+    return json_response(200, rows)
 
 
 def _funds(call: Call) -> WireResponse:

@@ -7,7 +7,7 @@ from squareoff.domain.instruments import ExchangeSegment
 from squareoff.exchange.ledger import Position, Trade
 from squareoff.simulator.catalogue import Listing
 from squareoff.simulator.conduct import BrokerConduct
-from squareoff.simulator.orders import BrokerOrder
+from squareoff.simulator.orders import BrokerOrder, Delivery
 from squareoff.simulator.wire import clock_text
 
 _OPTION_WORDS = {"CE": "CALL", "PE": "PUT"}
@@ -155,6 +155,32 @@ def position_row(
         "daySellValue": float(position.day_sell_value),
         **_derivative_part(listing),
         "crossCurrency": False,
+    }
+
+
+def holding_row(
+    listing: Listing, conduct: BrokerConduct, cnc: tuple[Delivery, int], mtf: tuple[Delivery, int]
+) -> dict[str, Any]:
+    """Return one row of GET /holdings; each product comes with how much was sold of it today."""
+    (delivery, sold), (funded, funded_sold) = cnc, mtf
+    available_fall = 0 if conduct.holdings_after_sale == "stay" else sold
+    fall = sold if conduct.holdings_after_sale == "all_fall" else 0
+    total = delivery.quantity - fall
+    bought_yesterday = min(delivery.bought_yesterday, total)
+    return {
+        "exchange": "ALL",
+        "tradingSymbol": listing.instrument.trading_symbol,
+        "securityId": listing.instrument_id.security_id,
+        "isin": "",
+        "totalQty": total,
+        "dpQty": total - bought_yesterday,
+        "t1Qty": bought_yesterday,
+        "availableQty": delivery.quantity - available_fall,
+        "collateralQty": 0,
+        "avgCostPrice": _money(delivery.average_price),
+        "lastTradedPrice": 0.0,
+        "mtf_tq_qty": 0,
+        "mtf_qty": funded.quantity - (0 if fall == available_fall == 0 else funded_sold),
     }
 
 

@@ -3,14 +3,15 @@
 from decimal import Decimal
 from typing import Any
 
-from squareoff.domain.instruments import InstrumentId
-from squareoff.exchange.ledger import ZERO, Ledger
+from squareoff.domain.instruments import InstrumentId, ProductType
+from squareoff.exchange.ledger import ZERO
 from squareoff.simulator.catalogue import Listing
 from squareoff.simulator.conduct import BrokerConduct
 from squareoff.simulator.market import InstrumentDay
-from squareoff.simulator.orders import Account, BrokerOrder
+from squareoff.simulator.orders import Account, BrokerOrder, Delivery
 from squareoff.simulator.rows import (
     funds_row,
+    holding_row,
     order_row,
     position_row,
     segment_is_derivative,
@@ -69,12 +70,33 @@ def positions(account: Account, days: Days, now_ns: int, lag_ns: int) -> list[di
     """Return GET /positions."""
     ledger = account.ledger
     if lag_ns:
-        ledger = Ledger.of(t for t in account.trades if t.time_ns <= now_ns - lag_ns)
+        ledger = account.ledger_as_of(now_ns - lag_ns)
     rows = []
     for position in ledger.positions():
         day = days[position.instrument_id]
         rows.append(position_row(position, day.listing, account.client_id, day.last_price))
     return rows
+
+
+def holdings(account: Account, conduct: BrokerConduct, days: Days) -> list[dict[str, Any]]:
+    """Return GET /holdings; an instrument of which nothing shows any more has no row."""
+    rows = []
+    for instrument_id in dict.fromkeys(name for name, _ in account.deliveries):
+        cnc = _delivery_and_sale(account, instrument_id, ProductType.CNC)
+        mtf = _delivery_and_sale(account, instrument_id, ProductType.MTF)
+        row = holding_row(days[instrument_id].listing, conduct, cnc, mtf)
+        if row["totalQty"] or row["mtf_qty"]:
+            rows.append(row)
+    return rows
+
+
+def _delivery_and_sale(
+    account: Account, instrument_id: InstrumentId, product: ProductType
+) -> tuple[Delivery, int]:
+    """Return what was delivered, and how much of it was sold today."""
+    delivery = account.deliveries.get((instrument_id, product), Delivery())
+    net = account.ledger.position(instrument_id, product).net_quantity if delivery.quantity else 0
+    return delivery, min(delivery.quantity, max(0, -net))
 
 
 def funds(account: Account, conduct: BrokerConduct, days: Days) -> dict[str, Any]:

@@ -26,6 +26,7 @@ ERROR_TYPES = {
     "DH-905": "Input_Exception",
     "DH-906": "Order_Error",
     "DH-1111": "HOLDING_ERROR",
+    "DHOLDING_ERROR": "HOLDING_ERROR",
 }
 
 

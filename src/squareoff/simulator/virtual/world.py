@@ -29,6 +29,7 @@ from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.catalogue import Listing, default_listings
 from squareoff.simulator.conduct import BrokerConduct, conduct_from_json
 from squareoff.simulator.market import MarketUpdate
+from squareoff.simulator.nights import pass_night
 from squareoff.simulator.virtual.auditor import Auditor
 from squareoff.simulator.virtual.coverage import ENGINE_DOWN, Coverage
 from squareoff.simulator.virtual.fault_classes import FAULT_CLASSES, OUTLAW_CLASSES
@@ -173,8 +174,7 @@ class World:
         self._night_ns += _NIGHT_NS
         self.auditor.night_ns = self.broker_ns()
         self.auditor.buffered_ns += _NIGHT_NS  # a socket's buffer outlasts a sleep of the machine
-        for order in self.broker.account().orders.values():
-            order.is_past = True
+        pass_night(self.broker.account(), self.broker_ns())
         self.change_conduct(market_hours="open")
         self.act("next day", lambda now_ns: None)
 
