@@ -7,6 +7,7 @@ from squareoff.core.inputs import ExitHindered
 from squareoff.services.adoption import Adoption
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.claim_sizing import ClaimSizing
+from squareoff.services.delivered_shares import DeliveredShares
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.ltp_resolver import LtpResolver
 from squareoff.services.order_gate import OrderGate
@@ -35,7 +36,8 @@ def order_side(settings: EngineSettings, ports: Ports, shared: Shared) -> OrderS
         metrics=metrics,
         is_stopped=shared.kill_switch.stops,
     )
-    reads = BrokerReads(ports.gateway, engine.book, router.queue.note_read)
+    delivered = DeliveredShares(engine.book, ports.journal, clock)
+    reads = BrokerReads(ports.gateway, engine.book, router.queue.note_read, delivered)
     reconciler = Reconciler(
         engine,
         reads,

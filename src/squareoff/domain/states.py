@@ -121,7 +121,8 @@ class BlockReason(str, Enum):
     """Why an exit waits. Each lifts by itself or by a person; see docs/errors.md."""
 
     POSITIONS_UNREADABLE = "positions_unreadable"
-    """The broker's positions could not be read and the last reconciliation is too old."""
+    """The broker's positions (of delivered shares: the holdings too) could not be read, or may show
+    less than is held, and the last reconciliation is too old."""
     POSITION_MISSING = "position_missing"
     """The broker shows no such position and no trade explains who closed it."""
     BROKER_UNREACHABLE = "broker_unreachable"

@@ -84,9 +84,9 @@ class AccountLock:
             return "the broker's books cannot be read"
         open_orders = [o.broker_order_id for o in orders if not o.status.is_terminal]
         held = [
-            f"{row.net_quantity} of {row.trading_symbol or row.instrument_id}"
+            f"{row.open_quantity} of {row.trading_symbol or row.instrument_id}"
             for row in positions.rows
-            if row.net_quantity
+            if row.open_quantity
         ]
         if held:
             return f"the broker holds {', '.join(held)}"

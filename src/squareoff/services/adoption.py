@@ -78,6 +78,8 @@ class Adoption:
             rows: a reading that no fill of ours has overtaken.
             began: when it was asked for.
 
+        Shares of earlier days are left alone, and so is a sale of them.
+
         Returns:
             How many were taken.
         """
@@ -85,9 +87,9 @@ class Adoption:
         taken = 0
         for row in rows:
             key = PositionKey(self._account_id, row.instrument_id, row.product_type)
-            if row.net_quantity == 0 or self._is_known(key) or self._may_be_ours(key, began):
+            if row.open_quantity == 0 or self._is_known(key) or self._may_be_ours(key, began):
                 continue
-            sighting = self._sighting_of(key, row.net_quantity, began.monotonic_ns)
+            sighting = self._sighting_of(key, row.open_quantity, began.monotonic_ns)
             read_for_ns = began.monotonic_ns - sighting.since_ns
             if read_for_ns >= seconds_to_ns(READING_SPACING_SECONDS) and await self._adopt(row):
                 taken += 1
@@ -127,14 +129,14 @@ class Adoption:
         instrument = self._instruments.get(row.instrument_id)
         if instrument is None:
             return False  # without lot and tick no exit could be priced
-        is_long = row.net_quantity > 0
+        is_long = row.open_quantity > 0
         position = NewPosition(
             tracker_id=TrackerId(self._ids.new_id("trk")),
             account_id=self._account_id,
             instrument=instrument,
             product_type=row.product_type,
             side=PositionSide.LONG if is_long else PositionSide.SHORT,
-            quantity=abs(row.net_quantity),
+            quantity=abs(row.open_quantity),
             entry_price=row.buy_average if is_long else row.sell_average,
             rules=self._square_off.rules_for_adopted(
                 self._rules, row.instrument_id.exchange_segment, row.product_type

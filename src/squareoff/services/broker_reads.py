@@ -4,16 +4,18 @@ A failed read is None, never an empty book (three-valued reads).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TypeVar, cast
 
 import structlog
 
 from squareoff.domain.errors import BrokerError
-from squareoff.domain.orders import BrokerPosition, OrderReport, TradeReport
+from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import BrokerPosition, Holding, OrderReport, TradeReport
 from squareoff.domain.time import Now, ist_date
+from squareoff.services.delivered_shares import DeliveredShares
 from squareoff.services.gateway import BrokerBooks
 from squareoff.services.position_book import PositionBook
 
@@ -29,10 +31,24 @@ _ABANDONED = object()
 
 @dataclass(frozen=True, slots=True)
 class PositionsReading:
-    """The broker's positions, and our fill count when the reading began."""
+    """The broker's positions, and our fill count when the reading began.
+
+    The rows of CNC and MTF that we watch have the shares of earlier days counted in. Of `unsure`
+    keys more may be held than the rows show: nobody may conclude that anything of them is gone.
+    """
 
     rows: tuple[BrokerPosition, ...]
     fill_count: int
+    unsure: frozenset[PositionKey] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """Positions and, where they are needed, holdings as the broker shows them; None unreadable."""
+
+    rows: tuple[BrokerPosition, ...]
+    fill_count: int
+    holdings: tuple[Holding, ...] | None = None
 
 
 class _Shared:
@@ -50,22 +66,59 @@ class BrokerReads:
         gateway: BrokerBooks,
         book: PositionBook,
         note_read: Callable[[bool], None] = lambda is_answered: None,
+        delivered: DeliveredShares | None = None,
     ) -> None:
         self._gateway = gateway
         self._book = book
         self._note_read = note_read
+        self._delivered = delivered
         self._positions = _Shared()
+        self._positions_and_holdings = _Shared()
         self._order_book = _Shared()
         self._trade_book = _Shared()
 
-    async def positions(self) -> PositionsReading | None:
-        """Read the positions; None where they could not be read."""
+    async def positions(self, wanted: PositionKey | None = None) -> PositionsReading | None:
+        """Read the positions; None where they could not be read.
 
-        async def read() -> PositionsReading:
-            fill_count = self._book.fill_count
-            return PositionsReading(await self._gateway.positions(), fill_count)
+        Args:
+            wanted: a key that is asked for before a tracker is on it; None for none.
+        """
+        keys = self._keys_with_holdings(wanted)
+        if self._delivered is None or not keys:
+            books = await self._share(self._positions, self._read_positions, "positions")
+            return None if books is None else PositionsReading(books.rows, books.fill_count)
+        books = await self._share(
+            self._positions_and_holdings, self._read_positions_and_holdings, "positions"
+        )
+        if books is None:
+            return None
+        rows, unsure = await self._delivered.counted_in(books.rows, books.holdings, keys)
+        return PositionsReading(rows, books.fill_count, unsure)
 
-        return await self._share(self._positions, read, "positions")
+    def _keys_with_holdings(self, wanted: PositionKey | None) -> frozenset[PositionKey]:
+        keys = frozenset[PositionKey]() if self._delivered is None else self._delivered.keys()
+        return keys | {wanted} if wanted is not None and wanted.is_delivered else keys
+
+    async def _read_positions(self) -> _Books:
+        fill_count = self._book.fill_count
+        return _Books(await self._gateway.positions(), fill_count)
+
+    async def _read_positions_and_holdings(self) -> _Books:
+        async with asyncio.TaskGroup() as tasks:
+            holdings = tasks.create_task(self._holdings())
+            # Its error leaves the group as itself, not as a group of one.
+            books = tasks.create_task(_outcome_of(self._read_positions()))
+        found = books.result()
+        if isinstance(found, BrokerError):
+            raise found
+        return replace(found, holdings=holdings.result())
+
+    async def _holdings(self) -> tuple[Holding, ...] | None:
+        try:
+            return await self._gateway.holdings()
+        except BrokerError as error:
+            _log.warning("broker_read_failed", book="holdings", error=str(error))
+            return None
 
     async def positions_ahead(self) -> PositionsReading | None:
         """Read the positions for somebody who may need them in a moment; never raises."""
@@ -122,3 +175,10 @@ class BrokerReads:
             shared.pending = None
             pending.set_result(to_share)
         return book
+
+
+async def _outcome_of(reading: Coroutine[None, None, _Books]) -> _Books | BrokerError:
+    try:
+        return await reading
+    except BrokerError as error:
+        return error

@@ -112,20 +112,24 @@ def unknown_positions(
     for row in rows:
         name = row.instrument_id, row.product_type
         known = ours.get(name, 0)
-        beyond = _beyond(row.net_quantity, known)
+        beyond = _beyond(row, known)
         if beyond:
             is_excused = abs(row.net_quantity - known) <= closed.get(name, 0)
             (may_be_ours if is_excused else positions).append(_unknown(row, beyond))
     return UnknownFound(tuple(positions), tuple(may_be_ours))
 
 
-def _beyond(net: int, ours: int) -> int:
+def _beyond(row: BrokerPosition, ours: int) -> int:
     """Return the part of the broker's net that is not ours: never more than it holds, never of the
-    other side. Where it holds less than we do, `position_mismatch` tells."""
-    if net == 0 or (net > 0) != (ours > 0):
-        return net
-    rest = max(0, abs(net) - abs(ours))
-    return rest if net > 0 else -rest
+    other side. Where it holds less than we do, `position_mismatch` tells; delivered shares that
+    nobody watches are no position."""
+    net = beyond = row.net_quantity
+    if net != 0 and (net > 0) == (ours > 0):
+        rest = max(0, abs(net) - abs(ours))
+        beyond = rest if net > 0 else -rest
+    if row.open_quantity == net:
+        return beyond
+    return max(0, min(beyond, row.open_quantity))
 
 
 def _open_on(book: PositionBook, key: PositionKey) -> list[PositionTracker]:

@@ -77,7 +77,8 @@ class FlipWatch:
         for closed, until_ns in tuple(self._watched.items()):
             key, side = closed
             net = net_quantity(reading.rows, key)
-            if -net * side.sign > self._may_be_held_against(key, side):
+            may_be_held = self._may_be_held_against(key, side)
+            if key not in reading.unsure and -net * side.sign > may_be_held:
                 del self._watched[closed]
                 await self._complain(key, net)
             elif asked_ns >= until_ns and self._watched[closed] == until_ns:

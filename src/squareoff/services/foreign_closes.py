@@ -7,7 +7,8 @@ the broker shows.
 
 Invariants:
 1. Trades are read before orders, so that an order of ours that fills meanwhile is no stranger.
-2. Nothing is booked on a reading that a fill of ours has overtaken, nor while an exit is sized.
+2. Nothing is booked on a reading that a fill of ours has overtaken, nor while an exit is sized,
+   nor where a reading may show less than is held.
 3. While it is found out who closed what a resting exit would close, that exit is not chased.
 """
 
@@ -74,7 +75,8 @@ class ForeignCloses:
         for key in self._engine.book.position_keys():
             trackers, net = self._owed(key, reading.rows)
             missing = missing_quantity(trackers, net)
-            if missing == 0 or self._engine.book.is_unsettled(key):
+            is_open_question = self._engine.book.is_unsettled(key) or key in reading.unsure
+            if missing == 0 or is_open_question:
                 self._shortages.pop(key, None)
                 continue
             held = sum(tracker.open_quantity for tracker in holders_of(trackers))

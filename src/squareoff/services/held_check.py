@@ -66,13 +66,16 @@ class HeldCheck:
             return
         deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(LAG_SECONDS)
         while True:
-            reading = await self._reads.positions()
+            reading = await self._reads.positions(position.key)
             if reading is None:
                 await self._complain(position)
                 return
             self._rows, self._read_ns = reading.rows, self._clock.now().monotonic_ns
             free = self._free_of(position, reading.rows)
             if free >= position.quantity:
+                return
+            if position.key in reading.unsure:
+                await self._complain(position)
                 return
             if self._read_ns >= deadline_ns:
                 raise self._refusal(position, free)

@@ -20,7 +20,7 @@ from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import BrokerError, CommitLost, OwnershipLost
 from squareoff.domain.ids import ClientOrderId
-from squareoff.domain.orders import OrderReport, OrderRole, TradeReport, net_quantity
+from squareoff.domain.orders import OrderReport, OrderRole, TradeReport
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
 from squareoff.domain.time import ist_date
@@ -232,8 +232,10 @@ class Placer:
     ) -> int | None:
         if positions is None:
             return None
+        # A sale shows here at once; whether the delivered shares fall with it is not known.
         key = tracker.key
-        return net_quantity(positions.rows, key) - self._engine.book.signed_fills(key)
+        net = sum(row.traded_quantity for row in positions.rows if row.is_on(key))
+        return net - self._engine.book.signed_fills(key)
 
     async def _try_look_up(self, client_order_id: ClientOrderId) -> tuple[OrderReport, ...] | None:
         try:

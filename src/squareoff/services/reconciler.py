@@ -20,7 +20,7 @@ from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.adoption import Adoption
 from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.foreign_closes import ForeignCloses
 from squareoff.services.metrics import Metrics
@@ -132,7 +132,7 @@ class Reconciler:
             # An older reading may show what our own exit has closed since.
             await self._adopt(positions.rows, began)
             await self.foreign_closes.review(positions)
-        differences = self._differences(positions.rows)
+        differences = self._differences(positions)
         await self._note(cause, ours, differences)
         return differences
 
@@ -147,7 +147,7 @@ class Reconciler:
             ours += await self._handler.handle(report)
         return ours
 
-    def _differences(self, rows: tuple[BrokerPosition, ...]) -> tuple[str, ...]:
+    def _differences(self, reading: PositionsReading) -> tuple[str, ...]:
         """Compare net quantities of keys on which nothing of ours is moving."""
         found = []
         for key in self._engine.book.position_keys():
@@ -155,11 +155,14 @@ class Reconciler:
                 continue
             trackers = self._engine.book.on_key(key)
             ours = sum(tracker.signed_quantity for tracker in trackers)
-            theirs = net_quantity(rows, key)
+            theirs = net_quantity(reading.rows, key)
             # Once all of ours has ended, what is there is somebody else's.
             is_ours = ours != 0 or any(t.open_quantity for t in trackers if not t.status.is_final)
-            if ours != theirs and is_ours:
-                found.append(f"{key}: our trackers hold {ours}, the broker shows {theirs}")
+            # Delivered shares that no tracker claims are theirs who hold them.
+            delivered = sum(r.delivered_quantity for r in reading.rows if r.is_on(key))
+            if is_ours and not ours <= theirs <= ours + delivered:
+                shows = "surely shows only" if key in reading.unsure else "shows"
+                found.append(f"{key}: our trackers hold {ours}, the broker {shows} {theirs}")
         return tuple(found)
 
     def _keys_short_of_ours(self, rows: tuple[BrokerPosition, ...]) -> frozenset[PositionKey]:

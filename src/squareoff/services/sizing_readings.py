@@ -15,6 +15,7 @@ from squareoff.core import inputs as i
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import BrokerPosition, net_quantity
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
@@ -77,8 +78,8 @@ class SizingReadings:
         ahead_ns, ahead = self._ahead.pop(tracker.tracker_id, (0, None))
         if ahead is not None and now_ns - ahead_ns <= seconds_to_ns(AHEAD_SECONDS_MAX):
             began_ns, positions = ahead_ns, await ahead
-        if positions is None:
-            began_ns, positions = now_ns, await self._within_deadline()
+        if _usable_rows(tracker, positions) is None:
+            began_ns, positions = now_ns, await self._within_deadline(tracker)
         since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
         only_ours = await self._have_only_we_closed(tracker, since_ns)
         return SizingReading(positions, since_ns, only_ours)
@@ -103,7 +104,7 @@ class SizingReadings:
         """Return the input that the reading is now, under the key's lock."""
         positions = reading.positions
         return i.PositionsRead(
-            positions=None if positions is None else positions.rows,
+            positions=_usable_rows(tracker, positions),
             others_leaves=self._book.others_leaves(tracker),
             others_open=self._book.others_open(tracker),
             opposed_open=self._book.opposed_open(tracker),
@@ -114,12 +115,13 @@ class SizingReadings:
             taken_ids=self._unknown_orders.ids(),
         )
 
-    async def _within_deadline(self) -> PositionsReading | None:
+    async def _within_deadline(self, tracker: PositionTracker) -> PositionsReading | None:
         """Read again where a reading failed at once: sizing without one is the last resort."""
         deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(DEADLINE_SECONDS)
         while True:
             reading = await self._reads.positions()
-            if reading is not None or self._clock.now().monotonic_ns >= deadline_ns:
+            is_usable = _usable_rows(tracker, reading) is not None
+            if is_usable or self._clock.now().monotonic_ns >= deadline_ns:
                 return reading
             await self._clock.sleep(RETRY_SECONDS)
 
@@ -135,3 +137,14 @@ class SizingReadings:
         oldest_ns = self._clock.now().wall_ns - seconds_to_ns(FOREIGN_SECONDS)
         side = tracker.side.exit_order_side
         return trades is not None and self._book.explains(tracker.key, side, trades, oldest_ns)
+
+
+def _usable_rows(
+    tracker: PositionTracker, reading: PositionsReading | None
+) -> tuple[BrokerPosition, ...] | None:
+    """Return what an exit can be sized on. What an unsure reading shows is there; that it shows
+    nothing is no reading."""
+    if reading is None:
+        return None
+    is_flat = tracker.side.sign * net_quantity(reading.rows, tracker.key) <= 0
+    return None if is_flat and tracker.key in reading.unsure else reading.rows

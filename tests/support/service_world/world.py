@@ -237,6 +237,7 @@ async def make_world(
     broker_time: BrokerTime | None = None,
     quiet_feed: QuietFeed = LOUD_FEED,
     tells_the_day: bool = False,
+    instruments: tuple[Instrument, ...] = (INSTRUMENT,),
     **settings: Any,
 ) -> World:
     """Wire an engine; nothing runs yet."""
@@ -251,7 +252,7 @@ async def make_world(
         gateway=gateway,
         order_updates=stream,
         market_feed=feed,
-        instruments=Master(INSTRUMENT),
+        instruments=Master(*instruments),
         calendar=calendar,
         clock=VirtualClock(),
         ids=CountingIds(),
