@@ -90,8 +90,8 @@ BUGS = (
         name="kill-switch-not-durable",
         careless="Keeps the kill switch in memory: a restart starts with it off.",
         file="services/kill_switch.py",
-        old="self._state = await self._store.kill_switch()",
-        new="await self._store.kill_switch()",
+        old="            self._state = stored\n            self._held_exits",
+        new="            self._held_exits",
         tests=("tests/services/test_kill_switch.py", "tests/services/test_supervisor.py"),
     ),
     Bug(

@@ -435,12 +435,12 @@ def test_where_the_first_reading_was_short_our_fills_come_off_the_next() -> None
 def test_an_intraday_position_of_an_earlier_day_owns_nothing() -> None:
     """The broker closed it then; what is there on its key today was opened since."""
     story = Story(of_yesterday()).claim(net(75))
-    while blocked_for(story) is not BlockReason.POSITION_MISSING:
+    for _ in range(MISSING_READINGS_BEFORE_BLOCK):
         story.wait(5.0)
-        assert story.wants(ReadPositions)
         story.feed(net(75))
 
     assert story.orders == ()
+    assert blocked_for(story) is BlockReason.POSITION_MISSING
     story.wait(5.0)
     story.feed(unreadable(reconciled_age_seconds=1.0))
     assert story.orders == ()

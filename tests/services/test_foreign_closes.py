@@ -138,7 +138,7 @@ async def begin_resting_exit(world: World) -> BrokerOrderId:
 async def follow_the_market_down(world: World, seconds: int) -> None:
     """Print a lower price every second, as would have an exit chased."""
     for second in range(seconds):
-        world.tick(str(Decimal(150) - second))
+        world.tick(str(Decimal(149) - second))
         await asyncio.sleep(1.0)
 
 
@@ -149,9 +149,14 @@ def test_a_resting_exit_of_a_position_closed_by_hand_is_cancelled() -> None:
         async with running_world() as world:
             await world.hold()
             order_id = await begin_resting_exit(world)
+            await asyncio.sleep(1.0)  # it is moved a second from now
             world.gateway.trade_by_hand(world.tracker(TRACKER).key, Side.SELL, 100)
+            world.engine.reconciler.request("a test")
+            await asyncio.sleep(0.1)
+            moved = len(world.gateway.modifications)
             await follow_the_market_down(world, 15)
 
+            assert len(world.gateway.modifications) == moved
             assert world.gateway.cancels == [order_id]
             ended = await world.until_status(TRACKER, PositionStatus.EXITED)
             assert ended.exit_reason == "closed_externally"

@@ -8,16 +8,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-import pytest
-
-from exit_story.values import TRACKER
+from exit_story.values import TRACKER, new_position, report
 from service_world.store import memory_store
-from service_world.virtual import run_virtual, settle
+from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import ACCOUNT, World, make_world, running, running_world
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import BlockReason, PositionStatus
 from squareoff.services.exit_results import Wait
+from squareoff.services.unknown_orders import UnknownOrders
 
 
 def _after_a_restore(
@@ -94,26 +93,26 @@ def test_an_exit_that_rests_is_chased_beside_an_unknown_order() -> None:
     run_virtual(body())
 
 
-@pytest.mark.parametrize("is_still_there", [False, True])
-def test_an_unknown_order_of_an_earlier_day_is_in_the_way_only_while_it_is_shown(
-    is_still_there: bool,
-) -> None:
+def test_an_unknown_order_of_an_earlier_day_is_in_the_way_only_while_it_is_shown() -> None:
     """Its end was never read, but orders are for the day: the next day's books lack it."""
 
-    async def after(new: World) -> None:
-        await new.until(lambda: "unknown_own_order" in new.alarms.codes)
-        new.gateway.fills = True
-        if not is_still_there:
-            new.gateway.orders.clear()
-        await asyncio.sleep(24 * 3600.0)
-        await new.engine.exit_engine.execute_exit(TRACKER, "stop", wait=Wait.CLAIMED)
-        await asyncio.sleep(5.0)
+    async def body() -> None:
+        unknown = UnknownOrders(VirtualClock())
+        rival = report(
+            BrokerOrderStatus.PENDING, client_order_id=ClientOrderId("sqx-zzzzzzzzzzzz-001-01")
+        )
+        key = new_position().key
+        assert unknown.note(rival)
+        await asyncio.sleep(15 * 3600.0)
+        assert unknown.hindrance(key) is not None
+        await asyncio.sleep(3600.0)
+        assert unknown.hindrance(key) is None
+        assert unknown.ids() == {rival.client_order_id}
 
-        held_up = new.tracker(TRACKER).status is PositionStatus.EXITING
-        assert held_up is is_still_there
-        assert len(new.gateway.requests) == (1 if is_still_there else 2), "the first is the lost's"
+        assert not unknown.note(rival)
+        assert unknown.hindrance(key) is not None
 
-    _after_a_restore(_rest, after)
+    run_virtual(body())
 
 
 def test_the_rest_goes_out_under_another_id_once_the_unknown_order_has_ended() -> None:
