@@ -113,14 +113,6 @@ BUGS = (
         tests=("tests/core/test_sizing.py",),
     ),
     Bug(
-        name="dead-intraday-sells",
-        careless="Lets an intraday position of an earlier day close what was bought today.",
-        file="core/sizing.py",
-        old="        held = 0\n",
-        new="        held += 0\n",
-        tests=("tests/core/test_sizing.py", "tests/services/test_earlier_days.py"),
-    ),
-    Bug(
         name="chased-while-units-are-gone",
         careless="Moves an exit on while it is found out who closed its units.",
         file="services/foreign_closes.py",

@@ -199,3 +199,13 @@ def test_the_brokers_own_square_off_is_named() -> None:
     story.feed(ClosedByOthers(100, Decimal(149), at_ns))
 
     assert "the broker's own square-off" in story.alarms[0].message
+
+
+def test_what_an_exit_at_rest_would_close_is_lost_last() -> None:
+    """The first's exit may fill any moment; the second's units are taken for gone before those."""
+    first = Story(FIRST).work().tracker
+
+    (share,) = share_out([first, SECOND], 100, [by_hand(50)], OWN)
+    assert (share.tracker_id, share.quantity) == ("trk-2", 50)
+    shares = share_out([first, SECOND], 40, [by_hand(110)], OWN)
+    assert [(each.tracker_id, each.quantity) for each in shares] == [("trk-1", 60), ("trk-2", 50)]

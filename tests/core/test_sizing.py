@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +18,6 @@ from squareoff.core.policy import (
     SLICES_MAX,
 )
 from squareoff.core.sizing import orders_needed, uncovered_quantity
-from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
@@ -33,12 +31,6 @@ def flat_readings(story: Story, count: int) -> None:
             story.wake()
         assert story.wants(ReadPositions)
         story.feed(net(0))
-
-
-def of_yesterday(**changes: Any) -> PositionTracker:
-    """Return a position that was opened on the day before."""
-    tracker = held(**changes)
-    return replace(tracker, created_at_ns=tracker.created_at_ns - 86_400 * 10**9)
 
 
 def blocked_for(story: Story) -> BlockReason | None:
@@ -430,29 +422,6 @@ def test_where_the_first_reading_was_short_our_fills_come_off_the_next() -> None
 
     assert story.tracker.exited_quantity == 75
     assert story.tracker.exit_leaves_quantity == 0
-
-
-def test_an_intraday_position_of_an_earlier_day_owns_nothing() -> None:
-    """The broker closed it then; what is there on its key today was opened since."""
-    story = Story(of_yesterday()).claim(net(75))
-    for _ in range(MISSING_READINGS_BEFORE_BLOCK):
-        story.wait(5.0)
-        story.feed(net(75))
-
-    assert story.orders == ()
-    assert blocked_for(story) is BlockReason.POSITION_MISSING
-    story.wait(5.0)
-    story.feed(unreadable(reconciled_age_seconds=1.0))
-    assert story.orders == ()
-
-
-def test_a_carried_position_of_an_earlier_day_is_still_ours() -> None:
-    """Only intraday ones end with their day."""
-    story = Story(of_yesterday(product_type=ProductType.MARGIN))
-    (row,) = net(100).positions or ()
-    story.claim(replace(net(100), positions=(replace(row, product_type=ProductType.MARGIN),)))
-
-    assert story.tracker.exit_leaves_quantity == 100
 
 
 def test_after_an_order_at_the_exchange_our_own_word_does_not_do() -> None:

@@ -158,23 +158,3 @@ def test_what_was_closed_while_the_engine_was_down_is_booked_on_the_next_day(
             assert "trade_history" in world.gateway.calls
 
     run_virtual(body())
-
-
-def test_a_dead_intraday_position_does_not_sell_what_is_bought_today(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Nothing explains where yesterday's units are, but today's purchase is not they."""
-
-    async def body() -> None:
-        async with held_since_yesterday(monkeypatch, ProductType.INTRADAY) as world:
-            key = world.tracker(TRACKER).key
-            world.gateway.hold(key, 0)
-            world.gateway.trade_by_hand(key, Side.BUY, 75)
-            await world.engine.exit_engine.execute_exit(TRACKER, "a stop", wait=Wait.CLAIMED)
-            await asyncio.sleep(120.0)
-
-            assert world.gateway.requests == []
-            assert world.gateway.net(key) == 75
-            assert "exit_blocked_position_missing" in world.alarms.codes
-
-    run_virtual(body())

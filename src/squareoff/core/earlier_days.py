@@ -8,7 +8,6 @@ trade history.
 from datetime import date
 
 from squareoff.core.tracker import PositionTracker
-from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.time import Now, ist_date
 
@@ -23,13 +22,3 @@ def first_day_to_confirm(tracker: PositionTracker, now: Now) -> date | None:
         for send in order.sends
     }
     return min((day for day in days if day < today), default=None)
-
-
-def has_outlived_its_day(tracker: PositionTracker, now: Now) -> bool:
-    """Say whether it is an intraday position of an earlier day: that one was closed, by us or by
-    the broker, and what the broker shows under its key today was opened since."""
-    if tracker.product_type is not ProductType.INTRADAY:
-        return False
-    sent = [send.sent_at_ns for order in tracker.entry_orders for send in order.sends]
-    opened_ns = max((tracker.created_at_ns, *sent))
-    return ist_date(opened_ns) < ist_date(now.wall_ns)

@@ -2,7 +2,8 @@
 
 A person, another program or the broker's own square-off closes units of a position without us.
 Where several trackers hold one position of the broker, nobody can say whose units went, so a rule
-decides: the tracker that was opened first loses first, as the broker itself nets.
+decides: the tracker that was opened first loses first, as the broker itself nets; what an exit is
+about to close goes last.
 
 Invariants:
 1. Nothing is booked that foreign trades do not explain in full; each trade counts once.
@@ -169,14 +170,27 @@ def _without_first(trades: Iterable[TradeReport], used: int) -> list[Piece]:
     return pieces
 
 
-def _shares(
-    holders: Iterable[PositionTracker], missing: int, pieces: list[Piece]
-) -> Iterator[ForeignClose]:
+def _lost_by(
+    holders: Sequence[PositionTracker], missing: int
+) -> Iterator[tuple[PositionTracker, int]]:
+    """Yield who loses how much: what no exit is about to close goes first, for an exit at rest may
+    fill before it can be cancelled."""
+    lost = []
     for tracker in holders:
-        quantity = min(missing, tracker.open_quantity)
-        if quantity == 0:
-            return
-        missing -= quantity
+        free = max(0, tracker.open_quantity - tracker.exit_leaves_quantity)
+        lost.append(min(missing, free))
+        missing -= lost[-1]
+    for tracker, first in zip(holders, lost, strict=True):
+        further = min(missing, tracker.open_quantity - first)
+        missing -= further
+        if first + further:
+            yield tracker, first + further
+
+
+def _shares(
+    holders: Sequence[PositionTracker], missing: int, pieces: list[Piece]
+) -> Iterator[ForeignClose]:
+    for tracker, quantity in _lost_by(holders, missing):
         taken = take_pieces(pieces, quantity)
         times = [t.exchange_time_ns for _, t in taken if t.exchange_time_ns is not None]
         last_ns = max(times, default=None)

@@ -4,14 +4,12 @@ Invariants:
 1. A reading that failed is not a reading of zero (three-valued reads).
 2. What other live exits on the same key may still close is not ours to close.
 3. Where the broker holds less than we do, our newest fills are taken off what a reading shows.
-4. An intraday position of an earlier day is gone: what the broker shows on its key is not ours.
-5. What other trackers on the key hold is not ours to close, until it is known or cannot be known
+4. What other trackers on the key hold is not ours to close, until it is known or cannot be known
    whose units are missing.
-6. One flat reading proves nothing; only spaced ones, and then the trades must explain them.
+5. One flat reading proves nothing; only spaced ones, and then the trades must explain them.
 """
 
 from squareoff.core.commands import ReadBooks, ReadPositions
-from squareoff.core.earlier_days import has_outlived_its_day
 from squareoff.core.ended_exits import has_unread_ends
 from squareoff.core.facts import ExitSized, OrderReplanned
 from squareoff.core.flattening import on_flatten_reading, wants_flattening
@@ -71,8 +69,6 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
         return
     net = net_quantity(event.positions, step.tracker.key)
     held = max(0, step.tracker.side.sign * net)
-    if has_outlived_its_day(step.tracker, step.now):
-        held = 0
     free = held - event.others_leaves - step.tracker.exit_leaves_quantity
     was_short = step.pacing.is_covered is False
     if event.closed_lately > 0 and (free < uncovered or was_short or not event.only_ours_closed):
@@ -119,8 +115,7 @@ def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> N
     """Go by our own word on a recently compared book, unless something speaks against it."""
     age = event.reconciled_age_seconds
     is_compared = age is not None and age <= step.policy.reconciled_age_seconds_max
-    is_gone = has_outlived_its_day(step.tracker, step.now)
-    if is_compared and not is_gone and not _is_our_word_doubted(step):
+    if is_compared and not _is_our_word_doubted(step):
         _send_what_may_go(step, event, _plan(step, event, uncovered, None))
         return
     block_exit(

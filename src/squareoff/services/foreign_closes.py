@@ -14,12 +14,10 @@ Invariants:
 
 from dataclasses import dataclass
 
-from squareoff.core.earlier_days import has_outlived_its_day
 from squareoff.core.foreign_closes import holders_of, missing_quantity, share_out
 from squareoff.core.inputs import ClosedByOthers
-from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import BrokerPosition, TradeReport, net_quantity
+from squareoff.domain.orders import TradeReport, net_quantity
 from squareoff.domain.time import ist_date, seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import BrokerReads, PositionsReading
@@ -73,8 +71,8 @@ class ForeignCloses:
     async def review(self, reading: PositionsReading) -> None:
         """Look at one reading of the positions; book what has become sure."""
         for key in self._engine.book.position_keys():
-            trackers, net = self._owed(key, reading.rows)
-            missing = missing_quantity(trackers, net)
+            trackers = self._engine.book.on_key(key)
+            missing = missing_quantity(trackers, net_quantity(reading.rows, key))
             is_open_question = self._engine.book.is_unsettled(key) or key in reading.unsure
             if missing == 0 or is_open_question:
                 self._shortages.pop(key, None)
@@ -82,19 +80,6 @@ class ForeignCloses:
             held = sum(tracker.open_quantity for tracker in holders_of(trackers))
             if self._count(key, missing, held - missing) >= READINGS_NEEDED:
                 await self._book_explained(key, reading)
-
-    def _owed(
-        self, key: PositionKey, rows: tuple[BrokerPosition, ...]
-    ) -> tuple[tuple[PositionTracker, ...], int]:
-        """Return the trackers of a key that the broker's net is owed to, and that net.
-
-        Intraday positions of earlier days come first, alone: nothing that is there is theirs.
-        """
-        trackers, now = self._engine.book.on_key(key), self._clock.now()
-        outlived = {t.tracker_id for t in holders_of(trackers) if has_outlived_its_day(t, now)}
-        if not outlived:
-            return trackers, net_quantity(rows, key)
-        return tuple(t for t in trackers if t.tracker_id in outlived or t.status.is_final), 0
 
     def _count(self, key: PositionKey, missing: int, there: int) -> int:
         now_ns = self._clock.now().monotonic_ns
@@ -133,8 +118,8 @@ class ForeignCloses:
         self, key: PositionKey, reading: PositionsReading, trades: tuple[TradeReport, ...]
     ) -> None:
         book = self._engine.book
-        trackers, net = self._owed(key, reading.rows)
-        for close in share_out(trackers, net, trades, book.own_broker_order_ids()):
+        net = net_quantity(reading.rows, key)
+        for close in share_out(book.on_key(key), net, trades, book.own_broker_order_ids()):
             actor = book.get(close.tracker_id)
             assert actor is not None, "it was found in the book"
             event = ClosedByOthers(close.quantity, close.price, close.last_trade_ns)
