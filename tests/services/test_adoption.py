@@ -10,8 +10,7 @@ from service_world.virtual import run_virtual
 from service_world.world import World, make_world, running, running_world
 from squareoff.domain.instruments import PositionKey, ProductType
 from squareoff.domain.rules import RuleSet
-from squareoff.services.adoption import FAST_READINGS_MAX, READING_SPACING_SECONDS
-from squareoff.services.broker_reads import LAG_SECONDS
+from squareoff.services.broker_reads import FAST_READINGS_MAX, LAG_SECONDS, READING_SPACING_SECONDS
 from squareoff.services.exit_results import Wait
 
 KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)

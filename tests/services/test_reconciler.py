@@ -20,7 +20,7 @@ from squareoff.domain.orders import PositionSide
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import BlockReason, PositionStatus
-from squareoff.services.adoption import READING_SPACING_SECONDS
+from squareoff.services.broker_reads import READING_SPACING_SECONDS
 from squareoff.services.exit_results import Wait
 from squareoff.services.reconciler import UNREADABLE
 

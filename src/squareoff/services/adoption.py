@@ -22,15 +22,14 @@ from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import Now, ist_day_number, seconds_to_ns
 from squareoff.ports import Clock, IdSource, InstrumentSource
-from squareoff.services.broker_reads import LAG_SECONDS
+from squareoff.services.broker_reads import (
+    FAST_READINGS_MAX,
+    LAG_SECONDS,
+    READING_SPACING_SECONDS,
+)
 from squareoff.services.exit_engine import ExitEngine
 
 _log = structlog.get_logger("squareoff.adoption")
-READING_SPACING_SECONDS = 1.0
-"""Two readings of one lagging replica are one."""
-
-FAST_READINGS_MAX = 10
-"""So many readings follow each other fast; what could not be taken by then waits for the timer."""
 
 
 @dataclass(frozen=True, slots=True)

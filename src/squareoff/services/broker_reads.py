@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TypeVar, cast
 
 import structlog
 
 from squareoff.domain.errors import BrokerError
-from squareoff.domain.instruments import PositionKey
+from squareoff.domain.instruments import InstrumentId, PositionKey, ProductType
 from squareoff.domain.orders import BrokerPosition, Holding, OrderReport, TradeReport
 from squareoff.domain.time import Now, ist_date
 from squareoff.services.delivered_shares import DeliveredShares
@@ -25,11 +26,20 @@ LAG_SECONDS = 5.0
 """A reading may lack fills this old: twice what the broker's positions were seen to lag, and the
 time of a slow answer."""
 
+READING_SPACING_SECONDS = 1.0
+"""Two readings of one lagging replica are one."""
+
+FAST_READINGS_MAX = 10
+"""So many readings follow each other fast; what they do not settle by then waits for the timer."""
+
 _ABANDONED = object()
 """What the one who read leaves to those who share, when cancelled: one of them reads anew."""
 
 
-@dataclass(frozen=True, slots=True)
+_NOTHING = 0, 0
+
+
+@dataclass(frozen=True)
 class PositionsReading:
     """The broker's positions, and our fill count when the reading began.
 
@@ -40,6 +50,24 @@ class PositionsReading:
     rows: tuple[BrokerPosition, ...]
     fill_count: int
     unsure: frozenset[PositionKey] = frozenset()
+
+    def net_of(self, key: PositionKey) -> int:
+        """Return the signed net of a key, for whoever asks for many; a missing row is 0."""
+        return self._sums.get((key.instrument_id, key.product_type), _NOTHING)[0]
+
+    def delivered_of(self, key: PositionKey) -> int:
+        """Return what of the net was delivered on an earlier day."""
+        return self._sums.get((key.instrument_id, key.product_type), _NOTHING)[1]
+
+    @cached_property
+    def _sums(self) -> dict[tuple[InstrumentId, ProductType], tuple[int, int]]:
+        """Net and delivered by key: rows are walked once, not once for every key."""
+        sums: dict[tuple[InstrumentId, ProductType], tuple[int, int]] = {}
+        for row in self.rows:
+            name = row.instrument_id, row.product_type
+            net, delivered = sums.get(name, _NOTHING)
+            sums[name] = net + row.net_quantity, delivered + row.delivered_quantity
+        return sums
 
 
 @dataclass(frozen=True, slots=True)

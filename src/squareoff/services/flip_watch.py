@@ -11,7 +11,7 @@ Never sends anything.
 from squareoff.core.facts import Severity
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import PositionSide, net_quantity
+from squareoff.domain.orders import PositionSide
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
@@ -76,7 +76,7 @@ class FlipWatch:
             return
         for closed, until_ns in tuple(self._watched.items()):
             key, side = closed
-            net = net_quantity(reading.rows, key)
+            net = reading.net_of(key)
             may_be_held = self._may_be_held_against(key, side)
             if key not in reading.unsure and -net * side.sign > may_be_held:
                 del self._watched[closed]

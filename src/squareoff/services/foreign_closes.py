@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from squareoff.core.foreign_closes import holders_of, missing_quantity, share_out
 from squareoff.core.inputs import ClosedByOthers
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import TradeReport, net_quantity
+from squareoff.domain.orders import TradeReport
 from squareoff.domain.time import ist_date, seconds_to_ns
 from squareoff.ports import Clock
-from squareoff.services.broker_reads import BrokerReads, PositionsReading
+from squareoff.services.broker_reads import (
+    FAST_READINGS_MAX,
+    READING_SPACING_SECONDS,
+    BrokerReads,
+    PositionsReading,
+)
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.order_update_handler import OrderUpdateHandler
 
 READINGS_NEEDED = 3
-READING_SPACING_SECONDS = 1.0
-"""Two readings of one lagging replica are one."""
-
-FAST_READINGS_MAX = 10
-"""So many readings follow each other fast; what no trade explains by then waits for the timer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class ForeignCloses:
         """Look at one reading of the positions; book what has become sure."""
         for key in self._engine.book.position_keys():
             trackers = self._engine.book.on_key(key)
-            missing = missing_quantity(trackers, net_quantity(reading.rows, key))
+            missing = missing_quantity(trackers, reading.net_of(key))
             is_open_question = self._engine.book.is_unsettled(key) or key in reading.unsure
             if missing == 0 or is_open_question:
                 self._shortages.pop(key, None)
@@ -118,8 +118,8 @@ class ForeignCloses:
         self, key: PositionKey, reading: PositionsReading, trades: tuple[TradeReport, ...]
     ) -> None:
         book = self._engine.book
-        net = net_quantity(reading.rows, key)
-        for close in share_out(book.on_key(key), net, trades, book.own_broker_order_ids()):
+        net, own = reading.net_of(key), book.own_broker_order_ids()
+        for close in share_out(book.on_key(key), net, trades, own):
             actor = book.get(close.tracker_id)
             assert actor is not None, "it was found in the book"
             event = ClosedByOthers(close.quantity, close.price, close.last_trade_ns)

@@ -15,7 +15,7 @@ from squareoff.core.policy import SHORT_READINGS_MAX
 from squareoff.core.tracker import SendOutcome, TrackedOrder
 from squareoff.domain.errors import StoreError
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import BrokerPosition, OrderReport, net_quantity
+from squareoff.domain.orders import BrokerPosition, OrderReport
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.adoption import Adoption
@@ -128,7 +128,7 @@ class Reconciler:
         ours = await self._feed(orders)
         if self._engine.book.fill_count == positions.fill_count:
             self._reconciled_at_ns = self._clock.now().monotonic_ns
-            self._short_keys = self._keys_short_of_ours(positions.rows)
+            self._short_keys = self._keys_short_of_ours(positions)
             # An older reading may show what our own exit has closed since.
             await self._adopt(positions.rows, began)
             await self.foreign_closes.review(positions)
@@ -155,24 +155,23 @@ class Reconciler:
                 continue
             trackers = self._engine.book.on_key(key)
             ours = sum(tracker.signed_quantity for tracker in trackers)
-            theirs = net_quantity(reading.rows, key)
+            theirs = reading.net_of(key)
             # Once all of ours has ended, what is there is somebody else's.
             is_ours = ours != 0 or any(t.open_quantity for t in trackers if not t.status.is_final)
             # Delivered shares that no tracker claims are theirs who hold them.
-            delivered = sum(r.delivered_quantity for r in reading.rows if r.is_on(key))
-            if is_ours and not ours <= theirs <= ours + delivered:
+            if is_ours and not ours <= theirs <= ours + reading.delivered_of(key):
                 shows = "surely shows only" if key in reading.unsure else "shows"
                 found.append(f"{key}: our trackers hold {ours}, the broker {shows} {theirs}")
         return tuple(found)
 
-    def _keys_short_of_ours(self, rows: tuple[BrokerPosition, ...]) -> frozenset[PositionKey]:
+    def _keys_short_of_ours(self, reading: PositionsReading) -> frozenset[PositionKey]:
         """Return the keys of which the broker shows less than we hold, beyond what orders of ours
         that are on their way may have closed."""
         short = set()
         for key in self._engine.book.position_keys():
             trackers = self._engine.book.on_key(key)
             ours = sum(tracker.signed_quantity for tracker in trackers)
-            theirs = net_quantity(rows, key)
+            theirs = reading.net_of(key)
             on_the_way = sum(tracker.exit_leaves_quantity for tracker in trackers)
             if ours and abs(ours) > (theirs if ours > 0 else -theirs) + on_the_way:
                 short.add(key)
