@@ -11,14 +11,14 @@ from exit_story.story import Story
 from exit_story.values import INSTRUMENT, asked, held, net, new_position, trade, unreadable
 from squareoff.core.commands import ReadBooks, ReadPositions, RequestPermit, TransmitOrder
 from squareoff.core.facts import ExitSized
-from squareoff.core.inputs import Booked, BooksRead, PriceView, ReadyToSend
+from squareoff.core.inputs import BooksRead, PriceView, ReadyToSend
 from squareoff.core.policy import (
     MISSING_READINGS_BEFORE_BLOCK,
     SHORT_READINGS_MAX,
     SLICES_MAX,
 )
 from squareoff.core.sizing import orders_needed, uncovered_quantity
-from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.ids import BrokerOrderId, TrackerId
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
@@ -352,7 +352,8 @@ def test_two_trackers_do_not_claim_one_foreign_trade() -> None:
         story.later(1.0)
     foreign = trade(100, "149", broker_order_id="APP")
     own = frozenset({BrokerOrderId("B1")})
-    story.feed(BooksRead((foreign,), own, booked_by_others=Booked(100)))
+    another = replace(held(), tracker_id=TrackerId("trk-2"), externally_closed_quantity=100)
+    story.feed(BooksRead((foreign,), own, (another,)))
     assert story.tracker.open_quantity == 100
 
     story.feed(BooksRead((foreign,), own))

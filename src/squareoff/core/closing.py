@@ -22,13 +22,12 @@ from squareoff.core.facts import (
 )
 from squareoff.core.foreign_closes import (
     average_price,
-    booked_beside,
     distinct,
     take_pieces,
     unbooked_pieces,
     units_of,
 )
-from squareoff.core.inputs import Booked, BooksRead
+from squareoff.core.inputs import BooksRead
 from squareoff.core.policy import BOOKS_DISAGREED_BEFORE_ALARM, ZERO_READINGS_NEEDED
 from squareoff.core.setbacks import escalate_exit
 from squareoff.core.step import Step, retry_delay_seconds
@@ -122,11 +121,8 @@ def _explain_flat_position(step: Step, event: BooksRead) -> None:
     tracker = step.tracker
     if step.pacing.zero_readings < ZERO_READINGS_NEEDED or tracker.exit_leaves_quantity > 0:
         return
-    others, own = event.booked_by_others, booked_beside(tracker, [tracker])
-    since = [each.since_ns for each in (others, own) if each.since_ns is not None]
-    booked = Booked(others.quantity + own.quantity, min(since, default=None))
-    trades = event.trades or ()
-    pieces = unbooked_pieces(tracker, trades, event.own_broker_order_ids, booked)
+    trackers, trades = (*event.others, tracker), event.trades or ()
+    pieces = unbooked_pieces(tracker, trackers, trades, event.own_broker_order_ids)
     missing = tracker.open_quantity
     if units_of(pieces) < missing:
         return

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from squareoff.core.clock_skew import OFFSET_SECONDS_MAX
 from squareoff.core.facts import ClosedExternally, Severity
-from squareoff.core.inputs import Booked, ClosedByOthers
+from squareoff.core.inputs import ClosedByOthers
 from squareoff.core.step import Step
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, TrackerId
@@ -84,41 +84,37 @@ def share_out(
     if missing == 0:
         return ()
     holders = holders_of(trackers)
-    pieces = unbooked_pieces(holders[0], trades, own, booked_beside(holders[0], trackers))
+    pieces = unbooked_pieces(holders[0], trackers, trades, own)
     if units_of(pieces) < missing:
         return ()
     return tuple(_shares(holders, missing, pieces))
 
 
-def booked_beside(holder: PositionTracker, trackers: Iterable[PositionTracker]) -> Booked:
-    """Return what those of `trackers` have booked that held the key together with the holder."""
-    booked = [
-        tracker
-        for tracker in trackers
-        if tracker.externally_closed_quantity > 0
-        and tracker.side is holder.side
-        and (tracker.exited_at_ns or holder.created_at_ns) >= holder.created_at_ns
-    ]
-    quantity = sum(tracker.externally_closed_quantity for tracker in booked)
-    return Booked(quantity, min((tracker.created_at_ns for tracker in booked), default=None))
-
-
 def unbooked_pieces(
     holder: PositionTracker,
+    trackers: Iterable[PositionTracker],
     trades: Iterable[TradeReport],
     own: frozenset[BrokerOrderId],
-    booked: Booked,
 ) -> list[Piece]:
-    """Return what strangers closed on the key since the holder was opened and nobody has booked,
-    oldest first. What is booked was traded first, be it before the holder was opened."""
-    since_ns = min(holder.created_at_ns, booked.since_ns or holder.created_at_ns)
-    foreign = _foreign_trades(holder, since_ns, trades, own)
+    """Return what strangers closed on the key since the holder was opened and none of `trackers`
+    has booked, oldest first. What is booked was traded first, be it before the holder was opened.
+    """
+    booked = [tracker for tracker in trackers if _has_booked_beside(holder, tracker)]
+    used = sum(tracker.externally_closed_quantity for tracker in booked)
+    since_ns = min(tracker.created_at_ns for tracker in (holder, *booked))
     opened_ns = _earliest_ns(holder.created_at_ns)
     return [
         piece
-        for piece in _without_first(foreign, booked.quantity)
+        for piece in _without_first(_foreign_trades(holder, since_ns, trades, own), used)
         if (piece.trade.exchange_time_ns or opened_ns) >= opened_ns
     ]
+
+
+def _has_booked_beside(holder: PositionTracker, tracker: PositionTracker) -> bool:
+    """Say whether it booked a close, and held the key together with the holder."""
+    ended_ns = tracker.exited_at_ns or holder.created_at_ns
+    is_beside = tracker.side is holder.side and ended_ns >= holder.created_at_ns
+    return is_beside and tracker.externally_closed_quantity > 0
 
 
 def _foreign_trades(

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
 
+from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId
 from squareoff.domain.orders import BrokerPosition, OrderReport, TradeReport
 from squareoff.domain.prices import PriceUnits
@@ -161,17 +161,6 @@ class SettleRead:
     steady_net_quantity: int | None
 
 
-class Booked(NamedTuple):
-    """What trackers of a key have booked of foreign trades, and since when the trades they booked
-    may be (UTC ns; None where nothing was booked)."""
-
-    quantity: int = 0
-    since_ns: int | None = None
-
-
-NOTHING_BOOKED = Booked()
-
-
 @dataclass(frozen=True, slots=True)
 class BooksRead:
     """The trade book, of earlier days too where they count; None where it could not be read.
@@ -182,8 +171,8 @@ class BooksRead:
 
     trades: tuple[TradeReport, ...] | None
     own_broker_order_ids: frozenset[BrokerOrderId]
-    booked_by_others: Booked = NOTHING_BOOKED
-    """What other trackers on the key have booked as their close."""
+    others: tuple[PositionTracker, ...] = ()
+    """Other trackers of the key, ended ones too: what they booked as their close is used up."""
 
 
 @dataclass(frozen=True, slots=True)

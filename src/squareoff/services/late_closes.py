@@ -39,9 +39,8 @@ async def note_late_closes(book: PositionBook, journal: Journal, now: Now) -> No
                     book.note_closed(actor.tracker.key, quantity, at_ns)
             case _:
                 pass
-    for broker_order_id, at_ns in reversed(
-        filled_ns.items()
-    ):  # of too many the book keeps the last
+    # Oldest first: of too many the book keeps the last.
+    for broker_order_id, at_ns in reversed(filled_ns.items()):
         _note_fills(book, broker_order_id, at_ns)
 
 

@@ -185,7 +185,7 @@ class Placer:
         return i.BooksRead(
             (*(earlier or ()), *(trades or ())) if is_complete else None,
             book.own_broker_order_ids(),
-            book.booked_by_others(actor.tracker),
+            book.beside(actor.tracker),
         )
 
     async def _read_earlier(

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 
 from squareoff.core.commands import Command, TransmitOrder
-from squareoff.core.foreign_closes import booked_beside
-from squareoff.core.inputs import Booked
 from squareoff.core.pacing import Pacing
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
@@ -207,18 +205,16 @@ class PositionBook:
         """Return what live and planned exits of other trackers on the key may still close."""
         return sum(
             other.exit_leaves_quantity
-            for other in self.on_key(tracker.key)
-            if other.tracker_id != tracker.tracker_id and other.side is tracker.side
+            for other in self.beside(tracker)
+            if other.side is tracker.side
         )
 
     def others_open(self, tracker: PositionTracker) -> int:
         """Return what other trackers on the key hold on the same side."""
         return sum(
             other.open_quantity
-            for other in self.on_key(tracker.key)
-            if other.tracker_id != tracker.tracker_id
-            and other.side is tracker.side
-            and not other.status.is_final
+            for other in self.beside(tracker)
+            if other.side is tracker.side and not other.status.is_final
         )
 
     def opposed_open(self, tracker: PositionTracker) -> int:
@@ -229,10 +225,10 @@ class PositionBook:
             if other.side is not tracker.side and not other.status.is_final
         )
 
-    def booked_by_others(self, tracker: PositionTracker) -> Booked:
-        """Return what other trackers on the key have booked as closed by strangers meanwhile."""
-        others = (each for each in self.on_key(tracker.key) if each is not tracker)
-        return booked_beside(tracker, others)
+    def beside(self, tracker: PositionTracker) -> tuple[PositionTracker, ...]:
+        """Return the other trackers on the key."""
+        on_key = self.on_key(tracker.key)
+        return tuple(each for each in on_key if each.tracker_id != tracker.tracker_id)
 
     def is_moving(self, key: PositionKey) -> bool:
         """Say whether an order of ours on the key is planned, live or unknown."""
