@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from engine_process import CLIENT_IDS, BrokerProcess, EngineProcess, wait_until
+from engine_process.one_position import HIT, QUANTITY, SECURITY_ID, give, track
 
-SECURITY_ID, QUANTITY = "49543", 150
-ENTRY, HIT = "26000.00", "25949.00"
 SECONDS_MAX = 60.0
 HALTED = {"active": True, "level": "all", "reason": "halted by SIGUSR1"}
 
@@ -89,28 +88,10 @@ def test_a_signal_during_the_start_is_kept(broker: BrokerProcess, tmp_path: Path
 
 
 def _hold(broker: BrokerProcess, engine: EngineProcess) -> None:
-    broker.push(SECURITY_ID, ENTRY)
-    position = {
-        "dhan_client_id": engine.client_id,
-        "exchange_segment": "NSE_FNO",
-        "security_id": SECURITY_ID,
-        "product_type": "INTRADAY",
-        "net_quantity": QUANTITY,
-        "price": ENTRY,
-    }
-    broker.admin("POST", "positions", position)
+    give(broker, engine.client_id)
     engine.start()
     engine.wait_ready()
-    body = {
-        "exchange_segment": "NSE_FNO",
-        "security_id": SECURITY_ID,
-        "product_type": "INTRADAY",
-        "side": "LONG",
-        "quantity": QUANTITY,
-        "entry_price": ENTRY,
-        "rules": {"stop_loss": {"points": "50"}},
-    }
-    engine.api("POST", "/trackers", body)
+    track(engine)
 
 
 def _wait_halted(engine: EngineProcess) -> None:

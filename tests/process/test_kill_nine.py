@@ -13,6 +13,7 @@ import pytest
 
 from async_body import run_async
 from engine_process import CLIENT_IDS, BrokerProcess, EngineProcess, wait_until
+from engine_process.one_position import HIT, SECURITY_ID, give, track
 from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.core.evolve import fold
@@ -20,8 +21,6 @@ from squareoff.core.facts import JournalEntry
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import AccountId, TrackerId
 
-SECURITY_ID = "49543"
-ENTRY, HIT = "26000.00", "25949.00"
 EXITED_SECONDS_MAX = 60.0
 ONE_ORDER, SLICED = 150, 3_600
 HOLD_AFTER = {"drop_after": "hold"}
@@ -162,32 +161,10 @@ def _placements(broker: BrokerProcess, client_id: str) -> list[dict[str, Any]]:
 
 
 def _held_position(story: Story, broker: BrokerProcess, engine: EngineProcess) -> str:
-    broker.push(SECURITY_ID, ENTRY)
-    broker.admin(
-        "POST",
-        "positions",
-        {
-            "dhan_client_id": engine.client_id,
-            "exchange_segment": "NSE_FNO",
-            "security_id": SECURITY_ID,
-            "product_type": "INTRADAY",
-            "net_quantity": story.quantity,
-            "price": ENTRY,
-        },
-    )
+    give(broker, engine.client_id, story.quantity)
     engine.start(story.kills[0] if story.kills else None)
     engine.wait_ready()
-    body = {
-        "exchange_segment": "NSE_FNO",
-        "security_id": SECURITY_ID,
-        "product_type": "INTRADAY",
-        "side": "LONG",
-        "quantity": story.quantity,
-        "entry_price": ENTRY,
-        "rules": {"stop_loss": {"points": "50"}},
-    }
-    tracker_id: str = engine.api("POST", "/trackers", body)["id"]
-    return tracker_id
+    return track(engine, story.quantity)
 
 
 def _hit_the_stop(story: Story, broker: BrokerProcess) -> None:

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from engine_process import CLIENT_IDS, BrokerProcess, EngineProcess, wait_until
+from engine_process.one_position import HIT, QUANTITY, SECURITY_ID, give, track
 
-SECURITY_ID, QUANTITY = "49543", 150
-ENTRY, HIT = "26000.00", "25949.00"
 SECONDS_MAX = 60.0
 
 
@@ -59,29 +58,10 @@ def test_an_old_backup_never_sells_twice(
 
 
 def _held(broker: BrokerProcess, engine: EngineProcess) -> str:
-    broker.push(SECURITY_ID, ENTRY)
-    position = {
-        "dhan_client_id": engine.client_id,
-        "exchange_segment": "NSE_FNO",
-        "security_id": SECURITY_ID,
-        "product_type": "INTRADAY",
-        "net_quantity": QUANTITY,
-        "price": ENTRY,
-    }
-    broker.admin("POST", "positions", position)
+    give(broker, engine.client_id)
     engine.start()
     engine.wait_ready()
-    body = {
-        "exchange_segment": "NSE_FNO",
-        "security_id": SECURITY_ID,
-        "product_type": "INTRADAY",
-        "side": "LONG",
-        "quantity": QUANTITY,
-        "entry_price": ENTRY,
-        "rules": {"stop_loss": {"points": "50"}},
-    }
-    tracker_id: str = engine.api("POST", "/trackers", body)["id"]
-    return tracker_id
+    return track(engine)
 
 
 def _wait_exited(broker: BrokerProcess, engine: EngineProcess, tracker_id: str) -> None:

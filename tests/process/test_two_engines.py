@@ -15,13 +15,12 @@ import pytest
 from async_body import run_async
 from engine_process import CLIENT_IDS, BrokerProcess, EngineProcess, wait_until
 from engine_process.http import Refused, call
+from engine_process.one_position import HIT, QUANTITY, SECURITY_ID, give, track
 from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.core.facts import AccountTaken, JournalEntry
 from squareoff.domain.ids import AccountId
 
-SECURITY_ID, QUANTITY = "49543", 150
-ENTRY, HIT = "26000.00", "25949.00"
 TAKEOVER_SECONDS_MAX = 40.0
 EXITED_SECONDS_MAX = 60.0
 _clients = iter(CLIENT_IDS[150:])
@@ -91,11 +90,10 @@ def pair(
         owner.database_url = request.getfixturevalue("postgres_database")
     standby.database_url = owner.database_url
     try:
-        broker.push(SECURITY_ID, ENTRY)
-        broker.admin("POST", "positions", _position(client_id))
+        give(broker, client_id)
         owner.start(stop_at=stop_at)
         owner.wait_ready()
-        tracker_id = owner.api("POST", "/trackers", _tracker())["id"]
+        tracker_id = track(owner)
         standby.start(None, "--standby")
         _wait_standing_by(standby)
         yield Pair(broker, owner, standby, tracker_id)
@@ -103,29 +101,6 @@ def pair(
         broker.admin("DELETE", "faults")
         for engine in (owner, standby):
             engine.stop()
-
-
-def _position(client_id: str) -> dict[str, Any]:
-    return {
-        "dhan_client_id": client_id,
-        "exchange_segment": "NSE_FNO",
-        "security_id": SECURITY_ID,
-        "product_type": "INTRADAY",
-        "net_quantity": QUANTITY,
-        "price": ENTRY,
-    }
-
-
-def _tracker() -> dict[str, Any]:
-    return {
-        "exchange_segment": "NSE_FNO",
-        "security_id": SECURITY_ID,
-        "product_type": "INTRADAY",
-        "side": "LONG",
-        "quantity": QUANTITY,
-        "entry_price": ENTRY,
-        "rules": {"stop_loss": {"points": "50"}},
-    }
 
 
 def _wait_standing_by(standby: EngineProcess) -> None:
