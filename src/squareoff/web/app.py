@@ -15,6 +15,7 @@ from squareoff.web import (
     screen_routes,
     tracker_routes,
 )
+from squareoff.web.admission import Admission
 from squareoff.web.answers import ErrorOut
 from squareoff.web.commands import Commands
 from squareoff.web.context import ApiContext
@@ -24,6 +25,7 @@ from squareoff.web.guard import Guard, GuardRules, allowed_hosts
 from squareoff.web.openapi import describe_api
 from squareoff.web.rate_limits import USUAL_LIMITS, ApiLimits
 from squareoff.web.roles import Role, Tokens
+from squareoff.web.turnstile import Turnstile
 
 
 def create_app(
@@ -73,13 +75,10 @@ def create_app(
     if metrics_public:
         open_paths.add(health_routes.METRICS_PATH)
     describe_api(app, frozenset(open_paths))
+    admission = Admission(Tokens(tokens), open_paths, limits)
+    app.state.turnstile = Turnstile(admission, desk.trail.note_refusal)
     rules = GuardRules(
-        Tokens(tokens),
-        allowed_hosts(hosts),
-        frozenset(open_paths),
-        limits,
-        desk.trail.note_refusal,
-        desk.trail.note_caller,
+        admission, allowed_hosts(hosts), desk.trail.note_refusal, desk.trail.note_caller
     )
     app.add_middleware(Guard, rules=rules)
     return app

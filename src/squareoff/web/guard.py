@@ -17,16 +17,16 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from squareoff.web.errors import SECURITY_HEADERS, error_body
-from squareoff.web.rate_limits import (
-    DELAYED_MAX,
-    URGENT_CALLS,
-    USUAL_LIMITS,
-    ApiLimits,
-    CallBudget,
-    FailureDelays,
+from squareoff.web.admission import (
+    TOO_MANY_CODE,
+    TOO_MANY_HEADERS,
+    TOO_MANY_TEXT,
+    Admission,
+    Call,
+    source_text,
 )
-from squareoff.web.roles import CHANGING_METHODS, Caller, Tokens
+from squareoff.web.errors import SECURITY_HEADERS, error_body
+from squareoff.web.roles import CHANGING_METHODS, Caller
 
 BODY_BYTES_MAX = 64 * 1024
 """Every request is a few hundred bytes; this leaves room for rules with many tiers."""
@@ -38,8 +38,6 @@ BODY_SECONDS_MAX = 5.0
 """A body of that size from this machine arrives at once; slower is a stuck or hostile caller."""
 
 JSON_TYPE = "application/json"
-PROGRAM_LENGTH_MAX = 60
-"""How much of a User-Agent is kept."""
 
 
 def _tell_nobody(_first: str, _second: str) -> None:
@@ -54,10 +52,8 @@ class GuardRules:
     and the source of one that was let in.
     """
 
-    tokens: Tokens
+    admission: Admission
     hosts: frozenset[str]
-    open_paths: frozenset[str]
-    limits: ApiLimits = USUAL_LIMITS
     on_refusal: Callable[[str, str], None] = _tell_nobody
     on_caller: Callable[[str, str], None] = _tell_nobody
 
@@ -68,8 +64,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, rules: GuardRules) -> None:
         self._app = app
         self._rules = rules
-        self._budget = CallBudget(rules.limits)
-        self._delays = FailureDelays(rules.limits.failure_delay_seconds_max)
+        self._admission = rules.admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it without effect."""
@@ -77,9 +72,9 @@ class Guard:
             return  # sockets and lifespan have no business here
         headers = Headers(scope=scope)
         source = source_of(scope, headers)
-        refusal = _form_refusal(scope, headers, self._rules.hosts)
-        if refusal is None:
-            refusal = await self._caller_refusal(scope, headers, source)
+        refusal = await self._caller_refusal(scope, headers, source)
+        if refusal is not _TOO_MANY:  # each call is counted, whatever else is wrong with it
+            refusal = _form_refusal(scope, headers, self._rules.hosts) or refusal
         body = b""
         if refusal is None and scope["method"] in CHANGING_METHODS:
             body, refusal = await _read_body(receive, headers)
@@ -96,17 +91,16 @@ class Guard:
         self, scope: Scope, headers: Headers, source: str
     ) -> "_Refusal | None":
         """Find out who calls; return why not to let that one in."""
-        now = asyncio.get_running_loop().time()
-        path, address = scope["path"], _address_of(scope)
-        if path in self._rules.open_paths:
-            is_taken = self._budget.take(f"open {address}", is_urgent=False, now=now)
-            return None if is_taken else _TOO_MANY
-        role = self._rules.tokens.role_of(headers.get("authorization", ""))
-        if role is None:
-            return await self._unknown_caller(address, now)
-        is_urgent = scope["method"] == "POST" and URGENT_CALLS.fullmatch(path) is not None
-        if not self._budget.take(f"{role.value} {address}", is_urgent=is_urgent, now=now):
+        now, admission = asyncio.get_running_loop().time(), self._admission
+        role = admission.tokens.role_of(headers.get("authorization", ""))
+        call = Call(scope["method"], scope["path"], _address_of(scope), role)
+        is_open = admission.is_open(call.path)
+        if role is None and not is_open:
+            return await self._unknown_caller(call.address, now)
+        if not admission.take(call, now):
             return _TOO_MANY
+        if role is None or is_open:
+            return None
         is_page = headers.get("sec-fetch-site") == "same-origin"
         scope["caller"] = Caller(role, source, is_page)
         self._rules.on_caller(role.value, source)
@@ -114,16 +108,17 @@ class Guard:
 
     async def _unknown_caller(self, address: str, now: float) -> "_Refusal":
         """Answer a missing or wrong token, ever more slowly."""
-        delay = self._delays.next_delay(address, now)
+        delays = self._admission.delays
+        delay = delays.next_delay(address, now)
         if delay == 0.0:
             return _UNAUTHORIZED
-        if self._delays.delayed >= DELAYED_MAX:
+        if delays.is_full:
             return _TOO_MANY
-        self._delays.delayed += 1
+        delays.delayed += 1
         try:
             await asyncio.sleep(delay)
         finally:
-            self._delays.delayed -= 1
+            delays.delayed -= 1
         return _UNAUTHORIZED
 
 
@@ -148,9 +143,7 @@ _UNAUTHORIZED = _Refusal(
     "a valid token is needed: send the header 'Authorization: Bearer TOKEN'",
     (("WWW-Authenticate", "Bearer"),),
 )
-_TOO_MANY = _Refusal(
-    429, "too_many_calls", "too many calls; try again in a second", (("Retry-After", "1"),)
-)
+_TOO_MANY = _Refusal(429, TOO_MANY_CODE, TOO_MANY_TEXT, TOO_MANY_HEADERS)
 _FOREIGN_PAGE = _Refusal(403, "origin_refused", "pages of other sites may not call this API")
 _FOREIGN_HOST = _Refusal(421, "host_refused", "the Host header must name this machine")
 _TWO_LENGTHS = _Refusal(
@@ -164,8 +157,7 @@ _NOT_JSON = _Refusal(415, "unsupported_media_type", f"a change is sent as {JSON_
 
 def source_of(scope: Scope, headers: Headers) -> str:
     """Return where a call comes from: the address, and by its own word the program."""
-    program = "".join(c for c in headers.get("user-agent", "") if " " <= c <= "~")
-    return f"{_address_of(scope)} {program[:PROGRAM_LENGTH_MAX]}".strip()
+    return source_text(_address_of(scope), headers.get("user-agent", ""))
 
 
 def _address_of(scope: Scope) -> str:

@@ -8,12 +8,13 @@ T13). Streams are counted by the route that serves them.
 
 import asyncio
 import json
-from typing import cast
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from squareoff.web.errors import SECURITY_HEADERS, error_body
+from squareoff.web.turnstile import Turnstile, is_incomplete
 
 CONNECTIONS_MAX = 100
 """A person, a dashboard and a few scripts; more is a leak or an attack."""
@@ -24,6 +25,11 @@ HEAD_SECONDS_MAX = 5.0
 
 class PatientProtocol(H11Protocol):
     """One connection."""
+
+    def __init__(self, turnstile: Turnstile, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._turnstile = turnstile
+        self._head = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, in the place of an idle connection where too many are open."""
@@ -41,6 +47,13 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head has its time from its first byte on, a kept connection its own."""
         self._await_head()
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            self._head += data
+            if is_incomplete(self._head):
+                return
+            data, self._head = self._head, b""
+            if self._is_turned_away(data):
+                return
         super().data_received(data)
         if not self.is_idle:
             self._forget_head()
@@ -64,6 +77,20 @@ class PatientProtocol(H11Protocol):
             said = cast(bytes | None, self.conn.send(event))
             self.transport.write(said or b"")
         self.transport.close()
+
+    def _is_turned_away(self, data: bytes) -> bool:
+        """Answer a request that comes too often; say whether that was it."""
+        address = "unknown" if self.client is None else self.client[0]
+        refusal = self._turnstile.refusal_of(data, address, self.loop.time())
+        if refusal is None:
+            return False
+        self.transport.write(refusal.answer)
+        self._forget_head()
+        if refusal.ends_connection:
+            self.transport.close()
+        else:
+            self._await_head()
+        return True
 
     def _await_head(self) -> None:
         if self._head_timer is None and self.is_idle:

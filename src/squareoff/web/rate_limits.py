@@ -50,12 +50,16 @@ class _Bucket:
 
     def take(self, now: float) -> bool:
         """Take one call, or say that none is left."""
-        self._left = min(float(self._size), self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1.0:
+        if not self.has_call(now):
             return False
         self._left -= 1.0
         return True
+
+    def has_call(self, now: float) -> bool:
+        """Say whether a call is left, and take none."""
+        self._left = min(float(self._size), self._left + (now - self._at) * self._rate)
+        self._at = now
+        return self._left >= 1.0
 
 
 class CallBudget:
@@ -68,14 +72,23 @@ class CallBudget:
 
     def take(self, caller: str, *, is_urgent: bool, now: float) -> bool:
         """Say whether this call is taken; `now` is seconds of a clock that only rises."""
-        limits = self._limits
-        common = _of(self._common, caller, limits.calls_per_second, limits.calls_at_once)
-        if common.take(now):
+        if self._common_of(caller).take(now):
             return True
-        if not is_urgent:
-            return False
-        urgent = _of(self._urgent, caller, limits.urgent_per_second, limits.urgent_at_once)
-        return urgent.take(now)
+        return is_urgent and self._urgent_of(caller).take(now)
+
+    def has_room(self, caller: str, *, is_urgent: bool, now: float) -> bool:
+        """Say whether `take` would take this call."""
+        if self._common_of(caller).has_call(now):
+            return True
+        return is_urgent and self._urgent_of(caller).has_call(now)
+
+    def _common_of(self, caller: str) -> _Bucket:
+        limits = self._limits
+        return _of(self._common, caller, limits.calls_per_second, limits.calls_at_once)
+
+    def _urgent_of(self, caller: str) -> _Bucket:
+        limits = self._limits
+        return _of(self._urgent, caller, limits.urgent_per_second, limits.urgent_at_once)
 
 
 def _of(buckets: dict[str, _Bucket], caller: str, rate: float, size: int) -> _Bucket:
@@ -93,6 +106,11 @@ class FailureDelays:
         self._seconds_max = seconds_max
         self._failures: dict[str, tuple[int, float]] = {}
         self.delayed = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether as many refusals are held back as may be."""
+        return self.delayed >= DELAYED_MAX
 
     def next_delay(self, source: str, now: float) -> float:
         """Count one more wrong token of `source`, and return the seconds to wait."""

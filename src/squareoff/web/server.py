@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -44,7 +45,7 @@ class ApiServer:
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
-                http=PatientProtocol,
+                http=partial(PatientProtocol, app.state.turnstile),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 log_config=None,

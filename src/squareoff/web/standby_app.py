@@ -13,12 +13,14 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from squareoff import __version__
 from squareoff.config.fields import LOOPBACK_NAMES
 from squareoff.core.lease import AccountOwner
+from squareoff.web.admission import Admission
 from squareoff.web.answers import HealthOut, ReadinessOut
 from squareoff.web.errors import ApiError, install_error_handlers
 from squareoff.web.guard import Guard, GuardRules, allowed_hosts
 from squareoff.web.health_routes import OPEN_PATHS
 from squareoff.web.roles import Role, Tokens
 from squareoff.web.standby_page import standby_page
+from squareoff.web.turnstile import Turnstile
 
 _log = structlog.get_logger("squareoff.standby")
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -74,8 +76,8 @@ def create_standby_app(post: StandbyPost, *, tokens: Mapping[Role, str], host: s
 
     app.state.is_closing = asyncio.Event()
     install_error_handlers(app)
-    hosts = allowed_hosts((*LOOPBACK_NAMES, host))
-    app.add_middleware(
-        Guard, rules=GuardRules(Tokens(tokens), hosts, frozenset({"/", *OPEN_PATHS}))
-    )
+    admission = Admission(Tokens(tokens), {"/", *OPEN_PATHS})
+    rules = GuardRules(admission, allowed_hosts((*LOOPBACK_NAMES, host)))
+    app.state.turnstile = Turnstile(admission, rules.on_refusal)
+    app.add_middleware(Guard, rules=rules)
     return app

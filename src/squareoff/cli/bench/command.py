@@ -11,6 +11,8 @@ TICKS = 100_000
 RUNS = 9
 STARTS = 5
 FIRES = 3
+FLOOD_SECONDS = 60.0
+FLOOD_CALLS = 1_000.0
 
 bench = typer.Typer(
     name="bench",
@@ -73,3 +75,17 @@ def fire(
     """
     program = load_late("bench.mass_fire")
     program.run(runs, as_json=as_json)
+
+
+@bench.command("flood")
+def flood(
+    seconds: Annotated[float, typer.Option(min=2, help="How long to flood.")] = FLOOD_SECONDS,
+    calls: Annotated[float, typer.Option(min=1, help="Calls a second.")] = FLOOD_CALLS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Time exits and halts while a second process floods the API, beside the calm of the same run.
+
+    Starts a broker simulator of its own; nothing leaves this machine.
+    """
+    program = load_late("bench.flood")
+    program.run(seconds, calls, as_json=as_json)

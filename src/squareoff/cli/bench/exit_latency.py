@@ -5,7 +5,6 @@ position at a time is opened, its stop is hit by a tick, and it is closed and co
 next. Before each exit one floor sample is taken, so that both see the same machine.
 """
 
-import asyncio
 import logging
 import tempfile
 from collections.abc import AsyncIterator
@@ -17,30 +16,18 @@ from typing import Any
 import structlog
 from rich.console import Console
 
-from squareoff.adapters.broker.dhan.transport import HttpRequest
-from squareoff.adapters.system import SystemClock
 from squareoff.cli.bench.floor import BareCommit, BarePost
+from squareoff.cli.bench.one_exit import FirstByte, time_exit
 from squareoff.cli.bench.percentiles import percentile
-from squareoff.cli.bench.stage import (
-    CLIENT,
-    QUANTITY,
-    THROUGH,
-    Stage,
-    instrument_ids,
-    is_order,
-    open_stage,
-)
+from squareoff.cli.bench.stage import CLIENT, Stage, instrument_ids, open_stage
 from squareoff.cli.loops import run_until_told
 from squareoff.cli.output import print_json
 from squareoff.domain.instruments import InstrumentId
-from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
 FLOOR_SECURITY_ID = "2885"
 WARM_UP = 10
 """Exits that are not counted: connections open, statements compile, caches fill."""
-
-EXIT_SECONDS_MAX = 10.0
 
 
 @dataclass(slots=True)
@@ -67,24 +54,6 @@ class ExitReport:
             "floor_commit_p50_seconds": percentile(self.commits, 0.50),
             "floor_post_p50_seconds": percentile(self.posts, 0.50),
         }
-
-
-class FirstByte:
-    """Notes when the engine's next order begins to leave."""
-
-    def __init__(self) -> None:
-        self._clock = SystemClock()
-        self._sent: asyncio.Future[int] | None = None
-
-    def note(self, request: HttpRequest) -> None:
-        """Called with each request right before its first byte."""
-        if is_order(request) and self._sent is not None and not self._sent.done():
-            self._sent.set_result(self._clock.now().wall_ns)
-
-    def expect(self) -> "asyncio.Future[int]":
-        """Return the wall time (UTC ns) of the next order's first byte."""
-        self._sent = asyncio.get_running_loop().create_future()
-        return self._sent
 
 
 def run(samples: int, *, as_json: bool) -> None:
@@ -143,19 +112,7 @@ class _Timing:
         report.posts.append((ended - committed) / NANOSECONDS_PER_SECOND)
 
     async def time_exit(self, instrument_id: InstrumentId, report: ExitReport) -> None:
-        await self.stage.hold(instrument_id, QUANTITY)
-        tracker_id = await self.stage.watch(instrument_id)
-        await self.stage.stand_near([instrument_id])
-        sent = self.first_byte.expect()
-        await self.stage.print_price(instrument_id, THROUGH)
-        sent_ns = await asyncio.wait_for(sent, EXIT_SECONDS_MAX)
-        actor = self.stage.engine.exit_engine.book.get(tracker_id)
-        assert actor is not None and actor.tracker.intent is not None, "it was just fired"
-        received_ns = actor.tracker.intent.trigger.received_time_ns
-        assert received_ns is not None, "fired by a tick"
-        report.exits.append((sent_ns - received_ns) / NANOSECONDS_PER_SECOND)
-        async with asyncio.timeout(EXIT_SECONDS_MAX):
-            await actor.wait_until(lambda: actor.tracker.status is PositionStatus.EXITED)
+        report.exits.append(await time_exit(self.stage, self.first_byte, instrument_id))
 
 
 @asynccontextmanager
