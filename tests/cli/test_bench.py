@@ -112,3 +112,22 @@ def test_both_floors_count_the_same(at: float) -> None:
     one_by_one = count_crossed(packets, levels)
     assert one_by_one == count_crossed_in_batches([b"".join(packets)], levels)
     assert one_by_one > 0
+
+
+def test_the_flood_benchmark_floods_and_still_closes_and_halts() -> None:
+    """Both sides have exits and halts, and the callers were answered in every way."""
+    done = subprocess.run(
+        [*program(), "bench", "flood", "--seconds", "2", "--calls", "800", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    figures = json.loads(done.stdout)
+
+    assert min(figures[f"{side}_{what}"] for side in ("calm", "flood")
+               for what in ("exits", "halts")) > 0  # fmt: skip
+    assert {"200", "401", "429"} <= set(figures["answers"])
+    for name in ("p50", "p99"):
+        ratio = figures[f"flood_{name}_seconds"] / figures[f"calm_{name}_seconds"]
+        assert figures[f"{name}_ratio"] == pytest.approx(ratio)

@@ -29,7 +29,7 @@ class ApiLimits:
     """Calls a second, and at once after a pause: of one role from one source; of the reserve.
     And the longest that the refusal of a wrong token is held back."""
 
-    calls_per_second: float = 100.0
+    calls_per_second: float = 25.0
     calls_at_once: int = 500
     urgent_per_second: float = 50.0
     urgent_at_once: int = 200

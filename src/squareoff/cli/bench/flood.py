@@ -34,7 +34,7 @@ from squareoff.web.server import ApiServer
 
 HOST = "127.0.0.1"
 TURN_SECONDS = 30.0
-WARM_UP_SECONDS = 5.0
+WARM_UP_SECONDS_MAX = 5.0
 HALT_EVERY_SECONDS = 1.0
 EXITS_PER_SECOND_MAX = 3.0
 """Each stands near its stop for 0.3 s and more: three a second are never reached."""
@@ -97,7 +97,8 @@ def run(seconds: float, calls_per_second: float, *, as_json: bool) -> None:
 async def _measure(seconds: float, calls_per_second: float, report: FloodReport) -> None:
     turn_seconds = min(seconds, TURN_SECONDS)
     turns = max(1, round(seconds / turn_seconds))
-    longest = WARM_UP_SECONDS + 2 * turns * turn_seconds
+    warm_up_seconds = min(seconds, WARM_UP_SECONDS_MAX)
+    longest = warm_up_seconds + 2 * turns * turn_seconds
     instruments = round(longest * EXITS_PER_SECOND_MAX)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="squareoff-bench-")))
@@ -105,7 +106,7 @@ async def _measure(seconds: float, calls_per_second: float, report: FloodReport)
         stage = await stack.enter_async_context(open_stage(folder, instruments, first_byte.note))
         person = await stack.enter_async_context(_served(stage))
         exits = _Exits(stage, first_byte, iter(instrument_ids(instruments)), person)
-        await exits.time_for(WARM_UP_SECONDS, Side())
+        await exits.time_for(warm_up_seconds, Side())
         callers = await stack.enter_async_context(_callers(person, calls_per_second))
         for _ in range(turns):
             await exits.time_for(turn_seconds, report.calm)

@@ -22,7 +22,7 @@ OPEN_MAX = 400
 """More than this many calls without an answer are not begun: the server holds them back."""
 
 ANSWER_SECONDS_MAX = 10.0
-STEP_SECONDS = 0.01
+STEP_SECONDS = 0.001
 NO_ANSWER, HELD_BACK = "no answer", "held back"
 _WRONG = "x" * 43
 
