@@ -30,6 +30,19 @@ def test_a_file_that_is_there_is_never_written_over(run: Any, tmp_path: Path) ->
     assert (tmp_path / ".env.example").read_text() == "MINE\n"
 
 
+def test_the_settings_can_be_printed_instead(run: Any, tmp_path: Path) -> None:
+    """With '-' the text of the file comes out, alone, and nothing is written."""
+    printed = run("init", "--recorded", "-")
+    assert (printed.status, list(tmp_path.glob("*.toml")), list(tmp_path.glob(".env*"))) == (
+        0,
+        [],
+        [],
+    )
+    run("init", "--recorded", "same.toml")
+
+    assert printed.out == (tmp_path / "same.toml").read_text()
+
+
 def test_a_folder_that_is_missing_is_refused(run: Any) -> None:
     """One line, no traceback."""
     refused = run("init", "nowhere/squareoff.toml")

@@ -33,6 +33,9 @@ def _unit(name: str) -> dict[str, list[str]]:
     return found
 
 
+_CONTAINER_CONFIG = "/etc/squareoff/squareoff.toml"
+
+
 def _fault_of(words: list[str]) -> str:
     """Return what the program would refuse in a command line, "" for nothing."""
     path = tuple(word for word in words if not word.startswith("-"))
@@ -210,6 +213,9 @@ def test_the_container_is_without_root_and_runs_our_program() -> None:
     assert "/healthz" in last["HEALTHCHECK"]
     assert entry == ["squareoff"]
     assert _fault_of(words) == ""
+    guide = (PROJECT_FOLDER / "docs/running.md").read_text(encoding="utf-8")
+    assert f"squareoff.toml:{_CONTAINER_CONFIG}:ro" in guide
+    assert f"SQUAREOFF_CONFIG={_CONTAINER_CONFIG}" in last["ENV"].split()
     copied = [word for step, rest in steps if step == "COPY" for word in rest.split()[:-1]]
     for word in copied:
         if not word.startswith(("--", "/")):

@@ -17,7 +17,10 @@ ENVIRONMENT_FILE = Path(".env.example")
 _RECORDING = Path(__file__).parent / "demo/recordings/nifty-fut-2025-12-29-1247-depth5.csv"
 _MODE = 0o600
 _STEP_WIDTH = 34
-FileArgument = Annotated[Path, typer.Argument(help="The settings file to write.")]
+_STANDARD_OUTPUT = Path("-")
+FileArgument = Annotated[
+    Path, typer.Argument(help="The settings file to write; '-' prints its text alone.")
+]
 RecordedOption = Annotated[
     bool,
     typer.Option(
@@ -45,6 +48,9 @@ def init(
             "paper.ticks": [f"NSE_FNO:49543={_RECORDING}"],
             "paper.loop": True,
         }
+    if file == _STANDARD_OUTPUT:
+        print(toml_text(active), end="")
+        return
     _write_new(file, toml_text(active))
     written = [file]
     beside = file.with_name(ENVIRONMENT_FILE.name)
