@@ -110,9 +110,10 @@ async def _measure(seconds: float, calls_per_second: float, report: FloodReport)
         callers = await stack.enter_async_context(_callers(person, calls_per_second))
         for _ in range(turns):
             await exits.time_for(turn_seconds, report.calm)
-            flooding = asyncio.create_task(callers.call_for(turn_seconds))
-            await exits.time_for(turn_seconds, report.flood)
-            report.answers += await flooding
+            async with asyncio.TaskGroup() as tasks:
+                flooding = tasks.create_task(callers.call_for(turn_seconds))
+                await exits.time_for(turn_seconds, report.flood)
+            report.answers += flooding.result()
             report.flood_seconds += turn_seconds
 
 
@@ -151,11 +152,11 @@ class _Exits:
         """Time exits one after the other, and halts beside them, for so long."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        halting = asyncio.create_task(self._halt_until(until, side))
-        while loop.time() < until:
-            taken = await time_exit(self.stage, self.first_byte, next(self.instrument_ids))
-            side.exits.append(taken)
-        await halting
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._halt_until(until, side))
+            while loop.time() < until:
+                taken = await time_exit(self.stage, self.first_byte, next(self.instrument_ids))
+                side.exits.append(taken)
 
     async def _halt_until(self, until: float, side: Side) -> None:
         loop = asyncio.get_running_loop()

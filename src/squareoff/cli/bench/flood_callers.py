@@ -39,28 +39,27 @@ class Callers:
         )
         self._calls = itertools.cycle(itertools.product(tuple(heads), (True, False)))
         self._kept: list[_Connection] = []
-        self._open: set[asyncio.Future[None]] = set()
+        self._open = 0
         self.answers: Counter[str] = Counter()
 
     async def call_for(self, seconds: float, calls_per_second: float) -> None:
         """Call for so long, and wait for the answers that are still out."""
         loop = asyncio.get_running_loop()
         began, made = loop.time(), 0
-        while (passed := loop.time() - began) < seconds:
-            while made < passed * calls_per_second:
-                made += 1
-                self._begin()
-            await asyncio.sleep(STEP_SECONDS)
-        await asyncio.gather(*self._open)
+        async with asyncio.TaskGroup() as tasks:
+            while (passed := loop.time() - began) < seconds:
+                while made < passed * calls_per_second:
+                    made += 1
+                    self._begin(tasks)
+                await asyncio.sleep(STEP_SECONDS)
 
-    def _begin(self) -> None:
+    def _begin(self, tasks: asyncio.TaskGroup) -> None:
         head, is_kept = next(self._calls)
-        if len(self._open) >= OPEN_MAX:
+        if self._open >= OPEN_MAX:
             self.answers[HELD_BACK] += 1
             return
-        call = asyncio.ensure_future(self._counted(self._call(head, is_kept=is_kept)))
-        self._open.add(call)
-        call.add_done_callback(self._open.discard)
+        self._open += 1
+        tasks.create_task(self._counted(self._call(head, is_kept=is_kept)))
 
     async def _counted(self, call: Awaitable[str]) -> None:
         answer = NO_ANSWER
@@ -68,6 +67,7 @@ class Callers:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 answer = await call
         self.answers[answer] += 1
+        self._open -= 1
 
     async def _call(self, head: bytes, *, is_kept: bool) -> str:
         connection = self._kept.pop() if is_kept and self._kept else None
