@@ -54,10 +54,19 @@ BUGS = (
     Bug(
         name="order-stream-alone",
         careless="Believes that the order stream tells everything, and takes no order book in.",
-        file="services/reconciler.py",
-        old="ours += await self._handler.handle(report)",
-        new="ours += bool(report)",
+        file="services/order_update_handler.py",
+        old="sum([await self.handle(report) for report in reports])",
+        new="len(reports)",
         tests=("tests/services/test_reconciler.py",),
+    ),
+    Bug(
+        name="reading-told-before-it-was",
+        careless="Counts a shared reading as told as soon as somebody begins to tell it.",
+        file="services/order_update_handler.py",
+        old="            if reports is not self._told_book:\n",
+        new="            if reports is not self._told_book:\n"
+        "                self._told_book = reports\n",
+        tests=("tests/services/test_order_update_handler.py",),
     ),
     Bug(
         name="sent-cancel-ends-the-order",

@@ -4,6 +4,14 @@ from seeded_bugs.bug import Bug
 
 BUGS = (
     Bug(
+        name="key-sums-miss-changes",
+        careless="Sums up what a key's trackers hold as they were when they were taken in.",
+        file="services/position_book.py",
+        old="        self._totals[after.key].note(after)\n",
+        new="",
+        tests=("tests/services/test_position_book.py",),
+    ),
+    Bug(
         name="unreadable-is-flat",
         careless="Takes positions that could not be read for no positions.",
         file="services/sizing_readings.py",

@@ -1,14 +1,18 @@
 """Every broker record finds its owner by our own order row; strangers are told apart."""
 
+import asyncio
 from dataclasses import replace
 
 from exit_story.values import TRACKER, report
-from service_world.virtual import run_virtual, settle
+from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import running_world
 from squareoff.core.client_order_ids import is_ours
 from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
 from squareoff.domain.states import PositionStatus
 from squareoff.services.exit_results import Wait
+from squareoff.services.metrics import Metrics
+from squareoff.services.order_update_handler import OrderUpdateHandler
+from squareoff.services.unknown_orders import UnknownOrders
 
 
 def test_foreign_orders_are_ignored() -> None:
@@ -123,5 +127,43 @@ def test_a_record_of_an_ended_order_is_decided_on_once() -> None:
             world.stream.push(changed)
             await settle()
             assert [event.report for event in told] == [changed]
+
+    run_virtual(body())
+
+
+def test_a_reading_that_many_share_is_told_once() -> None:
+    """Whoever comes while it is told waits for its end; where the teller goes away, the next one
+    tells it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.gateway.fills = False
+            await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.ACCEPTED)
+            (resting,) = world.gateway.orders.values()
+            told, may_go_on = [], asyncio.Event()
+
+            async def listen(actor, event):
+                told.append(event)
+                await may_go_on.wait()
+
+            engine, nobody = world.engine.exit_engine, None
+            engine.tell = listen
+            strangers = UnknownOrders(VirtualClock())
+            handler, reading = OrderUpdateHandler(engine, nobody, Metrics(), strangers), (resting,)
+            first, *others = [asyncio.create_task(handler.handle_book(reading)) for _ in range(4)]
+            await settle()
+            assert len(told) == 1 and not any(task.done() for task in others)
+
+            first.cancel()
+            await settle()
+            assert len(told) == 2 and not any(task.done() for task in others)
+
+            may_go_on.set()
+            assert [await task for task in others] == [1, 1, 1]
+            assert await handler.handle_book(reading) == 1
+            assert len(told) == 2
+            assert await handler.handle_book([resting]) == 1
+            assert len(told) == 3
 
     run_virtual(body())

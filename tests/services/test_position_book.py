@@ -1,6 +1,7 @@
 """The book finds owners, counts fills, and knows what other exits may still close."""
 
 import asyncio
+import random
 from dataclasses import replace
 
 from exit_story.story import Story
@@ -11,10 +12,12 @@ from squareoff.core.commands import LookUpOrder, ReadPositions
 from squareoff.core.exit_protocol import decide
 from squareoff.core.inputs import ExitAsked, PositionsRead
 from squareoff.core.policy import ExitPolicy
+from squareoff.core.tracker import BrokerOrder, PositionTracker
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.instruments import ProductType
-from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
+from squareoff.domain.orders import BrokerOrderStatus, OrderRole, PositionSide, Side
 from squareoff.domain.rules import RuleName, Trigger
+from squareoff.domain.states import OrderState, PositionStatus
 from squareoff.services.exit_results import Wait
 from squareoff.services.position_book import PositionActor, PositionBook
 
@@ -53,6 +56,88 @@ def test_others_leaves_are_those_of_the_same_key_and_side() -> None:
         assert len(book.on_instrument(INSTRUMENT.instrument_id)) == len(book) == 4
 
     run_virtual(body())
+
+
+def test_sums_of_a_key_are_those_of_its_trackers() -> None:
+    """Whatever becomes of whichever tracker, and whenever is asked: each sum is that of a walk."""
+
+    async def body() -> None:
+        chance, book, answers = random.Random(11), PositionBook(), set[tuple[int, ...]]()
+        sides = [chance.choice(list(PositionSide)) for _ in range(6)]
+        actors = [
+            book.add(held(tracker_id=TrackerId(f"trk-{number}"), side=side, quantity=10 + number))
+            for number, side in enumerate(sides)
+        ]
+        key = actors[0].tracker.key
+        for _ in range(300):
+            await befall(book, chance.choice(actors), chance)
+            if chance.random() < 0.4:
+                continue  # several changes before the next question
+            walked = [actor.tracker for actor in actors]
+            one = chance.choice(walked)
+            found = sums_of(book, one)
+            assert found == walked_sums(walked, one)
+            answers.add(found)
+
+        assert book.signed_fills(key) != 0
+        assert len(answers) > 20
+
+    run_virtual(body())
+
+
+async def befall(book: PositionBook, actor: PositionActor, chance: random.Random) -> None:
+    """Let something become of one tracker: an exit planned, filled, ended, or closed by others."""
+    tracker = actor.tracker
+    orders = tuple(
+        replace(
+            order,
+            state=chance.choice(list(OrderState)),
+            broker_orders=(
+                BrokerOrder(
+                    BrokerOrderId(f"B-{order.client_order_id}"),
+                    chance.choice(list(BrokerOrderStatus)),
+                    chance.randint(0, order.order_quantity),
+                    None,
+                ),
+            ),
+        )
+        for order in tracker.orders
+    )
+    if not orders:
+        await plan(book, actor)
+    elif chance.random() < 0.2:
+        book.replace(actor, replace(tracker, orders=(), status=PositionStatus.ACTIVE), 0)
+    else:
+        status = chance.choice([PositionStatus.EXITING, PositionStatus.EXITED])
+        closed = chance.randint(0, tracker.quantity)
+        after = replace(tracker, orders=orders, status=status, externally_closed_quantity=closed)
+        book.replace(actor, after, 0)
+
+
+def sums_of(book: PositionBook, one: PositionTracker) -> tuple[int, ...]:
+    """Return what the book says of a tracker and its key."""
+    return (
+        book.others_leaves(one), book.others_open(one), book.opposed_open(one),
+        book.exit_leaves(one.key), book.signed_fills(one.key),
+        book.is_moving(one.key), book.is_unsettled(one.key),
+    )  # fmt: skip
+
+
+def walked_sums(trackers: list[PositionTracker], one: PositionTracker) -> tuple[int, ...]:
+    """Return the same by walking every tracker."""
+    open_ones = [each for each in trackers if not each.status.is_final]
+    beside = [each for each in trackers if each is not one and each.side is one.side]
+    orders = [order for each in trackers for order in each.orders]
+    moving = [order for order in orders if order.state.is_live or order.leaves_quantity]
+    return (
+        sum(each.exit_leaves_quantity for each in beside),
+        sum(each.open_quantity for each in beside if each in open_ones),
+        sum(each.open_quantity for each in open_ones if each.side is not one.side),
+        sum(each.exit_leaves_quantity for each in trackers),
+        sum(order.cumulative_quantity * (1 if order.side is Side.BUY else -1) for order in orders),
+        bool(moving),
+        any(order.role is not OrderRole.EXIT or not order.is_resting for order in moving),
+    )
 
 
 def test_an_owner_is_found_by_either_id() -> None:

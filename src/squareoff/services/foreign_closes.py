@@ -97,9 +97,7 @@ class ForeignCloses:
         if trades is None or orders is None:
             return
         book = self._engine.book
-        for report in orders:
-            if book.owner_of(report.client_order_id, report.broker_order_id):
-                await self._handler.handle(report)
+        await self._handler.handle_book(orders)
         async with book.key_lock(key):
             if not (book.is_unsettled(key) or book.has_filled_since(key, reading.fill_count)):
                 await self._book(key, reading, trades)

@@ -8,6 +8,9 @@ that have ended long ago: a record of an ended order that was told before, of a 
 not changed since, is not told again.
 """
 
+import asyncio
+from collections.abc import Sequence
+
 import structlog
 from prometheus_client import Counter
 
@@ -40,6 +43,21 @@ class OrderUpdateHandler:
         self.unknown_orders = unknown_orders
         self._counts: dict[tuple[ReportSource, str], Counter] = {}
         self._told: dict[tuple[BrokerOrderId, ReportSource], tuple[OrderReport, int]] = {}
+        self._telling_book = asyncio.Lock()
+        self._told_book: Sequence[OrderReport] | None = None
+        self._ours_in_book = 0
+
+    async def handle_book(self, reports: Sequence[OrderReport]) -> int:
+        """Feed one reading of the order book to its owners; return how many reports are ours.
+
+        Whoever comes with a reading that others have told, or are telling, waits until all of it is
+        told and tells nothing again.
+        """
+        async with self._telling_book:
+            if reports is not self._told_book:
+                self._ours_in_book = sum([await self.handle(report) for report in reports])
+                self._told_book = reports
+            return self._ours_in_book
 
     async def handle(self, report: OrderReport) -> bool:
         """Feed a report to its owner; return whether it is one of ours."""

@@ -176,9 +176,7 @@ class Placer:
         """Read both books: the order book first, so that our own late orders are not strangers."""
         orders = await self._reads.order_book()
         trades = await self._reads.trade_book()
-        for report in orders or ():
-            if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
-                await self._handler.handle(report)
+        await self._handler.handle_book(orders or ())
         earlier = await self._read_earlier(actor.tracker, trades or ())
         book = self._engine.book
         is_complete = orders is not None and trades is not None and earlier is not None
@@ -335,9 +333,7 @@ class Placer:
         """A modify or cancel that was not plainly taken: the order's own record tells the truth."""
         if result.outcome is RouterOutcome.ACCEPTED:
             return
-        for report in await self._reads.order_book() or ():
-            if self._engine.book.owner_of(report.client_order_id, report.broker_order_id):
-                await self._handler.handle(report)
+        await self._handler.handle_book(await self._reads.order_book() or ())
 
 
 def _ids_of(tracker: PositionTracker, command: c.Command) -> dict[str, str]:

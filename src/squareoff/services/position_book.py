@@ -16,8 +16,9 @@ from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import InstrumentId, PositionKey
-from squareoff.domain.orders import OrderRole, Side, TradeReport
+from squareoff.domain.orders import Side, TradeReport
 from squareoff.services.key_lock import KeyLock
+from squareoff.services.key_totals import KeyTotals
 
 CommandKey = tuple[str, str, str]
 
@@ -26,6 +27,9 @@ def transmit_key(client_order_id: ClientOrderId, send_number: int) -> CommandKey
     """Return the key of one numbered send while it is under way."""
     return TransmitOrder.__name__, client_order_id, str(send_number)
 
+
+_NO_TRACKERS = KeyTotals()
+"""Of a key that has none; never noted to."""
 
 _CLOSED_KEPT_MAX = 1_000
 """Fills kept per key: far more than a few seconds bring."""
@@ -101,6 +105,7 @@ class PositionBook:
         self._by_broker_order_id: dict[BrokerOrderId, tuple[TrackerId, ClientOrderId]] = {}
         self._by_key: dict[PositionKey, dict[TrackerId, None]] = {}
         self._keys_on: dict[InstrumentId, dict[PositionKey, None]] = {}
+        self._totals: dict[PositionKey, KeyTotals] = {}
         self._key_locks: dict[PositionKey, KeyLock] = {}
         self._fill_count = 0
         self._last_fill: dict[PositionKey, int] = {}
@@ -118,6 +123,7 @@ class PositionBook:
         self._actors[tracker.tracker_id] = actor
         self._by_key.setdefault(tracker.key, {})[tracker.tracker_id] = None
         self._keys_on.setdefault(tracker.key.instrument_id, {})[tracker.key] = None
+        self._totals.setdefault(tracker.key, KeyTotals()).note(tracker)
         self._index_orders(tracker.tracker_id, tracker.orders, ())
         return actor
 
@@ -132,6 +138,7 @@ class PositionBook:
         actor.tracker = after
         if after is before:
             return
+        self._totals[after.key].note(after)
         closed = after.exited_quantity - before.exited_quantity
         if closed > 0:
             self.note_closed(after.key, closed, at_ns)
@@ -203,27 +210,15 @@ class PositionBook:
 
     def others_leaves(self, tracker: PositionTracker) -> int:
         """Return what live and planned exits of other trackers on the key may still close."""
-        return sum(
-            other.exit_leaves_quantity
-            for other in self.beside(tracker)
-            if other.side is tracker.side
-        )
+        return self._totals_of(tracker.key).leaves_beside(tracker)
 
     def others_open(self, tracker: PositionTracker) -> int:
         """Return what other trackers on the key hold on the same side."""
-        return sum(
-            other.open_quantity
-            for other in self.beside(tracker)
-            if other.side is tracker.side and not other.status.is_final
-        )
+        return self._totals_of(tracker.key).open_beside(tracker)
 
     def opposed_open(self, tracker: PositionTracker) -> int:
         """Return what trackers on the other side of the key hold."""
-        return sum(
-            other.open_quantity
-            for other in self.on_key(tracker.key)
-            if other.side is not tracker.side and not other.status.is_final
-        )
+        return self._totals_of(tracker.key).open_against(tracker)
 
     def beside(self, tracker: PositionTracker) -> tuple[PositionTracker, ...]:
         """Return the other trackers on the key."""
@@ -232,32 +227,22 @@ class PositionBook:
 
     def is_moving(self, key: PositionKey) -> bool:
         """Say whether an order of ours on the key is planned, live or unknown."""
-        return any(True for _ in self._moving_orders(key))
+        return self._totals_of(key).is_moving()
 
     def is_unsettled(self, key: PositionKey) -> bool:
         """Say whether one moves that is no exit resting at the exchange."""
-        return any(
-            order.role is not OrderRole.EXIT or not order.is_resting
-            for order in self._moving_orders(key)
-        )
+        return self._totals_of(key).is_unsettled()
 
     def exit_leaves(self, key: PositionKey) -> int:
         """Return what planned and live exits on the key may still close."""
-        return sum(tracker.exit_leaves_quantity for tracker in self.on_key(key))
-
-    def _moving_orders(self, key: PositionKey) -> Iterator[TrackedOrder]:
-        for tracker in self.on_key(key):
-            for order in tracker.orders:
-                if order.state.is_live or order.leaves_quantity:
-                    yield order
+        return self._totals_of(key).exit_leaves()
 
     def signed_fills(self, key: PositionKey) -> int:
         """Return the signed sum of all known fills of ours on a key (buys above zero)."""
-        return sum(
-            order.cumulative_quantity * (1 if order.side is Side.BUY else -1)
-            for tracker in self.on_key(key)
-            for order in tracker.orders
-        )
+        return self._totals_of(key).signed_fills()
+
+    def _totals_of(self, key: PositionKey) -> KeyTotals:
+        return self._totals.get(key, _NO_TRACKERS)
 
     @property
     def fill_count(self) -> int:

@@ -15,7 +15,7 @@ from squareoff.core.policy import SHORT_READINGS_MAX
 from squareoff.core.tracker import SendOutcome, TrackedOrder
 from squareoff.domain.errors import StoreError
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import BrokerPosition, OrderReport
+from squareoff.domain.orders import BrokerPosition
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.adoption import Adoption
@@ -125,7 +125,7 @@ class Reconciler:
         if orders is None or positions is None:
             self._metrics.reconciliations.labels(cause, "unreadable").inc()
             return (UNREADABLE,)
-        ours = await self._feed(orders)
+        ours = await self._handler.handle_book(orders)
         if self._engine.book.fill_count == positions.fill_count:
             self._reconciled_at_ns = self._clock.now().monotonic_ns
             self._short_keys = self._keys_short_of_ours(positions)
@@ -140,12 +140,6 @@ class Reconciler:
         if self._adoption is not None:
             taken = await self._adoption.review(rows, began)
             self._metrics.reconciliation_findings.labels("adopted").inc(taken)
-
-    async def _feed(self, orders: tuple[OrderReport, ...]) -> int:
-        ours = 0
-        for report in orders:
-            ours += await self._handler.handle(report)
-        return ours
 
     def _differences(self, reading: PositionsReading) -> tuple[str, ...]:
         """Compare net quantities of keys on which nothing of ours is moving."""
@@ -224,7 +218,7 @@ class Reconciler:
             elif self._wants_positions_of_resting():
                 await self.reconcile(TIMER)
             elif self._has_in_flight():
-                await self._feed(await self._reads.order_book() or ())
+                await self._handler.handle_book(await self._reads.order_book() or ())
 
     def _next_full_ns(self) -> int:
         interval = round(self._pace.interval_seconds * NANOSECONDS_PER_SECOND)
