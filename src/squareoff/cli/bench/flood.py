@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,18 +127,24 @@ class _Person:
 
     async def halt(self) -> float:
         """Halt what is new and lift it again; return the seconds until the halt was answered."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self._set(active=True)
+        taken = loop.time() - began
+        await self._set(active=False)
+        return taken
+
+    async def _set(self, *, active: bool) -> None:
+        """Call until it is answered: where connections run short the oldest idle one is cut."""
         url = f"http://{HOST}:{self.port}/api/v1/kill-switch"
         headers = {"Authorization": f"Bearer {self.token}"}
-        loop = asyncio.get_running_loop()
+        body = {"active": active, "level": "new", "reason": "halt in a flood"}
         async with aiohttp.ClientSession(headers=headers) as session:
-            began = loop.time()
-            halt = {"active": True, "level": "new", "reason": "halt in a flood"}
-            async with session.post(url, json=halt) as answer:
-                taken = loop.time() - began
-                assert answer.status == 200, await answer.text()
-            async with session.post(url, json=halt | {"active": False}) as answer:
-                assert answer.status == 200, await answer.text()
-        return taken
+            while True:
+                with suppress(aiohttp.ClientConnectionError):
+                    async with session.post(url, json=body) as answer:
+                        assert answer.status == 200, await answer.text()
+                        return
 
 
 @dataclass(frozen=True, slots=True)
