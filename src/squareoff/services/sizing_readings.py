@@ -15,7 +15,7 @@ from squareoff.core import inputs as i
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import BrokerPosition, net_quantity
+from squareoff.domain.orders import BrokerPosition, Side, TradeReport, net_quantity
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
@@ -65,6 +65,8 @@ class SizingReadings:
         self._warm = warm
         self._unknown_orders = unknown_orders
         self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
+        self._judged: tuple[TradeReport, ...] = ()
+        self._verdicts: dict[tuple[PositionKey, Side, int], bool] = {}
 
     def begin(self, tracker: PositionTracker, tasks: asyncio.TaskGroup) -> None:
         """Begin the reading for an exit that is being claimed, beside the commit of its claim."""
@@ -134,9 +136,19 @@ class SizingReadings:
         if self._book.closed_since(tracker.key, since_ns) == 0:
             return False  # nobody asks
         trades = await self._reads.trade_book()
-        oldest_ns = self._clock.now().wall_ns - seconds_to_ns(FOREIGN_SECONDS)
-        side = tracker.side.exit_order_side
-        return trades is not None and self._book.explains(tracker.key, side, trades, oldest_ns)
+        return trades is not None and self._explains(tracker, trades)
+
+    def _explains(self, tracker: PositionTracker, trades: tuple[TradeReport, ...]) -> bool:
+        """Judge a trade book once for all exits of a key that share it, until one of them fills."""
+        if trades is not self._judged:
+            self._judged = trades
+            self._verdicts.clear()
+        key, side = tracker.key, tracker.side.exit_order_side
+        question = key, side, self._book.fill_count
+        if question not in self._verdicts:
+            oldest_ns = self._clock.now().wall_ns - seconds_to_ns(FOREIGN_SECONDS)
+            self._verdicts[question] = self._book.explains(key, side, trades, oldest_ns)
+        return self._verdicts[question]
 
 
 def _usable_rows(
