@@ -1,14 +1,26 @@
 """What earlier days have to do with today: the broker's trade book holds today's fills alone.
 
-An exit that filled in the last moments of a day may have to be confirmed on the next one, and who
-closed a position while the engine was down is told by the trades of that day: both are in the
-trade history.
+An exit that filled in the last moments of a day may have to be confirmed on the next one, one that
+rested while the engine was down may have filled before the order book forgot it, and who closed a
+position meanwhile is told by the trades of that day: all of it is in the trade history.
 """
 
+from collections.abc import Iterable
 from datetime import date
+from decimal import Decimal
 
-from squareoff.core.tracker import PositionTracker
-from squareoff.domain.orders import OrderRole
+from squareoff.core.foreign_closes import earliest_trade_ns
+from squareoff.core.tracker import PositionTracker, TrackedOrder
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import (
+    BrokerOrderStatus,
+    OrderReport,
+    OrderRole,
+    ReportSource,
+    TradeReport,
+)
+from squareoff.domain.prices import round_average_half_even
 from squareoff.domain.time import Now, ist_date
 
 
@@ -22,3 +34,67 @@ def first_day_to_confirm(tracker: PositionTracker, now: Now) -> date | None:
         for send in order.sends
     }
     return min((day for day in days if day < today), default=None)
+
+
+def first_day_sent(order: TrackedOrder, now: Now) -> date | None:
+    """Return the earlier day (IST) on which an order was first sent, None where it was today."""
+    today = ist_date(now.wall_ns)
+    days = (ist_date(send.sent_at_ns) for send in order.sends)
+    return min((day for day in days if day < today), default=None)
+
+
+def unbooked_fills(
+    order: TrackedOrder, key: PositionKey, trades: Iterable[TradeReport]
+) -> tuple[OrderReport, ...]:
+    """Return what trades say was filled of an order of ours beyond what its records have."""
+    by_order: dict[str, list[TradeReport]] = {}
+    for trade in trades:
+        by_order.setdefault(trade.broker_order_id, []).append(trade)
+    found: list[OrderReport] = []
+    for record in order.broker_orders:
+        own = by_order.get(record.broker_order_id, [])
+        filled = sum(trade.quantity for trade in own)
+        if filled <= record.cumulative_quantity:
+            continue
+        is_whole = filled >= order.order_quantity
+        notional = sum((trade.quantity * trade.price for trade in own), Decimal(0))
+        report = OrderReport(
+            broker_order_id=record.broker_order_id,
+            client_order_id=order.client_order_id,
+            status=BrokerOrderStatus.TRADED if is_whole else BrokerOrderStatus.PART_TRADED,
+            instrument_id=key.instrument_id,
+            product_type=key.product_type,
+            side=order.side,
+            order_quantity=order.order_quantity,
+            cumulative_quantity=filled,
+            average_price=round_average_half_even(notional, filled),
+            limit_price=None,
+            reason="",
+            update_time_ns=None,
+            source=ReportSource.LOOKUP,
+        )
+        found.append(report)
+    return tuple(found)
+
+
+def may_be_its_fills(
+    order: TrackedOrder,
+    key: PositionKey,
+    trades: Iterable[TradeReport],
+    own: frozenset[BrokerOrderId],
+) -> bool:
+    """Say whether trades of nobody known may be fills of a send whose outcome is unknown.
+
+    The history names no order by our id, so a stranger's trade after the send proves nothing
+    either way: the send is not absent while there is one.
+    """
+    if not (order.has_unresolved_send or order.has_unseen_send):
+        return False
+    since_ns = earliest_trade_ns(min(send.sent_at_ns for send in order.sends))
+    return any(
+        trade.broker_order_id not in own
+        and (trade.instrument_id, trade.product_type) == (key.instrument_id, key.product_type)
+        and trade.side is order.side
+        and (trade.exchange_time_ns is None or trade.exchange_time_ns >= since_ns)
+        for trade in trades
+    )

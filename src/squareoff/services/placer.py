@@ -15,9 +15,14 @@ import structlog
 
 from squareoff.core import commands as c
 from squareoff.core import inputs as i
-from squareoff.core.earlier_days import first_day_to_confirm
+from squareoff.core.earlier_days import (
+    first_day_sent,
+    first_day_to_confirm,
+    may_be_its_fills,
+    unbooked_fills,
+)
 from squareoff.core.step import Decision
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.errors import BrokerError, CommitLost, OwnershipLost
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import OrderReport, OrderRole, TradeReport
@@ -212,18 +217,31 @@ class Placer:
             for report in (*(looked_up or ()), *(orders or ()))
             if report.client_order_id == client_order_id or report.broker_order_id in known
         ]
-        for report in found:
+        earlier = await self._trades_of_its_days(order, trades or ())
+        fills = () if order is None else unbooked_fills(order, tracker.key, earlier or ())
+        for report in (*found, *fills):
             await self._handler.handle(report)
-        is_complete = None not in (looked_up, orders, trades, positions)
+        own = self._engine.book.own_broker_order_ids()
+        is_hidden = order is not None and may_be_its_fills(order, tracker.key, earlier or (), own)
+        is_complete = None not in (looked_up, orders, trades, positions, earlier)
         if positions is not None:
             book = self._engine.book
             is_complete &= not book.has_filled_since(tracker.key, positions.fill_count)
         return i.SettleRead(
             client_order_id,
             complete=is_complete,
-            lacking=all(report.broker_order_id in known for report in found),
+            lacking=not is_hidden and all(report.broker_order_id in known for report in found),
             steady_net_quantity=self._steady_net(tracker, positions),
         )
+
+    async def _trades_of_its_days(
+        self, order: TrackedOrder | None, todays: tuple[TradeReport, ...]
+    ) -> tuple[TradeReport, ...] | None:
+        """Return the trades since an order of an earlier day was sent, which the order book forgot
+        with its day; None where they could not be read."""
+        now = self._clock.now()
+        first = None if order is None else first_day_sent(order, now)
+        return () if first is None else await self._reads.earlier_trades(first, now, todays)
 
     def _steady_net(
         self, tracker: PositionTracker, positions: PositionsReading | None

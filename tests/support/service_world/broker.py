@@ -49,6 +49,7 @@ class ScriptedGateway:
         self.trades: list[TradeReport] = []
         self.history: dict[date, list[TradeReport]] = {}
         self.hand_count = 0
+        self.order_count = 0
         self.nets: dict[tuple[InstrumentId, ProductType], int] = {}
         self.delivered: dict[tuple[InstrumentId, ProductType], int] = {}
         self.holdings_fall = False
@@ -95,7 +96,8 @@ class ScriptedGateway:
 
     def accept(self, request: OrderRequest) -> OrderReport:
         """Let an order work at the exchange, whatever its caller is told."""
-        order_id = BrokerOrderId(f"B{len(self.orders) + 1}")
+        self.order_count += 1
+        order_id = BrokerOrderId(f"B{self.order_count}")
         report = OrderReport(
             broker_order_id=order_id,
             client_order_id=request.client_order_id,
