@@ -74,6 +74,14 @@ def test_a_repeated_trade_is_posted_once() -> None:
     assert ledger.position(A, ProductType.INTRADAY).net_quantity == 75
 
 
+def test_asking_for_a_position_opens_none() -> None:
+    """What was never traded reads as flat and is listed nowhere."""
+    ledger = Ledger.of([trade(1, Side.BUY, 75, "100.00")])
+
+    assert ledger.position(B, ProductType.CNC).net_quantity == 0
+    assert [position.instrument_id for position in ledger.positions()] == [A]
+
+
 def test_carried_quantity_is_kept_apart_from_the_day() -> None:
     """Quantity of earlier days counts in the net but not in the day's figures."""
     ledger = Ledger.of([trade(1, Side.BUY, 75, "90.00", is_carried=True)])

@@ -46,6 +46,15 @@ def test_shares_leave_the_positions_for_the_holdings(bench: Any) -> None:
     assert quantities(bench) == [(100, 100, 0, 100, 40)]
 
 
+def test_a_look_at_the_holdings_lists_no_position(bench: Any) -> None:
+    """Delivered shares are in no position, whatever was read before."""
+    trade(bench, 100)
+    bench.admin.begin_next_day(bench.now)
+
+    assert quantities(bench) == [(100, 0, 100, 100, 0)]
+    assert nets(bench) == {}
+
+
 @pytest.mark.parametrize(
     ("conduct", "row"),
     [

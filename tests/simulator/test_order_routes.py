@@ -163,3 +163,29 @@ def test_exit_all_and_convert(bench: Any) -> None:
 
     assert bench.row(resting)["orderStatus"] == "CANCELLED"
     assert all(row["netQty"] == 0 for row in bench.call("GET", "/positions")[1])
+
+
+@pytest.mark.parametrize("security_id", ["49543", "77777"])
+def test_a_refused_convert_leaves_the_positions_as_they_were(bench: Any, security_id: str) -> None:
+    """What is not held, or not even listed, can neither be converted nor be listed by asking."""
+    body = {
+        "dhanClientId": "1100000001", "fromProductType": "INTRADAY", "toProductType": "MARGIN",
+        "exchangeSegment": "NSE_FNO", "securityId": security_id, "convertQty": 75,
+    }  # fmt: skip
+
+    status, answer = bench.call("POST", "/positions/convert", body)
+
+    assert (status, answer["errorCode"]) == (400, "DH-906")
+    assert bench.call("GET", "/positions") == (200, [])
+
+
+def test_an_order_that_lacks_funds_lists_no_position(make_bench: Callable[..., Any]) -> None:
+    """A rejected order traded nothing, so there is no row of it."""
+    bench = make_bench(funds_check="reject", fund_start_of_day=1)
+    bench.tick("26000.0")
+
+    order_id = bench.place()
+    bench.run()
+
+    assert bench.row(order_id)["orderStatus"] == "REJECTED"
+    assert bench.call("GET", "/positions") == (200, [])

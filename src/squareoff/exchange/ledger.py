@@ -7,6 +7,7 @@ Invariants:
 1. The sum of all instrument values and cash is zero after every posting (`check`).
 2. Net quantity of a position = bought less sold, carried quantities included.
 3. A trade id is posted once; a repeat changes nothing.
+4. Only a trade opens a position: asking for one never does.
 """
 
 from collections.abc import Iterable
@@ -125,15 +126,16 @@ class Ledger:
         self._trades[identity] = trade
         value = trade.price * trade.quantity
         self.cash += value if trade.side is Side.SELL else -value
-        _post(self.position(trade.instrument_id, trade.product_type), trade, value)
+        key = (trade.instrument_id, trade.product_type)
+        position = self.position(*key)
+        self._positions[key] = position
+        _post(position, trade, value)
         return True
 
     def position(self, instrument_id: InstrumentId, product_type: ProductType) -> Position:
-        """Return the position of this key, opened empty where there is none."""
+        """Return the position of this key, an empty one of no book where nothing was traded."""
         key = (instrument_id, product_type)
-        if key not in self._positions:
-            self._positions[key] = Position(instrument_id, product_type)
-        return self._positions[key]
+        return self._positions.get(key) or Position(instrument_id, product_type)
 
     def positions(self) -> list[Position]:
         """Return all positions of the day, flat ones included, in order of their first trade."""

@@ -11,6 +11,7 @@ from squareoff.exchange.orders import TimeInForce
 from squareoff.simulator.calls import Call
 from squareoff.simulator.orders import BrokerOrder, Placement
 from squareoff.simulator.placement import (
+    TRANSACTION_FAILED,
     bad_input,
     check_static_ip,
     parse_change,
@@ -120,8 +121,9 @@ def convert_position(call: Call) -> WireResponse:
         quantity = int(body["convertQty"])
     except (KeyError, TypeError, ValueError):
         raise bad_input() from None
-    ledger = call.account.ledger
-    held = ledger.position(identity, products[0])
+    if identity not in call.broker.days:
+        raise refusal(400, "DH-906", TRANSACTION_FAILED)
+    held = call.account.ledger.position(identity, products[0])
     if quantity <= 0 or quantity > abs(held.net_quantity):
         raise refusal(400, "DH-906", "Quantity to convert exceeds the position")
     is_long, price = held.net_quantity > 0, held.cost_price
