@@ -88,6 +88,34 @@ def test_a_modification_on_its_way_is_forgotten(make_bench: Callable[..., Any]) 
     assert (row["orderStatus"], row["price"]) == ("PENDING", 26000.0)
 
 
+def test_instruments_of_the_admin_survive(make_bench: Callable[..., Any]) -> None:
+    """An added instrument is listed as it was, its order and position with it; so are new terms."""
+    bench = make_bench()
+    added = {"exchange_segment": "BSE_FNO", "security_id": "777"}
+    terms = {"lot_size": 20, "freeze_quantity": 1000, "strike": 81000, "option_type": "CE"}
+    bench.admin.add_instrument({**added, "previous_close": 100, **terms})
+    bench.admin.add_instrument(
+        {"exchange_segment": "NSE_EQ", "security_id": "2885", "upper_circuit": "1600.00"}
+    )
+    bench.tick("101.50", "777", "BSE_FNO")
+    bench.admin.trade_in_app({**added, "net_quantity": 40}, bench.now)
+
+    fresh = restarted(make_bench, bench)
+
+    assert fresh.broker.listings() == bench.broker.listings()
+    for path in ("/orders", "/trades", "/positions"):
+        assert fresh.call("GET", path) == bench.call("GET", path)
+
+
+def test_a_memory_without_listings_is_loaded(make_bench: Callable[..., Any]) -> None:
+    """A state file of before knows the built-in instruments alone."""
+    bench = make_bench()
+    memory = save_memory(bench.broker)
+    del memory["listings"]
+
+    load_memory(make_bench().broker, memory, bench.now)
+
+
 def test_foreign_memory_is_refused(bench: Any) -> None:
     """A memory of another version is not loaded."""
     with pytest.raises(ValueError, match="version"):

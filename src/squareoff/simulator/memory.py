@@ -1,18 +1,22 @@
 """The simulator's memory across restarts: orders, trades and the market, as one JSON value.
 
-Requests on their way at the moment of saving are remembered as orders in TRANSIT and reach the
-exchange after the restart. Tokens, faults and the conduct are not kept.
+Listings are kept where they differ from the built-in ones. Requests on their way at the moment of
+saving are remembered as orders in TRANSIT and reach the exchange after the restart. Tokens, faults
+and the conduct are not kept.
 """
 
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from squareoff.domain.instruments import InstrumentId, ProductType
 from squareoff.domain.orders import OrderType, Side
 from squareoff.exchange.ledger import Ledger, Trade
 from squareoff.exchange.orders import TimeInForce, WorkingOrder
 from squareoff.simulator.broker import SimulatedBroker
+from squareoff.simulator.catalogue import Listing, default_listings
 from squareoff.simulator.market import MarketUpdate
 from squareoff.simulator.orders import Account, BrokerOrder, Delivery
 
@@ -33,6 +37,7 @@ def save_memory(broker: SimulatedBroker) -> dict[str, Any]:
         "version": MEMORY_VERSION,
         "sequence": broker.engine.sequence,
         "order_count": broker.desk.order_count,
+        "listings": _own_listings(broker),
         "accounts": [_account_value(account) for account in broker.desk.accounts.values()],
         "working": [
             _plain(working)
@@ -56,6 +61,8 @@ def load_memory(broker: SimulatedBroker, value: dict[str, Any], now_ns: int) -> 
     """
     if value.get("version") != MEMORY_VERSION:
         raise ValueError(f"the state file is of version {value.get('version')}, not known here")
+    for each in value.get("listings", ()):
+        broker.list_instrument(msgspec.convert(each, Listing))
     for price in value["prices"]:
         instrument_id = InstrumentId.from_text(price["instrument"])
         broker.push_market(MarketUpdate(instrument_id, Decimal(price["last_price"])), now_ns)
@@ -73,6 +80,12 @@ def load_memory(broker: SimulatedBroker, value: dict[str, Any], now_ns: int) -> 
             broker.desk.arrive(order, now_ns)
         elif order.status == "TRANSIT":
             order.status = order.open_status
+
+
+def _own_listings(broker: SimulatedBroker) -> list[dict[str, Any]]:
+    built_in = {each.instrument_id: each for each in default_listings()}
+    own = [each for name, each in broker.listings().items() if each != built_in.get(name)]
+    return [msgspec.to_builtins(each) for each in own]
 
 
 def _account_value(account: Account) -> dict[str, Any]:
