@@ -186,3 +186,14 @@ def test_last_trade_time_is_now_or_as_recorded(make_bench: Callable[..., Any]) -
     sink, _ = bench.subscribe(15, FUTURE)
 
     assert struct.unpack_from("<I", sink.frames[1], 12)[0] == bench.now // 10**9 + 19_800
+
+
+@pytest.mark.parametrize("wanted", [5, True, "NSE_FNO", {"ExchangeSegment": "NSE_FNO"}, [5], None])
+def test_a_request_with_no_list_of_instruments_subscribes_nothing(bench: Any, wanted: Any) -> None:
+    """The session goes on without it."""
+    sink, session = bench.subscribe(15)
+    frame = json.dumps({"RequestCode": 15, "InstrumentList": wanted})
+
+    bench.broker.feed.receive(session, frame, bench.now)
+
+    assert (session.subscriptions, session.is_open, sink.frames) == ({}, True, [])

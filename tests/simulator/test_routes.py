@@ -348,3 +348,15 @@ def test_other_paths(make_bench: Callable[..., Any]) -> None:
     assert csv.body.startswith(b"EXCH_ID,")
     assert b"2885" not in csv.body
     assert bench.call("GET", "/super/orders")[1]["error"] == "Not Found"
+
+
+@pytest.mark.parametrize("quantity", [..., "x", 1.5, 0, -75, None])
+def test_a_margin_without_a_good_quantity_is_bad_input(bench: Any, quantity: Any) -> None:
+    """It answers 400 DH-905 like any shape fault, and the call is kept among the received."""
+    terms = {"exchangeSegment": "NSE_FNO", "securityId": "49543", "quantity": quantity}
+    body = {name: value for name, value in terms.items() if value is not ...}
+
+    status, answer = bench.call("POST", "/margincalculator", body)
+
+    assert (status, answer["errorCode"]) == (400, "DH-905")
+    assert [each["status"] for each in bench.broker.received] == [400]

@@ -261,8 +261,8 @@ def _request_of(frame: Frame) -> tuple[int, list[InstrumentId]] | None:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("RequestCode"), int):
         return None
-    wanted = []
-    for item in value.get("InstrumentList") or []:
+    items, wanted = value.get("InstrumentList"), []
+    for item in items if isinstance(items, list) else []:
         try:
             segment = ExchangeSegment(item["ExchangeSegment"])
             wanted.append(InstrumentId(segment, str(item["SecurityId"])))

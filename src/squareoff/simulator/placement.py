@@ -47,7 +47,7 @@ def parse_placement(
         WireRefusal: the broker refuses it; nothing was placed.
     """
     _check_shape(body, conduct)
-    quantity = _whole(body, "quantity", conduct)
+    quantity = whole_number(body, "quantity", conduct)
     check_static_ip(conduct)
     placement = Placement(
         listing=_listing_of(body, listings),
@@ -56,7 +56,7 @@ def parse_placement(
         order_type=_word(body, "orderType", OrderType),
         time_in_force=_word(body, "validity", TimeInForce),
         quantity=quantity,
-        disclosed_quantity=_whole(body, "disclosedQuantity", conduct, default=0),
+        disclosed_quantity=whole_number(body, "disclosedQuantity", conduct, default=0),
         price=_price(body, "price", conduct),
         trigger_price=_price(body, "triggerPrice", conduct),
         correlation_id=_correlation_id(body, conduct),
@@ -79,7 +79,7 @@ def parse_change(
     if conduct.modify_partial_body == "keep":
         body = _kept_fields(order) | {k: v for k, v in body.items() if v is not None}
     order_type = _word(body, "orderType", OrderType)
-    quantity = _whole(body, "quantity", conduct)
+    quantity = whole_number(body, "quantity", conduct)
     price = _price(body, "price", conduct)
     trigger = _price(body, "triggerPrice", conduct)
     _check_prices(order_type, price, trigger)
@@ -93,6 +93,18 @@ def parse_change(
         stop_price=trigger if order_type in STOP_TYPES else None,
         time_in_force=_word(body, "validity", TimeInForce),
     )
+
+
+def whole_number(
+    body: Mapping[str, Any], name: str, conduct: BrokerConduct, *, default: int | None = None
+) -> int:
+    """Return a whole number of the body. Raises WireRefusal: missing, or no whole number."""
+    if name not in body and default is not None:
+        return default
+    number = _number(body.get(name), conduct)
+    if number != number.to_integral_value():
+        raise bad_input()
+    return int(number)
 
 
 def check_static_ip(conduct: BrokerConduct) -> None:
@@ -220,17 +232,6 @@ def _number(value: Any, conduct: BrokerConduct) -> Decimal:
     if not number.is_finite():
         raise bad_input()
     return number
-
-
-def _whole(
-    body: Mapping[str, Any], name: str, conduct: BrokerConduct, *, default: int | None = None
-) -> int:
-    if name not in body and default is not None:
-        return default
-    number = _number(body.get(name), conduct)
-    if number != number.to_integral_value():
-        raise bad_input()
-    return int(number)
 
 
 def _price(body: Mapping[str, Any], name: str, conduct: BrokerConduct) -> Decimal:

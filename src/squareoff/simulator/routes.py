@@ -11,7 +11,7 @@ from squareoff.simulator.catalogue import master_csv
 from squareoff.simulator.conduct import QUOTE_CLASS
 from squareoff.simulator.faults import FaultDecision
 from squareoff.simulator.orders import Account
-from squareoff.simulator.placement import bad_input
+from squareoff.simulator.placement import TRANSACTION_FAILED, bad_input, whole_number
 from squareoff.simulator.rates import rate_class
 from squareoff.simulator.wire import (
     WireRefusal,
@@ -229,14 +229,14 @@ def _day_of(call: Call, segment: str, security_id: Any) -> Any:
 
 def _margin(call: Call) -> WireResponse:
     body = decode_object(call.request.body)
+    quantity = whole_number(body, "quantity", call.conduct)
+    if quantity <= 0:
+        raise bad_input()
     day = _day_of(call, str(body.get("exchangeSegment")), body.get("securityId"))
     if day is None:
-        raise refusal(400, "DH-906", "Transaction has Failed")
-    total = float(
-        views.margin(
-            day.listing, int(body["quantity"]), day.last_price or day.listing.previous_close
-        )
-    )
+        raise refusal(400, "DH-906", TRANSACTION_FAILED)
+    price = day.last_price or day.listing.previous_close
+    total = float(views.margin(day.listing, quantity, price))
     available = views.funds(call.account, call.conduct, call.broker.days)["availabelBalance"]
     return json_response(
         200,
