@@ -42,8 +42,26 @@ def test_delivered_shares_survive(make_bench: Callable[..., Any]) -> None:
 
     fresh = restarted(make_bench, bench)
 
-    for path in ("/positions", "/holdings"):
+    for path in ("/positions", "/holdings", "/fundlimit"):
         assert fresh.call("GET", path) == bench.call("GET", path)
+
+
+def test_what_was_carried_survives(make_bench: Callable[..., Any]) -> None:
+    """Positions, profit and the previous close of earlier days are as before after a restart."""
+    bench = make_bench()
+    body = {"exchange_segment": "NSE_FNO", "security_id": "49543", "product_type": "MARGIN"}
+    bench.admin.trade_in_app({**body, "net_quantity": 150, "price": 26000}, bench.now)
+    bench.admin.trade_in_app({**body, "net_quantity": -75, "price": 26010}, bench.now)
+    bench.tick("26020.0")
+    bench.admin.begin_next_day(bench.now)
+    bench.tick("26050.0")
+
+    fresh = restarted(make_bench, bench)
+
+    for path in ("/positions", "/fundlimit", "/trades"):
+        assert fresh.call("GET", path) == bench.call("GET", path)
+    quoted = ("POST", "/marketfeed/ohlc", {"NSE_FNO": [49543]})
+    assert fresh.call(*quoted) == bench.call(*quoted)
 
 
 def test_working_orders_go_on(make_bench: Callable[..., Any]) -> None:

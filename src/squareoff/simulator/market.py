@@ -1,6 +1,6 @@
 """The simulated market: what is known of each instrument today, and the clock of a replay."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from squareoff.domain.instruments import InstrumentId
@@ -74,6 +74,15 @@ class InstrumentDay:
             self.total_buy_quantity = update.total_buy_quantity
         if update.total_sell_quantity is not None:
             self.total_sell_quantity = update.total_sell_quantity
+
+    def begin_next_day(self) -> None:
+        """Let the night pass: the last price is the previous close, the day's figures are gone."""
+        if self.last_price is not None:
+            self.listing = replace(self.listing, previous_close=self.last_price)
+        self.volume, self.turnover, self.counted_quantity = 0, ZERO, 0
+        self.recorded_average = None
+        self.open_interest_high = self.open_interest_low = 0
+        self.day_open = self.day_high = self.day_low = ZERO
 
     def average_price(self) -> Decimal:
         """Average traded price of the day, rupees; the last price where nothing was counted."""

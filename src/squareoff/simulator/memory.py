@@ -98,7 +98,9 @@ def _account_value(account: Account) -> dict[str, Any]:
             {"instrument_id": str(identity), "product_type": product.value, **_plain(delivery)}
             for (identity, product), delivery in account.deliveries.items()
         ],
+        "carried": [_plain(trade) for trade in account.carried],
         "settled": sorted(account.settled),
+        "earlier_cash": str(account.earlier_cash),
     }
 
 
@@ -110,15 +112,21 @@ def _load_account(broker: SimulatedBroker, item: dict[str, Any]) -> None:
         order = BrokerOrder(listing=broker.days[identity].listing, **_typed(each))
         account.orders[order.order_id] = order
         broker.desk.orders[order.order_id] = order
-    for each in item["trades"]:
-        identity = InstrumentId.from_text(each.pop("instrument_id"))
-        broker.desk.post(account, Trade(instrument_id=identity, **_typed(each)))
+    account.trades = [_trade(each) for each in item["trades"]]
+    account.carried = [_trade(each) for each in item.get("carried", ())]
     for each in item.get("deliveries", ()):
         identity = InstrumentId.from_text(each.pop("instrument_id"))
         product = ProductType(each.pop("product_type"))
         account.deliveries[identity, product] = Delivery(**_typed(each))
     account.settled = set(item.get("settled", ()))
-    account.ledger = Ledger.of(t for t in account.trades if t.trade_id not in account.settled)
+    account.earlier_cash = Decimal(item.get("earlier_cash", 0))
+    of_today = (trade for trade in account.trades if trade.trade_id not in account.settled)
+    account.ledger = Ledger.of([*account.carried, *of_today])
+
+
+def _trade(item: dict[str, Any]) -> Trade:
+    identity = InstrumentId.from_text(item.pop("instrument_id"))
+    return Trade(instrument_id=identity, **_typed(item))
 
 
 def _working(item: dict[str, Any]) -> WorkingOrder:

@@ -123,8 +123,12 @@ class Account:
     busted: set[str] = field(default_factory=set)
     """Ids of trades that the exchange has annulled."""
     deliveries: dict[tuple[InstrumentId, ProductType], Delivery] = field(default_factory=dict)
+    carried: list[Trade] = field(default_factory=list)
+    """What was open at the day's begin, one trade for each position, at its cost."""
     settled: set[str] = field(default_factory=set)
-    """Ids of trades whose shares were delivered since; the positions know them no more."""
+    """Ids of trades of earlier days: what became of them is carried, delivered or cash."""
+    earlier_cash: Decimal = ZERO
+    """Rupees by which earlier days have changed the funds of the day's start."""
     dead_tokens: set[str] = field(default_factory=set)
     live_tokens: set[str] = field(default_factory=set)
 
@@ -133,12 +137,9 @@ class Account:
         return [o for o in self.orders.values() if o.correlation_id == correlation_id]
 
     def ledger_as_of(self, until_ns: int) -> Ledger:
-        """Return the positions as they stood at an instant, without what was delivered since."""
-        return Ledger.of(
-            trade
-            for trade in self.trades
-            if trade.time_ns <= until_ns and trade.trade_id not in self.settled
-        )
+        """Return the positions as they stood at an instant of the day, or at its begin."""
+        of_today = (trade for trade in self.trades if trade.trade_id not in self.settled)
+        return Ledger.of([*self.carried, *(t for t in of_today if t.time_ns <= until_ns)])
 
     def open_orders(self) -> list[BrokerOrder]:
         """Return the orders that may still fill, oldest first."""

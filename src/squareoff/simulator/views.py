@@ -96,17 +96,21 @@ def _delivery_and_sale(
     """Return what was delivered, and how much of it was sold today."""
     delivery = account.deliveries.get((instrument_id, product), Delivery())
     net = account.ledger.position(instrument_id, product).net_quantity if delivery.quantity else 0
-    return delivery, min(delivery.quantity, max(0, -net))
+    return delivery, max(0, min(delivery.quantity, -net))
 
 
 def funds(account: Account, conduct: BrokerConduct, days: Days) -> dict[str, Any]:
-    """Return GET /fundlimit: realized profit and a plain margin on what is open."""
+    """Return GET /fundlimit: realized profit and a plain margin on what is open.
+
+    The sale of delivered shares opens nothing; its money comes with the night.
+    """
     used = ZERO
     for position in account.ledger.positions():
         listing = days[position.instrument_id].listing
-        used += margin(listing, abs(position.net_quantity), position.cost_price)
+        _, sold = _delivery_and_sale(account, position.instrument_id, position.product_type)
+        used += margin(listing, abs(position.net_quantity) - sold, position.cost_price)
         used -= position.realized_profit
-    return funds_row(account.client_id, conduct.fund_start_of_day, used)
+    return funds_row(account.client_id, conduct.fund_start_of_day + account.earlier_cash, used)
 
 
 def margin(listing: Listing, quantity: int, price: Decimal) -> Decimal:

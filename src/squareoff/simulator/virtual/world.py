@@ -169,12 +169,12 @@ class World:
             self.broker.desk.cancel_now(order, now_ns)  # accepted, not yet at the exchange
 
     def begin_next_day(self) -> None:
-        """Let the night pass in one step; the books of the new day are empty."""
+        """Let the night pass in one step; the new day knows of the old what was carried."""
         self._stop_slew()
         self._night_ns += _NIGHT_NS
         self.auditor.night_ns = self.broker_ns()
         self.auditor.buffered_ns += _NIGHT_NS  # a socket's buffer outlasts a sleep of the machine
-        pass_night(self.broker.account(), self.broker_ns())
+        pass_night(self.broker, self.broker_ns())
         self.change_conduct(market_hours="open")
         self.act("next day", lambda now_ns: None)
 
