@@ -131,6 +131,46 @@ def test_insufficient_funds(make_bench: Callable[..., Any], knob: str, status: i
         assert "funds" in bench.row(answer["orderId"])["omsErrorDescription"]
 
 
+@pytest.mark.parametrize(("quantity", "status"), [(75, "TRADED"), (150, "REJECTED")])
+def test_only_what_an_order_opens_needs_funds(
+    make_bench: Callable[..., Any], quantity: int, status: str
+) -> None:
+    """Closing 75 of 75 needs none; what goes beyond opens a short, which has its margin."""
+    bench = make_bench(funds_check="reject")
+    bench.tick("26000.0")
+    bench.place()
+    bench.run()
+    bench.knobs(fund_start_of_day="1000")
+
+    closing = bench.place(transactionType="SELL", quantity=quantity, price=25990.0)
+    bench.run()
+
+    assert bench.row(closing)["orderStatus"] == status
+
+
+@pytest.mark.parametrize("product", ["CNC", "MTF"])
+def test_a_sale_of_delivered_shares_needs_no_funds(
+    make_bench: Callable[..., Any], product: str
+) -> None:
+    """Of 100 delivered and 20 bought today 120 can be sold, in whatever parts; no more."""
+    bench = make_bench(funds_check="reject")
+    terms = {"exchangeSegment": "NSE_EQ", "securityId": "1333", "productType": product}
+    bench.tick("1600.0", "1333", "NSE_EQ")
+    for quantity in (100, 20):
+        bench.admin.trade_in_app({**terms, "netQty": quantity}, bench.now)
+        if quantity == 100:
+            bench.admin.begin_next_day(bench.now)
+    bench.knobs(fund_start_of_day="1000")
+    found = []
+
+    for quantity in (50, 71, 70, 1):
+        sale = bench.place(**terms, transactionType="SELL", quantity=quantity, price=1590.0)
+        bench.run()
+        found.append(bench.row(sale)["orderStatus"])
+
+    assert found == ["TRADED", "REJECTED", "TRADED", "REJECTED"]
+
+
 def test_market_closed_refuses_modify_and_cancel(make_bench: Callable[..., Any]) -> None:
     """Outside hours modify and cancel are 400 DH-906."""
     bench = make_bench()

@@ -9,7 +9,7 @@ from squareoff.domain.orders import OrderType, Side
 from squareoff.exchange.ledger import ZERO, Trade
 from squareoff.exchange.orders import TimeInForce
 from squareoff.simulator.calls import Call
-from squareoff.simulator.orders import BrokerOrder, Placement
+from squareoff.simulator.orders import Account, BrokerOrder, Placement
 from squareoff.simulator.placement import (
     TRANSACTION_FAILED,
     bad_input,
@@ -17,7 +17,7 @@ from squareoff.simulator.placement import (
     parse_change,
     parse_placement,
 )
-from squareoff.simulator.views import funds, margin
+from squareoff.simulator.views import funds, margin, unsold_delivery
 from squareoff.simulator.wire import WireResponse, decode_object, json_response, refusal
 
 DONE_ALREADY = "Order is already {status}, cannot be {action}"
@@ -156,15 +156,23 @@ def _accept(call: Call, placement: Placement) -> BrokerOrder:
 
 
 def _lacks_funds(call: Call, placement: Placement) -> bool:
-    """Say whether the order opens more than the funds allow; reducing orders need none."""
-    held = call.account.ledger.position(placement.listing.instrument_id, placement.product_type)
-    sign = 1 if placement.side is Side.BUY else -1
-    if held.net_quantity * sign < 0:
+    """Say whether the order opens more than the funds allow; what it closes needs none."""
+    opened = placement.quantity - _closable(call.account, placement)
+    if opened <= 0:
         return False
     last_price = call.broker.engine.last_price(placement.listing.instrument_id) or ZERO
-    needed = margin(placement.listing, placement.quantity, placement.price or last_price)
+    needed = margin(placement.listing, opened, placement.price or last_price)
     row = funds(call.account, call.conduct, call.broker.days)
     return float(needed) > float(row["availabelBalance"])
+
+
+def _closable(account: Account, placement: Placement) -> int:
+    """Return how much of what is held an order of this side can close."""
+    key = placement.listing.instrument_id, placement.product_type
+    net = account.ledger.position(*key).net_quantity
+    if placement.side is Side.BUY:
+        return max(0, -net)
+    return max(0, net) + unsold_delivery(account, *key)
 
 
 def _slices(placement: Placement) -> list[int]:

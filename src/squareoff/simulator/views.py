@@ -90,6 +90,12 @@ def holdings(account: Account, conduct: BrokerConduct, days: Days) -> list[dict[
     return rows
 
 
+def unsold_delivery(account: Account, instrument_id: InstrumentId, product: ProductType) -> int:
+    """Return how many delivered shares can still be sold today."""
+    delivery, sold = _delivery_and_sale(account, instrument_id, product)
+    return max(0, delivery.quantity - sold)
+
+
 def _delivery_and_sale(
     account: Account, instrument_id: InstrumentId, product: ProductType
 ) -> tuple[Delivery, int]:
