@@ -197,3 +197,19 @@ def test_a_request_with_no_list_of_instruments_subscribes_nothing(bench: Any, wa
     bench.broker.feed.receive(session, frame, bench.now)
 
     assert (session.subscriptions, session.is_open, sink.frames) == ({}, True, [])
+
+
+def test_the_previous_close_packet_tells_of_the_day_before(bench: Any) -> None:
+    """Close and open interest are those that the day before ended with, whatever today's are."""
+
+    def told() -> tuple[float, int]:
+        sink, _ = bench.subscribe(21, FUTURE)
+        return struct.unpack("<fI", sink.frames[0][8:16])
+
+    bench.tick("26000.0", open_interest=1_000)
+    bench.tick("25000.0", open_interest=5_555)
+    first = told()
+    bench.admin.begin_next_day(bench.now)
+    bench.tick("25100.0", open_interest=6_000)
+
+    assert (first[1], told()) == (0, (25_000.0, 5_555))

@@ -160,9 +160,12 @@ class FeedHub:
         conduct, day = self._conduct(), self._days[instrument_id]
         is_index = instrument_id.exchange_segment is ExchangeSegment.IDX_I
         if conduct.feed_prev_close == "all" or (conduct.feed_prev_close == "index" and is_index):
-            packet = previous_close_packet(
-                replace(day.feed_image(conduct, now_ns), close=day.listing.previous_close)
+            image = replace(
+                day.feed_image(conduct, now_ns),
+                close=day.listing.previous_close,
+                open_interest=day.previous_open_interest,
             )
+            packet = previous_close_packet(image)
             self._send(session, [packet], instrument_id, mode, now_ns)
         if conduct.feed_status_packet:
             packet = status_packet(instrument_id.exchange_segment)

@@ -53,6 +53,7 @@ class InstrumentDay:
     open_interest: int = 0
     open_interest_high: int = 0
     open_interest_low: int = 0
+    previous_open_interest: int = 0
     total_buy_quantity: int = 0
     total_sell_quantity: int = 0
     day_open: Decimal = ZERO
@@ -76,11 +77,12 @@ class InstrumentDay:
             self.total_sell_quantity = update.total_sell_quantity
 
     def begin_next_day(self) -> None:
-        """Let the night pass: the last price is the previous close, the day's figures are gone."""
+        """Let the night pass: what the day ended with is the previous day's."""
         if self.last_price is not None:
             self.listing = replace(self.listing, previous_close=self.last_price)
         self.volume, self.turnover, self.counted_quantity = 0, ZERO, 0
         self.recorded_average = None
+        self.previous_open_interest = self.open_interest
         self.open_interest_high = self.open_interest_low = 0
         self.day_open = self.day_high = self.day_low = ZERO
 
