@@ -49,6 +49,24 @@ def test_market_order_is_protected_and_may_rest(
     assert (row["orderType"], row["price"], row["orderStatus"]) == (shown, 26130.0, "PART_TRADED")
 
 
+@pytest.mark.parametrize("shown", ["LIMIT", "MARKET"])
+def test_an_order_modified_to_market_is_shown_as_one_placed_so(
+    make_bench: Callable[..., Any], shown: str
+) -> None:
+    """Its row says what the conversion made of it, or what was asked for (12.10)."""
+    bench = make_bench(converted_row_shows=shown, quantity_per_print=75)
+    bench.tick("26000.0")
+    order_id = bench.place(price=25000.0, quantity=150)
+    bench.run()
+    body = bench.body(orderId=order_id, orderType="MARKET", price=0, quantity=150)
+
+    bench.call("PUT", f"/orders/{order_id}", body)
+    bench.run()
+
+    row = bench.row(order_id)
+    assert (row["orderType"], row["price"], row["orderStatus"]) == (shown, 26130.0, "PART_TRADED")
+
+
 def test_protection_slabs_are_knobs(make_bench: Callable[..., Any]) -> None:
     """The protection percentages can be set (12.9); plain and banned market orders too (2.4)."""
     slabs = make_bench(protection_slabs_others=[[None, "1"]], quantity_per_print=0)

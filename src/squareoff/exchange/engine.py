@@ -119,6 +119,7 @@ class MatchingEngine:
         events: list[ExchangeEvent] = [
             Modified(
                 working.order_id,
+                change.order_type,
                 working.order_type,
                 working.quantity,
                 working.limit_price,

@@ -39,9 +39,13 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Modified:
-    """The order now has this target; `quantity` is the total."""
+    """The order now has this target; `quantity` is the total.
+
+    `requested_type` is what was asked for, `order_type` what it is after a conversion.
+    """
 
     order_id: str
+    requested_type: OrderType
     order_type: OrderType
     quantity: int
     limit_price: Decimal | None

@@ -295,10 +295,10 @@ class OrderDesk:
 
     def _take_change(self, order: BrokerOrder, event: Modified) -> None:
         order.quantity = event.quantity
-        order.order_type = event.order_type
-        order.shown_type = event.order_type
+        order.order_type = order.shown_type = event.requested_type
         order.price = event.limit_price or Decimal(0)
         order.trigger_price = event.stop_price or Decimal(0)
+        self._take_type(order, event.order_type, event.limit_price)
         is_full = order.filled_quantity >= order.quantity
         order.status = "TRADED" if is_full else order.open_status
         self._record(order, event.time_ns)

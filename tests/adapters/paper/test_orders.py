@@ -30,7 +30,7 @@ def filled(quantity: int, price: str = "25000") -> Filled:
 
 
 def modified(quantity: int) -> Modified:
-    return Modified("o", OrderType.LIMIT, quantity, PRICE, None, 3)
+    return Modified("o", OrderType.LIMIT, OrderType.LIMIT, quantity, PRICE, None, 3)
 
 
 WAYS: dict[str, tuple[list[ExchangeEvent], str]] = {
