@@ -1,5 +1,6 @@
 """Who calls and from where: the login, renewal and static-IP answers of the simulated broker."""
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +111,25 @@ def test_the_death_of_a_token_can_end_its_sockets(make_bench: Callable[..., Any]
 
     assert (listener.ended, viewer.ended) == ("reset", "close")
     assert viewer.frames[-1][0] == 50
+
+
+@pytest.mark.parametrize(("ends", "endings"), [(True, ("reset", "close")), (False, ("", ""))])
+def test_the_end_of_a_token_s_time_can_end_its_sockets(
+    make_bench: Callable[..., Any], ends: bool, endings: tuple[str, str]
+) -> None:
+    """With the knob on, they end when it expires; a socket that never logged in goes on."""
+    bench = make_bench(token_hours=1, token_death_ends_sockets=ends)
+    listener, (viewer, _) = bench.listen(), bench.subscribe(17, ("NSE_FNO", "49543"))
+    silent = type(listener)()
+    bench.broker.updates.connect(silent, bench.now)
+
+    bench.run(3_600_000 - 1)
+    assert (listener.ended, viewer.ended) == ("", "")
+    bench.run(1)
+
+    assert (listener.ended, viewer.ended, silent.ended) == (*endings, "")
+    disconnect = struct.pack("<BHBIH", 50, 10, 0, 0, 807)
+    assert (viewer.frames[-1:] == [disconnect]) is ends
 
 
 @pytest.mark.parametrize("code", ["807", "809"])

@@ -126,18 +126,26 @@ class SimulatedBroker:
     def identify(self, client_id: str, token: str) -> str | None:
         """Return the client a socket's credentials belong to, None where they are refused."""
         owner = self.identity.client_of(client_id, token)
-        if not self._conduct.token_is_alive or owner is None:
+        if not self._conduct.token_is_alive or owner is None or self._is_dead(token):
             return None
-        hours = self._conduct.token_hours
-        if self.now_ns >= self.identity.expires_ns(token, hours, self.now_ns):
-            return None
+        if self._conduct.token_death_ends_sockets:
+            self.agenda.add(self._expires_ns(token), lambda _: self.end_dead_sockets())
         return self._adopted(owner)
 
     def end_dead_sockets(self) -> None:
-        """End the sockets of tokens that were killed, where the conduct says so."""
+        """End the sockets of tokens that were killed or expired, where the conduct says so."""
         if self._conduct.token_death_ends_sockets:
-            self.updates.end_dead(self.identity.is_dead)
-            self.feed.end_dead(self.identity.is_dead)
+            self.updates.end_dead(self._is_dead)
+            self.feed.end_dead(self._is_dead)
+
+    def _is_dead(self, token: str) -> bool:
+        """Say whether a token was killed or has expired; a socket without one is not logged in."""
+        if not token:
+            return False
+        return self.identity.is_dead(token) or self.now_ns >= self._expires_ns(token)
+
+    def _expires_ns(self, token: str) -> int:
+        return self.identity.expires_ns(token, self._conduct.token_hours, self.now_ns)
 
     def decide(self, request: WireRequest, now_ns: int) -> FaultDecision:
         """Return which fault befalls this request; call once per request, before `handle`."""
