@@ -324,6 +324,32 @@ def test_a_start_without_any_token_logs_in(tmp_path: Path, simulator: EmbeddedSi
     play(tmp_path, simulator, body, DHAN_ACCESS_TOKEN_FILE=str(path), **login)
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [(401, "810", "Client ID is invalid"), (400, "809", "Access token is invalid")],
+)
+def test_a_token_that_only_the_data_side_refuses_holds_no_exit_back(
+    tmp_path: Path, simulator: EmbeddedSimulator, status: int, code: str, text: str
+) -> None:
+    """The profile takes the token: an exit without a price goes out at the market, once."""
+    refusal = {"status": status, "body": {"status": "failed", "data": {code: text}}}
+
+    async def body(told: Story) -> None:
+        quotes = {"method": "POST", "path": "/v2/marketfeed/*"}
+        await told.admin("POST", "faults", {"where": quotes, "what": refusal})
+        await told.admin("POST", "faults", {"where": {"socket": "feed"}, "what": {"silence": True}})
+        tracker_id = await told.hold()
+        await told.engine.desk.exit(tracker_id, "by hand", Wait.CLAIMED, 1.0)
+        await told.until(lambda: told.is_exited(tracker_id))
+
+        assert len(await told.orders()) == 1
+        assert [sent["order_type"] for sent in told.journal("order_sent")] == ["MARKET"]
+        assert (await told.admin("GET", "faults"))[0]["fired"] > 0
+        assert not {"token_dead", "token_not_made"} & set(told.alarms())
+
+    play(tmp_path, simulator, body, DHAN_ACCESS_TOKEN=OLD)
+
+
 @pytest.mark.parametrize("code", ["DH-905", "DH-911"])
 def test_a_refused_address_is_one_alarm_and_reads_go_on(
     tmp_path: Path, simulator: EmbeddedSimulator, code: str

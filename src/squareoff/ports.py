@@ -275,8 +275,8 @@ class TokenState:
     """The access token as the engine may know it: everything but its text.
 
     `generation` grows with each token that takes another's place; `is_refused`: the broker refused
-    it and nothing took its place yet; `is_suspected`: a socket ended as sockets of dead tokens do;
-    `expires_ns` is the end the token claims (UTC ns), None where it claims none.
+    it and nothing took its place yet; `is_suspected`: a socket ended, or a quote was refused, as
+    with a dead token; `expires_ns` is the end the token claims (UTC ns), None where it claims none.
     """
 
     generation: int

@@ -223,7 +223,7 @@ def test_packet_50_ends_the_connection_with_its_reason(fakes, reason, suspicions
 
         error = await run.end()
         assert error.code == reason
-        assert len(run.tokens.suspected) == suspicions
+        assert (len(run.tokens.suspected), run.tokens.dead) == (suspicions, [])
         assert any(isinstance(event, Tick) for event in run.events)
         assert socket.closed
 

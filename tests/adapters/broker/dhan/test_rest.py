@@ -820,6 +820,55 @@ def test_a_quote_answer_without_data_fails(fakes, body):
     failure(fakes.client(fakes.http(fakes.answer(200, body))), "quotes", [OPTION])
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "810"), (400, "809"), (400, "807"), (401, "808"), (401, "DH-901")]
+)
+def test_refused_quotes_make_the_token_suspect_only(fakes, status, code):
+    """The data side proves no death (invariant 3): orders go on leaving with the same token."""
+    is_data_code = code.isdigit()
+    data = {"status": "failed", "data": {code: "refused"}}
+    body = data if is_data_code else {"errorCode": code, "errorMessage": "refused"}
+    tokens = fakes.tokens("fresh-token")
+    http = fakes.http(fakes.answer(status, body), fakes.answer(200, {"orderId": "1"}))
+    client = fakes.client(http, tokens)
+
+    error = failure(client, "quotes", [OPTION])
+    call(client, "place_order", request())
+
+    assert type(error) is BrokerSessionExpired and not error.has_new_token
+    assert (tokens.suspected, tokens.dead) == ([fakes.token], [])
+    assert http.requests[1].headers["access-token"] == fakes.token
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("code", ["DH-902", "806"])
+def test_quotes_that_the_account_may_not_use_say_nothing_of_the_token(fakes, status, code):
+    """No data plan is a refusal like any other, and no cause to ask about the token."""
+    data = {"status": "failed", "data": {code: "Data APIs not subscribed"}}
+    body = data if code.isdigit() else {"errorCode": code, "errorMessage": "no Data APIs"}
+    tokens = fakes.tokens()
+
+    error = failure(
+        fakes.client(fakes.http(fakes.answer(status, body)), tokens), "quotes", [OPTION]
+    )
+
+    assert type(error) is BrokerRejected and error.code == code
+    assert (tokens.suspected, tokens.dead) == ([], [])
+
+
+def test_a_quote_refused_for_a_token_replaced_meanwhile_may_be_asked_again(fakes):
+    """The refusal of an old token comes late: the caller's retry has the new one."""
+
+    class Replaced(fakes.tokens):
+        async def suspect(self, token):
+            self.token = "fresh-token"
+
+    body = {"status": "failed", "data": {"807": "expired"}}
+    client = fakes.client(fakes.http(fakes.answer(401, body)), Replaced())
+
+    assert failure(client, "quotes", [OPTION]).has_new_token
+
+
 def test_the_profile_tells_when_the_token_ends(fakes):
     """The validity is IST; an unreadable one is None, not a failure."""
     body = {

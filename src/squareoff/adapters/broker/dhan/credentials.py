@@ -38,7 +38,10 @@ class TokenSource(Protocol):
         ...
 
     async def suspect(self, token: str) -> None:
-        """Note that a socket ended as sockets of a dead token do; it proves nothing."""
+        """Note that a socket ended, or market data was refused, as with a dead token.
+
+        It proves nothing, and stops no call.
+        """
         ...
 
     async def usable(self) -> str:

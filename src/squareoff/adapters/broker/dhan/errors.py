@@ -38,6 +38,9 @@ RAW_TEXT_LENGTH_MAX = 2_000
 
 _MESSAGE_TEXT_LENGTH_MAX = 300
 _TOKEN_DEAD_CODES = frozenset({"DH-901", "807", "809"})
+_NO_ACCESS_CODES = frozenset({"DH-902", "DH-903", "806"})
+"""What the account may not use; the token may be alive, whatever the status (9.3, 9.4)."""
+
 _ADDRESS_TEXTS = ("invalid ip", "ip is not whitelisted", "ip not whitelisted", "unregistered ip")
 _ORDER_RATE_CODE = "DH-904"
 """The broker's word that a request was refused for its rate before it was executed."""
@@ -55,11 +58,13 @@ _HTTP_TOO_MANY = 429
 @dataclass(frozen=True, slots=True)
 class CallSite:
     """What was asked: one phrase for messages (`place order sqx-...`), whether it writes, and the
-    monotonic instant at which a write has become too old to leave."""
+    monotonic instant at which a write has become too old to leave. A call for market data is served
+    by other rules of access than orders are."""
 
     what: str
     is_write: bool
     send_before_ns: int | None = None
+    is_market_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +161,14 @@ def _error_from_refusal(site: CallSite, said: str, details: dict[str, Any]) -> B
 
 
 def is_token_dead(status: int, fault: Fault | None) -> bool:
-    """Say whether an answer means a dead token: any sign of 1.6 counts, whatever the code."""
-    if status == _HTTP_UNAUTHORIZED:
-        return True
+    """Say whether an answer means a dead token: any sign of 1.6 counts, whatever the code.
+
+    A 401 is no sign where its code says that the account has no access to what was asked for.
+    """
     if fault is None:
-        return False
+        return status == _HTTP_UNAUTHORIZED
+    if status == _HTTP_UNAUTHORIZED and fault.code not in _NO_ACCESS_CODES:
+        return True
     return fault.code in _TOKEN_DEAD_CODES or "invalid token" in fault.text.lower()
 
 

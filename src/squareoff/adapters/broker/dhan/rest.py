@@ -8,7 +8,8 @@ Invariants:
    raises.
 3. The token is asked for at each call and appears in no message. A call the broker refused for its
    token asks the token source for a new one before it raises, so that the caller's retry has it;
-   while the token is known to be dead no call leaves.
+   while the token is known to be dead no call leaves. A refusal of market data proves no death: it
+   makes the token suspect, and orders go on leaving until the broker's word on the token itself.
 4. The fence is asked right before the first byte of every write.
 Longer than 400 lines because every call stands here, one method each.
 """
@@ -280,7 +281,7 @@ class DhanRestClient:
             raise InvariantBroken(f"at most {QUOTE_INSTRUMENTS_MAX} quotes, was {len(wanted)}")
         if not wanted:
             return {}
-        site = CallSite("read quotes", is_write=False)
+        site = CallSite("read quotes", is_write=False, is_market_data=True)
         body = quote_body(wanted)
         response, token = await self._call(site, "POST", "/marketfeed/quote", body=body)
         content = await self._content(site, response, token)
@@ -346,8 +347,14 @@ class DhanRestClient:
     async def _failure(self, site: CallSite, response: HttpResponse, token: str) -> BrokerError:
         error = error_from_response(site, response, token)
         if isinstance(error, BrokerSessionExpired):
-            error.has_new_token = await self._tokens.refresh(token)
+            error.has_new_token = await self._has_new_token(site, token)
         return error
+
+    async def _has_new_token(self, site: CallSite, refused: str) -> bool:
+        if not site.is_market_data:
+            return await self._tokens.refresh(refused)
+        await self._tokens.suspect(refused)
+        return self._tokens.current() != refused
 
     async def _placement(
         self, site: CallSite, response: HttpResponse, token: str

@@ -86,7 +86,7 @@ class TokenKeeper:
         return await self.reload()
 
     async def suspect(self, token: str) -> None:
-        """Note that a socket ended as sockets of a dead token do; a question settles it."""
+        """Note what looks like a dead token and proves nothing; a question settles it."""
         if self._token == token and not self._is_refused:
             self._is_suspected = True
             self._announce()
