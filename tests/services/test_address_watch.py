@@ -31,6 +31,10 @@ def watched(body: Any, session: ScriptedSession) -> None:
     run_virtual(run())
 
 
+async def open_alarms(world: World) -> list[str]:
+    return [a.code for a in await world.store.alarms(unacknowledged_only=True) if a.is_open]
+
+
 def test_an_unregistered_address_is_told_at_the_start_and_when_it_is_over() -> None:
     """The alarm names where we are and where we may be; registering the address clears it."""
     session = ScriptedSession()
@@ -42,7 +46,52 @@ def test_an_unregistered_address_is_told_at_the_start_and_when_it_is_over() -> N
         assert "203.0.113.7" in text and "192.0.2.1" in text
         session.addresses = ALLOWED
         await asyncio.sleep(40.0)
-        assert [a for a in await world.store.alarms(unacknowledged_only=True) if a.is_open] == []
+        assert await open_alarms(world) == []
+
+    watched(body, session)
+
+
+def test_no_answer_is_no_all_clear() -> None:
+    """While getIP fails the alarm stands; its word that all is well ends it."""
+    session = ScriptedSession()
+    session.addresses = REFUSED
+
+    async def body(world: World) -> None:
+        session.addresses = None
+        await asyncio.sleep(300.0)
+        assert await open_alarms(world) == ["static_ip_refused"]
+        session.addresses = ALLOWED
+        await asyncio.sleep(40.0)
+        assert await open_alarms(world) == []
+
+    watched(body, session)
+
+
+def test_a_silent_answer_ends_the_alarm_only_after_a_while() -> None:
+    """An answer without a word on orders is no all-clear so soon after one that said no."""
+    session = ScriptedSession()
+    session.addresses = REFUSED
+
+    async def body(world: World) -> None:
+        session.addresses = SILENT
+        await asyncio.sleep(120.0)
+        assert await open_alarms(world) == ["static_ip_refused"]
+        await asyncio.sleep(70.0)
+        assert await open_alarms(world) == []
+
+    watched(body, session)
+
+
+def test_a_token_that_is_refused_meanwhile_is_no_all_clear() -> None:
+    """The broker cannot be asked with a dead token: the alarm about the address stands."""
+    session = ScriptedSession()
+    session.addresses = REFUSED
+
+    async def body(world: World) -> None:
+        session.kill()
+        session.refuse()
+        await asyncio.sleep(100.0)
+        assert "static_ip_refused" in await open_alarms(world)
 
     watched(body, session)
 

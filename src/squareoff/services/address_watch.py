@@ -3,6 +3,9 @@
 Orders, modifies and cancels need an address that the owner registered; reads do not. The broker is
 asked at the start, now and then, and soon after an exit was refused for it. Its word only informs:
 exits go on trying at their slow pace, for an answer about addresses is not the order's own.
+
+Invariant: what was told is over by the broker's word that orders are taken, or by an answer that
+does not say while no exit is refused any more; never by an answer that did not come.
 """
 
 import structlog
@@ -43,6 +46,7 @@ class AddressWatch:
         self._clock = clock
         self._metrics = metrics
         self._refused_at_ns: int | None = None
+        self._denied_at_ns: int | None = None
         self._is_told = False
         self._ask_ns = 0
 
@@ -62,12 +66,13 @@ class AddressWatch:
         state = await self._read()
         allowed = None if state is None else state.orders_allowed
         now_ns = self._clock.now().monotonic_ns
-        quiet_ns = now_ns - (self._refused_at_ns or 0)
-        if self._refused_at_ns is not None and quiet_ns > seconds_to_ns(QUIET_SECONDS):
-            self._refused_at_ns = None
+        if allowed is False:
+            self._denied_at_ns = now_ns
+        self._refused_at_ns = _while_recent(self._refused_at_ns, now_ns)
+        self._denied_at_ns = _while_recent(self._denied_at_ns, now_ns)
         if allowed is False or self._refused_at_ns is not None:
             await self._tell(state)
-        else:
+        elif allowed or (state is not None and self._denied_at_ns is None):
             await self._tell_over(allowed)
         pause = ASK_SECONDS if state is not None else ASK_FAILED_SECONDS
         pause = ASK_REFUSED_SECONDS if self._is_told else pause
@@ -107,3 +112,9 @@ class AddressWatch:
             await self._alarms.clear(
                 "static_ip_refused", "the broker takes orders from this address"
             )
+
+
+def _while_recent(at_ns: int | None, now_ns: int) -> int | None:
+    """Return the instant of a refusal, None once nothing was refused for long enough since."""
+    is_over = at_ns is None or now_ns - at_ns > seconds_to_ns(QUIET_SECONDS)
+    return None if is_over else at_ns
