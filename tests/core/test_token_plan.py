@@ -10,7 +10,7 @@ from squareoff.core.token_plan import (
     warnings_due,
 )
 
-HOUR, MINUTE = 3_600.0, 60.0
+DAY, HOUR, MINUTE = 86_400.0, 3_600.0, 60.0
 
 PLANS = {
     # name: (token lives, session goes on, renew while idle, renew while busy, warnings)
@@ -24,6 +24,15 @@ PLANS = {
     "an hour": (60 * MINUTE, None, True, False, ("3600",)),
     "twenty minutes": (20 * MINUTE, None, True, True, ("3600",)),
     "a quarter of an hour": (15 * MINUTE, HOUR, True, True, ("session", "3600", "900")),
+    "just made, and the session is longer": (DAY, DAY - 10 * MINUTE, False, False, ()),
+    "ten minutes old": (DAY - 10 * MINUTE, DAY - 20 * MINUTE, False, False, ()),
+    "a new one reaches farther": (
+        DAY - 12 * MINUTE,
+        DAY - 22 * MINUTE,
+        True,
+        False,
+        ("session",),
+    ),
     "over": (-1.0, HOUR, True, True, ()),
 }
 

@@ -83,6 +83,28 @@ def test_a_token_is_renewed_in_time_and_once(name: str) -> None:
     watched(body, session)
 
 
+def test_a_token_just_renewed_is_not_told_to_end_too_soon() -> None:
+    """Shortly after midnight MCX closes in almost a day, and its margin reaches beyond a day.
+
+    The new token ends within that margin: it is renewed once more when that helps, and no alarm
+    says that it could not be.
+    """
+    session = ScriptedSession(ends_seconds=22.5 * HOUR)
+
+    async def run() -> None:
+        world = await make_world(session=session)
+        world.calendar.closes_in_seconds = 23 * HOUR + 50 * 60.0
+        async with running(world):
+            await asyncio.sleep(600.0)
+            assert session.count("renew") == 1
+            world.calendar.closes_in_seconds = 23 * HOUR + 38 * 60.0
+            await asyncio.sleep(600.0)
+            assert session.count("renew") == 2
+            assert world.alarms.codes == []
+
+    run_virtual(run())
+
+
 def test_a_renewal_waits_for_exits_and_then_no_longer() -> None:
     """While an exit is under way the old token stays, until 20 minutes before its end."""
     session = ScriptedSession(ends_seconds=2 * HOUR)

@@ -18,6 +18,15 @@ RENEW_ANYWAY_SECONDS = 20 * 60.0
 SESSION_MARGIN_SECONDS = 15 * 60.0
 """A token must outlive the day's last session by this, in which the last exits settle."""
 
+RENEWAL_PAUSE_SECONDS = 600.0
+"""Between two renewals, and after one that failed: a renewal kills a token that lives."""
+
+TOKEN_LIFE_SECONDS = 24 * 60 * 60.0
+"""How long a new token lives (dhanhq-v2.md 1.3); a session of MCX and its margin may be longer."""
+
+_YOUNG_SECONDS = RENEWAL_PAUSE_SECONDS + 60.0
+"""A token younger than this was just made: another one would hardly outlive it."""
+
 WARN_AHEAD_SECONDS = (60 * 60.0, 15 * 60.0)
 """How long before the end a person is told, where nothing renewed the token until then."""
 
@@ -35,6 +44,14 @@ class TokenOutlook:
         if self.token_seconds is None or self.session_seconds is None:
             return False
         return self.token_seconds < self.session_seconds + SESSION_MARGIN_SECONDS
+
+    @property
+    def falls_short(self) -> bool:
+        """Say whether the token ends in the session and a new one would live notably longer."""
+        if self.token_seconds is None:
+            return False
+        is_young = self.token_seconds >= TOKEN_LIFE_SECONDS - _YOUNG_SECONDS
+        return self.ends_in_session and not is_young
 
 
 def earliest_end_ns(*ends_ns: int | None) -> int | None:
@@ -54,7 +71,7 @@ def renewal_is_due(outlook: TokenOutlook, *, is_busy: bool) -> bool:
         return False
     if left <= RENEW_ANYWAY_SECONDS:
         return True
-    return not is_busy and (left <= RENEW_AHEAD_SECONDS or outlook.ends_in_session)
+    return not is_busy and (left <= RENEW_AHEAD_SECONDS or outlook.falls_short)
 
 
 def warnings_due(outlook: TokenOutlook) -> tuple[str, ...]:
@@ -63,4 +80,4 @@ def warnings_due(outlook: TokenOutlook) -> tuple[str, ...]:
     if left is None or left <= 0:
         return ()
     names = [f"{ahead:g}" for ahead in WARN_AHEAD_SECONDS if left <= ahead]
-    return (*(["session"] if outlook.ends_in_session else []), *names)
+    return (*(["session"] if outlook.falls_short else []), *names)

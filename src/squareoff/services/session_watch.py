@@ -20,6 +20,7 @@ import structlog
 from squareoff.core.facts import Severity, TokenReplaced
 from squareoff.core.inputs import ExitHindered, HindranceLifted
 from squareoff.core.token_plan import (
+    RENEWAL_PAUSE_SECONDS,
     TokenOutlook,
     earliest_end_ns,
     renewal_is_due,
@@ -47,9 +48,6 @@ PROFILE_SECONDS = 300.0
 
 PROFILE_RETRY_SECONDS = 30.0
 """How soon it is asked again where it gave no answer."""
-
-RENEWAL_PAUSE_SECONDS = 600.0
-"""Between two renewals, and after one that failed: a renewal kills a token that lives."""
 
 HINDERED_RETRY_SECONDS = 30.0
 """A blocked exit looks again this often, should nobody wake it: each look is journalled."""
