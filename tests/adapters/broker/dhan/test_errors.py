@@ -128,7 +128,15 @@ def test_a_read_is_not_judged_by_what_it_might_have_done():
 
 def test_a_read_that_hits_429_is_told_to_wait():
     """A read has no effect, so any 429 means no more than: later."""
-    for body in (HTML, b"", data_refusal("805", "Too many"), refusal("DH-904", "Too many")):
+    bodies = (
+        HTML,
+        b"",
+        data_refusal("805", "Too many"),
+        refusal("DH-904", "Too many"),
+        b'{"status":"failure","errorType":"Rate_Limit","errorCode":"RL001","errorMessage":"x"}',
+        b'{"status":"ERROR","message":"Too many requests"}',
+    )
+    for body in bodies:
         error = error_from_response(READ, HttpResponse(429, {}, body), "secret")
 
         assert type(error) is BrokerRateLimited

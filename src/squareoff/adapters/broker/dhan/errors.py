@@ -137,10 +137,10 @@ def error_from_response(site: CallSite, response: HttpResponse, secret: str) -> 
     details: dict[str, Any] = {"code": code, "text": text, "http_status": status}
     if is_token_dead(status, fault):
         return BrokerSessionExpired(f"{site.what}: the access token is dead, {said}", **details)
-    if 400 <= status < 500 and fault is not None:
-        return _error_from_refusal(site, said, details)
     if status == _HTTP_TOO_MANY and not site.is_write:
         return BrokerRateLimited(f"{site.what}: too many requests, {said}", **details)
+    if 400 <= status < 500 and fault is not None:
+        return _error_from_refusal(site, said, details)
     if status >= 400:
         return BrokerOutcomeUnknown(f"{site.what}: no decision of the broker, {said}", **details)
     return BrokerProtocolError(f"{site.what}: the answer makes no sense, {said}", **details)
