@@ -111,11 +111,28 @@ def test_answers_of_a_write_are_classified(status, body, kind, code):
 
 
 def test_a_write_is_never_proved_unsent_by_a_server_fault():
-    """No 5xx, whatever its text, says that an order was not taken (except a dead token)."""
-    for status in range(500, 600):
-        for body in (b"", HTML, refusal("DH-905", "Missing"), refusal("DH-904", "rate")):
+    """No 5xx and no redirect, whatever its text, says that an order was not taken."""
+    bodies = (
+        b"",
+        HTML,
+        refusal("DH-905", "Missing"),
+        refusal("DH-904", "rate"),
+        refusal("DH-906", "Invalid Token"),
+        refusal("DH-901", "expired"),
+        data_refusal("807", "expired"),
+    )
+    for status in (307, *range(500, 600)):
+        for body in bodies:
             error = error_from_response(WRITE, HttpResponse(status, {}, body), "secret")
             assert error.sent is Sent.MAYBE
+
+
+def test_a_dead_token_is_known_by_a_read_under_any_status():
+    """A read has no effect, so the words of a dead token count under a 5xx too."""
+    for status in (307, 400, 500, 503):
+        response = HttpResponse(status, {}, refusal("DH-906", "Invalid Token"))
+
+        assert type(error_from_response(READ, response, "secret")) is BrokerSessionExpired
 
 
 def test_a_read_is_not_judged_by_what_it_might_have_done():

@@ -135,7 +135,8 @@ def error_from_response(site: CallSite, response: HttpResponse, secret: str) -> 
     text = scrub(fault.text, secret) if fault else raw
     said = f"HTTP {status} {code} {_shorten(text)}".strip()
     details: dict[str, Any] = {"code": code, "text": text, "http_status": status}
-    if is_token_dead(status, fault):
+    is_undecided = site.is_write and (300 <= status < 400 or status >= 500)
+    if is_token_dead(status, fault) and not is_undecided:
         return BrokerSessionExpired(f"{site.what}: the access token is dead, {said}", **details)
     if status == _HTTP_TOO_MANY and not site.is_write:
         return BrokerRateLimited(f"{site.what}: too many requests, {said}", **details)
