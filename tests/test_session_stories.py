@@ -350,6 +350,30 @@ def test_a_token_that_only_the_data_side_refuses_holds_no_exit_back(
     play(tmp_path, simulator, body, DHAN_ACCESS_TOKEN=OLD)
 
 
+@pytest.mark.parametrize("plan", ["806_401", "806_400", "DH-902_401", "DH-902_403"])
+def test_an_account_without_a_data_plan_exits_at_the_market(
+    tmp_path: Path, simulator: EmbeddedSimulator, plan: str
+) -> None:
+    """Feed and quotes are refused for good: the exit goes out once, without a price, and ends."""
+
+    async def body(told: Story) -> None:
+        await told.admin("POST", "conduct", {"data_plan": plan})
+        await told.admin("POST", "sockets", {"disconnect": "feed", "how": "close"})
+        await told.until(lambda: "market_feed_refused" in told.alarms())
+        tracker_id = await told.hold()
+        await told.engine.desk.exit(tracker_id, "by hand", Wait.CLAIMED, 1.0)
+        await told.until(lambda: told.is_exited(tracker_id))
+
+        assert len(await told.orders()) == 1
+        assert [sent["order_type"] for sent in told.journal("order_sent")] == ["MARKET"]
+        refusals = {call["status"] for call in await told.calls("/marketfeed/quote")}
+        assert refusals == {int(plan[-3:])}
+        trouble = {"token_dead", "token_not_made", "token_refused_in_part"}
+        assert not trouble & set(told.alarms())
+
+    play(tmp_path, simulator, body, DHAN_ACCESS_TOKEN=OLD)
+
+
 @pytest.mark.parametrize("code", ["DH-905", "DH-911"])
 def test_a_refused_address_is_one_alarm_and_reads_go_on(
     tmp_path: Path, simulator: EmbeddedSimulator, code: str

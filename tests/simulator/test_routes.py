@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from squareoff.simulator.packets import disconnect_packet
+
 TAG = "/orders/external/tag-1"
 
 
@@ -284,6 +286,35 @@ def test_quotes_refuse_a_dead_token_in_their_own_way(
     found, body = bench.call("POST", "/marketfeed/ltp", {})
 
     assert (found, body["status"], list(body["data"])) == (status, "failed", [str(code)])
+
+
+@pytest.mark.parametrize("status", [401, 400])
+def test_an_account_without_a_data_plan_in_the_data_shape(
+    make_bench: Callable[..., Any], status: int
+) -> None:
+    """Quotes are refused with 806, the feed with packet 50; orders are taken as ever (9.4)."""
+    bench = make_bench(data_plan=f"806_{status}")
+
+    found, body = bench.call("POST", "/marketfeed/quote", {"NSE_FNO": [49543]})
+    viewer, _ = bench.subscribe(17, ("NSE_FNO", "49543"))
+
+    assert (found, list(body["data"])) == (status, ["806"])
+    assert bench.call("GET", "/profile")[1]["dataPlan"] == "Deactive"
+    assert (viewer.frames, viewer.ended) == ([disconnect_packet(806)], "close")
+    assert bench.call("GET", "/orders")[0] == 200
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_account_without_a_data_plan_in_the_trading_shape(
+    make_bench: Callable[..., Any], status: int
+) -> None:
+    """The same as `DH-902` (9.3); by default the plan is active."""
+    bench = make_bench(data_plan=f"DH-902_{status}")
+
+    found, body = bench.call("POST", "/marketfeed/ltp", {"NSE_FNO": [49543]})
+
+    assert (found, body["errorCode"]) == (status, "DH-902")
+    assert make_bench().call("GET", "/profile")[1]["dataPlan"] == "Active"
 
 
 def test_tokens_expire_and_credentials_bind(make_bench: Callable[..., Any]) -> None:

@@ -121,6 +121,7 @@ class BrokerConduct:
     ip_answer: Literal["observed", "documented", "error_array"] = "observed"
     date_header_offset_seconds: float = 0.0
     active_segment_style: Literal["letters", "words"] = "letters"
+    data_plan: Literal["active", "806_401", "806_400", "DH-902_401", "DH-902_403"] = "active"
 
     # Rates (9.1) and traders control (4).
     rate_limits: RateLimits = field(default_factory=documented_rate_limits)

@@ -30,7 +30,7 @@ from squareoff.simulator.sessions import Frame, FrameGate, FrameSink, Session
 TICKER_MODE, QUOTE_MODE, FULL_MODE = 15, 17, 21
 MODES = (TICKER_MODE, QUOTE_MODE, FULL_MODE)
 DISCONNECT_REQUEST = 12
-TOO_MANY_INSTRUMENTS, TOO_MANY_CONNECTIONS = 804, 805
+TOO_MANY_INSTRUMENTS, TOO_MANY_CONNECTIONS, NO_DATA_PLAN = 804, 805, 806
 
 Subscription = tuple[InstrumentId, int]
 
@@ -61,13 +61,16 @@ class FeedHub:
         self._sessions: list[FeedSession] = []
 
     def connect(self, sink: FrameSink, query: Mapping[str, str], now_ns: int) -> FeedSession:
-        """Open a session from the query of its URL; a bad token is told by packet 50."""
+        """Open a session from the query of its URL; packet 50 tells a bad token or no data plan."""
         session = FeedSession(sink, now_ns)
         client_id = self._identify(query.get("clientId", ""), query.get("token", ""))
         if client_id is None or query.get("version") != "2":
             self._refuse(session)
             return session
         session.client_id, session.token = client_id, query.get("token", "")
+        if self._conduct().data_plan != "active":
+            self.end(session, NO_DATA_PLAN)
+            return session
         self._sessions.append(session)
         mine = [each for each in self._sessions if each.client_id == client_id]
         for oldest in mine[: max(0, len(mine) - self._conduct().feed_connections_max)]:

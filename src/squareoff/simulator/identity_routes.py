@@ -37,7 +37,7 @@ def profile(call: Call) -> WireResponse:
             "activeSegment": "E, D, C, M, " if is_letters else "Equity, Derivative, Currency",
             "ddpi": "Active",
             "mtf": "Deactive",
-            "dataPlan": "Active",
+            "dataPlan": "Active" if conduct.data_plan == "active" else "Deactive",
             "dataValidity": clock_text(expires_ns) + ".0",
         },
     )

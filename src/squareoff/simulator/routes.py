@@ -33,6 +33,7 @@ _DEAD_TOKEN_TEXTS = {
     809: "Access token is invalid",
     810: "Client ID is invalid",
 }
+_NO_DATA_PLAN_TEXT = "Data APIs not subscribed"
 Handler = Callable[..., WireResponse]
 
 
@@ -206,6 +207,8 @@ def _set_kill_switch(call: Call) -> WireResponse:
 def _quotes(call: Call, kind: str) -> WireResponse:
     if not call.request.headers.get("client-id"):
         raise data_refusal(400, "810", "Client ID is invalid")
+    if call.conduct.data_plan != "active":
+        raise _no_data_plan(call.conduct.data_plan)
     found: dict[str, dict[str, Any]] = {}
     count = 0
     for segment, ids in decode_object(call.request.body).items():
@@ -219,6 +222,12 @@ def _quotes(call: Call, kind: str) -> WireResponse:
     if count > QUOTED_INSTRUMENTS_MAX:
         raise data_refusal(400, "804", "Requested number of instruments exceeds limit")
     return json_response(200, {"data": found, "status": "success"})
+
+
+def _no_data_plan(knob: str) -> WireRefusal:
+    code, _, status = knob.partition("_")
+    shape = data_refusal if code.isdigit() else refusal
+    return shape(int(status), code, _NO_DATA_PLAN_TEXT)
 
 
 def _day_of(call: Call, segment: str, security_id: Any) -> Any:
