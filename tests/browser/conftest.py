@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from api_rig import ApiRig
 from dashboard import Dashboard, OpenDashboard, Stand
 from engine_process import CLIENT_IDS, BrokerProcess
 
@@ -24,6 +25,16 @@ def browser(chromium: Path) -> Iterator[Browser]:
         )
         yield running
         running.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """Give a page of the dashboard's own origin, for tests of its modules."""
+    with ApiRig() as rig:
+        opened = browser.new_page()
+        opened.goto(f"http://127.0.0.1:{rig.port}/")
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

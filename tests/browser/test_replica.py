@@ -5,9 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser
 
-from api_rig import ApiRig
 from exit_story.values import ACCOUNT
 from rare_journals import ALARMS_RAISED_AGAIN, STORIES, journal_of_story
 from seed_journals import Journal, journal_of_seed
@@ -84,16 +82,6 @@ _FOLD = (
   return null;
 }"""
 )
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser) -> Any:
-    """Give a page of the dashboard's own origin."""
-    with ApiRig() as rig:
-        opened = browser.new_page()
-        opened.goto(f"http://127.0.0.1:{rig.port}/")
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))

@@ -22,7 +22,9 @@ export class Session {
 
   /** Read the replica and follow; raises CallFailed where the first reading fails. */
   async start() {
-    this.#model.begin(new Replica(await this.#api.get("/replica")));
+    const start = await this.#api.get("/replica");
+    if (this.#isOver) return;
+    this.#model.begin(new Replica(start));
     this.#follow();
   }
 
@@ -69,6 +71,7 @@ export class Session {
     this.#model.setConnection("disconnected", error?.code === "standby" ? error.message : "");
   }
 
+  /** A closed stream says nothing more, so whatever it held back this is done once. */
   async #beginAnew() {
     this.#stream.close();
     this.#model.setConnection("behind");
@@ -77,6 +80,7 @@ export class Session {
         await this.start();
         return;
       } catch (error) {
+        if (this.#isOver) return;
         if (error.status === 401) return this.#lost(error);
         this.#model.setConnection("disconnected");
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));

@@ -1,5 +1,6 @@
 // The event stream over fetch (EventSource cannot send a token): resumed by sequence number for as
-// long as the page is open. It tells what it reads and how it stands; it decides nothing.
+// long as the page is open. It tells what it reads and how it stands; it decides nothing. Once it
+// is closed it tells nothing more, not even the rest of a piece that was read before.
 
 const SILENCE_MS_MAX = 4000; // the engine says something every second
 const PAUSES_MS = [250, 500, 1000, 2000];
@@ -42,10 +43,13 @@ export class EventStream {
     let timer = setTimeout(() => silence.abort(), SILENCE_MS_MAX);
     try {
       const answer = await this.#api.events(this.#ears.after(), signal);
+      if (outer.aborted) return;
       this.#ears.open();
       onOpen();
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      const parse = parser((event) => this.#hear(event));
+      const parse = parser((event) => {
+        if (!outer.aborted) this.#hear(event);
+      });
       for (;;) {
         const { done, value } = await reader.read();
         if (done || outer.aborted) return;
