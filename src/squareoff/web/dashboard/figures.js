@@ -29,27 +29,58 @@ export function isFinal(tracker) {
   return ["EXITED", "CANCELLED", "UNTRACKED"].includes(tracker.status);
 }
 
-const sign = (tracker) => (tracker.side === "LONG" ? 1n : -1n);
+/** An amount rounded to 1e-8 of a rupee, as the engine's account keeps it. */
+const rupees = (text) => decimal.divide(decimal.parse(text), 1, 8);
+const sign = (tracker) => (tracker.side === "LONG" ? 1 : -1);
+
+/** What the broker holds for a position, below zero for a short; beyond zero after an over-exit. */
+function signedQuantity(tracker) {
+  if (tracker.status === "UNTRACKED") return 0;
+  const takenBack = tracker.orders
+    .filter((order) => order.role === "FLATTEN")
+    .reduce((sum, order) => sum + filledOf(order), 0);
+  return sign(tracker) * (tracker.quantity - exitedQuantity(tracker) + takenBack);
+}
 
 /** The open profit at a price, an exact decimal; null without a price. */
 export function openProfit(tracker, lastPrice) {
-  if (isFinal(tracker) || tracker.status === "PENDING") return 0n;
+  const quantity = isOver(tracker) ? 0 : signedQuantity(tracker);
+  if (quantity === 0) return 0n;
   if (!lastPrice) return null;
-  const gain = decimal.parse(lastPrice) - decimal.parse(tracker.entry_price);
-  return gain * BigInt(openQuantity(tracker)) * sign(tracker);
+  const gain = rupees(lastPrice) - rupees(tracker.entry_price);
+  return gain * BigInt(quantity);
 }
 
-/** The profit of what is closed; null where the broker has not told the average yet. */
+/**
+ * The profit of what was traded; null where the broker has not told the average yet. What is open
+ * and this are together the engine's own sums (core/account_pnl), held against them by a test.
+ */
 export function closedProfit(tracker) {
-  if (tracker.realized_pnl !== null) return decimal.parse(tracker.realized_pnl);
-  let notional = decimal.parse(tracker.externally_closed_notional);
-  for (const record of exitOrders(tracker).flatMap((order) => order.broker_orders)) {
-    if (record.cumulative_quantity === 0) continue;
-    if (record.average_price === null) return null;
-    notional += decimal.parse(record.average_price) * BigInt(record.cumulative_quantity);
+  if (tracker.status === "CANCELLED") return 0n;
+  if (isOver(tracker)) return rupees(tracker.realized_pnl);
+  const entry = rupees(tracker.entry_price);
+  const closed = BigInt(tracker.externally_closed_quantity);
+  const way = BigInt(sign(tracker));
+  let gain = way * (rupees(tracker.externally_closed_notional) - closed * entry);
+  let isPriced = true;
+  for (const order of tracker.orders) {
+    for (const record of order.broker_orders) {
+      if (record.cumulative_quantity === 0) continue;
+      if (record.average_price === null) isPriced = false;
+      else if (order.role !== "ENTRY") {
+        const aboveEntry = rupees(record.average_price) - entry;
+        const filled = BigInt(record.cumulative_quantity);
+        gain += (order.role === "EXIT" ? way : -way) * filled * aboveEntry;
+      }
+    }
   }
-  const cost = decimal.parse(tracker.entry_price) * BigInt(exitedQuantity(tracker));
-  return (notional - cost) * sign(tracker);
+  return isPriced || isFinal(tracker) ? gain : null;
+}
+
+/** Whether what a position brought is settled: nothing of it is open, whatever its orders say. */
+function isOver(tracker) {
+  if (tracker.status === "CANCELLED") return true;
+  return tracker.status === "EXITED" && tracker.realized_pnl !== null;
 }
 
 /** Open and closed profit together; null where either is not known. */
