@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from api_rig import ApiRig
-from dashboard import Dashboard, OpenDashboard, Stand
+from dashboard import Dashboard, OpenDashboard, StagedDashboard, Stand
 from engine_process import CLIENT_IDS, BrokerProcess
 
 SHARED_CLIENT, KILLED_CLIENT = CLIENT_IDS[0], CLIENT_IDS[1]
@@ -28,13 +28,29 @@ def browser(chromium: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Iterator[Page]:
-    """Give a page of the dashboard's own origin, for tests of its modules."""
+def origin() -> Iterator[str]:
+    """Serve the page's own files."""
     with ApiRig() as rig:
-        opened = browser.new_page()
-        opened.goto(f"http://127.0.0.1:{rig.port}/")
-        yield opened
-        opened.close()
+        yield f"http://127.0.0.1:{rig.port}/"
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, origin: str) -> Iterator[Page]:
+    """Give a page of the dashboard's own origin, for tests of its modules."""
+    opened = browser.new_page()
+    opened.goto(origin)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def staged(browser: Browser, origin: str) -> Iterator[StagedDashboard]:
+    """Give the page over a fake engine, not yet logged in; it may not have complained."""
+    context = browser.new_context()
+    dashboard = StagedDashboard(context, origin)
+    yield dashboard
+    context.close()
+    assert dashboard.complaints == []
 
 
 @pytest.fixture(scope="session")

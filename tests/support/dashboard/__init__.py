@@ -1,6 +1,15 @@
 """The dashboard in a real browser, over a real engine and simulator."""
 
 from dashboard.page import Dashboard, OpenDashboard
+from dashboard.staged import StagedDashboard
 from dashboard.stand import ENTRY, SECURITY_ID, Stand, free_port
 
-__all__ = ["ENTRY", "SECURITY_ID", "Dashboard", "OpenDashboard", "Stand", "free_port"]
+__all__ = [
+    "ENTRY",
+    "SECURITY_ID",
+    "Dashboard",
+    "OpenDashboard",
+    "StagedDashboard",
+    "Stand",
+    "free_port",
+]

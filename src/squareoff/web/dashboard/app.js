@@ -55,6 +55,7 @@ function end(why) {
   session?.close();
   session = null;
   Api.forget();
+  byId("confirm").close();
   setText(byId("login-error"), why);
   location.hash = "";
   show("login");

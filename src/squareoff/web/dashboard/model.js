@@ -13,6 +13,7 @@ export class Model {
     this.connection = { state: "connecting", since: null, why: "" };
     this.isBehind = false;
     this.head = 0;
+    this.told = [];
     this.steps = new Map();
     this.changes = newChanges();
     this.#setClock(Date.now());
@@ -82,6 +83,18 @@ export class Model {
     if (this.connection.state === state && this.connection.why === why) return;
     const since = this.connection.state === state ? this.connection.since : this.now();
     this.connection = { state, since, why };
+    this.changes.second = true;
+  }
+
+  /** Keep a text for a person until it is seen. */
+  tell(text) {
+    this.told = [...this.told, { text }];
+    this.changes.second = true;
+  }
+
+  /** Forget a text that a person has seen. */
+  forget(told) {
+    this.told = this.told.filter((each) => each !== told);
     this.changes.second = true;
   }
 

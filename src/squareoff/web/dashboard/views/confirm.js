@@ -1,4 +1,5 @@
-// One question at a time, in a dialog: what will be sent, why, and only then the call.
+// One question at a time, in a dialog: what will be sent, why, and only then the call. What fails
+// after its question was left is told on top of the page.
 
 import { CallFailed, newKey } from "../api.js";
 import { byId, el, setText } from "../dom.js";
@@ -48,15 +49,21 @@ export class Confirmation {
     setText(parts.error, "");
     try {
       const answer = await this.#api.post(question.path, bodyOf(question, parts), parts.key);
-      this.#dialog.close();
+      if (this.#isShown(parts)) this.#dialog.close();
       setText(byId("said"), `${question.title} ${answer.code ? words(answer.code) : "done"}`);
     } catch (failure) {
       if (!(failure instanceof CallFailed)) throw failure;
       parts.isBusy = false;
       allowGo(question, parts);
       setText(parts.error, failureText(failure));
-      if (failure.code === "preview_stale") fillPreview(question, parts);
+      if (!this.#isShown(parts)) this.#model.tell(`${question.title} ${failureText(failure)}`);
+      else if (failure.code === "preview_stale") fillPreview(question, parts);
     }
+  }
+
+  /** An answer may come after its question was left, and while another one stands. */
+  #isShown(parts) {
+    return this.#dialog.open && parts.form.isConnected;
   }
 }
 

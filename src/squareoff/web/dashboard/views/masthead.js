@@ -51,8 +51,8 @@ export class MastheadView {
   #drawNotices() {
     keep(byId("notices"), [...this.#notices()], {
       key: (notice) => notice.key,
-      make: (notice) => el("p", { class: `notice ${notice.kind}` }),
-      update: (element, notice) => setText(element, notice.text),
+      make: noticeOf,
+      update: (element, notice) => setText(element.firstChild, notice.text),
     });
   }
 
@@ -73,6 +73,10 @@ export class MastheadView {
         key: "connection", kind: "warning",
         text: `Behind the journal${left}. What you see is not the newest.`,
       };
+    }
+    for (const told of this.#model.told) {
+      const seen = () => this.#model.forget(told);
+      yield { key: told, kind: "critical", text: told.text, seen };
     }
     if (replica.killSwitch.active) {
       const { level, reason } = replica.killSwitch;
@@ -100,4 +104,9 @@ export class MastheadView {
       };
     }
   }
+}
+
+function noticeOf({ kind, seen }) {
+  const button = seen && el("button", { type: "button", click: seen }, "Seen");
+  return el("p", { class: `notice ${kind}` }, el("span"), button);
 }

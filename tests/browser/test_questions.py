@@ -1,0 +1,64 @@
+"""One question at a time: an answer belongs to its own, and none that fails is lost."""
+
+from playwright.sync_api import expect
+
+from dashboard import StagedDashboard
+from dashboard.staged import TOKEN
+
+SENT_EXIT = "/trackers/NIFTY/exit"
+
+
+def test_an_answer_closes_only_its_own_question(staged: StagedDashboard) -> None:
+    """An exit that was sent and left answers while the next question stands: that one stays."""
+    _leave_a_sent_exit(staged)
+    page = staged.page
+    page.keyboard.press("F6")
+    staged.wait_preview()
+    staged.engine(f"(engine) => engine.letGo('{SENT_EXIT}')")
+    expect(page.locator("#said")).to_have_text("Exit NIFTY? claimed")
+
+    expect(page.locator("#confirm")).to_be_visible()
+    expect(page.locator("#confirm-title")).to_have_text("Exit all positions?")
+    staged.confirm()
+    assert len(staged.calls("/exit-all")) == 1
+    expect(page.locator("#notices")).to_be_empty()
+
+
+def test_a_failure_of_a_question_that_was_left_is_told(staged: StagedDashboard) -> None:
+    """It stands on top of the page until a person says that it was seen."""
+    _leave_a_sent_exit(staged)
+    answer = [503, "the journal cannot be written"]
+    staged.engine(f"(engine, answer) => engine.answers['{SENT_EXIT}'] = answer", answer)
+    staged.engine(f"(engine) => engine.letGo('{SENT_EXIT}')")
+
+    notice = staged.page.locator("#notices .critical")
+    expect(notice).to_contain_text("Exit NIFTY? Not done: the journal cannot be written")
+    notice.get_by_role("button", name="Seen").click()
+    expect(notice).to_have_count(0)
+
+
+def test_no_question_stands_over_the_login(staged: StagedDashboard) -> None:
+    """Where the token is replaced while a question stands, the new one can be typed at once."""
+    staged.hold("NIFTY")
+    staged.log_in(TOKEN)
+    staged.press_exit("NIFTY")
+    staged.engine("(engine) => { engine.token = 'another-token-of-it'; engine.drop(); }")
+
+    field = staged.page.get_by_label("API token")
+    expect(staged.page.locator("#login-error")).to_contain_text("refuses this token")
+    expect(field).to_be_focused()
+    field.fill("another-token-of-it")
+    staged.page.get_by_role("button", name="Log in").click()
+    expect(staged.row("NIFTY")).to_be_visible()
+    expect(staged.page.locator("#confirm")).not_to_be_visible()
+
+
+def _leave_a_sent_exit(staged: StagedDashboard) -> None:
+    """Ask for an exit that gets no answer yet, and press Escape."""
+    staged.hold("NIFTY", "BANKNIFTY")
+    staged.engine(f"(engine) => engine.hold('{SENT_EXIT}')")
+    staged.log_in(TOKEN)
+    staged.press_exit("NIFTY")
+    staged.page.locator("#confirm-go").click()
+    staged.page.keyboard.press("Escape")
+    expect(staged.page.locator("#confirm")).not_to_be_visible()
