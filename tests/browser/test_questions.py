@@ -53,6 +53,69 @@ def test_no_question_stands_over_the_login(staged: StagedDashboard) -> None:
     expect(staged.page.locator("#confirm")).not_to_be_visible()
 
 
+def test_a_broker_that_hangs_holds_no_exit_up(staged: StagedDashboard) -> None:
+    """After two seconds everything can be closed unseen; a preview that comes yet is shown."""
+    staged.hold("NIFTY")
+    staged.engine("(engine) => engine.hold('/exit-preview')")
+    staged.log_in(TOKEN)
+    page = staged.page
+    go, sends, request = (page.locator(f"#confirm-{part}") for part in ("go", "sends", "request"))
+    page.keyboard.press("F6")
+    expect(sends).to_contain_text("Asking the engine")
+    expect(go).to_be_disabled()
+    staged.passes(2_000)
+    expect(sends).to_contain_text("can be asked for all the same")
+    expect(go).to_be_enabled()
+    expect(request).to_contain_text('"ticket":"unseen"')
+
+    staged.engine("(engine) => engine.letGo('/exit-preview')")
+    expect(sends).to_contain_text("no order is sent")
+    expect(request).to_contain_text('"ticket":"seen"')
+    page.keyboard.press("Escape")
+
+    staged.engine("(engine) => engine.hold('/exit-preview')")
+    staged.row("NIFTY", ".action button").click()
+    staged.passes(2_000)
+    staged.confirm()
+    assert len(staged.calls(SENT_EXIT)) == 1
+
+
+def test_a_late_preview_changes_nothing_that_was_sent(staged: StagedDashboard) -> None:
+    """Where it comes after the call, the call goes on, and its repeat is the same wish."""
+    staged.engine("(engine) => { engine.hold('/exit-preview'); engine.hold('/exit-all'); }")
+    staged.engine("(engine) => { engine.answers['/exit-all'] = [503, 'not now']; }")
+    staged.log_in(TOKEN)
+    page = staged.page
+    page.keyboard.press("F6")
+    staged.passes(2_000)
+    go = page.locator("#confirm-go")
+    go.click()
+    staged.engine("(engine) => engine.letGo('/exit-preview')")
+    expect(page.locator("#confirm-sends")).to_contain_text("no order is sent")
+    expect(go).to_be_disabled()
+    staged.engine("(engine) => engine.letGo('/exit-all')")
+    expect(page.locator("#confirm .error")).to_have_text("Not done: not now")
+    staged.engine("(engine) => { delete engine.answers['/exit-all']; }")
+    staged.confirm()
+
+    first, second = staged.calls("/exit-all")
+    assert first == second
+    assert first["body"]["ticket"] == "unseen"
+
+
+def test_an_engine_that_hangs_is_not_waited_for(staged: StagedDashboard) -> None:
+    """A call without an answer ends, and says that it may have been done."""
+    staged.engine("(engine) => engine.hold('/exit-all')")
+    staged.log_in(TOKEN)
+    staged.page.keyboard.press("F6")
+    staged.wait_preview()
+    staged.page.locator("#confirm-go").click()
+    staged.passes(20_000)
+
+    expect(staged.page.locator("#confirm .error")).to_contain_text("it may have been done")
+    expect(staged.page.locator("#confirm-go")).to_be_enabled()
+
+
 def _leave_a_sent_exit(staged: StagedDashboard) -> None:
     """Ask for an exit that gets no answer yet, and press Escape."""
     staged.hold("NIFTY", "BANKNIFTY")

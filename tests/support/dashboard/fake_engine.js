@@ -63,7 +63,8 @@
     const path = new URL(address, location.href).pathname.replace("/api/v1", "");
     const token = headers.Authorization.replace("Bearer ", "");
     if (path !== "/events") {
-      engine.calls.push({ path, method, token, body: body && JSON.parse(body) });
+      const key = headers["Idempotency-Key"];
+      engine.calls.push({ path, method, token, key, body: body && JSON.parse(body) });
     }
     if (held.has(path)) await until(path, signal);
     if (engine.token !== null && token !== engine.token) return refusal(401, "the token is wrong");

@@ -1,6 +1,7 @@
 // Calls of the engine's API. The token goes into one header and nowhere else.
 
 const STORED_UNDER = "squareoff-token"; // of this tab only; gone when it is closed
+const ANSWER_MS_MAX = 20_000; // longer than the engine waits for its broker
 
 /** A call that was refused or had no answer; `code` is the API's, or "unreachable". */
 export class CallFailed extends Error {
@@ -57,8 +58,16 @@ export class Api {
   }
 
   async #json(path, options) {
-    const answer = await this.#call(path, options);
-    return answer.json();
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), ANSWER_MS_MAX);
+    try {
+      const answer = await this.#call(path, { ...options, signal: late.signal });
+      return await answer.json();
+    } catch (error) {
+      throw error instanceof CallFailed ? error : unreachable();
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #call(path, { headers = {}, ...options }) {
@@ -73,11 +82,15 @@ export class Api {
       });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new CallFailed("unreachable", "the engine does not answer");
+      throw unreachable();
     }
     if (answer.ok) return answer;
     throw await refusal(answer);
   }
+}
+
+function unreachable() {
+  return new CallFailed("unreachable", "the engine does not answer");
 }
 
 async function refusal(answer) {

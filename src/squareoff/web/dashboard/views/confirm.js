@@ -6,6 +6,8 @@ import { byId, el, setText } from "../dom.js";
 import { words } from "../format.js";
 
 const UNSEEN = "unseen"; // said by a close of which it could not be shown what it would send
+const OFFER = "The exit can be asked for all the same.";
+const PREVIEW_MS_MAX = 2000; // a broker that hangs keeps nobody longer from asking for an exit
 
 export class Confirmation {
   #api;
@@ -44,7 +46,8 @@ export class Confirmation {
   }
 
   async #send(question, parts) {
-    parts.isBusy = true;
+    parts.isSending = true;
+    parts.sentKey = parts.key;
     allowGo(question, parts);
     setText(parts.error, "");
     try {
@@ -53,7 +56,7 @@ export class Confirmation {
       setText(byId("said"), `${question.title} ${answer.code ? words(answer.code) : "done"}`);
     } catch (failure) {
       if (!(failure instanceof CallFailed)) throw failure;
-      parts.isBusy = false;
+      parts.isSending = false;
       allowGo(question, parts);
       setText(parts.error, failureText(failure));
       if (!this.#isShown(parts)) this.#model.tell(`${question.title} ${failureText(failure)}`);
@@ -71,7 +74,9 @@ function partsOf(question) {
   const parts = {
     key: newKey(),
     ticket: null,
-    isBusy: false,
+    sentKey: null,
+    isSending: false,
+    isLooking: false,
     mode: el("p", { class: "mode-word" }),
     sends: el("div", {
       id: "confirm-sends", class: "sends", tabindex: "0", role: "region",
@@ -130,7 +135,7 @@ function bodyOf(question, parts) {
 
 function allowGo(question, parts) {
   const isUnshown = parts.ticket === null && mustBeShown(question, parts);
-  parts.go.disabled = parts.isBusy || isUnshown;
+  parts.go.disabled = parts.isSending || parts.isLooking || isUnshown;
 }
 
 function showRequest(question, parts) {
@@ -140,21 +145,34 @@ function showRequest(question, parts) {
 
 async function fillPreview(question, parts) {
   const { sends } = parts;
-  parts.isBusy = true;
+  parts.isLooking = true;
   parts.ticket = null;
+  parts.key = newKey();
+  showRequest(question, parts);
   allowGo(question, parts);
   sends.replaceChildren(el("p", {}, "Asking the engine what it would send…"));
+  const late = setTimeout(() => offerUnseen(question, parts), PREVIEW_MS_MAX);
+  let found = { ticket: null };
   try {
-    const { elements, ticket } = await question.preview();
-    parts.ticket = ticket;
-    sends.replaceChildren(...elements);
+    found = await question.preview();
+    sends.replaceChildren(...found.elements);
   } catch (failure) {
     if (!(failure instanceof CallFailed)) throw failure;
     sends.replaceChildren(...unshownElements(question, parts, failure));
   }
-  parts.key = newKey();
-  parts.isBusy = false;
+  clearTimeout(late);
+  if (parts.sentKey !== parts.key) parts.ticket = found.ticket; // what was sent stays what it was
+  parts.isLooking = false;
   showRequest(question, parts);
+  allowGo(question, parts);
+}
+
+/** Let an exit be asked for while the engine still looks what it would send. */
+function offerUnseen(question, parts) {
+  if (question.mustBeShown) return;
+  const text = "The engine has not said yet what it would send.";
+  parts.sends.replaceChildren(el("p", { class: "error" }, `${text} ${OFFER}`));
+  parts.isLooking = false;
   allowGo(question, parts);
 }
 
@@ -162,8 +180,7 @@ async function fillPreview(question, parts) {
 function unshownElements(question, parts, failure) {
   const text = `What would be sent cannot be shown (${failure.message}).`;
   if (!question.mustBeShown) {
-    const offer = "The exit can be asked for all the same.";
-    return [el("p", { class: "error" }, `${text} ${offer}`)];
+    return [el("p", { class: "error" }, `${text} ${OFFER}`)];
   }
   const again = el("button", { type: "button" }, "Ask again");
   again.onclick = () => fillPreview(question, parts);
