@@ -18,6 +18,11 @@
     budget_limits: {}, kill_switch: { active: false, level: "new", reason: "" }, exit_all: null,
     trackers: [], alarms: [],
   };
+  const chart = {
+    opened_at: "2026-09-15T09:31:05+05:30", entry_price: "100.00", spans: [], levels: [],
+    triggers: [], fills: [],
+  };
+  const done = { ok: true, code: "claimed", items: [], next: null };
   const answers = {
     "/exit-preview": [200, { items: [], ticket: "seen" }],
     "/replica": [200, replica],
@@ -30,6 +35,12 @@
 
   const engine = {
     token: null, calls: [], answers, replica, status,
+    alarm(id, severity, message) {
+      replica.alarms.push({
+        id, severity, code: "exit_stuck", message, tracker_id: null, raised_at: now(),
+        acknowledged_at: null, repeats: 0, last_raised_at: null, cleared_at: null,
+      });
+    },
     /** Have calls to a path wait until they are let go. */
     hold: (path) => held.set(path, []),
     letGo(path) {
@@ -69,7 +80,7 @@
     if (held.has(path)) await until(path, signal);
     if (engine.token !== null && token !== engine.token) return refusal(401, "the token is wrong");
     if (path === "/events") return stream(signal);
-    const [code, answer] = answers[path] ?? [200, { ok: true, code: "claimed", items: [] }];
+    const [code, answer] = answers[path] ?? [200, path.endsWith("/chart") ? chart : done];
     if (code === 0) throw new TypeError("no way to the engine");
     if (code !== 200) return refusal(code, answer);
     return new Response(JSON.stringify(answer));

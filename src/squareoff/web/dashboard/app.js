@@ -1,4 +1,5 @@
-// The page: login, then one session whose changes are drawn once a frame.
+// The page: login, then one session whose changes are drawn once a frame. Each login has views of
+// its own, which begin with empty places: nothing of a session before is shown or pressed.
 
 import { Api, CallFailed } from "./api.js";
 import { byId, setText } from "./dom.js";
@@ -14,19 +15,17 @@ import { MastheadView } from "./views/masthead.js";
 import { PositionsView } from "./views/positions.js";
 
 let session = null;
+let seconds = null;
 
 async function begin(api) {
   const model = new Model();
-  session = new Session(api, model, (why) => end(why));
-  try {
-    await session.start();
-  } catch (error) {
-    session = null;
-    throw error;
-  }
+  const ours = new Session(api, model, (why) => end(why));
+  await ours.start();
+  session?.close(); // of a login that was sent twice
+  session = ours;
   api.remember();
   show("desk");
-  draw(api, model, session);
+  draw(api, model, ours);
 }
 
 function draw(api, model, ours) {
@@ -48,15 +47,18 @@ function draw(api, model, ours) {
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
-  setInterval(() => (model.changes.second = true), 1000);
+  clearInterval(seconds);
+  seconds = setInterval(() => (model.changes.second = true), 1000);
 }
 
 function end(why) {
   session?.close();
   session = null;
+  clearInterval(seconds);
   Api.forget();
   byId("confirm").close();
   setText(byId("login-error"), why);
+  document.title = "squareoff";
   location.hash = "";
   show("login");
   byId("token").focus();

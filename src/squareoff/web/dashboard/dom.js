@@ -44,6 +44,12 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
+/** Take out what a view before drew into a container, and what `keep` remembers of it. */
+export function empty(container) {
+  container.kept?.clear();
+  container.replaceChildren();
+}
+
 /**
  * Bring a container's children into the order of `items`, one element for each key. Elements of
  * keys that stay are kept, so focus and what a person has opened stay with them.

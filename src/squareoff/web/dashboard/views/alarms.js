@@ -1,7 +1,7 @@
 // Alarms: those that stand first, each with a button that says a person has seen it.
 
 import { CallFailed } from "../api.js";
-import { byId, el, keep, setAttribute, setText } from "../dom.js";
+import { byId, el, empty, keep, setAttribute, setText } from "../dom.js";
 import { isStanding } from "../figures.js";
 import { clock, words } from "../format.js";
 
@@ -12,6 +12,8 @@ export class AlarmsView {
   constructor(api, model) {
     this.#api = api;
     this.#model = model;
+    empty(byId("alarms"));
+    empty(byId("seen"));
   }
 
   draw(changes) {

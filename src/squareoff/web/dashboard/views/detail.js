@@ -1,7 +1,7 @@
 // One position in full: its chart, its orders, its rules, and its journal as a timeline.
 
 import { CallFailed } from "../api.js";
-import { byId, el, keep, setAttribute, setText } from "../dom.js";
+import { byId, el, empty, keep, setAttribute, setText } from "../dom.js";
 import { fillText } from "../exit_step.js";
 import { instrumentKey } from "../figures.js";
 import { clockFine, price, whole, words } from "../format.js";
@@ -18,6 +18,8 @@ export class DetailView {
     this.#api = api;
     this.#model = model;
     this.controls = controls;
+    empty(byId("detail"));
+    byId("detail").hidden = true;
     byId("detail").onkeydown = (event) => {
       if (event.key === "Escape") this.close();
     };

@@ -1,6 +1,6 @@
 // How the engine's ways to the world are: each line says what is well and what is not.
 
-import { byId, el, keep, setAttribute, setText } from "../dom.js";
+import { byId, el, empty, keep, setAttribute, setText } from "../dom.js";
 import { duration, NONE, whole, words } from "../format.js";
 
 const TOKEN_SOON_SECONDS = 30 * 60;
@@ -11,6 +11,8 @@ export class HealthView {
 
   constructor(model) {
     this.#model = model;
+    empty(byId("health"));
+    empty(byId("budget"));
   }
 
   draw(changes) {

@@ -1,6 +1,6 @@
 // The top of the page: mode, connection, clock, the three big buttons, and what must not be missed.
 
-import { byId, el, keep, setAttribute, setText } from "../dom.js";
+import { byId, el, empty, keep, setAttribute, setText } from "../dom.js";
 import { isStanding } from "../figures.js";
 import { clock, duration } from "../format.js";
 
@@ -14,6 +14,7 @@ export class MastheadView {
 
   constructor(model, controls, onLogOut) {
     this.#model = model;
+    empty(byId("notices"));
     byId("exit-all").onclick = () => controls.exitAll();
     byId("halt").onclick = () => controls.halt();
     byId("log-out").onclick = onLogOut;
