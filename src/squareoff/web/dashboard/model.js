@@ -111,8 +111,20 @@ export class Model {
     return this.status?.blind_instruments.includes(key) ?? false;
   }
 
-  /** The newest price of a position's instrument, null where none was heard. */
+  /** Whether the engine counts no price of a position's instrument: its P&L is not known. */
+  isUnseen(tracker) {
+    const key = instrumentKey(tracker.instrument.instrument_id);
+    return this.isBlind(tracker) || (this.status?.account?.unseen.includes(key) ?? false);
+  }
 
+  /** Whether the newest price of a position's instrument is older than rules trade on. */
+  isStale(tracker) {
+    const known = this.priceOf(tracker);
+    if (known === null) return false;
+    return this.secondsSince(known.received_at) > this.replica.staleAfterSeconds;
+  }
+
+  /** The newest price of a position's instrument, null where none was heard. */
   priceOf(tracker) {
     return this.prices.get(instrumentKey(tracker.instrument.instrument_id)) ?? null;
   }
@@ -127,15 +139,20 @@ export class Model {
     return this.steps.get(tracker.tracker_id);
   }
 
-  /** Open and closed profit of today and how many positions lack a price, as exact decimals. */
+  /**
+   * Open and closed profit of today, as exact decimals. How many positions are not in it for want
+   * of a good price or of a fill's (`unknown`), and how many stand at a price that is old (`stale`).
+   */
   profits() {
-    const sum = { open: 0n, closed: 0n, unknown: 0 };
+    const sum = { open: 0n, closed: 0n, unknown: 0, stale: 0 };
     for (const tracker of this.replica.trackers.values()) {
-      const open = openProfit(tracker, this.lastOf(tracker));
+      const needsPrice = openProfit(tracker, null) === null;
+      const open = openProfit(tracker, this.isUnseen(tracker) ? null : this.lastOf(tracker));
       const closed = closedProfit(tracker);
       sum.open += open ?? 0n;
       sum.closed += closed ?? 0n;
       if (open === null || closed === null) sum.unknown += 1;
+      else if (needsPrice && this.isStale(tracker)) sum.stale += 1;
     }
     return sum;
   }

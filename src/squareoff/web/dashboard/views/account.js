@@ -8,6 +8,8 @@ const COUNT_TITLES = {
   ACTIVE: "Watched", EXITING: "Exiting", PENDING: "Entering", EXITED: "Exited",
 };
 
+const OPEN_ONES = ["profit", "open"]; // figures that prices move
+
 export class AccountView {
   #model;
   #figures = new Map();
@@ -31,13 +33,15 @@ export class AccountView {
 
   draw(changes) {
     const isTouched = changes.trackers.size || changes.instruments.size;
-    if (!changes.all && !isTouched) return;
+    if (!changes.all && !changes.second && !isTouched) return; // prices age by the second
     const profits = this.#model.profits();
     this.#drawMoney("profit", profits.open + profits.closed);
     this.#drawMoney("open", profits.open);
     this.#drawMoney("closed", profits.closed);
-    this.note.hidden = profits.unknown === 0;
-    setText(this.note, `${profits.unknown} without a price are not in it.`);
+    const note = noteOf(profits, this.#model.replica.staleAfterSeconds);
+    this.note.hidden = note === "";
+    setText(this.note, note);
+    for (const name of OPEN_ONES) setAttribute(this.#figures.get(name), "data-noted", note !== "");
     if (changes.all || changes.trackers.size) this.#drawCounts();
   }
 
@@ -52,4 +56,11 @@ export class AccountView {
     for (const tracker of this.#model.replica.trackers.values()) counts[tracker.status] += 1;
     for (const status of COUNTED) setText(this.#figures.get(status), whole(counts[status]));
   }
+}
+
+function noteOf({ unknown, stale }, seconds) {
+  const parts = [];
+  if (unknown) parts.push(`${whole(unknown)} without a good price not in it`);
+  if (stale) parts.push(`${whole(stale)} at a price older than ${whole(seconds)} s`);
+  return parts.length ? `* ${parts.join(", ")}.` : "";
 }

@@ -183,7 +183,7 @@ export class PositionsView {
   #drawAge(row, tracker) {
     const known = this.#model.priceOf(tracker);
     const seconds = known ? this.#model.secondsSince(known.received_at) : null;
-    const isStale = seconds !== null && seconds > this.#model.replica.staleAfterSeconds;
+    const isStale = this.#model.isStale(tracker);
     const age = seconds === null ? "no price yet" : `${duration(seconds)} old`;
     setText(row.parts.age, this.#model.isBlind(tracker) ? `BLIND, ${age}` : age);
     setAttribute(row.cells.last, "data-stale", isStale || seconds === null);
