@@ -11,6 +11,10 @@ PRICE = """(engine, [symbol, text, seconds]) => {
   engine.live({ prices: [{ ...price, received_at }] });
 }"""
 
+RAISED = """(engine, severity) => engine.tell({
+  kind: "alarm_raised", data: { severity, code: "exit_stuck", message: "sold twice" },
+})"""
+
 
 def test_an_old_or_missing_price_marks_the_money(staged: StagedDashboard) -> None:
     """What the engine counts no price of is not in it; what is merely old is said."""
@@ -41,3 +45,62 @@ def test_an_old_or_missing_price_marks_the_money(staged: StagedDashboard) -> Non
     }""")
     staged.engine(PRICE, ["BANKNIFTY", "102.00", 0])
     expect(figure).to_have_text("+150.00")
+
+
+def test_an_alarm_that_grows_critical_looks_so(staged: StagedDashboard) -> None:
+    """Raised again as critical it is the same row, and no more a warning."""
+    staged.log_in(TOKEN)
+    alarm = staged.page.locator("#alarms li")
+    staged.engine(RAISED, "warning")
+    expect(alarm).to_have_attribute("data-severity", "warning")
+    staged.engine(RAISED, "critical")
+
+    expect(alarm).to_have_attribute("data-severity", "critical")
+    expect(alarm).to_contain_text("told 2 times")
+
+
+def test_a_connection_lost_while_behind_is_critical(staged: StagedDashboard) -> None:
+    """The notice changes its look with its text."""
+    staged.log_in(TOKEN)
+    notice = staged.page.locator("#notices .notice")
+    staged.engine("(engine) => { engine.isBehind = true; engine.live(); }")
+    expect(notice).to_contain_text("Behind the journal")
+    expect(notice).to_have_class("notice warning")
+    staged.engine("(engine) => { engine.hold('/events'); engine.drop(); }")
+
+    expect(notice).to_contain_text("No connection")
+    expect(notice).to_have_class("notice critical")
+
+
+def test_a_key_that_is_held_asks_once(staged: StagedDashboard) -> None:
+    """F6 is the page's own for as long as it is held."""
+    staged.log_in(TOKEN)
+    own = staged.page.evaluate(
+        """() => [false, true].map((repeat) => {
+          const given = { key: "F6", repeat, bubbles: true, cancelable: true };
+          return !document.body.dispatchEvent(new KeyboardEvent("keydown", given));
+        })"""
+    )
+
+    assert own == [True, True]
+    expect(staged.page.locator("#confirm-title")).to_have_text("Exit all positions?")
+    assert len(staged.calls("/exit-preview")) == 1
+
+
+def test_a_hidden_tab_tells_of_an_alarm(staged: StagedDashboard) -> None:
+    """Without frames the title counts the alarm within a second, and facts do not pile up."""
+    staged.log_in(TOKEN)
+    page = staged.page
+    expect(page).to_have_title("PAPER · squareoff")
+    page.evaluate(
+        """() => {
+          Object.defineProperty(document, "hidden", { value: true });
+          window.requestAnimationFrame = () => 0;
+        }"""
+    )
+    staged.passes(100)  # the frame that was under way
+    staged.engine(RAISED, "critical")
+    staged.passes(1_000)
+
+    expect(page).to_have_title("(1) PAPER · squareoff")
+    expect(page.locator("#alarms li")).to_have_count(1)

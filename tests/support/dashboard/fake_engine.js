@@ -34,7 +34,7 @@
   const say = (text) => streams.forEach((out) => write(out, text));
 
   const engine = {
-    token: null, calls: [], answers, replica, status,
+    token: null, isBehind: false, calls: [], answers, replica, status,
     alarm(id, severity, message) {
       replica.alarms.push({
         id, severity, code: "exit_stuck", message, tracker_id: null, raised_at: now(),
@@ -58,7 +58,7 @@
     },
     /** Say how it stands, and a part of its own. */
     live(part = {}) {
-      const whole = { time: now(), head: replica.seq, is_behind: false, status, ...part };
+      const whole = { time: now(), head: replica.seq, is_behind: engine.isBehind, status, ...part };
       say(`event: live\ndata: ${JSON.stringify(whole)}\n\n`);
     },
     /** Break every stream off. */

@@ -1,4 +1,5 @@
-// The page: login, then one session whose changes are drawn once a frame. Each login has views of
+// The page: login, then one session whose changes are drawn once a frame, once a
+// second in a hidden tab. Each login has views of
 // its own, which begin with empty places: nothing of a session before is shown or pressed.
 
 import { Api, CallFailed } from "./api.js";
@@ -40,15 +41,21 @@ function draw(api, model, ours) {
     new AlarmsView(api, model),
     new HealthView(model),
   ];
-  const frame = () => {
-    if (session !== ours) return;
+  const drawChanges = () => {
     const changes = model.drain();
     for (const view of views) view.draw(changes);
+  };
+  const frame = () => {
+    if (session !== ours) return;
+    drawChanges();
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
   clearInterval(seconds);
-  seconds = setInterval(() => (model.changes.second = true), 1000);
+  seconds = setInterval(() => {
+    model.changes.second = true;
+    if (document.hidden) drawChanges(); // a hidden tab has no frames, but its title is seen
+  }, 1000);
 }
 
 function end(why) {

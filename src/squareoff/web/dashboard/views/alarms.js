@@ -40,7 +40,7 @@ export class AlarmsView {
   #item(alarm) {
     const item = el(
       "li",
-      { "data-severity": alarm.severity, "data-alarm": alarm.id },
+      { "data-alarm": alarm.id },
       el("p", { class: "alarm-head" }),
       el("p", { class: "alarm-text" }),
     );
@@ -78,5 +78,6 @@ function drawAlarm(item, alarm) {
   const head = `${severity} · ${words(alarm.code)} · ${clock(alarm.raised_at)}`;
   setText(item.querySelector(".alarm-head"), head + times + end + seen);
   setText(item.querySelector(".alarm-text"), alarm.message);
+  setAttribute(item, "data-severity", alarm.severity);
   setAttribute(item, "data-standing", isStanding(alarm));
 }

@@ -19,9 +19,9 @@ export class MastheadView {
     byId("halt").onclick = () => controls.halt();
     byId("log-out").onclick = onLogOut;
     document.onkeydown = (event) => {
-      if (event.key !== "F6" || event.repeat || byId("desk").hidden) return;
-      event.preventDefault();
-      controls.exitAll();
+      if (event.key !== "F6" || byId("desk").hidden) return;
+      event.preventDefault(); // of a held key too: the browser's own F6 would take the focus away
+      if (!event.repeat) controls.exitAll();
     };
   }
 
@@ -53,7 +53,10 @@ export class MastheadView {
     keep(byId("notices"), [...this.#notices()], {
       key: (notice) => notice.key,
       make: noticeOf,
-      update: (element, notice) => setText(element.firstChild, notice.text),
+      update: (element, notice) => {
+        setAttribute(element, "class", `notice ${notice.kind}`);
+        setText(element.firstChild, notice.text);
+      },
     });
   }
 
@@ -107,7 +110,7 @@ export class MastheadView {
   }
 }
 
-function noticeOf({ kind, seen }) {
+function noticeOf({ seen }) {
   const button = seen && el("button", { type: "button", click: seen }, "Seen");
-  return el("p", { class: `notice ${kind}` }, el("span"), button);
+  return el("p", {}, el("span"), button);
 }
