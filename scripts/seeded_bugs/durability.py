@@ -154,8 +154,8 @@ BUGS = (
         name="alarm-told-once",
         careless="Tells a critical alarm once.",
         file="services/alarm_desk.py",
-        old="if not is_due or not (is_critical or standing.untold):",
-        new="if not is_due or not standing.untold:",
+        old="or not (is_critical or standing.uncounted):",
+        new="or not standing.uncounted:",
         tests=("tests/services/test_alarm_desk.py",),
     ),
     Bug(

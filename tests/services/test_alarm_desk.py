@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import cast
 
+import pytest
+
 from exit_story.values import ACCOUNT, TRACKER, held
 from service_world.store import FaultyStore, memory_store
 from service_world.virtual import VirtualClock, run_virtual, settle
@@ -111,6 +113,50 @@ def test_a_failed_reading_at_the_start_silences_nothing() -> None:
             assert len(again.texts) > 2
             await again.desk.clear("over_exit", "closed", TRACKER)
             assert [alarm for alarm in await rig.store.alarms() if alarm.is_open] == []
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("is_journalled", [True, False])
+def test_a_database_that_is_away_silences_no_critical_alarm(*, is_journalled: bool) -> None:
+    """It is told again at the same pauses from memory, and the repeats are counted afterwards."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            if is_journalled:
+                await rig.desk.raise_alarm(Severity.CRITICAL, "over_exit", "too many", TRACKER)
+            rig.store.down = StoreUnavailable("away")
+            if not is_journalled:
+                await rig.desk.raise_alarm(Severity.CRITICAL, "over_exit", "too many", TRACKER)
+            await rig.desk.raise_alarm(Severity.WARNING, "test", "no hurry")
+            await asyncio.sleep(2_000)
+
+            tellings = [text for text in rig.texts if "too many" in text]
+            assert len(tellings) == 6  # at 0, 1, 3, 7, 15 and 30 minutes
+            assert tellings[-1].startswith("STILL, 30 min later: too many")
+            assert rig.texts.count("no hurry") == len(rig.texts) - len(tellings) == 1
+
+            rig.store.down = None
+            await asyncio.sleep(1_000)
+            alarm = next(alarm for alarm in await rig.store.alarms() if alarm.code == "over_exit")
+            assert len(rig.texts) == 8
+            assert alarm.repeats == 6
+
+    run_virtual(body())
+
+
+def test_a_position_that_is_over_is_not_told_again_from_memory() -> None:
+    """Its alarm is cleared once the database is back."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            rig.trackers[TRACKER] = held()
+            await rig.desk.raise_alarm(Severity.CRITICAL, "fills_unconfirmed", "doubt", TRACKER)
+            rig.store.down = StoreUnavailable("away")
+            rig.trackers[TRACKER] = replace(held(), status=PositionStatus.EXITED)
+            await asyncio.sleep(600.0)
+
+            assert rig.texts == ["doubt"]
 
     run_virtual(body())
 

@@ -7,7 +7,8 @@ Invariants:
    while it stands unseen; its repeats are counted, and told at most once in RETELL_SECONDS_MIN.
 2. A critical alarm is told again until it is acknowledged or its cause is gone, at pauses that
    grow from RETELL_SECONDS_MIN to RETELL_SECONDS_MAX; a restart goes on with that.
-3. An alarm that could not be journalled is told all the same, and journalled as soon as it can be.
+3. An alarm that could not be journalled is told all the same, and journalled as soon as it can be;
+   while the database is away, what is known of is told again from memory.
 4. An alarm whose cause is seen to be gone is cleared, and where it was critical, that is told.
 """
 
@@ -28,7 +29,7 @@ from squareoff.core.facts import (
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.time import seconds_to_ns
+from squareoff.domain.time import Now, seconds_to_ns
 from squareoff.ports import Alarm, Alerts, Clock, TrackerStore
 from squareoff.services.alarm_causes import what_ended
 from squareoff.services.metrics import Metrics
@@ -51,13 +52,16 @@ Group = tuple[str, str]
 
 @dataclass(slots=True)
 class _Standing:
-    """An alarm as people were told of it: when last (monotonic), how often, and what since."""
+    """An alarm as people were told of it: since when and when last (monotonic), and how often."""
 
     severity: Severity
     message: str
+    tracker_id: TrackerId | None
+    since_ns: int
     told_ns: int
     tellings: int = 1
-    untold: int = 0
+    uncounted: int = 0
+    """Repeats that the journal does not count yet."""
     was_found: bool = False
     """Whether the database was seen to hold it open: what is being written is not there yet."""
 
@@ -74,12 +78,16 @@ class _Standing:
             self.severity = alarm.severity
         self.message, self.told_ns = alarm.message, now_ns
 
-    @property
-    def pause_ns(self) -> int:
-        """How long not to tell it again."""
-        return seconds_to_ns(
-            min(RETELL_SECONDS_MIN * 2 ** (min(self.tellings, 10) - 1), RETELL_SECONDS_MAX)
-        )
+    def is_due(self, now_ns: int) -> bool:
+        """Say whether its pause is over."""
+        doubled = RETELL_SECONDS_MIN * 2 ** (min(self.tellings, 10) - 1)
+        return now_ns - self.told_ns >= seconds_to_ns(min(doubled, RETELL_SECONDS_MAX))
+
+    def note_telling(self, now_ns: int) -> None:
+        """Note that its time has come again."""
+        self.told_ns = now_ns
+        self.tellings += 1
+        self.uncounted += self.severity is Severity.CRITICAL
 
 
 def group_of(code: str, message: str, tracker_id: TrackerId | None) -> Group:
@@ -129,11 +137,13 @@ class AlarmDesk:
         standing = self._standing.get(group)
         if standing is not None:
             if not standing.is_news(alarm, now_ns):
-                standing.untold += 1
+                standing.uncounted += 1
                 return False
             standing.take(alarm, now_ns)
         else:
-            self._standing[group] = _Standing(alarm.severity, alarm.message, now_ns)
+            self._standing[group] = _Standing(
+                alarm.severity, alarm.message, alarm.tracker_id, now_ns, now_ns
+            )
         log = _log.error if alarm.severity is Severity.CRITICAL else _log.warning
         log("alarm", code=alarm.code, message=alarm.message, tracker_id=alarm.tracker_id)
         self._notify(alarm.severity, alarm.code, alarm.message)
@@ -174,6 +184,7 @@ class AlarmDesk:
                 await self._take_turn()
             except StoreError as error:
                 _log.error("alarms_not_looked_at", error=str(error))
+                self._tell_again_from_memory()
             await self._clock.sleep(TURN_SECONDS)
 
     async def _take_over(self) -> None:
@@ -181,11 +192,14 @@ class AlarmDesk:
         left = await self._open()
         now = self._clock.now()
         for alarm in left:
-            told_ns = now.monotonic_ns - (
-                now.wall_ns - (alarm.last_raised_at_ns or alarm.raised_at_ns)
+            standing = _Standing(
+                alarm.severity,
+                alarm.message,
+                alarm.tracker_id,
+                _monotonic_ns(alarm.raised_at_ns, now),
+                _monotonic_ns(alarm.last_raised_at_ns or alarm.raised_at_ns, now),
+                alarm.repeats + 1,
             )
-            told_ns = min(told_ns, now.monotonic_ns)  # whatever the wall clock did meanwhile
-            standing = _Standing(alarm.severity, alarm.message, told_ns, alarm.repeats + 1)
             self._standing.setdefault(_group(alarm), standing)
         self._has_taken_over = True
 
@@ -202,15 +216,15 @@ class AlarmDesk:
             elif standing.was_found:
                 del self._standing[group]  # seen by a person, or over
         for group, alarm in open_alarms.items():
-            ended = self._what_ended(alarm)
+            ended = self._what_ended(alarm.code, alarm.tracker_id)
             if ended is not None:
                 await self._clear(alarm, ended)
             elif group in self._standing:
                 await self._tell_again(alarm, self._standing[group])
 
-    def _what_ended(self, alarm: Alarm) -> str | None:
-        tracker = None if alarm.tracker_id is None else self._look(alarm.tracker_id)
-        return None if tracker is None else what_ended(alarm.code, tracker)
+    def _what_ended(self, code: str, tracker_id: TrackerId | None) -> str | None:
+        tracker = None if tracker_id is None else self._look(tracker_id)
+        return None if tracker is None else what_ended(code, tracker)
 
     async def _clear(self, alarm: Alarm, text: str) -> None:
         cleared = AlarmCleared(alarm.seq, text, alarm.tracker_id)
@@ -224,12 +238,11 @@ class AlarmDesk:
         """Tell a critical alarm again, in its time; of a warning only the repeats are noted."""
         is_critical = standing.severity is Severity.CRITICAL
         now = self._clock.now()
-        is_due = now.monotonic_ns - standing.told_ns >= standing.pause_ns
-        if not is_due or not (is_critical or standing.untold):
+        if not standing.is_due(now.monotonic_ns) or not (is_critical or standing.uncounted):
             return
-        repeats = alarm.repeats + standing.untold + is_critical
-        standing.told_ns, standing.untold = now.monotonic_ns, 0
-        standing.tellings += 1
+        standing.note_telling(now.monotonic_ns)
+        counted = standing.uncounted
+        repeats = alarm.repeats + counted
         if is_critical:
             minutes = (now.wall_ns - alarm.raised_at_ns) // seconds_to_ns(60.0)
             text = f"STILL, {minutes} min and {repeats} repeats later: {alarm.message}"
@@ -237,6 +250,24 @@ class AlarmDesk:
             self._notify(alarm.severity, alarm.code, f"{text} (once seen: {seen})")
         repeated = AlarmRepeated(alarm.seq, repeats, alarm.tracker_id)
         await self._store.record((repeated,), now.wall_ns)
+        standing.uncounted -= counted
+
+    def _tell_again_from_memory(self) -> None:
+        """Tell what is due while the database is away; the journal counts it afterwards."""
+        now_ns = self._clock.now().monotonic_ns
+        for (code, _), standing in self._standing.items():
+            is_over = self._what_ended(code, standing.tracker_id) is not None
+            if standing.severity is not Severity.CRITICAL or is_over:
+                continue
+            if standing.is_due(now_ns):
+                standing.note_telling(now_ns)
+                minutes = (now_ns - standing.since_ns) // seconds_to_ns(60.0)
+                self._notify(
+                    standing.severity,
+                    code,
+                    f"STILL, {minutes} min later: {standing.message} (the database is away: it "
+                    "can be acknowledged once that is back)",
+                )
 
     async def _open(self) -> list[Alarm]:
         return [a for a in await self._store.alarms(unacknowledged_only=True) if a.is_open]
@@ -255,3 +286,8 @@ class AlarmDesk:
 
 def _group(alarm: Alarm) -> Group:
     return group_of(alarm.code, alarm.message, alarm.tracker_id)
+
+
+def _monotonic_ns(wall_ns: int, now: Now) -> int:
+    """Return when that was on this process's clock; never later than now, whatever was set."""
+    return now.monotonic_ns - max(0, now.wall_ns - wall_ns)
