@@ -288,6 +288,90 @@ def test_a_cause_can_be_said_to_be_gone() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("is_journalled", [True, False])
+def test_a_cause_that_ends_while_the_database_is_away_is_cleared(*, is_journalled: bool) -> None:
+    """Nobody hears of it as standing; the journal has its beginning and its end once it can."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            if is_journalled:
+                await rig.desk.raise_alarm(Severity.CRITICAL, "order_breaker_open", "Exits wait")
+            rig.store.down = StoreUnavailable("away")
+            if not is_journalled:
+                await rig.desk.raise_alarm(Severity.CRITICAL, "order_breaker_open", "Exits wait")
+            await rig.desk.clear("order_breaker_open", "the broker answers")
+            await asyncio.sleep(600.0)
+            assert rig.texts == ["Exits wait"]
+            rig.store.down = None
+            await asyncio.sleep(600.0)
+
+            assert rig.texts[1:] == ["OVER: the broker answers. It was: Exits wait"]
+            (alarm,) = await rig.store.alarms()
+            assert alarm.cleared_at_ns is not None
+
+    run_virtual(body())
+
+
+def test_an_alarm_raised_anew_is_not_ended_by_an_old_word() -> None:
+    """What was said to be over before the alarm rose again says nothing of it."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "order_breaker_open", "Exits wait")
+            rig.store.down = StoreUnavailable("away")
+            await rig.desk.clear("order_breaker_open", "the broker answers")
+            await rig.desk.raise_alarm(Severity.CRITICAL, "order_breaker_open", "Exits wait")
+            rig.store.down = None
+            await asyncio.sleep(30.0)
+
+            assert rig.texts == ["Exits wait", "Exits wait"]
+            (alarm,) = await rig.store.alarms()
+            assert alarm.is_open
+
+    run_virtual(body())
+
+
+def test_two_tasks_clear_an_alarm_once() -> None:
+    """A look of the desk that comes at the same time finds it cleared."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+            gate = rig.store.alarms_gate = asyncio.Event()
+            await asyncio.sleep(6.0)  # a look has begun, and waits for its reading
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(rig.desk.clear("token_dead", "there is a new token"))
+                await settle()
+                gate.set()
+
+            await settle()
+            assert rig.texts == ["dead", "OVER: there is a new token. It was: dead"]
+
+    run_virtual(body())
+
+
+def test_a_cause_can_end_before_the_last_process_alarms_are_read() -> None:
+    """Its word is kept for what the last process left, and for nothing that is raised since."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+        rig.store.down = StoreUnavailable("locked")
+        async with at_work(rig.store) as again:
+            await again.desk.clear("token_dead", "the broker takes the token")
+            await again.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead once more")
+            rig.store.down = None
+            await asyncio.sleep(30.0)
+
+            assert again.texts == [
+                "dead once more",
+                "OVER: the broker takes the token. It was: dead",
+            ]
+            assert [a.message for a in await rig.store.alarms() if a.is_open] == ["dead once more"]
+
+    run_virtual(body())
+
+
 def test_a_restart_goes_on_with_what_stands() -> None:
     """The next process tells a standing alarm in its time, and does not begin anew."""
 

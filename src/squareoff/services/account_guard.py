@@ -89,6 +89,7 @@ class AccountGuard:
         self._day = ""
         self._stored = AccountDayState("")
         self._told_missing = ""
+        self._may_old_stand = True  # an alarm of the last process about missing prices
         self._to_lift = ""
         self._waiting: deque[AccountRuleFired] = deque()
         self._fired = asyncio.Event()
@@ -232,6 +233,9 @@ class AccountGuard:
             self._fire(self._watch.judge(), self._pnl.total, None)
             await self._check_unseen(now)
             await self._save_peak(now)
+        if self._may_old_stand and not (self.judges_prices and self._missing(now)):
+            self._may_old_stand = False
+            await self._parts.alarms.clear("account_pnl_unknown", "no price is missing")
 
     async def _follow_day(self, now: Now) -> None:
         """Begin the day, or the next one; a clock that was set back ends none."""
@@ -293,7 +297,7 @@ class AccountGuard:
         self._loss_since_ns = _since(self._loss_since_ns, now, stands=is_loss)
         if _has_stood(self._loss_since_ns, LOSS_STANDS_SECONDS, now):
             self._fire(self._watch.judge_the_rest(), self._pnl.at_its_best(), None)
-        missing = [name for name in self._pnl.unseen() if self._is_trading(name, now)]
+        missing = self._missing(now)
         self._unseen_since_ns = _since(self._unseen_since_ns, now, stands=bool(missing))
         is_long = _has_stood(self._unseen_since_ns, UNSEEN_SECONDS, now)
         await self._tell_missing(missing if is_loss or is_long else [])
@@ -303,7 +307,8 @@ class AccountGuard:
         if names == self._told_missing:
             return
         if self._told_missing:
-            await self._parts.alarms.clear("account_pnl_unknown", "other prices are missing now")
+            text = "other prices are missing now" if names else "no price is missing"
+            await self._parts.alarms.clear("account_pnl_unknown", text)
         self._told_missing = names
         if names:
             text = (
@@ -311,6 +316,9 @@ class AccountGuard:
                 "and trailing do not fire, its max_loss looks at the rest"
             )
             await self._parts.alarms.raise_alarm(Severity.CRITICAL, "account_pnl_unknown", text)
+
+    def _missing(self, now: Now) -> list[InstrumentId]:
+        return [name for name in self._pnl.unseen() if self._is_trading(name, now)]
 
     def _is_trading(self, instrument_id: InstrumentId, now: Now) -> bool:
         return self._parts.hours.is_in_session(instrument_id.exchange_segment, now.wall_ns)

@@ -9,9 +9,11 @@ Invariants:
    grow from RETELL_SECONDS_MIN to RETELL_SECONDS_MAX; a restart goes on with that.
 3. An alarm that could not be journalled is told all the same, and journalled as soon as it can be;
    while the database is away, what is known of is told again from memory.
-4. An alarm whose cause is seen to be gone is cleared, and where it was critical, that is told.
+4. An alarm whose cause is seen to be gone is told no more, and cleared as soon as it can be; where
+   it was critical, that is told. What is raised after that is news.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +66,8 @@ class _Standing:
     """Repeats that the journal does not count yet."""
     was_found: bool = False
     """Whether the database was seen to hold it open: what is being written is not there yet."""
+    ended: str | None = None
+    """What ended its cause; it is cleared once the database holds it, and answers."""
 
     def is_news(self, alarm: AlarmRaised, now_ns: int) -> bool:
         """Say whether the alarm tells more than what was told lately."""
@@ -90,6 +94,24 @@ class _Standing:
         self.uncounted += self.severity is Severity.CRITICAL
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A cause that is gone: what ended it, and whose alarms it is about."""
+
+    code: str
+    text: str
+    tracker_id: TrackerId | None
+    about: str
+
+    def end(self, group: Group, standing: _Standing) -> bool:
+        """Note it on an alarm that it is about; say whether it is."""
+        is_meant = group[0] == self.code and standing.tracker_id == self.tracker_id
+        if not is_meant or not standing.message.startswith(self.about):
+            return False
+        standing.ended = self.text
+        return True
+
+
 def group_of(code: str, message: str, tracker_id: TrackerId | None) -> Group:
     """Return what makes two alarms one."""
     return code, message if tracker_id is None else tracker_id
@@ -107,7 +129,9 @@ class AlarmDesk:
         self._metrics = metrics
         self._standing: dict[Group, _Standing] = {}
         self._unwritten: deque[AccountFact] = deque(maxlen=UNWRITTEN_MAX)
+        self._clearing = asyncio.Lock()
         self._has_taken_over = False
+        self._ended_early: list[_Ended] = []
         self._look: Callable[[TrackerId], PositionTracker | None] = lambda tracker_id: None
 
     def connect(self, look: Callable[[TrackerId], PositionTracker | None]) -> None:
@@ -135,7 +159,7 @@ class AlarmDesk:
         group = group_of(alarm.code, alarm.message, alarm.tracker_id)
         now_ns = self._clock.now().monotonic_ns
         standing = self._standing.get(group)
-        if standing is not None:
+        if standing is not None and standing.ended is None:
             if not standing.is_news(alarm, now_ns):
                 standing.uncounted += 1
                 return False
@@ -165,13 +189,18 @@ class AlarmDesk:
             tracker_id: the position that it is about, None for the account.
             about: only those whose message begins like this.
         """
-        if self._has_taken_over and not any(group[0] == code for group in self._standing):
+        cause = _Ended(code, text, tracker_id, about)
+        ended = [cause.end(group, standing) for group, standing in self._standing.items()]
+        if not self._has_taken_over:
+            self._ended_early.append(cause)
+        elif not any(ended):
             return
         try:
+            await self._take_over()
             for alarm in await self._open():
-                is_meant = alarm.code == code and alarm.tracker_id == tracker_id
-                if is_meant and alarm.message.startswith(about):
-                    await self._clear(alarm, text)
+                standing = self._standing.get(_group(alarm))
+                if standing is not None and standing.ended is not None:
+                    await self._clear_if_ended(alarm)
         except StoreError as error:
             _log.error("alarm_not_cleared", code=code, error=str(error))
 
@@ -179,8 +208,7 @@ class AlarmDesk:
         """Tell standing alarms again, clear those that are over; never returns."""
         while True:
             try:
-                if not self._has_taken_over:
-                    await self._take_over()
+                await self._take_over()
                 await self._take_turn()
             except StoreError as error:
                 _log.error("alarms_not_looked_at", error=str(error))
@@ -188,11 +216,16 @@ class AlarmDesk:
             await self._clock.sleep(TURN_SECONDS)
 
     async def _take_over(self) -> None:
-        """What the last process left standing is told again in its time."""
-        left = await self._open()
+        """What the last process left standing is told again in its time, or is over by now."""
+        left = () if self._has_taken_over else await self._open()
+        if self._has_taken_over:  # or another task has, meanwhile
+            return
         now = self._clock.now()
         for alarm in left:
-            standing = _Standing(
+            group = _group(alarm)
+            if group in self._standing:
+                continue
+            self._standing[group] = standing = _Standing(
                 alarm.severity,
                 alarm.message,
                 alarm.tracker_id,
@@ -200,8 +233,10 @@ class AlarmDesk:
                 _monotonic_ns(alarm.last_raised_at_ns or alarm.raised_at_ns, now),
                 alarm.repeats + 1,
             )
-            self._standing.setdefault(_group(alarm), standing)
+            for cause in self._ended_early:
+                cause.end(group, standing)
         self._has_taken_over = True
+        self._ended_early.clear()
 
     async def _take_turn(self) -> None:
         while self._unwritten:
@@ -216,20 +251,28 @@ class AlarmDesk:
             elif standing.was_found:
                 del self._standing[group]  # seen by a person, or over
         for group, alarm in open_alarms.items():
-            ended = self._what_ended(alarm.code, alarm.tracker_id)
-            if ended is not None:
-                await self._clear(alarm, ended)
-            elif group in self._standing:
+            if not await self._clear_if_ended(alarm) and group in self._standing:
                 await self._tell_again(alarm, self._standing[group])
 
     def _what_ended(self, code: str, tracker_id: TrackerId | None) -> str | None:
         tracker = None if tracker_id is None else self._look(tracker_id)
         return None if tracker is None else what_ended(code, tracker)
 
-    async def _clear(self, alarm: Alarm, text: str) -> None:
+    async def _clear_if_ended(self, alarm: Alarm) -> bool:
+        """Clear an alarm that is over; one task after the other, so that each is cleared once."""
+        async with self._clearing:
+            standing = self._standing.get(_group(alarm))
+            ended = None if standing is None else standing.ended
+            ended = ended or self._what_ended(alarm.code, alarm.tracker_id)
+            if ended is not None:
+                await self._clear(alarm, ended, standing)
+        return ended is not None
+
+    async def _clear(self, alarm: Alarm, text: str, standing: _Standing | None) -> None:
         cleared = AlarmCleared(alarm.seq, text, alarm.tracker_id)
         await self._store.record((cleared,), self._clock.now().wall_ns)
-        self._standing.pop(_group(alarm), None)
+        if self._standing.get(_group(alarm)) is standing:  # not raised anew meanwhile
+            self._standing.pop(_group(alarm), None)
         _log.info("alarm_cleared", code=alarm.code, tracker_id=alarm.tracker_id, text=text)
         if alarm.severity is Severity.CRITICAL:
             self._notify(Severity.WARNING, alarm.code, f"OVER: {text}. It was: {alarm.message}")
@@ -256,7 +299,7 @@ class AlarmDesk:
         """Tell what is due while the database is away; the journal counts it afterwards."""
         now_ns = self._clock.now().monotonic_ns
         for (code, _), standing in self._standing.items():
-            is_over = self._what_ended(code, standing.tracker_id) is not None
+            is_over = standing.ended or self._what_ended(code, standing.tracker_id)
             if standing.severity is not Severity.CRITICAL or is_over:
                 continue
             if standing.is_due(now_ns):

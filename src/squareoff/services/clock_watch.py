@@ -40,6 +40,7 @@ class ClockWatch:
         self._skew = ClockSkew()
         self._seen = clock.now()
         self._is_told = False
+        self._may_stand = True  # an alarm of the last process
         self._on_offset: list[Callable[[float], None]] = []
 
     def on_offset(self, listener: Callable[[float], None]) -> None:
@@ -87,10 +88,10 @@ class ClockWatch:
             return
         self._metrics.clock_offset_seconds.set(verdict.offset_seconds)
         if verdict.is_too_large and not self._is_told:
-            self._is_told = True
+            self._is_told = self._may_stand = True
             await self._tell_offset(verdict.offset_seconds)
-        elif self._is_told and abs(verdict.offset_seconds) < SETTLED_SECONDS:
-            self._is_told = False
+        elif self._may_stand and abs(verdict.offset_seconds) < SETTLED_SECONDS:
+            self._is_told = self._may_stand = False
             await self._alarms.clear("clock_offset", "the clock agrees with the broker's")
 
     async def _tell_jump(self, seconds: float) -> None:

@@ -50,7 +50,8 @@ class PermitWatch:
         self._waiting: dict[int, tuple[PositionActor, int]] = {}
         self._count = 0
         self._has_told_of_queue = False
-        self._has_told_of_breaker = False
+        # Alarms of the last process may stand.
+        self._may_stand_of_queue = self._may_stand_of_breaker = True
 
     @contextmanager
     def waiting(self, actor: PositionActor, urgency: Urgency) -> Iterator[None]:
@@ -74,9 +75,9 @@ class PermitWatch:
             is_closed = self._queue.breaker_state(Endpoint.PLACEMENTS) is BreakerState.CLOSED
             if not is_closed:
                 await self._block_those_held_up()
-            elif self._has_told_of_breaker:
-                self._has_told_of_breaker = False
-                await self._alarms.clear("order_breaker_open", "the broker answers orders again")
+            elif self._may_stand_of_breaker:
+                self._may_stand_of_breaker = False
+                await self._alarms.clear("order_breaker_open", "the breaker lets orders through")
 
     async def _block_those_held_up(self) -> None:
         since_ns = self._clock.now().monotonic_ns - seconds_to_ns(BREAKER_WAIT_SECONDS)
@@ -87,7 +88,7 @@ class PermitWatch:
                 continue
             reason, again = BlockReason.BREAKER_OPEN, BREAKER_LOOK_AGAIN_SECONDS
             await self._engine.tell(actor, ExitHindered(reason, _BREAKER_TEXT, again))
-            self._has_told_of_breaker = True
+            self._may_stand_of_breaker = True
             await self._alarms.raise_alarm(
                 Severity.CRITICAL, "order_breaker_open", f"Exits wait: {_BREAKER_TEXT}."
             )
@@ -95,7 +96,7 @@ class PermitWatch:
     async def _complain_if_slow(self) -> None:
         is_slow = self._queue.oldest_exit_wait_seconds() >= EXIT_WAIT_ALARM_SECONDS
         if is_slow and not self._has_told_of_queue:
-            self._has_told_of_queue = True
+            self._has_told_of_queue = self._may_stand_of_queue = True
             await self._alarms.raise_alarm(
                 Severity.WARNING,
                 "exit_queue_slow",
@@ -103,6 +104,6 @@ class PermitWatch:
                 f"{self._queue.waiting()} order writes wait, the most urgent go first. "
                 "They go by themselves as the rate limit and the breaker allow.",
             )
-        elif self._has_told_of_queue and self._queue.waiting() == 0:
-            self._has_told_of_queue = False
+        elif self._may_stand_of_queue and self._queue.waiting() == 0:
+            self._has_told_of_queue = self._may_stand_of_queue = False
             await self._alarms.clear("exit_queue_slow", "no order write waits")

@@ -75,6 +75,7 @@ class Reconciler:
         self._last_differences: frozenset[str] = frozenset()
         self._short_keys: frozenset[PositionKey] = frozenset()
         self._complained: set[str] = set()
+        self._may_others_stand = True  # alarms of the last process
         self._asked: list[str] = []
         metrics.before_rendering(self._set_age)
         self._wake = asyncio.Event()
@@ -185,6 +186,9 @@ class Reconciler:
         for over in sorted(self._complained - standing):
             await self._alarms.clear("position_mismatch", "the books agree again", about=over)
         self._complained &= standing
+        if self._may_others_stand and not differences:
+            self._may_others_stand = False
+            await self._alarms.clear("position_mismatch", "the books agree")
         for difference in sorted(standing - self._complained):
             self._complained.add(difference)
             await self._complain(difference)

@@ -90,6 +90,7 @@ class SessionWatch:
         self._profile_due_ns = 0
         self._renewal_due_ns = 0
         self._warned: set[str] = set()
+        self._may_old_stand = True  # a warning of the last process
         self._left_behind = asyncio.Event()
         parts.engine.on_change(self._note_change)
 
@@ -216,7 +217,11 @@ class SessionWatch:
 
     async def _warn_in_time(self) -> None:
         outlook = self._outlook()
-        fresh = [name for name in warnings_due(outlook) if name not in self._warned]
+        due = warnings_due(outlook)
+        if self._may_old_stand and not due and (outlook.token_seconds or 0) > 0:
+            self._may_old_stand = False
+            await self._alarms.clear("token_ends_soon", "the access token lasts")
+        fresh = [name for name in due if name not in self._warned]
         if not fresh or outlook.token_seconds is None or self.expires_ns is None:
             return
         self._warned.update(fresh)

@@ -73,6 +73,7 @@ class TokenRecovery:
         self._metrics = metrics
         self._is_told = False
         self._is_login_told = False
+        self._may_stand = True  # an alarm of the last process
         self._is_confirmed = False
         self._next_probe_ns = 0
         self._probe_seconds = PROBE_SECONDS_MIN
@@ -141,8 +142,8 @@ class TokenRecovery:
         self._is_confirmed = False
         if self._flaps < FLAPS_MAX:
             self._probe_seconds, self._next_probe_ns = PROBE_SECONDS_MIN, 0
-        if self._is_told or self._is_login_told:
-            self._is_told = self._is_login_told = False
+        if self._is_told or self._is_login_told or self._may_stand:
+            self._is_told = self._is_login_told = self._may_stand = False
             for code in ("token_dead", "token_not_made"):
                 await self._alarms.clear(code, "the broker takes the access token")
 
