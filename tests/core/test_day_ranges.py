@@ -15,7 +15,7 @@ from squareoff.core.trigger_book import RangeReached
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.prices import units_from_decimal
-from squareoff.domain.rules import PriceRule, RuleName, RuleSet, TrailingRule
+from squareoff.domain.rules import BreakEvenRule, PriceRule, RuleName, RuleSet, TrailingRule
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import ist_day_number
 
@@ -25,12 +25,18 @@ TODAY = ist_day_number(OPENED_AT_NS)
 DAY_SECONDS = 86_400
 
 
-def tick(price: str, second: float = 0, *, came_after: float = 0) -> Tick:
+def tick(price: str, second: float = 0, *, came_after: float = 0, volume: int | None = 1) -> Tick:
     """Return a tick of the default instrument."""
     at_ns = OPENED_AT_NS + round(second * 1e9)
     units = units_from_decimal(D(price))
     came_ns = at_ns + round(came_after * 1e9)
-    return Tick(INSTRUMENT.instrument_id, units, at_ns, came_ns, came_ns - OPENED_AT_NS)
+    monotonic_ns = came_ns - OPENED_AT_NS
+    return Tick(INSTRUMENT.instrument_id, units, at_ns, came_ns, monotonic_ns, volume=volume)
+
+
+def bare(price: str, second: float) -> Tick:
+    """Return a tick that came without the day's range."""
+    return tick(price, second, volume=None)
 
 
 def tell(
@@ -188,6 +194,40 @@ def test_a_narrower_range_takes_nothing_back() -> None:
 
     assert tell(watch, "150", 61, high="160", low="145") is None
     assert tell(watch, "150", 62, high="165", low="141") is None
+
+
+def test_a_range_after_prices_without_one_is_a_first_one() -> None:
+    """A price that was told while no stop stood fires none that a later price moved there."""
+    breaks_even = BreakEvenRule(at_profit_points=D(12), lock_points=D(1))
+    watch = taking_part(held(rules=RuleSet(break_even=breaks_even)))
+    for second, price in enumerate(("143", "150", "162"), 60):
+        watch.on_tick(bare(price, second))
+    assert watch.current(TRACKER).stop_level == 1_510_000  # type: ignore[union-attr]
+
+    assert tell(watch, "162", 70, high="162", low="143") is None
+    assert look(watch, 70) == []
+    assert tell(watch, "162", 72, high="162", low="143") is None
+    assert look(watch, 72) == [TRACKER]
+    reached = tell(watch, "162", 73, high="162", low="142.5")
+    assert reached is not None
+    assert [level.rule for _, level in reached.fallen] == [RuleName.BREAK_EVEN]
+
+
+def test_rules_set_while_no_range_came_are_proved_by_a_later_one() -> None:
+    """Trades without a range prove nothing, and nothing is made durable of the range before."""
+    watch = taking_part(held(rules=RuleSet()))
+    watch.on_tick(bare("138", 60))
+    watch.on_tick(bare("150", 61))
+    changed = held(rules=STOP)
+    watch.watch(changed)
+    look(watch, 62)
+    watch.on_tick(bare("150", 65))
+
+    assert look(watch, 66) == []
+    assert watch.ranges.range_of(changed) is None
+    assert tell(watch, "150", 67, high="160", low="138") is None
+    assert look(watch, 68) == [TRACKER]
+    assert watch.ranges.range_of(changed) == DayRangeTold(TODAY, 1_600_000, 1_380_000)
 
 
 def restarted(tracker: PositionTracker, *, can_fire: bool = True) -> tuple[PriceWatch, Baseline]:

@@ -7,12 +7,12 @@ import pytest
 
 from exit_story.values import INSTRUMENT, OPENED_AT_NS, held
 from squareoff.core.price_hygiene import HygieneLimits, TickVerdict
-from squareoff.core.price_watch import PriceWatch
+from squareoff.core.price_watch import Nearness, PriceWatch
 from squareoff.core.quiet_prices import LOUD_FEED, QuietPrices
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import units_from_decimal
-from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
+from squareoff.domain.rules import BreakEvenRule, PriceRule, RuleSet, TrailingRule
 from squareoff.domain.ticks import Tick, TickSource
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
@@ -194,6 +194,16 @@ def test_near_is_within_a_hundredth_of_the_price() -> None:
     assert not watch.is_near_a_level()
     slot.kept = tick("141")
     assert watch.is_near_a_level()
+
+
+def test_a_rule_that_may_arm_a_level_is_no_want_of_levels() -> None:
+    """The day's range goes on to come, so that it is known when the stop stands."""
+    breaks_even = BreakEvenRule(at_profit_points=D(12), lock_points=D(1))
+    watch = PriceWatch(HygieneLimits())
+    watch.watch(held(rules=RuleSet(break_even=breaks_even)))
+    assert watch.nearness(INSTRUMENT.instrument_id) is Nearness.FAR
+    watch.watch(held(rules=RuleSet()))
+    assert watch.nearness(INSTRUMENT.instrument_id) is Nearness.NO_LEVEL
 
 
 def test_a_range_of_an_instrument_that_is_only_followed_shows_nothing() -> None:

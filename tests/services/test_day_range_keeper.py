@@ -37,7 +37,7 @@ def tell(world: World, price: str, *, high: str, low: str, traded_ago: float = 0
     now = VirtualClock().now()
     traded_ns = now.wall_ns - round(traded_ago * 1e9)
     units = units_from_decimal(D(price))
-    tick = Tick(INSTRUMENT.instrument_id, units, traded_ns, now.wall_ns, now.monotonic_ns)
+    tick = Tick(INSTRUMENT.instrument_id, units, traded_ns, now.wall_ns, now.monotonic_ns, volume=1)
     world.feed.push(DayRange(units_from_decimal(D(high)), units_from_decimal(D(low)), tick))
     world.feed.push(tick)
 
@@ -130,7 +130,7 @@ def test_other_rules_take_part_anew_and_are_noted_anew() -> None:
             assert actor is not None
             await world.engine.exit_engine.tell(actor, RulesSet(TRAILING))
             await asyncio.sleep(5)
-            world.tick("150")
+            tell(world, "150", high="160", low="145")
             await asyncio.sleep(2)
 
             assert await noted(world) == [(160, 145), (160, 145)]

@@ -9,6 +9,8 @@ Invariants:
    over, or after its levels were changed; what was traded before fires nothing of it.
 2. New extremes are judged by the levels that stood before; both are, before either moves a stop.
 3. A range is of one day; it only widens.
+4. Levels move by prices that came without a range too, so one that was told before them measures
+   none that is told after them.
 """
 
 from collections.abc import Callable, Collection
@@ -49,7 +51,7 @@ class Baseline(NamedTuple):
 
 
 class _Day:
-    """The range of one instrument: `day` is 0 until it was told."""
+    """The range of one instrument: `day` is 0 until it was told, and since it fell behind."""
 
     __slots__ = ("baselines", "day", "high", "low", "waiting")
 
@@ -113,6 +115,12 @@ class DayRanges:
         for tracker in aside:
             self._book.arm(tracker)
         return reached
+
+    def fall_behind(self, instrument_id: InstrumentId) -> None:
+        """A price came without the range: the next one told is a first one."""
+        day = self._days.get(instrument_id)
+        if day is not None:
+            day.day = 0
 
     def recover(self, baseline: Baseline, is_credible: IsCredible) -> RangeReached | None:
         """Take in what was durable of a position; None where nothing is known of today yet."""

@@ -27,6 +27,7 @@ from squareoff.core.price_hygiene import (
     judge_tick,
 )
 from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
+from squareoff.core.silence import waits_for_prices
 from squareoff.core.tracker import PositionTracker
 from squareoff.core.trigger_book import RangeReached, TriggerBook
 from squareoff.core.watched_instrument import NO_LEVEL, WatchedInstrument, end_of_day
@@ -40,7 +41,9 @@ class Nearness(Enum):
     """How the newest good price of an instrument stands to its armed levels."""
 
     NO_LEVEL = "NO_LEVEL"
+    """None is armed, and no rule may arm one."""
     FAR = "FAR"
+    """Far from all, or none is armed yet."""
     NEAR = "NEAR"
     """Near one, or there is no price yet that could be far."""
 
@@ -153,6 +156,8 @@ class PriceWatch:
         if watched is None:
             return None
         watched.pass_to(tick.exchange_time_ns)
+        if tick.volume is None:
+            self.ranges.fall_behind(tick.instrument_id)
         memory = watched.memory or watched.first_memory()
         kept = watched.catch_up(memory)
         memory = watched.memory or memory
@@ -268,8 +273,11 @@ class PriceWatch:
     def nearness(self, instrument_id: InstrumentId) -> Nearness:
         """Return how the newest good price of an instrument stands to its armed levels."""
         watched = self._instruments.get(instrument_id)
-        if watched is None or watched.levels.nearest() == NO_LEVEL:
+        if watched is None:
             return Nearness.NO_LEVEL
+        if watched.levels.nearest() == NO_LEVEL:
+            waits = any(waits_for_prices(tracker) for tracker in watched.trackers.values())
+            return Nearness.FAR if waits else Nearness.NO_LEVEL
         is_priced = watched.memory is not None and watched.memory.last_good > 0
         return Nearness.FAR if is_priced and not watched.is_near_a_level() else Nearness.NEAR
 

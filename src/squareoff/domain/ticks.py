@@ -26,7 +26,8 @@ class Tick:
     Prices are price units (1/10,000 rupee) on the instrument's grid. `exchange_time_ns` is UTC
     (the feed's IST clock already shifted), `received_time_ns` is UTC when the packet reached us
     and `received_monotonic_ns` the same instant for measuring age. Best bid and ask are None where
-    the packet carries no depth or the level is empty.
+    the packet carries no depth or the level is empty, `volume` where it tells nothing of the day,
+    its high and low neither.
     """
 
     instrument_id: InstrumentId

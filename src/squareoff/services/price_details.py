@@ -3,8 +3,8 @@
 | what the positions need | detail |
 | --- | --- |
 | an exit under way, or a price near an armed level, or no price known yet | best bid and ask |
-| an armed level that is far | the day's high and low |
-| no level at all | the price |
+| an armed level that is far, or a rule that may arm one | the day's high and low |
+| no rule about prices | the price |
 
 Looked at in turns, so that ten thousand instruments never hold a tick up. More is asked for at
 once, less only after a while: each change is a message to the broker.

@@ -67,7 +67,9 @@ def first_difference(stream: Stream) -> str | None:
 def _expected(market: Market, number: int, step: Print, *, tells_range: bool) -> list[Fired]:
     tick = Fraction(step.price), step.traded, Fraction(step.age_seconds)
     fired = []
-    if tells_range:
+    if not tells_range or step.is_bare:
+        market.miss_range()
+    else:
         high, low = Fraction(step.day_high), Fraction(step.day_low)
         fired = market.see_range(number, high, low, tick)
     return fired + market.see(number, *tick)
@@ -199,7 +201,7 @@ class _Engine:
     def _packet(self, step: Print) -> bytes:
         security_id = int(self._instrument.instrument_id.security_id)
         price = float(step.price)
-        if self._is_full:
+        if self._is_full and not (self._tells_range and step.is_bare):
             high, low = 9_999.0, 1.0
             if self._tells_range:
                 high, low = float(step.day_high), float(step.day_low)

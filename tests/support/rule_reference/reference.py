@@ -81,12 +81,19 @@ class Market:
                 newest = max(self.heard_traded, self.stale_traded)
                 holding.takes_part |= newest >= holding.put_down + 2
 
+    def miss_range(self) -> None:
+        """A print came in a packet without the day's range: the next range is a first one."""
+        self.high = self.low = None
+
     def see_range(
         self, number: int, high: Fraction, low: Fraction, tick: tuple[Fraction, int, Fraction]
     ) -> list[Fired]:
         """Take in the day's range, told with a tick (price, traded, age); return what it fires."""
         if self.high is None or self.low is None:
             self.high, self.low = high, low
+            for holding in self.holdings:
+                if holding.takes_part:
+                    holding.put_down, holding.takes_part = None, False
             return []
         known_high, known_low = self.high, self.low
         self.high, self.low = max(high, known_high), min(low, known_low)

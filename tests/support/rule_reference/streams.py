@@ -26,13 +26,15 @@ class Take:
 
 @dataclass(frozen=True)
 class Print:
-    """A packet of the feed: so many ticks, traded at this second, received so much later."""
+    """A packet of the feed: so many ticks, traded at this second, received so much later; one that
+    is bare is without the day's range."""
 
     price: str
     traded: int
     age_seconds: int
     day_high: str
     day_low: str
+    is_bare: bool
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class _Maker:
         self._chance = random.Random(seed)
         # Apart, so that a seed goes on to mean the prints that it meant before there were ranges.
         self._range_chance = random.Random(f"range {seed}")
+        self._bare_chance = random.Random(f"bare {seed}")
+        self._is_bare = False
         self._tick = Decimal(self._chance.choice(TICKS))
         self._at = self._chance.randint(300, 4_000)
         self._second = START_SECOND
@@ -132,7 +136,10 @@ class _Maker:
         self._widen(at)
         self._second += chance.choice((0, 0, 0, 1, 2))
         high, low = str(self._tick * self._high), str(self._tick * self._low)
-        self._steps.append(Print(str(self._tick * at), traded, age, high, low))
+        # Packets without the range come in runs, as a mode of the feed does.
+        if self._bare_chance.random() < (0.3 if self._is_bare else 0.04):
+            self._is_bare = not self._is_bare
+        self._steps.append(Print(str(self._tick * at), traded, age, high, low, self._is_bare))
 
     def _widen(self, at: int) -> None:
         """Let the day's range hold this print, most of the time, and what nobody saw, sometimes."""

@@ -237,6 +237,16 @@ def test_a_day_range_is_told_when_it_is_new():
     assert third == second
 
 
+def test_a_day_range_is_told_again_after_packets_without_one():
+    """Whoever follows ranges must know that one came: until then the ticks told of none."""
+    made = decoder()
+    decode(QUOTE, made)
+    decode(ticker(1640.0), made)
+    events, _ = decode(QUOTE, made)
+
+    assert [type(event) for event in events] == [DayRange, Tick]
+
+
 @pytest.mark.parametrize("security_id", ["", "ABC", "-1", "4294967296", "1.5", "\u0665"])
 def test_an_instrument_the_feed_cannot_name_is_refused(security_id):
     """A security id is a number of 32 bits."""

@@ -296,7 +296,9 @@ class FeedDecoder:
             self._garbled(tick.value, packet, 0, emit)
             return NO_PRICE
         else:
-            if packet[0] != TICKER_CODE:
+            if packet[0] == TICKER_CODE:
+                kept.forget_day()
+            else:
                 _tell_day_range(packet, kept, tick, emit)
             emit(tick)
             kept.packet = None

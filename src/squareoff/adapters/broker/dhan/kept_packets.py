@@ -154,7 +154,7 @@ class KeptPackets(_Compared):
         self.close()
         self.is_heard = False
         self.expected_code = ANY_CODE
-        self.day, self.day_range = NO_DAY, (0, 0)
+        self.forget_day()
 
     def expect(self, code: int) -> None:
         """Publish everything until a packet of this code came: the instrument changes its mode."""
@@ -170,6 +170,13 @@ class KeptPackets(_Compared):
         self.day = as_float
         self.note_change()
         return True
+
+    def forget_day(self) -> None:
+        """Let the next packet with a day's range tell it, whatever was told before: the price came
+        in one without."""
+        if self.day != NO_DAY:
+            self.day, self.day_range = NO_DAY, (0, 0)
+            self.note_change()
 
     def drop(self) -> None:
         """The feed watches the instrument no more."""
