@@ -15,11 +15,12 @@ from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.facts import AlarmCleared, AlarmRaised, ExitClaimed, Severity
 from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.domain.account_rules import AccountRules, AccountTrailingRule
 from squareoff.domain.errors import BrokerUnreachable, FeedDisconnected
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import Quote
-from squareoff.domain.rules import PriceRule, RuleSet
+from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
 from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.services.quote_turns import QUOTE_SPACING_SECONDS
@@ -144,6 +145,44 @@ def test_a_stop_fires_by_a_quote_while_the_feed_is_silent() -> None:
             assert world.gateway.requests[0].limit_price == D(138) * D("0.95"), (
                 "off the quote's bid"
             )
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(
+    ("account_rules", "rules"),
+    [
+        (AccountRules(), RuleSet(trailing=TrailingRule(points=D(4)))),
+        (AccountRules(trailing=AccountTrailingRule(D(400), D(500))), STOP),
+    ],
+    ids=["a position's", "the account's"],
+)
+def test_prices_that_come_late_fire_nothing_that_newer_quotes_moved(
+    account_rules: AccountRules, rules: RuleSet
+) -> None:
+    """The socket stalls while the price rises and quotes trail; then its packets come at once."""
+
+    async def body() -> None:
+        market = Market()
+        async with running_world(gateway=market, account_rules=account_rules) as world:
+            if account_rules.judges_prices:
+                await world.until(lambda: bool(world.engine.desk.status().account.day))
+            await world.hold(rules=rules)
+            print_price(world, "150")
+            stalled = []
+            for price in range(151, 163):
+                await asyncio.sleep(1)
+                market.trade(str(price))
+                stalled.append((str(price), whole_second_ns()))
+            for price, traded_ns in stalled:
+                now_ns = VirtualClock().now().wall_ns
+                world.tick(price, traded_ago=(now_ns - traded_ns) / 1e9)
+            await asyncio.sleep(2)
+            assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+            assert not world.engine.desk.status().kill_switch_active
+            print_price(world, "157")
+
+            await world.until_status(TRACKER, PositionStatus.EXITED)
 
     run_virtual(body())
 

@@ -7,7 +7,8 @@ trigger-book.md); with any other feed every tick comes here.
 Invariants:
 1. What is fired or moved does not depend on whether quiet prices are kept or published.
 2. Quiet are only prices after a good one on the same connection that would be good too.
-3. A quote keeps no price of the feed from being judged: whatever the feed tells late was traded.
+3. A quote keeps no price of the feed from being judged: whatever the feed tells late was traded,
+   and is judged by the levels of its own time (`core.late_prices`).
 """
 
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from functools import partial
 from typing import NamedTuple
 
 from squareoff.core.day_ranges import Baseline, DayRanges, DayRangeTold
+from squareoff.core.late_prices import LevelsBeforeQuotes
 from squareoff.core.levels import Level
 from squareoff.core.price_hygiene import (
     CalmRange,
@@ -52,12 +54,14 @@ class Seen(NamedTuple):
     """What became of one tick.
 
     `kept` is the newest quiet tick before one that is refused; a good one has taken its place.
+    One that `is_late` was traded before a newer quote: it is nobody's price of now.
     """
 
     verdict: TickVerdict
     fired: list[tuple[TrackerId, Level]]
     moved: list[TrackerId]
     kept: Tick | None = None
+    is_late: bool = False
 
 
 class PriceWatch:
@@ -93,6 +97,8 @@ class PriceWatch:
         watched.trackers[tracker.tracker_id] = tracker
         if not is_latched:
             self._book.arm(tracker)
+            if watched.before_quotes is not None:
+                watched.before_quotes.arm(tracker)
             self._open(watched)
 
     def follow(self, tracker: PositionTracker) -> None:
@@ -108,6 +114,8 @@ class PriceWatch:
         watched = self._instruments.get(tracker.instrument.instrument_id)
         if watched is not None and watched.trackers.pop(tracker.tracker_id, None) is not None:
             self._book.forget(tracker.tracker_id)
+            if watched.before_quotes is not None:
+                watched.before_quotes.forget(tracker.tracker_id)
             self.ranges.forget(tracker)
 
     def current(self, tracker_id: TrackerId) -> PositionTracker | None:
@@ -146,6 +154,7 @@ class PriceWatch:
         if watched is None:
             return
         watched.memory = watched.heard = watched.told = watched.quoted = watched.spike = None
+        watched.before_quotes = None
         if watched.quiet is not None:
             watched.quiet.close()
             watched.quiet.forget()
@@ -175,10 +184,38 @@ class PriceWatch:
             self._open(watched)
             return Seen(verdict, [], [], kept)
         watched.heard = tick
+        if watched.before_quotes is not None:
+            if watched.before_quotes.is_late(tick):
+                return self._reach_late(watched, watched.before_quotes, tick)
+            watched.before_quotes = None
         fired, moved = watched.levels.reach(tick.last_traded_price)
         watched.latest_ns = tick.received_time_ns + AHEAD_NS_MAX
         self._open(watched)
         return Seen(verdict, fired, moved)
+
+    def _reach_late(self, watched: WatchedInstrument, then: LevelsBeforeQuotes, tick: Tick) -> Seen:
+        """Let a price fire what stood when it was traded; as a best price it counts for now."""
+        armed = self._book.armed(watched.trackers)
+        waiting = {tracker.tracker_id for tracker in armed}
+        fired = [each for each in then.reach(tick, armed) if each[0] in waiting]
+        for tracker_id, _ in fired:
+            self._book.latch(tracker_id)
+        moved = watched.levels.raise_peaks(tick.last_traded_price)
+        return Seen(TickVerdict.GOOD, fired, moved, is_late=True)
+
+    def before_quote(self, tick: Tick) -> None:
+        """A quote, or the day's range that it tells, is about to be judged: where the feed has not
+        told that far, hold on to the levels as its own prices left them."""
+        watched = self._instruments.get(tick.instrument_id)
+        if watched is not None:
+            self._hold_levels(watched, tick)
+
+    def _hold_levels(self, watched: WatchedInstrument, tick: Tick) -> LevelsBeforeQuotes | None:
+        newest = watched.heard if watched.quiet is None else watched.quiet.newest() or watched.heard
+        if watched.before_quotes is None and _is_later(tick, newest):
+            standing = self._book.standing(watched.trackers)
+            watched.before_quotes = LevelsBeforeQuotes(watched.instrument, standing, tick)
+        return watched.before_quotes
 
     def on_quote(self, tick: Tick) -> Seen | None:
         """Judge a broker's quote and take it in as `on_tick` does.
@@ -209,7 +246,10 @@ class PriceWatch:
         if verdict is not TickVerdict.GOOD:
             self._open(watched)
             return Seen(verdict, [], [], kept)
+        before_quotes = self._hold_levels(watched, tick)
         fired, moved = watched.levels.reach(tick.last_traded_price)
+        if before_quotes is not None:
+            before_quotes.note(tick, watched.levels.peaks())
         if watched.quiet is not None:
             watched.quiet.forget()
         self._open(watched)
@@ -301,6 +341,9 @@ class PriceWatch:
         memory = watched.memory
         if memory is None or memory.last_exchange_time_ns == 0 or memory.unconfirmed != 0:
             quiet.close()
+            return
+        if watched.before_quotes is not None:
+            quiet.close()  # a late price moves the stops of its time, which the bounds do not tell
             return
         falling, rising = watched.levels.quiet()
         lowest, highest = watched.calm

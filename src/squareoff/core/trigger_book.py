@@ -15,7 +15,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from squareoff.core.levels import Level, levels_of
-from squareoff.core.side_book import Follower, SideBook
+from squareoff.core.side_book import NEVER, Follower, SideBook
+from squareoff.core.stop_path import NO_PRICE
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument, InstrumentId
@@ -36,6 +37,20 @@ class RangeReached(NamedTuple):
     fallen: list[tuple[TrackerId, Level]]
     risen: list[tuple[TrackerId, Level]]
     moved: list[TrackerId]
+
+
+class Peaks(NamedTuple):
+    """Best prices of both sides, mirrored (`core.stop_path`); `NO_PRICE` for none."""
+
+    long: int
+    short: int
+
+
+class Standing(NamedTuple):
+    """A position whose stop moves: its tracker as of some best price, and the best one of now."""
+
+    tracker: PositionTracker
+    peak: PriceUnits | None
 
 
 class InstrumentLevels:
@@ -86,6 +101,24 @@ class InstrumentLevels:
         if -price > short.quiet_max:
             moved += short.raise_peaks(-price)
         return Reached(fired, [follower.tracker.tracker_id for follower in moved])
+
+    def raise_peaks(self, price: PriceUnits) -> list[TrackerId]:
+        """Take in a price that may be a best one and fires nothing; return whose stop moved."""
+        return self.raise_to(Peaks(price, -price))
+
+    def raise_to(self, peaks: Peaks) -> list[TrackerId]:
+        """Let no best price be worse than these; return whose stop moved."""
+        moved: list[Follower] = []
+        if peaks.long > self._long.quiet_max:
+            moved += self._long.raise_peaks(peaks.long)
+        if peaks.short > self._short.quiet_max:
+            moved += self._short.raise_peaks(peaks.short)
+        return [follower.tracker.tracker_id for follower in moved]
+
+    def peaks(self) -> Peaks:
+        """Return the best prices that no position has a worse one than."""
+        bounds = (self._long.quiet_max, self._short.quiet_max)
+        return Peaks(*(NO_PRICE if bound == NEVER else bound for bound in bounds))
 
     def reach_range(self, low: int | None, high: int | None) -> RangeReached:
         """Take in prices of which it is not known which came first; what fires is latched.
@@ -160,6 +193,20 @@ class TriggerBook:
                 aside.append(follower.side.current(follower))
                 self.forget(tracker_id)
         return aside
+
+    def armed(self, tracker_ids: Iterable[TrackerId]) -> list[PositionTracker]:
+        """Return those of the positions that wait for something, each as it stands."""
+        followers = (self._followers.get(tracker_id) for tracker_id in tracker_ids)
+        return [f.side.current(f) for f in followers if f is not None and not f.is_latched]
+
+    def standing(self, tracker_ids: Iterable[TrackerId]) -> dict[TrackerId, Standing]:
+        """Return how those of the positions stand whose stops move."""
+        followers = ((name, self._followers.get(name)) for name in tracker_ids)
+        return {
+            name: Standing(follower.tracker, follower.side.peak_of(follower))
+            for name, follower in followers
+            if follower is not None and follower.group is not None
+        }
 
     def settle(self, tracker_id: TrackerId) -> None:
         """The newest stop of a position is durable: tell of the next move."""

@@ -1,5 +1,6 @@
 """One instrument under watch: its newest prices, its circuit limits, and who waits for what."""
 
+from squareoff.core.late_prices import LevelsBeforeQuotes
 from squareoff.core.price_hygiene import NO_CIRCUIT, PriceMemory, circuit_of
 from squareoff.core.quiet_prices import QuietPrices
 from squareoff.core.side_book import NEVER
@@ -21,6 +22,7 @@ class WatchedInstrument:
     """One instrument with positions."""
 
     __slots__ = (
+        "before_quotes",
         "calm",
         "circuit",
         "circuit_ends_ns",
@@ -46,6 +48,7 @@ class WatchedInstrument:
         self.heard: Tick | None = None
         self.told: Tick | None = None
         self.quoted: Tick | None = None
+        self.before_quotes: LevelsBeforeQuotes | None = None
         self.spike: Tick | None = None
         self.trackers: dict[TrackerId, PositionTracker] = {}
 

@@ -151,7 +151,7 @@ class RiskManager:
         self._ticks.put(tick)
         if seen.fired or seen.moved:
             self._act_on(seen, tick)
-        if self._account.judges_prices:
+        if self._account.judges_prices and not seen.is_late:
             self._account.on_price(tick)
 
     def heard(self, instrument_id: InstrumentId) -> Tick | None:
@@ -189,6 +189,8 @@ class RiskManager:
         segment, traded_ns = tick.instrument_id.exchange_segment, tick.exchange_time_ns
         is_of_today = ist_day_number(traded_ns) == ist_day_number(tick.received_time_ns)
         if is_of_today and self._hours.is_in_session(segment, traded_ns):
+            if tick.source is TickSource.QUOTE:
+                self._watch.before_quote(tick)
             self._act_on_range(self._watch.on_day_range(high, low, tick), high, low, tick)
 
     def prove_ranges(self, now_ns: int) -> list[TrackerId]:
