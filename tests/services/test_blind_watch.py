@@ -13,7 +13,7 @@ from exit_story.values import INSTRUMENT, TRACKER
 from service_world.broker import ScriptedGateway
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running, running_world
-from squareoff.core.facts import AlarmCleared, AlarmRaised, ExitClaimed, Severity
+from squareoff.core.facts import AccountRuleFired, AlarmCleared, AlarmRaised, ExitClaimed, Severity
 from squareoff.core.price_hygiene import HygieneLimits
 from squareoff.domain.account_rules import AccountRules, AccountTrailingRule
 from squareoff.domain.errors import BrokerUnreachable, FeedDisconnected
@@ -23,6 +23,7 @@ from squareoff.domain.orders import Quote
 from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
 from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
+from squareoff.services.exit_results import Wait
 from squareoff.services.quote_turns import QUOTE_SPACING_SECONDS
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
@@ -403,6 +404,41 @@ def test_a_position_without_price_rules_waits_for_no_price(rules: RuleSet) -> No
             assert (told(world), market.asked) == ([], [])
 
     run_virtual(body())
+
+
+@pytest.mark.parametrize("is_exiting", [False, True])
+def test_rules_of_the_account_wait_for_all_that_is_held(is_exiting: bool) -> None:
+    """A position without rules goes blind and is quoted, one whose exit is open too, and the
+    account's `max_loss` fires by what the quotes tell."""
+
+    async def body() -> None:
+        market = Market()
+        rules = AccountRules(max_loss=D(1_000))
+        async with running_world(gateway=market, account_rules=rules) as world:
+            await world.until(lambda: bool(world.engine.desk.status().account.day))
+            await world.hold(rules=RuleSet())
+            print_price(world, "150")
+            if is_exiting:
+                world.calendar.opens_in_seconds = 3600.0
+                await world.engine.exit_engine.execute_exit(TRACKER, "by hand", wait=Wait.CLAIMED)
+                assert world.tracker(TRACKER).status is PositionStatus.EXITING
+            market.trades_always = True
+            market.price = D(141)
+            await seconds_to_alarm(world)
+            assert await facts_of(world) == []
+            market.price = D(140)
+
+            await world.until(lambda: world.engine.desk.status().kill_switch_active)
+            [fact] = await facts_of(world)
+            assert (fact.rule.value, fact.pnl) == ("max_loss", D("-1000.00"))
+
+    run_virtual(body())
+
+
+async def facts_of(world: World) -> list[AccountRuleFired]:
+    """Return which rules of the account fired."""
+    entries = await world.store.entries(limit=1_000)
+    return [each.fact for each in entries if isinstance(each.fact, AccountRuleFired)]
 
 
 def test_silence_counts_only_while_the_exchange_trades() -> None:

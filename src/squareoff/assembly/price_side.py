@@ -81,6 +81,7 @@ def blind_watch(
         clock=ports.clock,
         metrics=shared.metrics,
         stale_after_seconds=stale_after_seconds,
+        account_judges_prices=settings.account_rules.judges_prices,
     )
 
 

@@ -29,7 +29,7 @@ LOOK_SECONDS = 0.25
 
 
 class BlindWatch:
-    """Listens for every instrument with an armed price rule, while its exchange trades."""
+    """Listens for every instrument that a price rule waits for, while its exchange trades."""
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class BlindWatch:
         clock: Clock,
         metrics: Metrics,
         stale_after_seconds: float,
+        account_judges_prices: bool,
     ) -> None:
         self._engine = engine
         self._risk = risk
@@ -50,6 +51,7 @@ class BlindWatch:
         self._hours = hours
         self._clock = clock
         self._metrics = metrics
+        self._account_judges_prices = account_judges_prices
         self._silences = Silences(stale_after_seconds)
         self._armed: dict[InstrumentId, dict[TrackerId, Instrument]] = {}
         self._feed_up_since_ns: Callable[[], int | None] = lambda: None
@@ -88,7 +90,7 @@ class BlindWatch:
     def _on_tracker_changed(self, tracker: PositionTracker) -> None:
         instrument = tracker.instrument
         name = instrument.instrument_id
-        if tracker.status is PositionStatus.ACTIVE and waits_for_prices(tracker):
+        if self._is_waited_for(tracker):
             self._armed.setdefault(name, {})[tracker.tracker_id] = instrument
             self._silences.listen(name, self._clock.now().monotonic_ns)
             return
@@ -96,6 +98,14 @@ class BlindWatch:
         if armed is not None and armed.pop(tracker.tracker_id, None) is not None and not armed:
             del self._armed[name]
             self._silences.ignore(name)
+
+    def _is_waited_for(self, tracker: PositionTracker) -> bool:
+        """Say whether a rule waits for this position's price: its own, or one of the account, which
+        counts what an exit still holds too."""
+        if tracker.status is PositionStatus.ACTIVE and waits_for_prices(tracker):
+            return True
+        is_held = not tracker.status.is_final and tracker.open_quantity > 0
+        return self._account_judges_prices and is_held
 
     def _look(self, now: Now) -> None:
         """Hear what the feed gave since the last look, and judge."""

@@ -132,7 +132,8 @@ class Metrics:
             "ticks_refused", "Ticks that may not fire a rule", "cause"
         )
         self.blind_instruments = self._gauge(
-            "blind_instruments", "Instruments with armed price rules whose prices are missing"
+            "blind_instruments",
+            "Instruments that price rules wait for, and whose prices are missing",
         )
         self.quote_sweeps = self._counter(
             "quote_sweeps", "Calls for quotes of silent instruments", "result"
