@@ -32,11 +32,12 @@ from squareoff.core.inputs import (
     SendRefused,
     Woke,
 )
+from squareoff.core.levels import stop_of
 from squareoff.domain.errors import DomainError
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide, Side
 from squareoff.domain.prices import PriceUnits
-from squareoff.domain.rules import RuleSet, TrailingRule
+from squareoff.domain.rules import BreakEvenRule, RuleName, RuleSet, TrailingRule
 from squareoff.domain.states import OrderState, PositionStatus
 
 B = BrokerOrderStatus
@@ -236,6 +237,44 @@ def test_a_latched_exit_ignores_prices() -> None:
     assert story.tracker.status is EXITING
     assert story.tracker.stop_level == 1_520_000
     assert story.states == [OrderState.PLANNED]
+
+
+@pytest.mark.parametrize("loose", [RuleSet(trailing=TrailingRule(points=Decimal(8))), RuleSet()])
+def test_a_stop_that_new_rules_reached_outlasts_them(loose: RuleSet) -> None:
+    """Tightened at the best price seen and loosened again, it stays where it was (I11)."""
+    story = Story(held(rules=RuleSet(trailing=TrailingRule(points=Decimal(8)))))
+    story.feed(PeakReached(PriceUnits(1_600_000)))
+    story.feed(RulesSet(RuleSet(trailing=TrailingRule(points=Decimal(3)))))
+    assert story.tracker.stop_level == 1_570_000
+    story.feed(RulesSet(loose))
+
+    stop = stop_of(story.tracker)
+    assert stop is not None
+    assert (stop.price, stop.rule) == (1_570_000, RuleName.TRAILING)
+
+
+def test_a_stop_that_another_entry_price_put_tighter_stays() -> None:
+    """Later fills raise the entry price and with it the stop; others, lower, do not take it."""
+    rule = BreakEvenRule(at_profit_points=Decimal(5), lock_points=Decimal(1))
+    story = Story(held(entry_order_type=OrderType.LIMIT, rules=RuleSet(break_even=rule)))
+    story.feed(Woke())
+    entry = story.tracker.entry_orders[0].client_order_id
+    story.feed(PermitGranted(entry, PRICE))
+
+    def fill(quantity: int, average: str) -> None:
+        bought = report(
+            B.PART_TRADED, quantity, broker_order_id="E1", side=Side.BUY, average_price=average
+        )
+        story.feed(OrderSeen(entry, bought))
+
+    fill(40, "150.00")
+    story.feed(PeakReached(PriceUnits(1_600_000)))
+    assert story.tracker.stop_level == 1_510_000
+    fill(60, "152.00")
+    assert story.tracker.stop_level == 1_530_000
+    fill(80, "150.00")
+
+    assert story.tracker.stop_level == 1_530_000
 
 
 def test_waking_without_need_does_nothing() -> None:

@@ -269,6 +269,31 @@ def test_a_moved_stop_is_durable_and_survives_a_restart() -> None:
     run_virtual(body())
 
 
+def test_a_stop_that_rules_tightened_for_a_while_reached_still_fires() -> None:
+    """Put from 8 points to 3 and back to 8, at the best price 160: 157 stands."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RuleSet(trailing=TrailingRule(points=D(8))))
+            for price in ("150", "160"):
+                world.tick(price)
+                await settle()
+            actor = world.engine.exit_engine.book.get(TRACKER)
+            assert actor is not None
+            for points in (3, 8):
+                rules = RuleSet(trailing=TrailingRule(points=D(points)))
+                await world.engine.exit_engine.tell(actor, RulesSet(rules))
+                await settle()
+            world.tick("157.05")
+            await settle()
+            assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+            world.tick("157")
+
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
 def test_a_stop_that_new_rules_reach_at_once_survives_a_restart() -> None:
     """The best price that moved no stop of the old rules counts for the new ones, durably."""
 

@@ -39,7 +39,7 @@ from squareoff.core.flattening import (
     read_positions_to_flatten,
 )
 from squareoff.core.foreign_closes import on_closed_by_others
-from squareoff.core.levels import move_stop
+from squareoff.core.levels import move_stop, reached_stop
 from squareoff.core.pacing import Pacing
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.sending import on_permit_granted, on_send_answered, request_permits
@@ -72,6 +72,8 @@ def decide(
     step = Step(tracker, pacing, now, policy)
     handler: Callable[[Step, Any], None] = _INPUTS[type(event)]
     handler(step, event)
+    if step.tracker.entry_price != tracker.entry_price:
+        _keep_reached_stop(step)
     advance(step)
     return step.decision()
 
@@ -185,7 +187,17 @@ def _on_hindrance_lifted(step: Step, event: i.HindranceLifted) -> None:
 
 
 def _on_rules_set(step: Step, event: i.RulesSet) -> None:
+    _keep_reached_stop(step)
     step.record(RulesChanged(step.tracker.tracker_id, event.rules))
+    _keep_reached_stop(step)
+
+
+def _keep_reached_stop(step: Step) -> None:
+    """Where the rules put the stop at the best price seen is reached: it outlasts them (I11)."""
+    if step.tracker.status is PositionStatus.ACTIVE:
+        moved = reached_stop(step.tracker)
+        if moved is not None:
+            step.record(moved)
 
 
 def _on_peak_reached(step: Step, event: i.PeakReached) -> None:

@@ -93,16 +93,23 @@ def with_peak(tracker: PositionTracker, peak_price: PriceUnits) -> PositionTrack
     )
 
 
-def is_stop_behind(tracker: PositionTracker) -> bool:
-    """Say whether the rules put the stop tighter than what is reached, at the best price seen.
+def reached_stop(tracker: PositionTracker) -> StopMoved | None:
+    """Return the fact that the rules put the stop tighter than before at the best price seen.
 
-    So it is after new rules, until a better price comes.
+    So it is after new rules, or another entry price. None where it stands there already.
     """
     if tracker.peak_price is None:
-        return False
+        return None
     levels = list(_moving_stops(tracker, decimal_from_units(tracker.peak_price)))
     reached = _tightest(tracker.side, levels)
-    return reached is not None and _is_tighter(tracker.side, reached.price, tracker.stop_level)
+    if reached is None or not _is_tighter(tracker.side, reached.price, tracker.stop_level):
+        return None
+    return StopMoved(tracker.tracker_id, tracker.peak_price, reached.price, reached.rule.value)
+
+
+def is_stop_behind(tracker: PositionTracker) -> bool:
+    """Say whether the rules put the stop tighter than what is reached, at the best price seen."""
+    return reached_stop(tracker) is not None
 
 
 def has_moving_stop(tracker: PositionTracker) -> bool:
