@@ -140,8 +140,8 @@ export class Model {
   }
 
   /**
-   * Open and closed profit of today, as exact decimals. How many positions are not in it for want
-   * of a good price or of a fill's (`unknown`), and how many stand at a price that is old (`stale`).
+   * Open and closed profit of today, as exact decimals; how many positions are not in it for want
+   * of a good price or of a fill's (`unknown`), and how many stand at an old price (`stale`).
    */
   profits() {
     const sum = { open: 0n, closed: 0n, unknown: 0, stale: 0 };
