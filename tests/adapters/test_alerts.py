@@ -152,17 +152,38 @@ def test_a_message_that_failed_is_sent_again(inbox: Inbox) -> None:
 
 
 def test_a_message_is_given_up_after_three_tries(inbox: Inbox) -> None:
-    """A channel that stays away is tried three times per message, then the next has its turn."""
+    """A warning is tried three times; then the next message has its turn, and counts it."""
     inbox.status = 500
     alerts = AppriseAlerts([inbox.url], FAST)
     alerts.notify(Severity.WARNING, "lost", "never arrives")
+    alerts.notify(Severity.WARNING, "lost", "nor this")
     inbox.wait_for_requests(3)
+    alerts.notify(Severity.CRITICAL, "next", "arrives")
+    inbox.wait_for_requests(10)
     inbox.status = 200
-    alerts.notify(Severity.WARNING, "next", "arrives")
     inbox.wait_for(1)
     run_async(alerts.close())
 
-    assert [message["message"] for message in inbox.messages][-1] == "next: arrives"
+    [message] = inbox.messages
+    assert message["message"].splitlines() == [
+        "next: arrives",
+        "2 alarms before could not be sent: see `squareoff alarms`",
+    ]
+
+
+def test_what_weighs_is_tried_for_longer(inbox: Inbox) -> None:
+    """A critical alarm and the summary of the day outlive an outage that costs warnings."""
+    inbox.status = 500
+    alerts = AppriseAlerts([inbox.url], FAST)
+    alerts.notify(Severity.CRITICAL, "over_exit", "sold twice")
+    alerts.tell("the day", "Exits: 3")
+    inbox.wait_for_requests(8)
+    inbox.status = 200
+    inbox.wait_for(2)
+    run_async(alerts.close())
+
+    bodies = sorted(message["message"] for message in inbox.messages)
+    assert bodies == ["Exits: 3", "over_exit: sold twice"]
 
 
 def test_one_dead_channel_keeps_nothing_from_the_others(inbox: Inbox) -> None:

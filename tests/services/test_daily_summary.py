@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 
+import pytest
+
 from exit_story.values import ACCOUNT, TRACKER
 from service_world.store import FaultyStore, memory_store
 from service_world.virtual import VirtualClock, run_virtual
@@ -184,5 +186,23 @@ def test_an_engine_tells_the_day_where_it_is_wanted() -> None:
         async with running(silent):
             await at(time(16, 0))
             assert silent.alarms.told == []
+
+    run_virtual(body())
+
+
+def test_a_reading_that_fails_delays_the_summary() -> None:
+    """The day is told at the next look, for it was not written down as told."""
+
+    async def body() -> None:
+        world = await make_world()
+        summary = summary_in(world)
+        await at(TOLD_AT)
+        world.store.down = StoreUnavailable("away")
+        with pytest.raises(StoreUnavailable):
+            await summary.look()
+        world.store.down = None
+        await summary.look()
+
+        assert len(world.alarms.told) == 1
 
     run_virtual(body())

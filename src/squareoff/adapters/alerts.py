@@ -7,7 +7,8 @@ Invariants:
 1. `notify` takes microseconds, never waits for the network and never raises.
 2. Addresses hold secrets: only their scheme is ever named. The loggers of Apprise and of the HTTP
    library below it, which write addresses, are silenced.
-3. An alarm that is dropped is counted, and the next message says how many were.
+3. An alarm that is dropped or cannot be sent is counted, and the channel's next message says how
+   many were. Critical ones, and messages that are no alarms, are tried for an hour.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import apprise
 import structlog
@@ -38,7 +39,11 @@ BODY_LENGTH_MAX = 3_800
 """Telegram takes 4,096 characters, title and markup included."""
 
 ATTEMPTS_MAX = 3
-"""Tries of one message at one channel, an interval apart; then it is given up and logged."""
+"""Tries of one warning at one channel, an interval apart; then it is given up and counted."""
+
+ATTEMPTS_MAX_OF_WEIGHT = 720
+"""Tries of a message that is critical or no alarm: an hour at the usual interval. A line that is
+away for some minutes loses neither what needs a person nor the summary of the day."""
 
 _TITLES = {Severity.CRITICAL: "squareoff: CRITICAL", Severity.WARNING: "squareoff: warning"}
 _KINDS = {
@@ -61,6 +66,13 @@ class _Message:
     title: str
     kind: apprise.NotifyType
     body: str
+    alarm_count: int = 0
+
+    @property
+    def attempts_max(self) -> int:
+        """How often a channel is tried."""
+        is_warning = self.kind is apprise.NotifyType.WARNING
+        return ATTEMPTS_MAX if is_warning else ATTEMPTS_MAX_OF_WEIGHT
 
 
 @dataclass(slots=True)
@@ -83,6 +95,8 @@ class _Channel:
     scheme: str
     sender: apprise.Apprise = field(repr=False)
     unsent: list[_Unsent] = field(default_factory=list)
+    lost_count: int = 0
+    """Alarms given up since the last message that it took."""
 
 
 class AppriseAlerts:
@@ -195,20 +209,28 @@ def _channel(place: int, url: str) -> _Channel:
 def _deliver(channel: _Channel) -> None:
     """Send what a channel has not taken, oldest first, until a try fails."""
     while channel.unsent:
-        if _is_sent(channel.sender, channel.unsent[0].message):
+        if _is_sent(channel.sender, _with_lost(channel.unsent[0].message, channel.lost_count)):
             del channel.unsent[0]
+            channel.lost_count = 0
             continue
         # The others would fail as well, so it counts as a try of each: no channel piles up.
         for each in channel.unsent:
             each.attempts += 1
-        kept = [each for each in channel.unsent if each.attempts < ATTEMPTS_MAX]
-        lost_count = len(channel.unsent) - len(kept)
-        channel.unsent = kept
-        if lost_count:
-            _log.error("alert_not_delivered", channel=channel.scheme, messages=lost_count)
+        lost = [each for each in channel.unsent if each.attempts >= each.message.attempts_max]
+        channel.unsent = [each for each in channel.unsent if each not in lost]
+        channel.lost_count += sum(each.message.alarm_count for each in lost)
+        if lost:
+            _log.error("alert_not_delivered", channel=channel.scheme, messages=len(lost))
         else:
             _log.warning("alert_delayed", channel=channel.scheme)
         return
+
+
+def _with_lost(message: _Message, lost_count: int) -> _Message:
+    if not lost_count:
+        return message
+    line = f"\n{lost_count} alarms before could not be sent: see `squareoff alarms`"
+    return replace(message, body=message.body[: BODY_LENGTH_MAX - len(line)] + line)
 
 
 def _is_sent(sender: apprise.Apprise, message: _Message) -> bool:
@@ -237,7 +259,8 @@ def _message(alarms: Sequence[_Alarm], dropped_count: int) -> _Message | None:
         lines.append(f"and {hidden} more: see the dashboard or `squareoff journal`")
     is_critical = any(alarm.severity is Severity.CRITICAL for alarm in counts)
     severity = Severity.CRITICAL if is_critical else Severity.WARNING
-    return _Message(_TITLES[severity], _KINDS[severity], "\n".join(lines))
+    count = len(alarms) + dropped_count
+    return _Message(_TITLES[severity], _KINDS[severity], "\n".join(lines), count)
 
 
 def _line(alarm: _Alarm, count: int, length_max: int) -> str:

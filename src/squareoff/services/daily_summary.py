@@ -66,8 +66,10 @@ class DailySummary:
             is_told = self._told is not None and day <= self._told
             if is_told or not self._is_due(day, now, trackers):
                 continue
+            # Composed first: a day that is written down and then cannot be read is never told.
+            text = await self._compose(day, trackers)
             if await self._note_told(day):
-                await self._tell(day, trackers)
+                self._tell(day, text)
             self._told = day
 
     def _is_due(self, day: date, now: datetime, trackers: list[PositionTracker]) -> bool:
@@ -93,13 +95,15 @@ class DailySummary:
         await self._store.remember_answer(key, answer, self._clock.now().wall_ns)
         return True
 
-    async def _tell(self, day: date, trackers: list[PositionTracker]) -> None:
+    async def _compose(self, day: date, trackers: list[PositionTracker]) -> str:
         alarms = [
             DayAlarm(alarm.severity, alarm.code, alarm.is_open)
             for alarm in await self._store.alarms()
             if ist_date(alarm.raised_at_ns) == day
         ]
-        text = summary_of(day, trackers, alarms)
+        return summary_of(day, trackers, alarms)
+
+    def _tell(self, day: date, text: str) -> None:
         _log.info("daily_summary", day=day.isoformat(), text=text)
         for channel in self._alerts:
             channel.tell(f"squareoff: {day:%d %b %Y}, {self._mode}", text)
