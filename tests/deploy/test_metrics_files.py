@@ -19,6 +19,10 @@ _SELECTOR = re.compile(r"(squareoff_\w+)\{([^}]*)\}")
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",), "gauge": ("",)}
 _SERIES = {
     f"{each.name}{suffix}": each for each in Metrics().texts for suffix in _SUFFIXES[each.kind]
+} | {
+    each.name.removesuffix("_total") + "_created": each
+    for each in Metrics().texts
+    if each.kind == "counter"
 }
 
 
@@ -103,3 +107,23 @@ def test_a_query_that_names_nothing_is_found() -> None:
     """The check itself would see a metric that does not exist."""
     assert "squareoff_exits" not in _SERIES
     assert "squareoff_commit_seconds" not in _SERIES, "a histogram is queried by its parts"
+
+
+@pytest.mark.parametrize(
+    ("alert", "name"),
+    [
+        ("SquareoffCriticalAlarm", "squareoff_alarms"),
+        ("SquareoffExitNeedsHuman", "squareoff_exits_ended"),
+    ],
+)
+def test_an_alert_fires_for_the_first_of_its_kind(alert: str, name: str) -> None:
+    """The first sample of a counter with labels is 1, so that its increase is 0: the alert looks
+    at when the counter began, which another process begins anew."""
+    metrics = Metrics()
+    metrics.alarms.labels("critical", "over_exit").inc()
+    metrics.exits_ended.labels("stop_loss", "needs_human").inc()
+    (rule,) = (rule for rule in _rules() if rule.get("alert") == alert)
+
+    assert re.search(rf"^{name}_created\{{.+}} \d", metrics.render().decode(), re.MULTILINE)
+    assert rule["expr"].startswith(f"time() - {name}_created{{")
+    assert f" or increase({name}_total{{" in rule["expr"]
