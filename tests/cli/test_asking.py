@@ -121,6 +121,9 @@ def test_status_and_metrics(ask: Any) -> None:
     assert ask("metrics").out.startswith("# HELP squareoff_")
     samples = json.loads(ask("metrics", "--json").out)
     assert {"name", "labels", "value"} == set(samples[0])
+    values = {sample["name"]: sample["value"] for sample in samples}
+    assert values["squareoff_token_seconds_left"] is None  # NaN is no JSON
+    assert "NaN" not in ask("metrics", "--json").out
 
 
 def test_alarms_are_listed_and_acknowledged(ask: Any, rig: ApiRig) -> None:

@@ -1,5 +1,7 @@
 """Metric names are fixed: dashboards and alert rules use them."""
 
+import pytest
+
 from squareoff.services.metrics import Metrics
 
 NAMES = (
@@ -33,3 +35,9 @@ def test_every_metric_is_rendered_under_its_name() -> None:
     typed = {line.split()[2].removesuffix("_total") for line in text.splitlines() if "TYPE" in line}
     assert set(NAMES) <= typed
     assert "squareoff_ticks_total 0.0" in second.render().decode()
+
+
+@pytest.mark.parametrize("name", ["token_alive", "token_seconds_left", "static_ip_allowed"])
+def test_what_nobody_looked_at_is_no_number(name: str) -> None:
+    """In paper mode there is no token: an alert that compares with a number must not fire."""
+    assert f"\nsquareoff_{name} NaN\n" in Metrics().render().decode()

@@ -1,6 +1,7 @@
 """Commands that only look: positions, orders, journal, metrics, alarms, status."""
 
 import json
+import math
 import threading
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -147,7 +148,11 @@ def metrics(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return
     print_json(
         [
-            {"name": sample.name, "labels": sample.labels, "value": sample.value}
+            {
+                "name": sample.name,
+                "labels": sample.labels,
+                "value": sample.value if math.isfinite(sample.value) else None,
+            }
             for family in text_string_to_metric_families(text)
             for sample in family.samples
         ]

@@ -3,6 +3,7 @@
 Names are fixed: dashboards and alert rules use them.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -189,16 +190,22 @@ class Metrics:
         self._make_session_metrics()
 
     def _make_session_metrics(self) -> None:
-        self.token_alive = self._gauge("token_alive", "0 while the broker refuses the access token")
+        self.token_alive = self._gauge(
+            "token_alive", "0 while the broker refuses the access token, NaN if not known"
+        )
         self.token_seconds_left = self._gauge(
-            "token_seconds_left", "Time until the access token ends, as far as it is known"
+            "token_seconds_left", "Time until the access token ends, NaN if not known"
         )
         self.token_renewals = self._counter(
             "token_renewals", "Tries to get another access token", "how", "result"
         )
         self.static_ip_allowed = self._gauge(
-            "static_ip_allowed", "0 where the broker refuses orders from this machine's address"
+            "static_ip_allowed",
+            "0 where the broker refuses orders from this machine, NaN if not known",
         )
+        # Unknown until the session is looked at; in paper mode there is none.
+        for gauge in (self.token_alive, self.token_seconds_left, self.static_ip_allowed):
+            gauge.set(math.nan)
         self.clock_offset_seconds = self._gauge(
             "clock_offset_seconds", "This machine's clock less the broker's, median of its answers"
         )
