@@ -7,6 +7,7 @@ import pytest
 
 from exit_story.values import INSTRUMENT, OPENED_AT_NS
 from squareoff.core.price_hygiene import (
+    NO_CIRCUIT,
     HygieneLimits,
     PriceMemory,
     TickVerdict,
@@ -45,7 +46,7 @@ def judged(*ticks: Tick, memory: PriceMemory | None = None) -> list[TickVerdict]
     verdicts = []
     known = PriceMemory() if memory is None else memory
     for each in ticks:
-        verdict, known = judge_tick(each, circuit_of(BANDED), known, LIMITS)
+        verdict, known = judge_tick(each, circuit_of(BANDED), known, LIMITS, INSTRUMENT.tick_units)
         verdicts.append(verdict)
     return verdicts
 
@@ -72,7 +73,9 @@ def test_a_stale_print_changes_no_memory() -> None:
     """What may fire nothing confirms nothing either."""
     memory = PriceMemory(units("150.00"), OPENED_AT_NS + 9, units("125.00"))
 
-    verdict, after = judge_tick(tick("125.00"), circuit_of(BANDED), memory, LIMITS)
+    verdict, after = judge_tick(
+        tick("125.00"), circuit_of(BANDED), memory, LIMITS, INSTRUMENT.tick_units
+    )
 
     assert (verdict, after) == (STALE, memory)
 
@@ -96,7 +99,9 @@ def test_limits_that_are_not_known_refuse_nothing(missing: Decimal | None) -> No
     """Some segments have no limits, and the broker tells none as 0."""
     unbanded = replace(INSTRUMENT, lower_circuit=missing, upper_circuit=missing)
 
-    verdict, _ = judge_tick(tick("900.00"), circuit_of(unbanded), PriceMemory(), LIMITS)
+    verdict, _ = judge_tick(
+        tick("900.00"), circuit_of(unbanded), PriceMemory(), LIMITS, INSTRUMENT.tick_units
+    )
 
     assert verdict is GOOD
 
@@ -105,7 +110,7 @@ def test_a_refused_price_confirms_no_other() -> None:
     """A print outside the circuits leaves no trace in the memory."""
     memory = PriceMemory(units("150.00"), OPENED_AT_NS)
 
-    _, after = judge_tick(tick("110.00"), circuit_of(BANDED), memory, LIMITS)
+    _, after = judge_tick(tick("110.00"), circuit_of(BANDED), memory, LIMITS, INSTRUMENT.tick_units)
 
     assert after == memory
 
@@ -119,8 +124,49 @@ def test_a_refused_price_confirms_no_other() -> None:
         pytest.param(("150", "125", "150"), [GOOD, SPIKE, GOOD], id="it comes back"),
         pytest.param(("150", "125", "150", "125"), [GOOD, SPIKE, GOOD, SPIKE], id="forgotten"),
         pytest.param(("150", "121", "179"), [GOOD, SPIKE, SPIKE], id="another spike is none"),
+        pytest.param(("150", "179", "121"), [GOOD, SPIKE, SPIKE], id="nor after one upwards"),
+        pytest.param(("180", "150", "121"), [GOOD, SPIKE, GOOD], id="a farther one confirms"),
+        pytest.param(("180", "121", "150"), [GOOD, SPIKE, GOOD], id="a nearer one confirms"),
+        pytest.param(("120", "145", "180"), [GOOD, SPIKE, GOOD], id="upwards too"),
     ],
 )
 def test_a_spike_needs_a_second_print(prices: tuple[str, ...], expected: list[TickVerdict]) -> None:
     """One print far from the last good price fires nothing; a second one near it does."""
     assert judged(*(tick(price) for price in prices)) == expected
+
+
+@pytest.mark.parametrize(
+    ("prices", "good", "unconfirmed"),
+    [
+        pytest.param(("150", "120", "95"), "120", "95", id="down"),
+        pytest.param(("150", "95", "120"), "120", "0", id="down and back"),
+        pytest.param(("150", "120", "95", "75"), "95", "75", id="down and down"),
+        pytest.param(("150", "120", "119"), "119", "0", id="near it"),
+        pytest.param(("150", "200", "250"), "200", "250", id="up"),
+        pytest.param(("150", "250", "200"), "200", "0", id="up and back"),
+    ],
+)
+def test_two_prints_beyond_prove_the_nearer_one(
+    prices: tuple[str, ...], good: str, unconfirmed: str
+) -> None:
+    """The farther of the two was printed once: it stands unconfirmed where it is the newest."""
+    memory = PriceMemory()
+    for price in prices:
+        verdict, memory = judge_tick(tick(price), NO_CIRCUIT, memory, LIMITS, INSTRUMENT.tick_units)
+
+    assert (verdict, memory.last_good, memory.unconfirmed) == (
+        GOOD,
+        int(Decimal(good) * 10_000),
+        int(Decimal(unconfirmed) * 10_000),
+    )
+
+
+def test_a_move_of_one_tick_is_no_spike() -> None:
+    """The least that a cheap option can move is a quarter of its price."""
+    memory = PriceMemory()
+    verdicts = []
+    for price in ("0.20", "0.25", "0.20", "0.15", "0.10", "0.05", "0.15"):
+        verdict, memory = judge_tick(tick(price), NO_CIRCUIT, memory, LIMITS, INSTRUMENT.tick_units)
+        verdicts.append(verdict)
+
+    assert verdicts == [GOOD] * 6 + [SPIKE]

@@ -12,7 +12,7 @@ from squareoff.core.quiet_prices import LOUD_FEED, QuietPrices
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import units_from_decimal
-from squareoff.domain.rules import BreakEvenRule, PriceRule, RuleSet, TrailingRule
+from squareoff.domain.rules import BreakEvenRule, PriceRule, RuleName, RuleSet, TrailingRule
 from squareoff.domain.ticks import Tick, TickSource
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
@@ -310,6 +310,37 @@ def test_a_trade_read_twice_does_not_confirm_itself() -> None:
         for price, second in (("100", 2), ("100", 2), ("101", 3))
     ]
     assert verdicts == [TickVerdict.SPIKE, TickVerdict.SPIKE, TickVerdict.GOOD]
+
+
+def test_a_trade_that_is_told_again_does_not_confirm_itself() -> None:
+    """The feed tells it once more when the book moves; only the volume shows another trade."""
+    watch = PriceWatch(HygieneLimits())
+    watch.watch(held(rules=STOP))
+    told = (("150", 1, 1_000), ("105", 2, 1_025), ("105", 2, 1_025), ("105", 2, None))
+    for price, second, volume in told:
+        seen = watch.on_tick(replace(tick(price, second), volume=volume))
+        assert seen is not None
+        assert seen.fired == []
+    seen = watch.on_tick(replace(tick("105", 2), volume=1_050))
+
+    assert seen is not None
+    assert [level.rule for _, level in seen.fired] == [RuleName.STOP_LOSS]
+
+
+def test_every_level_that_two_prints_of_a_fast_move_passed_fires() -> None:
+    """A print is good by the next one that is as far; a stop between the two waits for it."""
+    watch = PriceWatch(HygieneLimits())
+    far = TrackerId("far")
+    near = held(rules=STOP)
+    watch.watch(near)
+    watch.watch(held(tracker_id=far, rules=RuleSet(stop_loss=PriceRule(points=D(50)))))
+    seen = [watch.on_tick(tick(price, n)) for n, price in enumerate(("150", "120", "95", "75"))]
+    fired = [[name for name, _ in each.fired] for each in seen if each is not None]
+    goods = [each.good.last_traded_price for each in seen if each is not None and each.good]
+
+    assert fired == [[], [], [near.tracker_id], [far]]
+    assert goods == [1_500_000, 1_200_000, 950_000]
+    assert watch.told(INSTRUMENT.instrument_id) == tick("75", 3)
 
 
 @pytest.mark.parametrize("is_feed_first", [True, False])

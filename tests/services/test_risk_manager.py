@@ -188,6 +188,22 @@ def test_a_confirmed_spike_is_a_price() -> None:
     run_virtual(body())
 
 
+def test_a_fast_fall_fires_at_the_print_that_is_confirmed() -> None:
+    """Every print is far from the one before it: the reason names the price that surely was."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=STOP)
+            for price in ("150", "120", "95"):
+                world.tick(price)
+                await settle()
+
+            (claim,) = claims(world)
+            assert claim.reason == "stop_loss 140.00 reached at 120.00"
+
+    run_virtual(body())
+
+
 def test_a_price_beyond_the_circuit_fires_nothing() -> None:
     """A price outside the circuit limits is no price."""
 
@@ -199,6 +215,7 @@ def test_a_price_beyond_the_circuit_fires_nothing() -> None:
             await settle()
             assert claims(world) == []
             world.tick("120")  # far from the entry price: the first print needs a second one
+            await asyncio.sleep(1.0)
             world.tick("120")
 
             await world.until_status(TRACKER, PositionStatus.EXITED)
@@ -222,6 +239,7 @@ def test_nothing_of_before_a_reconnect_vouches_for_a_price_after_it() -> None:
             world.tick("121")
             await settle()
             assert claims(world) == []
+            await asyncio.sleep(1.0)
             world.tick("121")
 
             await world.until_status(TRACKER, PositionStatus.EXITED)

@@ -26,7 +26,7 @@ class TickVerdict(str, Enum):
     """Traded too long ago for the first print after a connect, or older than what was seen."""
     OUT_OF_CIRCUIT = "out_of_circuit"
     SPIKE = "spike"
-    """Too far from the last good price; a second print there confirms it."""
+    """Too far from the last good price; a second print there, or farther, confirms it."""
 
 
 class PriceMemory(NamedTuple):
@@ -66,9 +66,13 @@ def circuit_of(instrument: Instrument) -> Circuit:
 
 
 def judge_tick(
-    tick: Tick, circuit: Circuit, memory: PriceMemory, limits: HygieneLimits
+    tick: Tick, circuit: Circuit, memory: PriceMemory, limits: HygieneLimits, tick_units: int
 ) -> tuple[TickVerdict, PriceMemory]:
-    """Judge one tick; return the verdict and what to remember."""
+    """Judge one tick; return the verdict and what to remember.
+
+    After a good one `last_good` is the price that it counts for: its own, or that of the print
+    which it confirmed where its own is farther away, and stands unconfirmed itself.
+    """
     if tick.exchange_time_ns < memory.last_exchange_time_ns:
         return TickVerdict.STALE, memory
     if memory.last_exchange_time_ns == 0 and _trade_age_ns(tick) > seconds_to_ns(
@@ -78,16 +82,20 @@ def judge_tick(
     price = tick.last_traded_price
     if not circuit.lowest <= price <= circuit.highest:
         return TickVerdict.OUT_OF_CIRCUIT, memory
-    is_spike = memory.last_good != 0 and _is_far(price, memory.last_good, limits)
-    is_confirmed = memory.unconfirmed != 0 and not _is_far(price, memory.unconfirmed, limits)
-    if is_spike and not is_confirmed:
+    is_spike = memory.last_good != 0 and _is_far(price, memory.last_good, limits, tick_units)
+    confirmed = _confirmed(price, memory, limits, tick_units) if is_spike else price
+    if confirmed is None:
         return TickVerdict.SPIKE, _remember(memory, tick, memory.last_good, price)
-    return TickVerdict.GOOD, _remember(memory, tick, price, 0)
+    unconfirmed = 0 if confirmed == price else price
+    return TickVerdict.GOOD, _remember(memory, tick, confirmed, unconfirmed)
 
 
-def is_credible(price: int, circuit: Circuit, last_good: int, limits: HygieneLimits) -> bool:
+def is_credible(
+    price: int, circuit: Circuit, last_good: int, limits: HygieneLimits, tick_units: int
+) -> bool:
     """Say whether a price can be, and is no spike after the last good one."""
-    return circuit.lowest <= price <= circuit.highest and not _is_far(price, last_good, limits)
+    is_inside = circuit.lowest <= price <= circuit.highest
+    return is_inside and not _is_far(price, last_good, limits, tick_units)
 
 
 class CalmRange:
@@ -111,8 +119,27 @@ def _trade_age_ns(tick: Tick) -> int:
     return tick.received_time_ns - tick.exchange_time_ns
 
 
-def _is_far(price: int, reference: int, limits: HygieneLimits) -> bool:
-    return abs(price - reference) * 100 > reference * limits.spike_percent
+def _confirmed(
+    price: int, memory: PriceMemory, limits: HygieneLimits, tick_units: int
+) -> int | None:
+    """Return which price a spike and the unconfirmed one prove together, None for none.
+
+    In a fast move each print is far from the one before it; two on one side of the last good price
+    prove that it was left as far as the nearer of them.
+    """
+    good, other = memory.last_good, memory.unconfirmed
+    if other == 0:
+        return None
+    if not _is_far(price, other, limits, tick_units):
+        return price
+    if price < good and other < good:
+        return max(price, other)
+    return min(price, other) if price > good and other > good else None
+
+
+def _is_far(price: int, reference: int, limits: HygieneLimits, tick_units: int) -> bool:
+    distance = abs(price - reference)
+    return distance > tick_units and distance * 100 > reference * limits.spike_percent
 
 
 def _remember(memory: PriceMemory, tick: Tick, last_good: int, unconfirmed: int) -> PriceMemory:

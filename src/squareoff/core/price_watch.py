@@ -35,6 +35,7 @@ from squareoff.core.trigger_book import RangeReached, TriggerBook
 from squareoff.core.watched_instrument import NO_LEVEL, WatchedInstrument, end_of_day
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
+from squareoff.domain.prices import PriceUnits
 from squareoff.domain.ticks import AHEAD_NS_MAX, Tick
 from squareoff.domain.time import ist_day_begins_ns, ist_day_number
 
@@ -55,6 +56,7 @@ class Seen(NamedTuple):
 
     `kept` is the newest quiet tick before one that is refused; a good one has taken its place.
     One that `is_late` was traded before a newer quote: it is nobody's price of now.
+    `good` is a good tick at the price that it counts for (`core.price_hygiene.judge_tick`).
     """
 
     verdict: TickVerdict
@@ -62,6 +64,7 @@ class Seen(NamedTuple):
     moved: list[TrackerId]
     kept: Tick | None = None
     is_late: bool = False
+    good: Tick | None = None
 
 
 class PriceWatch:
@@ -170,20 +173,21 @@ class PriceWatch:
         memory = watched.memory or watched.first_memory()
         kept = watched.catch_up(memory)
         memory = watched.memory or memory
-        if memory.unconfirmed != 0 and _is_told_twice(tick, watched.spike):
-            verdict = TickVerdict.SPIKE
+        if memory.unconfirmed != 0 and _is_same_trade(tick, watched.spike):
+            verdict, judged = TickVerdict.SPIKE, memory
         else:
-            verdict, watched.memory = judge_tick(tick, watched.circuit, memory, self._limits)
-            if verdict is TickVerdict.SPIKE:
-                watched.spike = tick
+            verdict, judged = self._judge(watched, tick, memory)
+        watched.memory = judged
         if verdict is not TickVerdict.GOOD:
             if kept is not None:
                 watched.heard = kept
-            if verdict is TickVerdict.STALE and _is_later(tick, watched.told):
+            if verdict is not TickVerdict.OUT_OF_CIRCUIT and _is_later(tick, watched.told):
                 watched.told = tick
             self._open(watched)
             return Seen(verdict, [], [], kept)
-        watched.heard = tick
+        good = _at_price(tick, judged.last_good)
+        watched.told = None if good is tick else tick
+        watched.heard = tick = good
         if watched.before_quotes is not None:
             if watched.before_quotes.is_late(tick):
                 return self._reach_late(watched, watched.before_quotes, tick)
@@ -191,7 +195,7 @@ class PriceWatch:
         fired, moved = watched.levels.reach(tick.last_traded_price)
         watched.latest_ns = tick.received_time_ns + AHEAD_NS_MAX
         self._open(watched)
-        return Seen(verdict, fired, moved)
+        return Seen(verdict, fired, moved, good=tick)
 
     def _reach_late(self, watched: WatchedInstrument, then: LevelsBeforeQuotes, tick: Tick) -> Seen:
         """Let a price fire what stood when it was traded; as a best price it counts for now."""
@@ -201,7 +205,7 @@ class PriceWatch:
         for tracker_id, _ in fired:
             self._book.latch(tracker_id)
         moved = watched.levels.raise_peaks(tick.last_traded_price)
-        return Seen(TickVerdict.GOOD, fired, moved, is_late=True)
+        return Seen(TickVerdict.GOOD, fired, moved, is_late=True, good=tick)
 
     def before_quote(self, tick: Tick) -> None:
         """A quote, or the day's range that it tells, is about to be judged: where the feed has not
@@ -237,15 +241,14 @@ class PriceWatch:
             watched.quoted = before
             return Seen(TickVerdict.STALE, [], [], kept)
         is_read_twice = before is not None and _is_same_trade(tick, before)
-        if memory.unconfirmed != 0 and (is_read_twice or _is_told_twice(tick, watched.spike)):
+        if memory.unconfirmed != 0 and (is_read_twice or _is_same_trade(tick, watched.spike)):
             return Seen(TickVerdict.SPIKE, [], [], kept)
-        verdict, judged = judge_tick(tick, watched.circuit, memory, self._limits)
-        if verdict is TickVerdict.SPIKE:
-            watched.spike = tick
+        verdict, judged = self._judge(watched, tick, memory)
         watched.memory = judged._replace(last_exchange_time_ns=memory.last_exchange_time_ns)
         if verdict is not TickVerdict.GOOD:
             self._open(watched)
             return Seen(verdict, [], [], kept)
+        tick = _at_price(tick, judged.last_good)
         before_quotes = self._hold_levels(watched, tick)
         fired, moved = watched.levels.reach(tick.last_traded_price)
         if before_quotes is not None:
@@ -253,7 +256,7 @@ class PriceWatch:
         if watched.quiet is not None:
             watched.quiet.forget()
         self._open(watched)
-        return Seen(verdict, fired, moved, kept)
+        return Seen(verdict, fired, moved, kept, tick)
 
     def on_day_range(self, high: int, low: int, tick: Tick) -> RangeReached | None:
         """Judge the day's range as told with a tick, before the tick is; None for nothing new."""
@@ -282,14 +285,29 @@ class PriceWatch:
         watched.catch_up(memory)
         memory = watched.memory or memory
         return memory.last_good != 0 and is_credible(
-            price, watched.circuit, memory.last_good, self._limits
+            price,
+            watched.circuit,
+            memory.last_good,
+            self._limits,
+            watched.instrument.tick_units,
         )
 
     def _is_good(self, watched: WatchedInstrument, tick: Tick) -> bool:
         """Say whether a tick will be judged good, and so tells its own price."""
         memory = watched.memory or watched.first_memory()
-        verdict, _ = judge_tick(tick, watched.circuit, memory, self._limits)
+        tick_units = watched.instrument.tick_units
+        verdict, _ = judge_tick(tick, watched.circuit, memory, self._limits, tick_units)
         return verdict is TickVerdict.GOOD
+
+    def _judge(
+        self, watched: WatchedInstrument, tick: Tick, memory: PriceMemory
+    ) -> tuple[TickVerdict, PriceMemory]:
+        """Judge a tick, and note the trade that stands unconfirmed after it."""
+        tick_units = watched.instrument.tick_units
+        verdict, judged = judge_tick(tick, watched.circuit, memory, self._limits, tick_units)
+        if judged.unconfirmed != 0 and judged is not memory:
+            watched.spike = tick
+        return verdict, judged
 
     def heard(self, instrument_id: InstrumentId) -> Tick | None:
         """Return the newest valid price that the feed told, None for none."""
@@ -300,11 +318,14 @@ class PriceWatch:
         return watched.heard if kept is None else kept
 
     def told(self, instrument_id: InstrumentId) -> Tick | None:
-        """Return the newest trade that the feed told, also where it was too old to be judged."""
+        """Return the newest trade that the feed told, also where it was too old to be judged or
+        waits to be confirmed."""
         heard = self.heard(instrument_id)
         watched = self._instruments.get(instrument_id)
         told = None if watched is None else watched.told
-        return told if told is not None and _is_later(told, heard) else heard
+        if told is None or (heard is not None and _is_later(heard, told)):
+            return heard
+        return told
 
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""
@@ -362,15 +383,18 @@ def _is_later(tick: Tick, than: Tick | None) -> bool:
     return than is None or tick.exchange_time_ns > than.exchange_time_ns
 
 
-def _is_same_trade(one: Tick, other: Tick) -> bool:
-    return (one.exchange_time_ns, one.last_traded_price) == (
-        other.exchange_time_ns,
-        other.last_traded_price,
-    )
+def _at_price(tick: Tick, price: int) -> Tick:
+    is_own = tick.last_traded_price == price
+    return tick if is_own else replace(tick, last_traded_price=PriceUnits(price))
 
 
-def _is_told_twice(tick: Tick, spike: Tick | None) -> bool:
-    """Say whether feed and quote tell the one trade that stands unconfirmed: that is no second."""
-    if spike is None or spike.source is tick.source:
+def _is_same_trade(one: Tick, other: Tick | None) -> bool:
+    """Say whether two ticks may be one trade: it is told again when the book moves, and by quotes.
+
+    Trade times are whole seconds, so the day's volume parts two trades where both tell it.
+    """
+    if other is None or one.exchange_time_ns != other.exchange_time_ns:
         return False
-    return _is_same_trade(tick, spike)
+    if one.last_traded_price != other.last_traded_price:
+        return False
+    return one.volume is None or other.volume is None or one.volume == other.volume

@@ -148,6 +148,7 @@ class RiskManager:
             if seen.kept is not None:
                 self._ticks.put(seen.kept)
             return
+        tick = seen.good or tick
         self._ticks.put(tick)
         if seen.fired or seen.moved:
             self._act_on(seen, tick)
@@ -178,6 +179,7 @@ class RiskManager:
         if seen.verdict is not TickVerdict.GOOD:
             self._metrics.ticks_refused.labels(f"quote_{seen.verdict.value}").inc()
             return False
+        tick = seen.good or tick
         self._ticks.put(tick)
         self._act_on(seen, tick)
         if self._account.judges_prices:

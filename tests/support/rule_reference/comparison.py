@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from exact_fractions import Fraction
 from exit_story.values import INSTRUMENT, held
-from rule_reference.reference import Fired, Holding, Market
+from rule_reference.reference import Fired, Holding, Market, Trade
 from rule_reference.streams import Look, Print, Reconnect, Restart, Stream, Take
 from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
 from squareoff.core.levels import Level, stop_of
@@ -29,7 +29,7 @@ from squareoff.ports import DayRange, FeedEvent
 STALE_SECONDS = 5
 UNITS = 10_000
 _TICKER = struct.Struct("<BHBIfI")
-_FULL = struct.Struct("<BHBIfHI36xff100x")
+_FULL = struct.Struct("<BHBIfHI4xI28xff100x")
 
 
 def first_difference(stream: Stream) -> str | None:
@@ -42,7 +42,13 @@ def first_difference(stream: Stream) -> str | None:
                 _take(market, step)
                 engine.take(step)
             case Print():
-                expected = _expected(market, number, step, tells_range=stream.tells_range)
+                expected = _expected(
+                    market,
+                    number,
+                    step,
+                    tells_range=stream.tells_range,
+                    tells_volume=engine.is_full,
+                )
                 found = engine.see(number, step)
                 if sorted(expected, key=str) != sorted(found, key=str):
                     return f"print {number} at {step.price}: {expected} but engine {found}"
@@ -64,15 +70,19 @@ def first_difference(stream: Stream) -> str | None:
     return None
 
 
-def _expected(market: Market, number: int, step: Print, *, tells_range: bool) -> list[Fired]:
-    tick = Fraction(step.price), step.traded, Fraction(step.age_seconds)
+def _expected(
+    market: Market, number: int, step: Print, *, tells_range: bool, tells_volume: bool
+) -> list[Fired]:
+    is_bare = step.is_bare or not tells_volume
+    volume = None if is_bare else step.volume
+    tick = Trade(Fraction(step.price), step.traded, Fraction(step.age_seconds), volume)
     fired = []
     if not tells_range or step.is_bare:
         market.miss_range()
     else:
         high, low = Fraction(step.day_high), Fraction(step.day_low)
         fired = market.see_range(number, high, low, tick)
-    return fired + market.see(number, *tick)
+    return fired + market.see(number, tick)
 
 
 def _market(stream: Stream) -> Market:
@@ -104,7 +114,7 @@ class _Engine:
         self._chance = random.Random(stream.seed)
         self._limits = HygieneLimits(STALE_SECONDS, Decimal(stream.spike_percent))
         self._tells_range = stream.tells_range
-        self._is_full = self._chance.random() < 0.5 or stream.tells_range
+        self.is_full = self._chance.random() < 0.5 or stream.tells_range
         self._instrument = _instrument(stream)
         self._fired: list[Fired] = []
         self._fired_names: set[str] = set()
@@ -182,7 +192,8 @@ class _Engine:
         self._moved.extend(seen.moved)
         for tracker_id, level in seen.fired:
             self._fired_names.add(tracker_id)
-            self._fired.append(self._as_fired(tracker_id, level, event.last_traded_price))
+            assert seen.good is not None, "only a good print fires"
+            self._fired.append(self._as_fired(tracker_id, level, seen.good.last_traded_price))
 
     def _hear_range(self, event: DayRange) -> None:
         reached = self._watch.on_day_range(event.day_high, event.day_low, event.tick)
@@ -201,11 +212,12 @@ class _Engine:
     def _packet(self, step: Print) -> bytes:
         security_id = int(self._instrument.instrument_id.security_id)
         price = float(step.price)
-        if self._is_full and not (self._tells_range and step.is_bare):
+        if self.is_full and not step.is_bare:
             high, low = 9_999.0, 1.0
             if self._tells_range:
                 high, low = float(step.day_high), float(step.day_low)
-            return _FULL.pack(8, 162, 2, security_id, price, 1, step.traded, high, low)
+            head = 8, 162, 2, security_id, price, 1, step.traded, step.volume
+            return _FULL.pack(*head, high, low)
         return _TICKER.pack(2, 16, 2, security_id, price, step.traded)
 
 

@@ -43,6 +43,16 @@ class Fired:
     price: Fraction
 
 
+@dataclass(frozen=True)
+class Trade:
+    """A print: its price, when it was traded, how old it came, and the day's volume with it."""
+
+    price: Fraction
+    traded: int
+    age: Fraction
+    volume: int | None
+
+
 @dataclass
 class Market:
     """One instrument."""
@@ -55,6 +65,7 @@ class Market:
     holdings: list[Holding] = field(default_factory=list)
     last_good: Fraction | None = None
     unconfirmed: Fraction | None = None
+    unconfirmed_trade: tuple[int, int | None] = 0, None
     newest_time: int | None = None
     heard_traded: int = 0
     stale_traded: int = 0
@@ -85,10 +96,8 @@ class Market:
         """A print came in a packet without the day's range: the next range is a first one."""
         self.high = self.low = None
 
-    def see_range(
-        self, number: int, high: Fraction, low: Fraction, tick: tuple[Fraction, int, Fraction]
-    ) -> list[Fired]:
-        """Take in the day's range, told with a tick (price, traded, age); return what it fires."""
+    def see_range(self, number: int, high: Fraction, low: Fraction, tick: Trade) -> list[Fired]:
+        """Take in the day's range, told with a trade; return what it fires."""
         if self.high is None or self.low is None:
             self.high, self.low = high, low
             for holding in self.holdings:
@@ -118,7 +127,7 @@ class Market:
                 self._learn(holding, best)
         return fired
 
-    def _shows(self, price: Fraction, tick: tuple[Fraction, int, Fraction]) -> bool:
+    def _shows(self, price: Fraction, tick: Trade) -> bool:
         measure = self._measure()
         if measure is None or self._is_far(price, measure):
             return False
@@ -126,20 +135,21 @@ class Market:
             return False
         if self.highest is not None and price > self.highest:
             return False
-        if price != tick[0]:
+        if price != tick.price:
             return True
-        before = self.last_good, self.unconfirmed, self.newest_time
-        tells_itself = self._is_good(*tick)
-        self.last_good, self.unconfirmed, self.newest_time = before
-        return not tells_itself
+        before = self.last_good, self.unconfirmed, self.newest_time, self.unconfirmed_trade
+        told = self._counts_for(tick)
+        self.last_good, self.unconfirmed, self.newest_time, self.unconfirmed_trade = before
+        return told is None
 
-    def see(self, number: int, price: Fraction, traded: int, age: Fraction) -> list[Fired]:
+    def see(self, number: int, trade: Trade) -> list[Fired]:
         """Take in a print; return what it fires."""
-        if self._is_stale(traded, age):
-            self.stale_traded = max(traded, self.stale_traded)
-        if not self._is_good(price, traded, age):
+        if self._is_inside(trade.price) or self._is_stale(trade):
+            self.stale_traded = max(trade.traded, self.stale_traded)
+        price = self._counts_for(trade)
+        if price is None:
             return []
-        self.heard_traded = traded
+        self.heard_traded = trade.traded
         fired = []
         for holding in self.holdings:
             hit = None if holding.has_fired else self._hit(holding, price)
@@ -160,26 +170,45 @@ class Market:
             found.append(holding.reached)
         return _tightest(holding, found)
 
-    def _is_good(self, price: Fraction, traded: int, age: Fraction) -> bool:
-        if self._is_stale(traded, age):
-            return False
+    def _counts_for(self, trade: Trade) -> Fraction | None:
+        """Return the price that is good by this print, None for none."""
+        if self._is_stale(trade) or self._tells_again(trade) or not self._is_inside(trade.price):
+            return None
+        self.newest_time = trade.traded
+        price, measure, first = trade.price, self._measure(), self.unconfirmed
+        if measure is None or not self._is_far(price, measure):
+            good: Fraction | None = price
+        elif first is None:
+            good = None
+        elif not self._is_far(price, first):
+            good = price
+        elif (price - measure) * (first - measure) > 0:
+            good = min(price, first, key=lambda each: abs(each - measure))
+        else:
+            good = None
+        self.last_good = measure if good is None else good
+        if good == price:
+            self.unconfirmed = None
+        else:
+            self.unconfirmed, self.unconfirmed_trade = price, (trade.traded, trade.volume)
+        return good
+
+    def _is_inside(self, price: Fraction) -> bool:
         if self.lowest is not None and price < self.lowest:
             return False
-        if self.highest is not None and price > self.highest:
-            return False
-        self.newest_time = traded
-        measure = self._measure()
-        confirmed = self.unconfirmed is not None and not self._is_far(price, self.unconfirmed)
-        if measure is not None and self._is_far(price, measure) and not confirmed:
-            self.last_good, self.unconfirmed = measure, price
-            return False
-        self.last_good, self.unconfirmed = price, None
-        return True
+        return self.highest is None or price <= self.highest
 
-    def _is_stale(self, traded: int, age: Fraction) -> bool:
+    def _tells_again(self, trade: Trade) -> bool:
+        """Say whether this is the trade that stands unconfirmed, for all that is known."""
+        traded, volume = self.unconfirmed_trade
+        if trade.price != self.unconfirmed or trade.traded != traded:
+            return False
+        return None in (volume, trade.volume) or volume == trade.volume
+
+    def _is_stale(self, trade: Trade) -> bool:
         if self.newest_time is None:
-            return age > self.stale_seconds + 1
-        return traded < self.newest_time
+            return trade.age > self.stale_seconds + 1
+        return trade.traded < self.newest_time
 
     def _measure(self) -> Fraction | None:
         if self.last_good is not None:
@@ -188,7 +217,8 @@ class Market:
         return entries[0] if entries else None
 
     def _is_far(self, price: Fraction, measure: Fraction) -> bool:
-        return abs(price - measure) > measure * self.spike_percent / 100
+        distance = abs(price - measure)
+        return distance > self.tick and distance > measure * self.spike_percent / 100
 
     def _hit(self, holding: Holding, price: Fraction) -> tuple[Fraction, str] | None:
         falling, rising = self._levels(holding)

@@ -27,7 +27,7 @@ class Take:
 @dataclass(frozen=True)
 class Print:
     """A packet of the feed: so many ticks, traded at this second, received so much later; one that
-    is bare is without the day's range."""
+    is bare is without the day's range and volume."""
 
     price: str
     traded: int
@@ -35,6 +35,7 @@ class Print:
     day_high: str
     day_low: str
     is_bare: bool
+    volume: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ class _Maker:
         self._range_chance = random.Random(f"range {seed}")
         self._bare_chance = random.Random(f"bare {seed}")
         self._is_bare = False
+        self._slide_chance = random.Random(f"slide {seed}")
+        self._slide: list[int] = []
+        self._volume = 0
         self._tick = Decimal(self._chance.choice(TICKS))
         self._at = self._chance.randint(300, 4_000)
         self._second = START_SECOND
@@ -133,13 +137,32 @@ class _Maker:
             traded -= chance.randint(1, 3)
         elif draw < 0.07:
             age = chance.choice((6, 7, 60))
+        at = self._slid(at)
         self._widen(at)
         self._second += chance.choice((0, 0, 0, 1, 2))
         high, low = str(self._tick * self._high), str(self._tick * self._low)
         # Packets without the range come in runs, as a mode of the feed does.
         if self._bare_chance.random() < (0.3 if self._is_bare else 0.04):
             self._is_bare = not self._is_bare
-        self._steps.append(Print(str(self._tick * at), traded, age, high, low, self._is_bare))
+        price = str(self._tick * at)
+        # Some packets tell the trade before them once more, for the book alone has moved.
+        self._volume += self._slide_chance.random() < 0.8
+        self._steps.append(Print(price, traded, age, high, low, self._is_bare, self._volume))
+
+    def _slid(self, at: int) -> int:
+        """Return a price of a fast move, in which each print is far from the one before it."""
+        chance = self._slide_chance
+        if not self._slide and chance.random() < 0.02:
+            steps = chance.choice(
+                ((80, 60), (80, 60, 40, 20, 1), (125, 160, 200), (80, 80), (1, 1))
+            )
+            self._slide = list(steps)
+        if not self._slide:
+            return at
+        share = self._slide[0]
+        if chance.random() < 0.8:
+            self._slide.pop(0)
+        return max(1, at * share // 100 + chance.choice((0, 0, 0, 1, -1)))
 
     def _widen(self, at: int) -> None:
         """Let the day's range hold this print, most of the time, and what nobody saw, sometimes."""
