@@ -327,6 +327,40 @@ def test_a_trade_that_is_told_again_does_not_confirm_itself() -> None:
     assert [level.rule for _, level in seen.fired] == [RuleName.STOP_LOSS]
 
 
+@pytest.mark.parametrize("is_behind", [False, True], ids=["right clock", "clock behind"])
+def test_a_trade_time_of_the_future_mutes_nothing(*, is_behind: bool) -> None:
+    """Later trades are late only by what a clock may differ; the feed, quotes and kept prices."""
+    hours = 3 * 3_600 * NANOSECONDS_PER_SECOND
+    for way in ("feed", "quote", "kept"):
+        watch, slot = watching()
+        watch.allow_for_clock(-2.0 if is_behind else 0.0)
+        watch.on_tick(tick("150", 1))
+        early = tick("150", 2)
+        future = replace(early, exchange_time_ns=early.exchange_time_ns + hours)
+        if way == "kept":
+            slot.kept = future
+        elif way == "feed":
+            watch.on_tick(future)
+        else:
+            watch.on_quote(replace(future, source=TickSource.QUOTE))
+        late = tick("149", 8)
+        if is_behind:
+            late = replace(late, exchange_time_ns=late.exchange_time_ns + 2 * 10**9)
+        seen = watch.on_quote(quoted("149", 10)) if way == "quote" else watch.on_tick(late)
+
+        assert seen is not None
+        assert seen.verdict is TickVerdict.GOOD, way
+
+
+def test_a_quote_of_before_a_connect_makes_none_late() -> None:
+    """It says nothing of the order after it."""
+    watch, _ = watching()
+    watch.on_quote(quoted("150", 9))
+    watch.on_connected()
+
+    assert watch.on_quote(quoted("139", 8)).verdict is TickVerdict.GOOD  # type: ignore[union-attr]
+
+
 def test_every_level_that_two_prints_of_a_fast_move_passed_fires() -> None:
     """A print is good by the next one that is as far; a stop between the two waits for it."""
     watch = PriceWatch(HygieneLimits())

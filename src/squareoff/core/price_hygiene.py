@@ -12,10 +12,14 @@ from typing import NamedTuple
 from squareoff.domain.instruments import Instrument
 from squareoff.domain.prices import units_from_decimal
 from squareoff.domain.ticks import Tick
-from squareoff.domain.time import seconds_to_ns
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 
 EXCHANGE_TIME_GRAIN_SECONDS = 1
 """The feed tells trade times in whole seconds."""
+
+
+AHEAD_SECONDS = 5
+"""Far more than a disciplined clock differs, far less than what would mute an instrument."""
 
 
 class TickVerdict(str, Enum):
@@ -39,10 +43,12 @@ class PriceMemory(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HygieneLimits:
-    """`stale_after_seconds` for the first print, `spike_percent` between two prints."""
+    """`stale_after_seconds` for the first print, `spike_percent` between two prints; trade times
+    are believed up to `ahead_ns_max` after our clock."""
 
     stale_after_seconds: float = 5.0
     spike_percent: Decimal = Decimal(15)
+    ahead_ns_max: int = AHEAD_SECONDS * NANOSECONDS_PER_SECOND
 
 
 class Circuit(NamedTuple):
@@ -85,9 +91,9 @@ def judge_tick(
     is_spike = memory.last_good != 0 and _is_far(price, memory.last_good, limits, tick_units)
     confirmed = _confirmed(price, memory, limits, tick_units) if is_spike else price
     if confirmed is None:
-        return TickVerdict.SPIKE, _remember(memory, tick, memory.last_good, price)
+        return TickVerdict.SPIKE, _remember(memory, tick, limits, memory.last_good, price)
     unconfirmed = 0 if confirmed == price else price
-    return TickVerdict.GOOD, _remember(memory, tick, confirmed, unconfirmed)
+    return TickVerdict.GOOD, _remember(memory, tick, limits, confirmed, unconfirmed)
 
 
 def is_credible(
@@ -96,6 +102,12 @@ def is_credible(
     """Say whether a price can be, and is no spike after the last good one."""
     is_inside = circuit.lowest <= price <= circuit.highest
     return is_inside and not _is_far(price, last_good, limits, tick_units)
+
+
+def credible_time_ns(tick: Tick, limits: HygieneLimits) -> int:
+    """Return when a tick was traded, and at most a little after it came: a trade time of the future
+    must not make every later trade one of before it."""
+    return min(tick.exchange_time_ns, tick.received_time_ns + limits.ahead_ns_max)
 
 
 class CalmRange:
@@ -142,6 +154,8 @@ def _is_far(price: int, reference: int, limits: HygieneLimits, tick_units: int) 
     return distance > tick_units and distance * 100 > reference * limits.spike_percent
 
 
-def _remember(memory: PriceMemory, tick: Tick, last_good: int, unconfirmed: int) -> PriceMemory:
-    newest_ns = max(memory.last_exchange_time_ns, tick.exchange_time_ns)
+def _remember(
+    memory: PriceMemory, tick: Tick, limits: HygieneLimits, last_good: int, unconfirmed: int
+) -> PriceMemory:
+    newest_ns = max(memory.last_exchange_time_ns, credible_time_ns(tick, limits))
     return PriceMemory(last_good, newest_ns, unconfirmed)

@@ -25,6 +25,7 @@ from squareoff.core.price_hygiene import (
     HygieneLimits,
     PriceMemory,
     TickVerdict,
+    credible_time_ns,
     is_credible,
     judge_tick,
 )
@@ -37,7 +38,7 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.ticks import AHEAD_NS_MAX, Tick
-from squareoff.domain.time import ist_day_begins_ns, ist_day_number
+from squareoff.domain.time import ist_day_begins_ns, ist_day_number, seconds_to_ns
 
 
 class Nearness(Enum):
@@ -88,10 +89,13 @@ class PriceWatch:
 
     def allow_for_clock(self, ahead_seconds: float) -> None:
         """Judge the age of first prints by a clock that is this far ahead of the broker's; behind
-        it (below zero) prices only look younger, and nothing is allowed for."""
+        it (below zero) prices only look younger, and trade times may be that far ahead of it."""
         wanted = self._wanted_limits
         age = wanted.stale_after_seconds + max(0.0, ahead_seconds)
-        self._limits = replace(wanted, stale_after_seconds=age)
+        behind_ns = seconds_to_ns(max(0.0, -ahead_seconds))
+        self._limits = replace(
+            wanted, stale_after_seconds=age, ahead_ns_max=wanted.ahead_ns_max + behind_ns
+        )
 
     def watch(self, tracker: PositionTracker, *, is_latched: bool = False) -> None:
         """Take a position in, or its change; one that is latched waits for nothing."""
@@ -141,11 +145,12 @@ class PriceWatch:
             if watched is None:
                 continue
             if watched.memory is not None:
-                kept = watched.catch_up(watched.memory)
+                kept = watched.catch_up(watched.memory, self._limits)
                 if kept is not None:
                     watched.heard = kept
                     ticks.append(kept)
                 watched.memory = PriceMemory(last_good=watched.memory.last_good)
+            watched.quoted = None
             if watched.quiet is not None:
                 watched.quiet.close()
                 watched.quiet.forget()
@@ -171,7 +176,7 @@ class PriceWatch:
         if tick.volume is None:
             self.ranges.fall_behind(tick.instrument_id)
         memory = watched.memory or watched.first_memory()
-        kept = watched.catch_up(memory)
+        kept = watched.catch_up(memory, self._limits)
         memory = watched.memory or memory
         if memory.unconfirmed != 0 and _is_same_trade(tick, watched.spike):
             verdict, judged = TickVerdict.SPIKE, memory
@@ -232,12 +237,12 @@ class PriceWatch:
             return None
         watched.pass_to(tick.exchange_time_ns)
         memory = watched.memory or watched.first_memory()
-        kept = watched.catch_up(memory)
+        kept = watched.catch_up(memory, self._limits)
         if kept is not None:
             watched.heard = kept
         memory = watched.memory or memory
         before, watched.quoted = watched.quoted, tick
-        if before is not None and tick.exchange_time_ns < before.exchange_time_ns:
+        if before is not None and tick.exchange_time_ns < credible_time_ns(before, self._limits):
             watched.quoted = before
             return Seen(TickVerdict.STALE, [], [], kept)
         is_read_twice = before is not None and _is_same_trade(tick, before)
@@ -282,7 +287,7 @@ class PriceWatch:
     def _is_credible(self, watched: WatchedInstrument, price: int) -> bool:
         """Say whether a day's extreme can be, and is no spike after the last good price."""
         memory = watched.memory or watched.first_memory()
-        watched.catch_up(memory)
+        watched.catch_up(memory, self._limits)
         memory = watched.memory or memory
         return memory.last_good != 0 and is_credible(
             price,

@@ -1,7 +1,13 @@
 """One instrument under watch: its newest prices, its circuit limits, and who waits for what."""
 
 from squareoff.core.late_prices import LevelsBeforeQuotes
-from squareoff.core.price_hygiene import NO_CIRCUIT, PriceMemory, circuit_of
+from squareoff.core.price_hygiene import (
+    NO_CIRCUIT,
+    HygieneLimits,
+    PriceMemory,
+    circuit_of,
+    credible_time_ns,
+)
 from squareoff.core.quiet_prices import QuietPrices
 from squareoff.core.side_book import NEVER
 from squareoff.core.tracker import PositionTracker
@@ -73,11 +79,11 @@ class WatchedInstrument:
                 return PriceMemory(last_good=int(tracker.entry_price * PRICE_UNITS_PER_RUPEE))
         return PriceMemory()
 
-    def catch_up(self, memory: PriceMemory) -> Tick | None:
+    def catch_up(self, memory: PriceMemory, limits: HygieneLimits) -> Tick | None:
         """Remember the newest quiet tick, as if it had come here; return it."""
         kept = None if self.quiet is None else self.quiet.newest()
         if kept is not None:
-            newest_ns = max(memory.last_exchange_time_ns, kept.exchange_time_ns)
+            newest_ns = max(memory.last_exchange_time_ns, credible_time_ns(kept, limits))
             self.memory = PriceMemory(kept.last_traded_price, newest_ns)
         return kept
 

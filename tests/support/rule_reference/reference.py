@@ -174,7 +174,7 @@ class Market:
         """Return the price that is good by this print, None for none."""
         if self._is_stale(trade) or self._tells_again(trade) or not self._is_inside(trade.price):
             return None
-        self.newest_time = trade.traded
+        self.newest_time = min(trade.traded, int(trade.traded + trade.age + 5))
         price, measure, first = trade.price, self._measure(), self.unconfirmed
         if measure is None or not self._is_far(price, measure):
             good: Fraction | None = price
