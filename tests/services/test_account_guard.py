@@ -1,7 +1,7 @@
 """Rules of the account: judged on known prices only, latched once, carried out whatever happens."""
 
 import asyncio
-from datetime import time
+from datetime import date, time
 from decimal import Decimal as D
 from typing import Any
 
@@ -22,6 +22,7 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId, ProductType
 from squareoff.domain.orders import OrderType, PositionSide, Side
 from squareoff.domain.rules import PriceRule, RuleSet
+from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.services.account_guard import LOSS_STANDS_SECONDS, UNSEEN_SECONDS
 from squareoff.services.account_view import AccountView
@@ -466,6 +467,41 @@ def test_a_price_that_stays_away_is_told_once() -> None:
 
             (alarm,) = [a for a in await world.engine.desk.alarms() if "pnl" in a.code]
             assert alarm.cleared_at_ns is not None
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("is_other_open", [True, False])
+def test_a_price_of_a_closed_market_is_missed_while_another_trades(is_other_open: bool) -> None:
+    """On a holiday's evening, carried shares without a price mute the rules of what trades; with
+    every market closed there is nothing to miss."""
+    crude = replace(
+        INSTRUMENT,
+        instrument_id=InstrumentId(ExchangeSegment.MCX_COMM, "430000"),
+        trading_symbol="CRUDE",
+    )
+
+    async def body() -> None:
+        world = await make_world(
+            instruments=(INSTRUMENT, crude), account_rules=AccountRules(target=D(500))
+        )
+        usual = Session(time(0, 0), time(23, 59, 59))
+
+        def trading_day(segment: ExchangeSegment, day: date) -> TradingDay:
+            is_open = is_other_open and segment is ExchangeSegment.MCX_COMM
+            return TradingDay((usual,) if is_open else (), usual, None)
+
+        world.calendar.trading_day = trading_day  # type: ignore[method-assign]
+        async with running(world):
+            await begun(world)
+            await world.hold(product_type=ProductType.MARGIN)
+            await world.hold(tracker_id=SECOND, instrument=crude, product_type=ProductType.MARGIN)
+            world.tick("150", instrument=crude)
+            await asyncio.sleep(UNSEEN_SECONDS + 2)
+
+            told = [text for _, code, text in world.alarms.heard if code == "account_pnl_unknown"]
+            assert len(told) == is_other_open
+            assert not is_other_open or str(INSTRUMENT.instrument_id) in told[0]
 
     run_virtual(body())
 

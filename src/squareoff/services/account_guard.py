@@ -54,7 +54,8 @@ LOSS_STANDS_SECONDS = 10.0
 within some seconds, and closing all for want of it would be wrong. A loss waits no longer."""
 
 UNSEEN_SECONDS = 30.0
-"""How long a price may be missing while its market is open until a person hears of it."""
+"""How long a price may be missing, while any market of what is held is open, until a person hears
+of it: a price of a market that is closed mutes the rules for the one that trades as well."""
 
 LATCH_RETRY_SECONDS = 0.5
 LATCH_FAILURES_BEFORE_ALARM = 4
@@ -318,7 +319,9 @@ class AccountGuard:
             await self._parts.alarms.raise_alarm(Severity.CRITICAL, "account_pnl_unknown", text)
 
     def _missing(self, now: Now) -> list[InstrumentId]:
-        return [name for name in self._pnl.unseen() if self._is_trading(name, now)]
+        """Return whose price is missing, while the market of anything that is held is open."""
+        is_open = any(self._is_trading(name, now) for name in self._pnl.instruments())
+        return list(self._pnl.unseen()) if is_open else []
 
     def _is_trading(self, instrument_id: InstrumentId, now: Now) -> bool:
         return self._parts.hours.is_in_session(instrument_id.exchange_segment, now.wall_ns)
