@@ -196,6 +196,38 @@ def test_a_mode_is_left_before_the_next_is_asked_for(fakes):
     asyncio.run(body())
 
 
+def test_what_is_let_go_while_a_message_goes_out_ends_nothing(fakes):
+    """Its mode was to change with that turn; the next one unsubscribes it instead."""
+
+    async def body():
+        socket, gate = fakes.socket(), asyncio.Event()
+        gate.set()
+        send_text = socket.send_text
+
+        async def slow(text):
+            await gate.wait()
+            await send_text(text)
+
+        socket.send_text = slow
+        lines = Lines(fakes, socket)
+        lines.feed.watch([option(1), option(2), option(3)])
+        lines.start()
+        await fakes.settle()
+        socket.sent.clear()
+        gate.clear()
+        lines.feed.unwatch([option(1).instrument_id])
+        lines.feed.prefer(option(2).instrument_id, PriceDetail.DAY)
+        await fakes.settle()
+        lines.feed.unwatch([option(2).instrument_id])
+        gate.set()
+        await fakes.settle()
+
+        assert sent(socket) == [(FULL + 1, "1", 1), (FULL + 1, "2", 1)]
+        await lines.stop()
+
+    asyncio.run(body())
+
+
 def test_a_mode_that_brings_nothing_is_asked_for_again(fakes):
     """A packet of the old mode does not count as heard after a change; one of the new mode does."""
 

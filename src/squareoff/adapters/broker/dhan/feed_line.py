@@ -203,7 +203,9 @@ class FeedLine:
         await self._send(session, dropped, unsubscribe=True)
         for instrument_id in dropped:
             self._subscribed.pop(instrument_id, None)
-        fresh = {each: mode for each, mode in wanted.items() if subscribed.get(each) != mode}
+        # What was let go while the message went out is unknown to the decoder: the next turn's.
+        still = {each: mode for each, mode in wanted.items() if each in self._wanted}
+        fresh = {each: mode for each, mode in still.items() if subscribed.get(each) != mode}
         left = {each: subscribed[each] for each in fresh if each in subscribed}
         for instrument_id in left:
             self._decoder.expect(instrument_id, _PACKET_CODES[fresh[instrument_id]])
