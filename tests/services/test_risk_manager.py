@@ -28,6 +28,7 @@ from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import ns_from_iso
 from squareoff.ports import FeedConnected
+from squareoff.services.exit_results import Wait
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
 SESSIONS = (Session(time(8, 10), time(8, 20)),)
@@ -498,5 +499,31 @@ def test_no_square_off_is_due_on_a_day_without_trading() -> None:
             await asyncio.sleep(60)
 
             assert claims(world) == []
+
+    run_virtual(body())
+
+
+def test_prices_are_judged_after_a_restart_in_mid_exit() -> None:
+    """The exit that goes on takes no spike for a price."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RuleSet(stop_loss=PriceRule(points=D(10))))
+            world.tick("150")
+            await settle()
+            world.calendar.opens_in_seconds = 3600.0
+            await world.engine.exit_engine.execute_exit(TRACKER, "by hand", wait=Wait.CLAIMED)
+            await settle()
+        again = await make_world(store=world.store, gateway=world.gateway)
+        again.calendar.opens_in_seconds = 3600.0
+        async with running(again, until_ready=False):
+            await asyncio.sleep(1)
+            assert again.tracker(TRACKER).status is PositionStatus.EXITING
+            again.tick("150")
+            again.tick("60")
+            await settle()
+
+            view = again.engine.desk.tracker(TRACKER)
+            assert view.last_traded_price == D(150)
 
     run_virtual(body())

@@ -94,7 +94,8 @@ class RiskManager:
     def on_tracker_changed(self, tracker: PositionTracker) -> None:
         """Arm, re-arm or disarm after a committed change."""
         self._account.on_tracker_changed(tracker)
-        if self._account.judges_prices and not tracker.status.is_final:
+        if not tracker.status.is_final:
+            # Its exit is priced by ticks, also after a restart: they are judged like any others.
             self._watch.follow(tracker)
         if tracker.status is not PositionStatus.ACTIVE:
             self._watch.forget(tracker)
