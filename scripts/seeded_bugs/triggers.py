@@ -143,7 +143,7 @@ BUGS = (
     Bug(
         name="one-print-confirms-itself",
         careless="Takes one bad trade that is told twice for two prints.",
-        file="core/price_watch.py",
+        file="domain/ticks.py",
         old="    return one.volume is None or other.volume is None or one.volume == other.volume\n",
         new="    return False\n",
         tests=("tests/core/test_price_watch.py",),

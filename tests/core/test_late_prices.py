@@ -51,7 +51,8 @@ class Market:
 
 def _tick(price: str, second: int) -> Tick:
     at_ns = OPENED_AT_NS + second * NANOSECONDS_PER_SECOND
-    return Tick(INSTRUMENT.instrument_id, units_from_decimal(D(price)), at_ns, at_ns, at_ns)
+    tick = Tick(INSTRUMENT.instrument_id, units_from_decimal(D(price)), at_ns, at_ns, at_ns)
+    return replace(tick, volume=second)  # as in packets that tell the day's range
 
 
 def _fired(seen: Seen | None) -> list[str]:

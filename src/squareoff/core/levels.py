@@ -71,10 +71,7 @@ def move_stop(tracker: PositionTracker, peak_price: PriceUnits) -> StopMoved | N
     """Return the fact that a better price moved the stop, None if the stop stays where it is."""
     if not is_better(tracker.side, peak_price, tracker.peak_price):
         return None
-    reached = _tightest(tracker.side, list(_moving_stops(tracker, decimal_from_units(peak_price))))
-    if reached is None or not _is_tighter(tracker.side, reached.price, tracker.stop_level):
-        return None
-    return StopMoved(tracker.tracker_id, peak_price, reached.price, reached.rule.value)
+    return _moved_at(tracker, peak_price)
 
 
 def with_peak(tracker: PositionTracker, peak_price: PriceUnits) -> PositionTracker:
@@ -98,13 +95,7 @@ def reached_stop(tracker: PositionTracker) -> StopMoved | None:
 
     So it is after new rules, or another entry price. None where it stands there already.
     """
-    if tracker.peak_price is None:
-        return None
-    levels = list(_moving_stops(tracker, decimal_from_units(tracker.peak_price)))
-    reached = _tightest(tracker.side, levels)
-    if reached is None or not _is_tighter(tracker.side, reached.price, tracker.stop_level):
-        return None
-    return StopMoved(tracker.tracker_id, tracker.peak_price, reached.price, reached.rule.value)
+    return None if tracker.peak_price is None else _moved_at(tracker, tracker.peak_price)
 
 
 def is_stop_behind(tracker: PositionTracker) -> bool:
@@ -123,6 +114,13 @@ def is_better(side: PositionSide, price: int, than: int | None) -> bool:
     if than is None:
         return True
     return price > than if side is PositionSide.LONG else price < than
+
+
+def _moved_at(tracker: PositionTracker, peak_price: PriceUnits) -> StopMoved | None:
+    reached = _tightest(tracker.side, list(_moving_stops(tracker, decimal_from_units(peak_price))))
+    if reached is None or not _is_tighter(tracker.side, reached.price, tracker.stop_level):
+        return None
+    return StopMoved(tracker.tracker_id, peak_price, reached.price, reached.rule.value)
 
 
 def _is_tighter(side: PositionSide, price: int, than: int | None) -> bool:

@@ -36,8 +36,7 @@ from squareoff.core.trigger_book import RangeReached, TriggerBook
 from squareoff.core.watched_instrument import NO_LEVEL, WatchedInstrument, end_of_day
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
-from squareoff.domain.prices import PriceUnits
-from squareoff.domain.ticks import AHEAD_NS_MAX, Tick
+from squareoff.domain.ticks import AHEAD_NS_MAX, Tick, at_price, is_later, is_same_trade
 from squareoff.domain.time import ist_day_begins_ns, ist_day_number, seconds_to_ns
 
 
@@ -178,7 +177,7 @@ class PriceWatch:
         memory = watched.memory or watched.first_memory()
         kept = watched.catch_up(memory, self._limits)
         memory = watched.memory or memory
-        if memory.unconfirmed != 0 and _is_same_trade(tick, watched.spike):
+        if memory.unconfirmed != 0 and is_same_trade(tick, watched.spike):
             verdict, judged = TickVerdict.SPIKE, memory
         else:
             verdict, judged = self._judge(watched, tick, memory)
@@ -186,11 +185,11 @@ class PriceWatch:
         if verdict is not TickVerdict.GOOD:
             if kept is not None:
                 watched.heard = kept
-            if verdict is not TickVerdict.OUT_OF_CIRCUIT and _is_later(tick, watched.told):
+            if verdict is not TickVerdict.OUT_OF_CIRCUIT and is_later(tick, watched.told):
                 watched.told = tick
             self._open(watched)
             return Seen(verdict, [], [], kept)
-        good = _at_price(tick, judged.last_good)
+        good = at_price(tick, judged.last_good)
         watched.told = None if good is tick else tick
         watched.heard = tick = good
         if watched.before_quotes is not None:
@@ -221,7 +220,7 @@ class PriceWatch:
 
     def _hold_levels(self, watched: WatchedInstrument, tick: Tick) -> LevelsBeforeQuotes | None:
         newest = watched.heard if watched.quiet is None else watched.quiet.newest() or watched.heard
-        if watched.before_quotes is None and _is_later(tick, newest):
+        if watched.before_quotes is None and is_later(tick, newest):
             standing = self._book.standing(watched.trackers)
             watched.before_quotes = LevelsBeforeQuotes(watched.instrument, standing, tick)
         return watched.before_quotes
@@ -245,15 +244,15 @@ class PriceWatch:
         if before is not None and tick.exchange_time_ns < credible_time_ns(before, self._limits):
             watched.quoted = before
             return Seen(TickVerdict.STALE, [], [], kept)
-        is_read_twice = before is not None and _is_same_trade(tick, before)
-        if memory.unconfirmed != 0 and (is_read_twice or _is_same_trade(tick, watched.spike)):
+        is_read_twice = before is not None and is_same_trade(tick, before)
+        if memory.unconfirmed != 0 and (is_read_twice or is_same_trade(tick, watched.spike)):
             return Seen(TickVerdict.SPIKE, [], [], kept)
         verdict, judged = self._judge(watched, tick, memory)
         watched.memory = judged._replace(last_exchange_time_ns=memory.last_exchange_time_ns)
         if verdict is not TickVerdict.GOOD:
             self._open(watched)
             return Seen(verdict, [], [], kept)
-        tick = _at_price(tick, judged.last_good)
+        tick = at_price(tick, judged.last_good)
         before_quotes = self._hold_levels(watched, tick)
         fired, moved = watched.levels.reach(tick.last_traded_price)
         if before_quotes is not None:
@@ -261,7 +260,7 @@ class PriceWatch:
         if watched.quiet is not None:
             watched.quiet.forget()
         self._open(watched)
-        return Seen(verdict, fired, moved, kept, tick)
+        return Seen(verdict, fired, moved, kept, good=tick)
 
     def on_day_range(self, high: int, low: int, tick: Tick) -> RangeReached | None:
         """Judge the day's range as told with a tick, before the tick is; None for nothing new."""
@@ -328,7 +327,7 @@ class PriceWatch:
         heard = self.heard(instrument_id)
         watched = self._instruments.get(instrument_id)
         told = None if watched is None else watched.told
-        if told is None or (heard is not None and _is_later(heard, told)):
+        if told is None or (heard is not None and is_later(heard, told)):
             return heard
         return told
 
@@ -382,24 +381,3 @@ class PriceWatch:
             earliest_ns=memory.last_exchange_time_ns,
             latest_ns=watched.latest_ns,
         )
-
-
-def _is_later(tick: Tick, than: Tick | None) -> bool:
-    return than is None or tick.exchange_time_ns > than.exchange_time_ns
-
-
-def _at_price(tick: Tick, price: int) -> Tick:
-    is_own = tick.last_traded_price == price
-    return tick if is_own else replace(tick, last_traded_price=PriceUnits(price))
-
-
-def _is_same_trade(one: Tick, other: Tick | None) -> bool:
-    """Say whether two ticks may be one trade: it is told again when the book moves, and by quotes.
-
-    Trade times are whole seconds, so the day's volume parts two trades where both tell it.
-    """
-    if other is None or one.exchange_time_ns != other.exchange_time_ns:
-        return False
-    if one.last_traded_price != other.last_traded_price:
-        return False
-    return one.volume is None or other.volume is None or one.volume == other.volume

@@ -1,6 +1,6 @@
 """Ticks: what the market feed tells of one instrument at one moment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from squareoff.domain.instruments import InstrumentId
@@ -39,3 +39,26 @@ class Tick:
     best_ask: PriceUnits | None = None
     volume: int | None = None
     source: TickSource = TickSource.FEED
+
+
+def is_later(tick: Tick, than: Tick | None) -> bool:
+    """Say whether a tick was traded after another; after none it was."""
+    return than is None or tick.exchange_time_ns > than.exchange_time_ns
+
+
+def at_price(tick: Tick, price: int) -> Tick:
+    """Return a tick as if it had been traded at another price."""
+    is_own = tick.last_traded_price == price
+    return tick if is_own else replace(tick, last_traded_price=PriceUnits(price))
+
+
+def is_same_trade(one: Tick, other: Tick | None) -> bool:
+    """Say whether two ticks may be one trade: it is told again when the book moves, and by quotes.
+
+    Trade times are whole seconds, so the day's volume parts two trades where both tell it.
+    """
+    if other is None or one.exchange_time_ns != other.exchange_time_ns:
+        return False
+    if one.last_traded_price != other.last_traded_price:
+        return False
+    return one.volume is None or other.volume is None or one.volume == other.volume
