@@ -25,6 +25,7 @@ CODES = (
     "token_dead",
     "token_not_made",
     "token_ends_soon",
+    "static_ip_refused",
 )
 
 

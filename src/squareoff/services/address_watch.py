@@ -48,6 +48,7 @@ class AddressWatch:
         self._refused_at_ns: int | None = None
         self._denied_at_ns: int | None = None
         self._is_told = False
+        self._may_old_stand = True  # an alarm of the last process
         self._ask_ns = 0
 
     def note_refused(self) -> None:
@@ -107,8 +108,8 @@ class AddressWatch:
     async def _tell_over(self, allowed: bool | None) -> None:
         if allowed is not None or self._is_told:
             self._metrics.static_ip_allowed.set(1)
-        if self._is_told:
-            self._is_told = False
+        if self._is_told or (allowed and self._may_old_stand):
+            self._is_told = self._may_old_stand = False
             await self._alarms.clear(
                 "static_ip_refused", "the broker takes orders from this address"
             )
