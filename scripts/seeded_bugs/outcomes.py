@@ -84,14 +84,6 @@ BUGS = (
         tests=("tests/services/test_earlier_days.py",),
     ),
     Bug(
-        name="stranger-is-no-lost-send",
-        careless="Takes yesterday's lost send for absent though a trade of nobody known fits it.",
-        file="services/placer.py",
-        old="lacking=not is_hidden and all(",
-        new="lacking=all(",
-        tests=("tests/services/test_earlier_days.py",),
-    ),
-    Bug(
         name="look-up-alone-proves-absence",
         careless="Takes a 404 of the look-up for proof, whatever the books say or do not say.",
         file="services/placer.py",

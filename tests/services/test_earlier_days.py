@@ -12,7 +12,7 @@ from exit_story.values import TRACKER, new_position
 from service_world import virtual
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
-from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable
+from squareoff.domain.errors import BrokerUnreachable
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import Side, TradeReport
 from squareoff.domain.results import ExitCode
@@ -186,33 +186,5 @@ def test_a_resting_exit_that_filled_while_the_engine_was_down_is_not_sold_again(
             assert ended.exited_quantity == 100
             sold = [request.order_quantity for request in gateway.requests]
             assert sold == [100] if filled == 100 else sold == [100, 40]
-
-    run_virtual(body())
-
-
-def test_a_lost_send_is_not_absent_while_a_trade_of_its_day_may_be_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The answer was lost, the order filled, and the night took it out of the order book: what the
-    history shows of nobody known may be its fill, so nothing is sent again and a person is told."""
-
-    async def body() -> None:
-        with monkeypatch.context() as yesterday:
-            yesterday.setattr(virtual, "START_WALL_NS", virtual.START_WALL_NS - DAY_NS)
-            async with running_world() as world:
-                await world.hold(product_type=ProductType.MARGIN)
-                world.gateway.answers.append(BrokerOutcomeUnknown("no answer"))
-                await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.CLAIMED)
-                await asyncio.sleep(0.5)
-                gateway, key = world.gateway, world.tracker(TRACKER).key
-            gateway.trade_by_hand(key, Side.SELL, 100)  # nothing tells it from our own
-            gateway.hold(key, gateway.net(key) + 200)
-            gateway.end_day(VirtualClock().now().ist().date())
-        async with running_world(store=world.store, gateway=gateway) as restarted:
-            await asyncio.sleep(120.0)
-
-            assert len(gateway.requests) == 1
-            assert restarted.tracker(TRACKER).orders[0].has_unresolved_send
-            assert "order_outcome_unknown" in restarted.alarms.codes
 
     run_virtual(body())

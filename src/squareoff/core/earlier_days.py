@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
-from squareoff.core.foreign_closes import earliest_trade_ns
 from squareoff.core.tracker import PositionTracker, TrackedOrder
-from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import (
     BrokerOrderStatus,
@@ -75,26 +73,3 @@ def unbooked_fills(
         )
         found.append(report)
     return tuple(found)
-
-
-def may_be_its_fills(
-    order: TrackedOrder,
-    key: PositionKey,
-    trades: Iterable[TradeReport],
-    own: frozenset[BrokerOrderId],
-) -> bool:
-    """Say whether trades of nobody known may be fills of a send whose outcome is unknown.
-
-    The history names no order by our id, so a stranger's trade after the send proves nothing
-    either way: the send is not absent while there is one.
-    """
-    if not (order.has_unresolved_send or order.has_unseen_send):
-        return False
-    since_ns = earliest_trade_ns(min(send.sent_at_ns for send in order.sends))
-    return any(
-        trade.broker_order_id not in own
-        and (trade.instrument_id, trade.product_type) == (key.instrument_id, key.product_type)
-        and trade.side is order.side
-        and (trade.exchange_time_ns is None or trade.exchange_time_ns >= since_ns)
-        for trade in trades
-    )

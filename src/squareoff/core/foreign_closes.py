@@ -102,7 +102,7 @@ def unbooked_pieces(
     booked = [tracker for tracker in trackers if _has_booked_beside(holder, tracker)]
     used = sum(tracker.externally_closed_quantity for tracker in booked)
     since_ns = min(tracker.created_at_ns for tracker in (holder, *booked))
-    opened_ns = earliest_trade_ns(holder.created_at_ns)
+    opened_ns = _earliest_ns(holder.created_at_ns)
     return [
         piece
         for piece in _without_first(_foreign_trades(holder, since_ns, trades, own), used)
@@ -123,7 +123,7 @@ def _foreign_trades(
     trades: Iterable[TradeReport],
     own: frozenset[BrokerOrderId],
 ) -> Iterator[TradeReport]:
-    earliest_ns = earliest_trade_ns(since_ns)
+    earliest_ns = _earliest_ns(since_ns)
     for trade in distinct(trades):
         if (
             trade.instrument_id == tracker.instrument.instrument_id
@@ -135,7 +135,7 @@ def _foreign_trades(
             yield trade
 
 
-def earliest_trade_ns(opened_at_ns: int) -> int:
+def _earliest_ns(opened_at_ns: int) -> int:
     """Return the earliest time that the broker may give a trade made after an opening.
 
     The opening is our clock's, the trades' times are the broker's and have a grain of one second:

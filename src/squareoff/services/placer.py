@@ -18,7 +18,6 @@ from squareoff.core import inputs as i
 from squareoff.core.earlier_days import (
     first_day_sent,
     first_day_to_confirm,
-    may_be_its_fills,
     unbooked_fills,
 )
 from squareoff.core.step import Decision
@@ -221,8 +220,6 @@ class Placer:
         fills = () if order is None else unbooked_fills(order, tracker.key, earlier or ())
         for report in (*found, *fills):
             await self._handler.handle(report)
-        own = self._engine.book.own_broker_order_ids()
-        is_hidden = order is not None and may_be_its_fills(order, tracker.key, earlier or (), own)
         is_complete = None not in (looked_up, orders, trades, positions, earlier)
         if positions is not None:
             book = self._engine.book
@@ -230,7 +227,7 @@ class Placer:
         return i.SettleRead(
             client_order_id,
             complete=is_complete,
-            lacking=not is_hidden and all(report.broker_order_id in known for report in found),
+            lacking=all(report.broker_order_id in known for report in found),
             steady_net_quantity=self._steady_net(tracker, positions),
         )
 
