@@ -284,6 +284,8 @@ def test_packets_are_decoded_to_the_pushed_prices(
     context: DhanContext, simulator: Simulator
 ) -> None:
     """Ticker, quote and full packets decode to what was pushed, level by level."""
+    simulator.tick(FUTURE, last_price="26060.2", open_interest=11000025)
+    simulator.admin("POST", "next_day")
     simulator.tick(
         FUTURE, last_price="25974.9", quantity=75, volume=3333675, open_interest=11148150,
         bids=[["25974.8", 525, 7], ["25974.7", 600, 2]], asks=[["25980.0", 300, 3]],
@@ -308,7 +310,7 @@ def test_packets_are_decoded_to_the_pushed_prices(
     traded = ist(market["last_trade_ns"])[11:]
     assert (
         close
-        == {"type": "Previous Close", "prev_close": "26060.20", "prev_OI": 11148150} | identity
+        == {"type": "Previous Close", "prev_close": "26060.20", "prev_OI": 11000025} | identity
     )
     assert ticker == {"type": "Ticker Data", "LTP": "25974.90", "LTT": traded} | identity
     assert interest == {"type": "OI Data", "OI": 11148150} | identity
