@@ -87,7 +87,7 @@ BUGS = (
         name="look-up-alone-proves-absence",
         careless="Takes a 404 of the look-up for proof, whatever the books say or do not say.",
         file="services/placer.py",
-        old="complete = None not in (looked_up, orders, trades, positions, earlier)",
+        old="complete = None not in (looked_up, orders, trades, positions)",
         new="complete = looked_up is not None",
         tests=("tests/services/test_placer.py",),
     ),

@@ -220,7 +220,8 @@ class Placer:
         fills = () if order is None else unbooked_fills(order, tracker.key, earlier or ())
         for report in (*found, *fills):
             await self._handler.handle(report)
-        is_complete = None not in (looked_up, orders, trades, positions, earlier)
+        # A history that cannot be read proves nothing and holds nothing up: exits must end.
+        is_complete = None not in (looked_up, orders, trades, positions)
         if positions is not None:
             book = self._engine.book
             is_complete &= not book.has_filled_since(tracker.key, positions.fill_count)
