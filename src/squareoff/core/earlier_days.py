@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
+from squareoff.core.foreign_closes import distinct
 from squareoff.core.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import (
@@ -46,7 +47,7 @@ def unbooked_fills(
 ) -> tuple[OrderReport, ...]:
     """Return what trades say was filled of an order of ours beyond what its records have."""
     by_order: dict[str, list[TradeReport]] = {}
-    for trade in trades:
+    for trade in distinct(trades):
         by_order.setdefault(trade.broker_order_id, []).append(trade)
     found: list[OrderReport] = []
     for record in order.broker_orders:
