@@ -392,7 +392,7 @@ class OrderUpdates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FeedConnected:
-    """A market-feed connection is up; subscriptions are sent.
+    """A market-feed connection is up; it comes before any price of it.
 
     `instrument_ids` are those of this connection, None where it carries all.
     """
@@ -458,7 +458,7 @@ class PriceDetail(Enum):
 
 
 class FeedLine(Protocol):
-    """One more connection of a market feed."""
+    """One connection of a market feed that has several."""
 
     @property
     def is_needed(self) -> bool:
@@ -483,8 +483,8 @@ class WideFeed(Protocol):
     """A market feed of several connections, with a choice of detail."""
 
     @property
-    def further_lines(self) -> Sequence[FeedLine]:
-        """The connections beside that of `MarketFeed.run_once`; all are run for ever."""
+    def lines(self) -> Sequence[FeedLine]:
+        """All connections, the first that of `MarketFeed.run_once`; each is run for ever."""
         ...
 
     def prefer(self, instrument_id: InstrumentId, detail: PriceDetail) -> None:

@@ -1,7 +1,10 @@
 """Commands that stop: what remains decides how they end."""
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -39,6 +42,68 @@ def test_exit_all_tells_what_remains_and_ends_with_one(ask: Any, rig: ApiRig) ->
     assert "1 positions under watch remain" in waiting.err
     ask("resume")
     assert ask("exit-all", "--reason", "x", "--wait").status == 0
+
+
+def test_a_waiting_command_outlives_an_engine_that_is_away(
+    ask: Any, rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look without an answer is told and made again: the engine goes on when it is back."""
+    mine = rig.track()
+    with _cut(rig.port, dead_calls={2, 3}) as port:
+        monkeypatch.setenv("SQUAREOFF_API_PORT", str(port))
+        monkeypatch.setattr("squareoff.cli.stopping.LOOK_SECONDS", 0.05)
+        ended = ask("exit-all", "--reason", "x", "--wait")
+
+    assert ended.status == 0, ended.err
+    assert mine in ended.out
+    assert ended.err.count("gave no answer (RemoteDisconnected); looking again ...") == 2
+
+
+def test_an_engine_that_stays_away_is_no_success(
+    ask: Any, rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait ends with what kept the command from seeing the end."""
+    rig.track()
+    with _cut(rig.port, dead_calls=set(range(2, 100))) as port:
+        monkeypatch.setenv("SQUAREOFF_API_PORT", str(port))
+        monkeypatch.setattr("squareoff.cli.stopping.LOOK_SECONDS", 0.05)
+        ended = ask("exit-all", "--reason", "x", "--wait", "--wait-seconds", "0.2")
+
+    assert ended.status == 1
+    assert "gave no answer (RemoteDisconnected)" in ended.err.splitlines()[-1]
+
+
+@contextmanager
+def _cut(port: int, dead_calls: set[int]) -> Iterator[int]:
+    """Give a port that leads to the engine's, and hangs up on the calls of these numbers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepting = threading.Thread(target=_carry_calls, args=(server, port, dead_calls))
+        accepting.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+
+
+def _carry_calls(server: socket.socket, port: int, dead_calls: set[int]) -> None:
+    number = 0
+    while True:
+        try:
+            caller, _ = server.accept()
+        except OSError:
+            return
+        number += 1
+        with caller:
+            asked = caller.recv(65536)
+            while b"Content-Length" in asked and not asked.rstrip().endswith(b"}"):
+                asked += caller.recv(65536)
+            if number in dead_calls:
+                continue
+            with socket.create_connection(("127.0.0.1", port)) as engine:
+                engine.sendall(asked.replace(b"HTTP/1.1\r\n", b"HTTP/1.1\r\nConnection: close\r\n"))
+                while answered := engine.recv(65536):
+                    caller.sendall(answered)
 
 
 def test_a_lock_that_is_not_put_on_is_no_success(ask: Any) -> None:

@@ -57,15 +57,17 @@ class Rig:
         self.metrics = Metrics()
         self.events: list[FeedEvent] = []
         self.first, self.further = first, further
+        self.is_wide = True
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[FeedLines]:
         clock = VirtualClock()
         store = cast("TrackerStore", await memory_store(ACCOUNT))
         desk = AlarmDesk(store, (self.heard,), clock, self.metrics)
+        all_lines = (self.first, *self.further) if self.is_wide else ()
         lines = FeedLines(
             cast("MarketFeed", self.first),
-            cast("tuple[FeedLine, ...]", self.further),
+            cast("tuple[FeedLine, ...]", all_lines),
             clock=clock,
             chance=FullJitter(),
             alarms=desk,
@@ -100,7 +102,22 @@ def test_an_end_is_told_with_what_it_carried() -> None:
             await settle()
 
             lost = [event for event in rig.events if isinstance(event, FeedLost)]
-            assert lost == [FeedLost(rig.further[0].instrument_ids), FeedLost(None)]
+            assert lost == [FeedLost(rig.further[0].instrument_ids), FeedLost(())]
+
+    run_virtual(body())
+
+
+def test_the_only_line_of_a_feed_carries_all() -> None:
+    """A feed that is no wide one says nothing of what it carried."""
+
+    async def body() -> None:
+        rig = Rig(Line())
+        rig.is_wide = False
+        async with rig.running():
+            rig.first.cut()
+            await settle()
+
+            assert [event for event in rig.events if isinstance(event, FeedLost)] == [FeedLost()]
 
     run_virtual(body())
 

@@ -23,7 +23,7 @@ NAME = INSTRUMENT.instrument_id
 class Feed:
     """Notes what is preferred, and how often it was asked."""
 
-    further_lines: tuple[FeedLine, ...] = ()
+    lines: tuple[FeedLine, ...] = ()
 
     def __init__(self) -> None:
         self.details: dict[InstrumentId, PriceDetail] = {}

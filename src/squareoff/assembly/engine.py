@@ -156,7 +156,7 @@ def _supervisor(
         hub=hub,
         reconciler=orders.reconciler,
         feed=ports.market_feed,
-        further_lines=() if ports.wide_feed is None else ports.wide_feed.further_lines,
+        lines=() if ports.wide_feed is None else ports.wide_feed.lines,
         kill_switch=shared.kill_switch,
         clock=ports.clock,
         chance=ports.chance,

@@ -18,6 +18,7 @@ from squareoff.web.api_token import known_api_token
 ANSWER_SECONDS_MAX = 15.0
 """Longer than a whole gateway call; calls that wait for fills add their own wait."""
 
+_PASSING = frozenset({http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE})
 _CONTROL = dict.fromkeys((*range(32), 127))
 
 
@@ -27,6 +28,10 @@ class CommandRefused(SquareoffError):
     def __init__(self, message: str, result: Any = None) -> None:
         super().__init__(message.translate(_CONTROL))
         self.result = result
+
+
+class EngineAway(CommandRefused):
+    """The engine gave no answer, or is not ready for one: the same question may be asked again."""
 
 
 class EngineClient:
@@ -98,7 +103,7 @@ class EngineClient:
                 answer = connection.getresponse()
                 text = answer.read().decode("utf-8")
         except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
-            raise CommandRefused(self._unreachable_text(error, method)) from error
+            raise EngineAway(self._unreachable_text(error, method)) from error
         finally:
             connection.close()
         if answer.status >= http.HTTPStatus.BAD_REQUEST:
@@ -128,9 +133,10 @@ def _with_query(path: str, query: dict[str, Any]) -> str:
 
 
 def _refusal(status: int, text: str) -> CommandRefused:
+    refusal = EngineAway if status in _PASSING else CommandRefused
     try:
         error = json.loads(text)["error"]
         code, message, details = error["code"], error["message"], error["details"]
     except (ValueError, KeyError, TypeError):
-        return CommandRefused(f"the engine answered HTTP {status} without saying why")
-    return CommandRefused(f"{message} ({code})", details.get("result"))
+        return refusal(f"the engine answered HTTP {status} without saying why")
+    return refusal(f"{message} ({code})", details.get("result"))

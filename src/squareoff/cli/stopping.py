@@ -1,12 +1,13 @@
 """Commands that stop: close everything, throw the kill switch, lift it."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from squareoff.cli.api_client import CommandRefused, EngineClient
+from squareoff.cli.api_client import CommandRefused, EngineAway, EngineClient
 from squareoff.cli.options import (
     ConfigOption,
     JsonOption,
@@ -68,14 +69,30 @@ def exit_all(
 
 
 def _wait_for_end(client: EngineClient, found: Any, seconds: float, *, then_lock: bool) -> Any:
-    """Look until it is over; how far it is goes to standard error."""
+    """Look until it is over; how far it is goes to standard error.
+
+    An engine that is away for a while goes on with it when it is back, so the looking goes on too.
+
+    Raises:
+        EngineAway: it was away at the last look.
+    """
+    away: EngineAway | None = None
     for _ in range(max(1, round(seconds / LOOK_SECONDS))):
-        if found["outcome"] != "running":
+        if away is not None:
+            print(f"{away}; looking again ...", file=sys.stderr)
+            time.sleep(LOOK_SECONDS)
+        elif found["outcome"] != "running":
             break
-        closed = sum(row["code"] in ("exited", "closed_externally") for row in found["items"])
-        lock = ", then the broker's lock" if then_lock else ""
-        print(f"{closed} closed, {len(found['remaining'])} remain{lock} ...", file=sys.stderr)
-        found = client.get("/exit-all", wait_seconds=LOOK_SECONDS)
+        else:
+            closed = sum(row["code"] in ("exited", "closed_externally") for row in found["items"])
+            lock = ", then the broker's lock" if then_lock else ""
+            print(f"{closed} closed, {len(found['remaining'])} remain{lock} ...", file=sys.stderr)
+        try:
+            found, away = client.get("/exit-all", wait_seconds=LOOK_SECONDS), None
+        except EngineAway as error:
+            away = error
+    if away is not None:
+        raise away
     return found
 
 

@@ -26,12 +26,16 @@ Publish = Callable[[FeedEvent], None]
 
 
 class FeedLines:
-    """Runs the connections of one feed; `is_connected` is true while all that are needed are up."""
+    """Runs the connections of one feed; `is_connected` is true while all that are needed are up.
+
+    Args:
+        lines: the feed's connections; none where it has but that of `run_once`.
+    """
 
     def __init__(
         self,
         feed: MarketFeed,
-        further: Sequence[FeedLine],
+        lines: Sequence[FeedLine],
         *,
         clock: Clock,
         chance: Chance,
@@ -42,12 +46,8 @@ class FeedLines:
         self._alarms = alarms
         self._metrics = metrics
         self._lines = [
-            _Line(0, feed.run_once, None, Backoff(chance)),
-            *(
-                _Line(number, line.run_once, line, Backoff(chance))
-                for number, line in enumerate(further, 1)
-            ),
-        ]
+            _Line(number, line.run_once, line, Backoff(chance)) for number, line in enumerate(lines)
+        ] or [_Line(0, feed.run_once, None, Backoff(chance))]
         self._hold_until_ns = 0
 
     @property
@@ -136,12 +136,12 @@ class _Line:
         self,
         number: int,
         run_once: Callable[[Publish], Coroutine[Any, Any, None]],
-        further: FeedLine | None,
+        carrier: FeedLine | None,
         backoff: Backoff,
     ) -> None:
         self.number = number
         self.run_once = run_once
-        self._further = further
+        self._carrier = carrier
         self.backoff = backoff
         self.is_up = False
         self.up_since_ns = 0
@@ -152,9 +152,9 @@ class _Line:
     @property
     def is_needed(self) -> bool:
         """The first line always stands."""
-        return self._further is None or self._further.is_needed
+        return self.number == 0 or self._carrier is None or self._carrier.is_needed
 
     @property
     def carried(self) -> tuple[InstrumentId, ...] | None:
-        """What it carries; None for all, as the first line does where there is no other."""
-        return None if self._further is None else self._further.instrument_ids
+        """What it carries; None for all, as the only line of a feed does."""
+        return None if self._carrier is None else self._carrier.instrument_ids

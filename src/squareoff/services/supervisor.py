@@ -75,7 +75,7 @@ class Supervisor:
         hub: OrderUpdateHub,
         reconciler: Reconciler,
         feed: MarketFeed,
-        further_lines: Sequence[FeedLine],
+        lines: Sequence[FeedLine],
         kill_switch: KillSwitch,
         clock: Clock,
         chance: Chance,
@@ -104,7 +104,7 @@ class Supervisor:
         self._kill_switch = kill_switch
         self._clock = clock
         self._feed_lines = FeedLines(
-            feed, further_lines, clock=clock, chance=chance, alarms=alarms, metrics=metrics
+            feed, lines, clock=clock, chance=chance, alarms=alarms, metrics=metrics
         )
         self._metrics = metrics
         self._checkpoints = checkpoints

@@ -45,7 +45,7 @@ class PaperWideFeed:
 
     def __init__(self, feed: WideFeed, broker: PaperBroker) -> None:
         self._feed = feed
-        self.further_lines = tuple(_PaperLine(line, broker) for line in feed.further_lines)
+        self.lines = tuple(_PaperLine(line, broker) for line in feed.lines)
 
     def prefer(self, instrument_id: InstrumentId, detail: PriceDetail) -> None:
         """Bring so much of an instrument."""
@@ -53,7 +53,7 @@ class PaperWideFeed:
 
 
 class _PaperLine:
-    """One more connection, heard by the paper broker."""
+    """One connection, heard by the paper broker."""
 
     def __init__(self, line: FeedLine, broker: PaperBroker) -> None:
         self._line = line

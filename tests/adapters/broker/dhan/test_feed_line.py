@@ -14,7 +14,7 @@ from squareoff.adapters.broker.dhan.transport import ControlFrame, SocketEnded
 from squareoff.domain.errors import DomainError, FeedDisconnected
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.ticks import Tick
-from squareoff.ports import PriceDetail
+from squareoff.ports import FeedConnected, PriceDetail
 
 RAW_TIME = 1_789_446_600 + 19_800
 FULL, QUOTE, TICKER = 21, 17, 15
@@ -63,11 +63,9 @@ class Lines:
         self._tasks = [self.run(number) for number in range(5)]
 
     def run(self, number):
-        lines = (self.feed, *self.feed.further_lines)
-
         async def until_it_ends():
             try:
-                await lines[number].run_once(self.events.append)
+                await self.feed.lines[number].run_once(self.events.append)
             except FeedDisconnected as error:
                 self.ended.append((number, str(error)))
 
@@ -94,10 +92,45 @@ def test_a_connection_is_opened_when_those_before_it_are_full(fakes):
 
         assert sum(count for _, _, count in sent(first)) == 5_000
         assert sent(second) == [(FULL, "5001", 1)]
-        assert [line.is_needed for line in lines.feed.further_lines] == [True, False, False, False]
+        assert [line.is_needed for line in lines.feed.lines] == [True, True, False, False, False]
         await lines.stop()
 
     asyncio.run(body())
+
+
+def test_a_connection_is_told_before_any_price_of_it(fakes):
+    """Prices come for the first instruments while others are still being subscribed."""
+
+    async def body():
+        socket = _AnswersAtOnce(fakes.socket())
+        lines = Lines(fakes, socket)
+        lines.feed.watch(map(option, range(1, 251)))
+        lines.start()
+        await fakes.settle()
+
+        connected, *prices = lines.events
+        assert isinstance(connected, FeedConnected)
+        assert [type(each) for each in prices] == [Tick] * 3
+        await lines.stop()
+
+    asyncio.run(body())
+
+
+class _AnswersAtOnce:
+    """A socket that gives a price for the first instrument of each subscription, and time to read
+    it before the next message leaves."""
+
+    def __init__(self, socket):
+        self._socket = socket
+
+    async def send_text(self, text):
+        first = json.loads(text)["InstrumentList"][0]["SecurityId"]
+        self._socket.feed(ticker(int(first), 100.0))
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    def __getattr__(self, name):
+        return getattr(self._socket, name)
 
 
 def test_five_connections_carry_25000_and_no_more(fakes):

@@ -175,13 +175,11 @@ class FeedLine:
         return f"{settings.url}?{query}"
 
     async def _subscribe(self, session: SocketSession, publish: Publish) -> None:
-        await self._send_changes(session)
         publish(FeedConnected(tuple(self._wanted)))
-        while True:
-            await self._changed.wait()
-            if not self.is_needed:
-                raise _NothingLeft(f"{self._name}: nothing is left to watch")
+        while self.is_needed:
             await self._send_changes(session)
+            await self._changed.wait()
+        raise _NothingLeft(f"{self._name}: nothing is left to watch")
 
     async def _ask_again(self, session: SocketSession) -> None:
         """Subscribe anew what no packet has come for: it may never have been taken."""

@@ -42,7 +42,7 @@ Publish = Callable[[FeedEvent], None]
 class DhanMarketFeed:
     """Fulfils `ports.MarketFeed`, `ports.WideFeed` and `core.quiet_prices.QuietFeed`.
 
-    `run_once` is the first connection, `further_lines` are the others. `on_watch` is told each
+    `lines` are its connections; `run_once` is the first. `on_watch` is told each
     instrument's terms when it comes under watch; `is_trading` says whether prices of a segment are
     to be expected now, without which no connection is taken for silent.
     """
@@ -69,9 +69,9 @@ class DhanMarketFeed:
         return self._decoder
 
     @property
-    def further_lines(self) -> tuple[FeedLine, ...]:
-        """The connections beside that of `run_once`."""
-        return self._lines[1:]
+    def lines(self) -> tuple[FeedLine, ...]:
+        """All connections, the first that of `run_once`."""
+        return self._lines
 
     @property
     def quiet_count(self) -> int:
