@@ -17,12 +17,17 @@ from squareoff.core.inputs import (
     SendRefused,
     Woke,
 )
-from squareoff.core.policy import PLAN_AGE_SECONDS_MAX
+from squareoff.core.policy import (
+    PLAN_AGE_SECONDS_MAX,
+    QUIET_BEFORE_PLAN_SECONDS,
+    QUIET_PLAN_AGE_SECONDS_MAX,
+)
 from squareoff.core.tracker import SendOutcome
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide, Side
 from squareoff.domain.rules import RuleName, Urgency
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
+from squareoff.domain.time import seconds_to_ns
 
 
 def test_a_permit_sends_once_with_its_fact() -> None:
@@ -143,6 +148,29 @@ def test_a_plan_that_waited_too_long_is_sized_again() -> None:
     story.permit()
     assert [c.send_number for c in story.sent] == [1]
     assert len(story.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("quiet_before_plan", "waited", "is_sent"),
+    [
+        (QUIET_BEFORE_PLAN_SECONDS, QUIET_PLAN_AGE_SECONDS_MAX, True),
+        (QUIET_BEFORE_PLAN_SECONDS, QUIET_PLAN_AGE_SECONDS_MAX + 0.001, False),
+        (QUIET_BEFORE_PLAN_SECONDS - 0.001, PLAN_AGE_SECONDS_MAX + 0.001, False),
+        (-1.0, PLAN_AGE_SECONDS_MAX + 0.001, False),
+        (-1.0, PLAN_AGE_SECONDS_MAX, True),
+    ],
+    ids=["quiet", "quiet for too long", "heard before it", "heard since", "heard, but young"],
+)
+def test_a_plan_stands_while_nobody_else_is_heard_to_close(
+    quiet_before_plan: float, waited: float, is_sent: bool
+) -> None:
+    """Exits that were fired together keep their places; a stranger's order ends that."""
+    story = Story().claim()
+    quiet_since_ns = story.monotonic_ns - seconds_to_ns(quiet_before_plan)
+    story.later(waited)
+    story.feed(PermitGranted(story.order().client_order_id, PRICE, quiet_since_ns))
+
+    assert bool(story.sent) is is_sent
 
 
 def test_a_permit_while_blocked_sends_nothing() -> None:

@@ -70,6 +70,22 @@ def test_the_quarantine_holds_however_many_readings_lack_it() -> None:
     assert story.states == [ABSENT]
 
 
+def test_an_order_that_lacks_enough_readings_is_asked_for_again_after_the_quarantine() -> None:
+    """Until then more look-ups prove nothing, and many unknown orders share their rate."""
+    story = with_policy(lost(), quarantine_seconds=30.0)
+    began_ns = story.monotonic_ns
+    asked_at = []
+    while story.states == [UNKNOWN]:
+        story.wake()
+        assert story.wants(LookUpOrder)
+        asked_at.append((story.monotonic_ns - began_ns) / 1e9)
+        story.settle_reading()
+
+    assert [at for at in asked_at if 5.0 < at < 30.0] == []
+    assert asked_at[-1] == 30.0
+    assert story.states == [ABSENT]
+
+
 def test_readings_are_needed_however_long_it_takes() -> None:
     """Time alone proves nothing: three complete readings that lack it are needed."""
     story = lost()

@@ -1,14 +1,28 @@
 """Callers who ask at the same time share one read; a failed read is never an empty book."""
 
 import asyncio
+from datetime import date
 
 import pytest
 
+from exit_story.values import trade
 from service_world.broker import ScriptedGateway
-from service_world.virtual import run_virtual, settle
+from service_world.virtual import VirtualClock, run_virtual, settle
 from squareoff.domain.errors import BrokerUnreachable
+from squareoff.domain.ids import ClientOrderId
+from squareoff.domain.orders import TradeReport
+from squareoff.domain.time import DAY_NS, Now
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.position_book import PositionBook
+from squareoff.services.read_pace import ReadPace
+
+YESTERDAY = date(2026, 9, 14)
+_DAYS = YESTERDAY.toordinal() + 1 - date(1970, 1, 1).toordinal()
+NOW = Now(wall_ns=_DAYS * DAY_NS, monotonic_ns=0)
+
+
+def _pace() -> ReadPace:
+    return ReadPace(VirtualClock(), reads_per_second=16)
 
 
 def test_simultaneous_callers_share_one_read() -> None:
@@ -16,7 +30,7 @@ def test_simultaneous_callers_share_one_read() -> None:
 
     async def body() -> None:
         gateway = ScriptedGateway()
-        reads = BrokerReads(gateway, PositionBook())
+        reads = BrokerReads(gateway, PositionBook(), _pace())
         gateway.gates["order_book"] = asyncio.Event()
         asking = [asyncio.get_running_loop().create_task(reads.order_book()) for _ in range(10)]
         await settle()
@@ -36,7 +50,7 @@ def test_a_failed_read_is_none(book: str) -> None:
 
     async def body() -> None:
         gateway = ScriptedGateway()
-        reads = BrokerReads(gateway, PositionBook())
+        reads = BrokerReads(gateway, PositionBook(), _pace())
         gateway.failures[book] = BrokerUnreachable("down")
 
         answers = await asyncio.gather(*(getattr(reads, book)() for _ in range(3)))
@@ -52,7 +66,7 @@ def test_a_cancelled_first_caller_fails_nobody_else(seed: int) -> None:
 
     async def body() -> None:
         gateway = ScriptedGateway()
-        reads = BrokerReads(gateway, PositionBook())
+        reads = BrokerReads(gateway, PositionBook(), _pace())
         gateway.gates["positions"] = asyncio.Event()
         first = asyncio.get_running_loop().create_task(reads.positions())
         await settle()
@@ -75,7 +89,7 @@ def test_a_cancelled_sharer_leaves_the_read_alone() -> None:
 
     async def body() -> None:
         gateway = ScriptedGateway()
-        reads = BrokerReads(gateway, PositionBook())
+        reads = BrokerReads(gateway, PositionBook(), _pace())
         gateway.gates["trade_book"] = asyncio.Event()
         first = asyncio.get_running_loop().create_task(reads.trade_book())
         await settle()
@@ -94,9 +108,55 @@ def test_a_reading_of_positions_carries_the_fill_count_of_its_beginning() -> Non
 
     async def body() -> None:
         book = PositionBook()
-        reading = await BrokerReads(ScriptedGateway(), book).positions()
+        reading = await BrokerReads(ScriptedGateway(), book, _pace()).positions()
 
         assert reading is not None
         assert reading.fill_count == book.fill_count == 0
+
+    run_virtual(body())
+
+
+def test_the_same_days_are_read_from_the_history_once() -> None:
+    """Exits of one earlier day share a call; each leaves out what today's book shows."""
+
+    async def body() -> None:
+        gateway = ScriptedGateway()
+        gateway.history[YESTERDAY] = [trade(5, broker_order_id="1"), trade(5, broker_order_id="2")]
+        gateway.gates["trade_history"] = asyncio.Event()
+        reads = BrokerReads(gateway, PositionBook(), _pace())
+
+        def asked(*todays: TradeReport) -> "asyncio.Task[tuple[TradeReport, ...] | None]":
+            return asyncio.ensure_future(reads.earlier_trades(YESTERDAY, NOW, todays))
+
+        asking = [asked(), asked(trade(5, broker_order_id="2")), asked()]
+        await settle()
+        gateway.gates["trade_history"].set()
+
+        found = [[each.broker_order_id for each in await one or ()] for one in asking]
+        assert found == [["1", "2"], ["1"], ["1", "2"]]
+        assert gateway.calls == ["trade_history"]
+        await asked()
+        assert gateway.calls == ["trade_history"] * 2
+
+    run_virtual(body())
+
+
+def test_look_ups_wait_for_their_turn() -> None:
+    """Thirty unknown orders are asked for over seconds, and a book is read meanwhile at once."""
+
+    async def body() -> None:
+        gateway, loop = ScriptedGateway(), asyncio.get_running_loop()
+        reads = BrokerReads(gateway, PositionBook(), _pace())
+        began = loop.time()
+        look_ups = [
+            asyncio.ensure_future(reads.orders_by_client_order_id(ClientOrderId(f"sqx-{number}")))
+            for number in range(30)
+        ]
+        await settle()
+        await reads.order_book()
+
+        assert loop.time() == began
+        assert await asyncio.gather(*look_ups) == [()] * 30
+        assert loop.time() - began == pytest.approx(2.0)
 
     run_virtual(body())

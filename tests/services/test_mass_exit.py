@@ -82,6 +82,7 @@ def test_two_hundred_stops_of_one_tick(seed: int) -> None:
         world, broker, held, fired_at_ns = await close_all(seed)
 
         assert broker.most_in_any_second() <= PER_SECOND
+        assert broker.reads_refused == 0
         assert_flat_in_time(world, held, fired_at_ns)
         assert_each_is_closed_once(world, broker, held)
         assert_largest_first(world, broker, held)

@@ -10,7 +10,7 @@ from service_world.virtual import VirtualClock, run_virtual, settle
 from squareoff.domain.rules import Urgency
 from squareoff.services.circuit_breaker import BreakerState, Endpoint
 from squareoff.services.metrics import Metrics
-from squareoff.services.permit_queue import GATHER_SECONDS, PermitQueue, WriteFlight
+from squareoff.services.permit_queue import GATHER_SECONDS_MAX, PermitQueue, WriteFlight
 from squareoff.services.rate_budget import RateBudget, RateLimits, WriteKind
 
 Rank = tuple[int, int, Decimal]
@@ -131,7 +131,7 @@ def test_exits_fired_together_are_gathered_before_the_first_goes() -> None:
     """The largest of many goes first even where it comes last; a few wait for nobody."""
 
     async def body() -> None:
-        for count, delay in ((8, 0.0), (9, GATHER_SECONDS)):
+        for count, delay in ((8, 0.0), (9, GATHER_SECONDS_MAX)):
             queue, went = queue_of(per_second=1), list[int]()
             began = now()
 
@@ -150,6 +150,29 @@ def test_exits_fired_together_are_gathered_before_the_first_goes() -> None:
             assert now() - began == pytest.approx(delay)
             asking.cancel()
             later.cancel()
+
+    run_virtual(body())
+
+
+def test_the_gathering_ends_when_all_are_there() -> None:
+    """Nobody waits longer than for the last of those that were fired together."""
+
+    async def body() -> None:
+        queue, went = queue_of(per_second=1), list[int]()
+
+        async def ask(risk: int) -> None:
+            await asyncio.sleep(risk / 100)
+            await queue.permit(Urgency.STOP, Decimal(risk))
+            went.append(risk)
+
+        queue.expect_exits(10)
+        asking = [asyncio.get_running_loop().create_task(ask(risk)) for risk in range(10)]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+
+        assert went == [9]
+        assert now() == pytest.approx(0.09)
+        for task in asking:
+            task.cancel()
 
     run_virtual(body())
 

@@ -13,6 +13,7 @@ from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
     BrokerRateLimited,
     BrokerUnreachable,
+    StoreUnavailable,
 )
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ProductType
@@ -116,6 +117,48 @@ def test_a_look_up_that_finds_nothing_proves_nothing_alone(unreadable: str) -> N
 
             first, second = world.gateway.requests
             assert first.client_order_id == second.client_order_id
+
+    run_virtual(body())
+
+
+def test_a_reading_from_before_an_outage_sizes_nothing_after_it() -> None:
+    """Forty were sold by hand while the database was away: the rest alone is closed."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            gate = world.gateway.gates["positions"] = asyncio.Event()
+            await leave(world, wait=Wait.CLAIMED)
+            world.store.down = StoreUnavailable("away")
+            gate.set()
+            await asyncio.sleep(2.0)
+            world.gateway.trade_by_hand(tracker.key, Side.SELL, 40)
+            await asyncio.sleep(10.0)
+            world.store.down = None
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert [request.order_quantity for request in world.gateway.requests] == [60]
+            assert world.gateway.net(tracker.key) == 0
+
+    run_virtual(body())
+
+
+def test_an_order_that_the_order_book_shows_is_not_looked_up() -> None:
+    """One reading of the book serves all whose answers were lost; a look-up serves one."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.gateway.publish = lambda report: None
+            world.gateway.answers.append(BrokerOutcomeUnknown("no answer"))
+            await leave(world, wait=Wait.CLAIMED)
+            await world.until(lambda: len(world.gateway.requests) == 1)
+            arrived = world.gateway.accept(world.gateway.requests[0])
+            world.gateway.fill(arrived.broker_order_id)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert world.gateway.calls.count("orders_by_client_order_id") == 0
+            assert len(world.gateway.requests) == 1
 
     run_virtual(body())
 

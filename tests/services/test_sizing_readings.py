@@ -7,7 +7,9 @@ from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
 from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.read_pace import ReadPace
 from squareoff.services.sizing_readings import AHEAD_SECONDS_MAX, SizingReadings
+from squareoff.services.stranger_watch import StrangerWatch
 from squareoff.services.unknown_orders import UnknownOrders
 from squareoff.services.warm_positions import WarmPositions
 
@@ -16,8 +18,9 @@ async def made(world: World) -> SizingReadings:
     """Return readings over the world's broker, for the one position it holds."""
     await world.hold()
     book = world.engine.exit_engine.book
-    reads, clock = BrokerReads(world.gateway, book), VirtualClock()
-    warm = WarmPositions(book, reads, clock, can_read=lambda: False)
+    clock = VirtualClock()
+    reads = BrokerReads(world.gateway, book, ReadPace(clock, reads_per_second=16))
+    warm = WarmPositions(book, reads, StrangerWatch(book, clock), clock, can_read=lambda: False)
     return SizingReadings(book, reads, clock, lambda key: 1.0, warm, UnknownOrders(clock))
 
 

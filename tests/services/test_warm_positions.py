@@ -25,7 +25,9 @@ ONE_COMMIT = [ExitClaimed, ExitSized, OrderPlanned, OrderSent]
 
 
 async def near(world: World, price: str = NEAR) -> PositionTracker:
-    """Hold a position whose stop the price comes near, long enough for a warm reading."""
+    """Hold a position whose stop the price comes near, long enough for a warm reading; the order
+    stream has been up for long enough too."""
+    await asyncio.sleep(LAG_SECONDS)
     tracker = await world.hold(rules=STOP)
     world.tick(price)
     await asyncio.sleep(REFRESH_SECONDS * 1.5)
@@ -34,6 +36,7 @@ async def near(world: World, price: str = NEAR) -> PositionTracker:
 
 async def near_other(world: World) -> None:
     """Hold a second position of the same key, with the price near both stops."""
+    await asyncio.sleep(LAG_SECONDS)
     await world.hold(tracker_id=OTHER, rules=STOP)
     world.tick(NEAR)
     await asyncio.sleep(REFRESH_SECONDS * 1.5)
@@ -155,6 +158,7 @@ def test_a_reading_that_does_not_cover_it_all_is_read_anew(net: int, *, is_warm:
 
     async def body() -> None:
         async with running_world() as world:
+            await asyncio.sleep(LAG_SECONDS)
             tracker = await world.hold(rules=STOP)
             world.gateway.hold(tracker.key, net)
             world.tick(NEAR)
@@ -208,6 +212,7 @@ def test_a_trailing_stop_near_its_level_is_warm_too() -> None:
 
     async def body() -> None:
         async with running_world() as world:
+            await asyncio.sleep(LAG_SECONDS)
             await world.hold(rules=RuleSet(trailing=TrailingRule(percent=Decimal("0.5"))))
             world.tick("150.50")
             await asyncio.sleep(REFRESH_SECONDS * 1.5)

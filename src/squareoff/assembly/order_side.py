@@ -15,10 +15,12 @@ from squareoff.services.order_router import OrderRouter
 from squareoff.services.order_update_handler import OrderUpdateHandler
 from squareoff.services.permit_watch import PermitWatch
 from squareoff.services.placer import Placer, PlacingParts
+from squareoff.services.read_pace import ReadPace
 from squareoff.services.reconciler import Reconciler
 from squareoff.services.send_terms import SendTerms
 from squareoff.services.session_watch import SessionParts, SessionWatch
 from squareoff.services.sizing_readings import SizingReadings
+from squareoff.services.stranger_watch import StrangerWatch
 from squareoff.services.unknown_orders import UnknownOrders
 from squareoff.services.warm_positions import WarmPositions
 
@@ -37,7 +39,8 @@ def order_side(settings: EngineSettings, ports: Ports, shared: Shared) -> OrderS
         is_stopped=shared.kill_switch.stops,
     )
     delivered = DeliveredShares(engine.book, ports.journal, clock)
-    reads = BrokerReads(ports.gateway, engine.book, router.queue.note_read, delivered)
+    pace = ReadPace(clock, settings.limits.reads_per_second)
+    reads = BrokerReads(ports.gateway, engine.book, pace, router.queue.note_read, delivered)
     reconciler = Reconciler(
         engine,
         reads,
@@ -52,7 +55,7 @@ def order_side(settings: EngineSettings, ports: Ports, shared: Shared) -> OrderS
     session = _session_watch(settings, ports, shared, reconciler)
     permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
     hindrance = (lambda: None) if session is None else session.hindrance
-    placing = PlacingParts(router, permit_watch, ports.gateway, reads, handler)
+    placing = PlacingParts(router, permit_watch, reads, handler)
     sending = _sending(settings, ports, shared, placing, reconciler, hindrance)
     return OrderSide(reads, handler, router, permit_watch, reconciler, sending, session)
 
@@ -83,7 +86,9 @@ def _sending(
         session_hindrance=hindrance,
         holds_up_chase=reconciler.foreign_closes.holds_up_chase,
     )
-    warm = WarmPositions(engine.book, reads, clock, can_read=lambda: hindrance() is None)
+    strangers = StrangerWatch(engine.book, clock)
+    can_read = lambda: hindrance() is None  # noqa: E731
+    warm = WarmPositions(engine.book, reads, strangers, clock, can_read=can_read)
     unknown = parts.handler.unknown_orders
     readings = SizingReadings(
         engine.book, reads, clock, reconciler.agreed_age_seconds, warm, unknown
@@ -94,10 +99,12 @@ def _sending(
         prices=prices,
         readings=readings,
         terms=terms,
+        strangers=strangers,
         clock=clock,
         checkpoints=ports.checkpoints,
     )
-    return Sending(placer, terms, ClaimSizing(readings, terms), warm, readings, prices.quotes)
+    sizing = ClaimSizing(readings, terms)
+    return Sending(placer, terms, sizing, warm, strangers, readings, prices.quotes)
 
 
 def _session_watch(

@@ -51,6 +51,7 @@ from squareoff.services.reconciler import ReconcilePace, Reconciler
 from squareoff.services.send_terms import SendTerms
 from squareoff.services.session_watch import SessionWatch
 from squareoff.services.sizing_readings import SizingReadings
+from squareoff.services.stranger_watch import StrangerWatch
 from squareoff.services.supervisor import Supervisor
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.warm_positions import WarmPositions
@@ -144,6 +145,7 @@ class Sending:
     terms: SendTerms
     claim_sizing: ClaimSizing
     warm: WarmPositions
+    strangers: StrangerWatch
     readings: SizingReadings
     quotes: QuoteTurns
 

@@ -117,8 +117,9 @@ def keep_warm(
 ) -> None:
     """Let the broker's positions be read ahead while a price is near a level."""
     is_near = risk.is_near_a_level if details is None else details.is_any_near
-    orders.sending.warm.connect(is_near, lambda: hub.is_connected)
-    hub.on_report(orders.sending.warm.note_report)
+    orders.sending.warm.connect(is_near)
+    hub.on_report(orders.sending.strangers.note_report)
+    hub.on_connection(orders.sending.strangers.note_connection)
 
 
 def clock_watch_of(

@@ -90,10 +90,15 @@ class PositionsRead:
 
 @dataclass(frozen=True, slots=True)
 class PermitGranted:
-    """Rate budget and breaker let this order go now; `price` is None where no source had one."""
+    """Rate budget and breaker let this order go now; `price` is None where no source had one.
+
+    `quiet_since_ns` is the monotonic instant since which nobody else was heard to close on the
+    position's instrument, None where that is not known.
+    """
 
     client_order_id: ClientOrderId
     price: PriceView | None
+    quiet_since_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,3 +274,6 @@ Input = (
     | Woke
     | Recovered
 )
+
+READINGS = (PositionsRead, BooksRead, SettleRead, PermitGranted, RepriceReady)
+"""What tells how things stood at the broker when it was read: decided at once or not at all."""

@@ -45,6 +45,14 @@ PLAN_AGE_SECONDS_MAX = 5.0
 """A planned exit that waited longer, for its permit or for a store that is away, is sized anew on a
 fresh reading: a person may have closed by hand meanwhile."""
 
+QUIET_PLAN_AGE_SECONDS_MAX = 30.0
+"""So long a plan stands while the order stream is up and tells of nobody else who closes: exits
+fired together need as long to leave, two hundred of them at 8 a second."""
+
+QUIET_BEFORE_PLAN_SECONDS = 5.0
+"""The stream must have been quiet so long before the plan: the reading that the exit was sized on
+may lack what was closed then."""
+
 SLICES_MAX = 1_000
 """Orders planned at once; an order id holds 1,295 slices. What is left is sized afterwards."""
 

@@ -23,7 +23,12 @@ from squareoff.core.inputs import (
     SendNotMade,
     SendRefused,
 )
-from squareoff.core.policy import LOOK_UP_DELAYS_SECONDS, PLAN_AGE_SECONDS_MAX
+from squareoff.core.policy import (
+    LOOK_UP_DELAYS_SECONDS,
+    PLAN_AGE_SECONDS_MAX,
+    QUIET_BEFORE_PLAN_SECONDS,
+    QUIET_PLAN_AGE_SECONDS_MAX,
+)
 from squareoff.core.pricing import protected_limit
 from squareoff.core.setbacks import (
     block_exit,
@@ -63,7 +68,7 @@ def on_permit_granted(step: Step, event: PermitGranted) -> None:
     order = step.tracker.order(event.client_order_id)
     if order is None or order.state is not OrderState.PLANNED or not _is_wanted(step, order):
         return
-    if _is_overdue(step, order):
+    if _is_overdue(step, order, event.quiet_since_ns):
         text = "it waited too long for its turn and is sized anew"
         step.record(OrderDropped(step.tracker.tracker_id, order.client_order_id, text))
         return
@@ -111,10 +116,14 @@ def _is_wanted(step: Step, order: TrackedOrder) -> bool:
     return intent is not None and intent.status is IntentStatus.OPEN and fits
 
 
-def _is_overdue(step: Step, order: TrackedOrder) -> bool:
-    planned_at = step.pacing.of(order.client_order_id).planned_at_ns
-    age_ns = step.now.monotonic_ns - planned_at
-    return order.role is not OrderRole.ENTRY and age_ns > seconds_to_ns(PLAN_AGE_SECONDS_MAX)
+def _is_overdue(step: Step, order: TrackedOrder, quiet_since_ns: int | None) -> bool:
+    """Say whether somebody else may have closed what the plan would close."""
+    planned_at_ns = step.pacing.of(order.client_order_id).planned_at_ns
+    quiet_from_ns = planned_at_ns - seconds_to_ns(QUIET_BEFORE_PLAN_SECONDS)
+    is_quiet = quiet_since_ns is not None and quiet_since_ns <= quiet_from_ns
+    longest = QUIET_PLAN_AGE_SECONDS_MAX if is_quiet else PLAN_AGE_SECONDS_MAX
+    age_ns = step.now.monotonic_ns - planned_at_ns
+    return order.role is not OrderRole.ENTRY and age_ns > seconds_to_ns(longest)
 
 
 def _price(

@@ -109,10 +109,15 @@ def _count_lacking_reading(step: Step, event: SettleRead) -> None:
 
 def _settle_if_proved(step: Step, before: TrackedOrder) -> None:
     pacing = step.pacing.of(before.client_order_id)
-    waited_ns = step.now.monotonic_ns - pacing.unknown_since_ns
-    quarantine_ns = seconds_to_ns(step.policy.quarantine_seconds)
-    if pacing.lacking_readings < step.policy.readings or waited_ns < quarantine_ns:
+    quarantine_ends_ns = pacing.unknown_since_ns + seconds_to_ns(step.policy.quarantine_seconds)
+    if pacing.lacking_readings < step.policy.readings:
         return
+    if not step.is_due(quarantine_ends_ns):
+        # Should it arrive meanwhile, the order book tells, which is read for all every second.
+        next_ns = max(pacing.next_look_up_ns, quarantine_ends_ns)
+        step.pace_order(before.client_order_id, next_look_up_ns=next_ns)
+        return
+    waited_ns = step.now.monotonic_ns - pacing.unknown_since_ns
     waited_seconds = round(waited_ns / NANOSECONDS_PER_SECOND, 3)
     is_contradicted = before.has_unseen_send or not _is_unknown(before)
     if _is_unknown(before) or before.has_unseen_send:

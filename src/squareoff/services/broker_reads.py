@@ -7,18 +7,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar, cast
 
 import structlog
 
 from squareoff.domain.errors import BrokerError
+from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.instruments import InstrumentId, PositionKey, ProductType
 from squareoff.domain.orders import BrokerPosition, Holding, OrderReport, TradeReport
 from squareoff.domain.time import Now, ist_date
 from squareoff.services.delivered_shares import DeliveredShares
 from squareoff.services.gateway import BrokerBooks
 from squareoff.services.position_book import PositionBook
+from squareoff.services.read_pace import ReadKind, ReadPace
 
 _log = structlog.get_logger("squareoff.broker_reads")
 _Book = TypeVar("_Book")
@@ -93,17 +95,20 @@ class BrokerReads:
         self,
         gateway: BrokerBooks,
         book: PositionBook,
+        pace: ReadPace,
         note_read: Callable[[bool], None] = lambda is_answered: None,
         delivered: DeliveredShares | None = None,
     ) -> None:
         self._gateway = gateway
         self._book = book
+        self._pace = pace
         self._note_read = note_read
         self._delivered = delivered
         self._positions = _Shared()
         self._positions_and_holdings = _Shared()
         self._order_book = _Shared()
         self._trade_book = _Shared()
+        self._trade_histories: dict[tuple[date, date], _Shared] = {}
 
     async def positions(self, wanted: PositionKey | None = None) -> PositionsReading | None:
         """Read the positions; None where they could not be read.
@@ -128,6 +133,7 @@ class BrokerReads:
         return keys | {wanted} if wanted is not None and wanted.is_delivered else keys
 
     async def _read_positions(self) -> _Books:
+        await self._pace.turn(ReadKind.POSITIONS)
         fill_count = self._book.fill_count
         return _Books(await self._gateway.positions(), fill_count)
 
@@ -143,6 +149,7 @@ class BrokerReads:
 
     async def _holdings(self) -> tuple[Holding, ...] | None:
         try:
+            await self._pace.turn(ReadKind.HOLDINGS)
             return await self._gateway.holdings()
         except BrokerError as error:
             _log.warning("broker_read_failed", book="holdings", error=str(error))
@@ -158,11 +165,24 @@ class BrokerReads:
 
     async def order_book(self) -> tuple[OrderReport, ...] | None:
         """Read today's orders; None where they could not be read."""
-        return await self._share(self._order_book, self._gateway.order_book, "order_book")
+        read = self._at_turn(ReadKind.ORDERS, self._gateway.order_book)
+        return await self._share(self._order_book, read, "order_book")
 
     async def trade_book(self) -> tuple[TradeReport, ...] | None:
         """Read today's fills; None where they could not be read."""
-        return await self._share(self._trade_book, self._gateway.trade_book, "trade_book")
+        read = self._at_turn(ReadKind.TRADES, self._gateway.trade_book)
+        return await self._share(self._trade_book, read, "trade_book")
+
+    async def orders_by_client_order_id(
+        self, client_order_id: ClientOrderId
+    ) -> tuple[OrderReport, ...] | None:
+        """Look an order up by our id, empty alone proves nothing; None where it failed."""
+        await self._pace.turn(ReadKind.LOOK_UP)
+        try:
+            return await self._gateway.orders_by_client_order_id(client_order_id)
+        except BrokerError as error:
+            _log.warning("look_up_failed", client_order_id=client_order_id, error=str(error))
+            return None
 
     async def earlier_trades(
         self, first: date, now: Now, todays: tuple[TradeReport, ...]
@@ -172,13 +192,25 @@ class BrokerReads:
         last = ist_date(now.wall_ns) - timedelta(days=1)
         if first > last:
             return ()
-        names = {trade.broker_order_id for trade in todays}
-        try:
-            trades = await self._gateway.trade_history(first, last)
-            return tuple(trade for trade in trades if trade.broker_order_id not in names)
-        except BrokerError as error:
-            _log.warning("broker_read_failed", book="trade_history", error=str(error))
+        days = first, last
+        shared = self._trade_histories.setdefault(days, _Shared())
+        read = self._at_turn(ReadKind.LOOK_UP, partial(self._gateway.trade_history, first, last))
+        trades = await self._share(shared, read, "trade_history")
+        if shared.pending is None and self._trade_histories.get(days) is shared:
+            del self._trade_histories[days]
+        if trades is None:
             return None
+        names = {trade.broker_order_id for trade in todays}
+        return tuple(trade for trade in trades if trade.broker_order_id not in names)
+
+    def _at_turn(
+        self, kind: ReadKind, read: Callable[[], Awaitable[_Book]]
+    ) -> Callable[[], Awaitable[_Book]]:
+        async def read_at_turn() -> _Book:
+            await self._pace.turn(kind)
+            return await read()
+
+        return read_at_turn
 
     async def _share(
         self, shared: _Shared, read: Callable[[], Awaitable[_Book]], name: str

@@ -20,7 +20,7 @@ import structlog
 from squareoff.core.change import Change
 from squareoff.core.exit_protocol import decide
 from squareoff.core.facts import Severity, TrackerFact, fact_kind
-from squareoff.core.inputs import ExitAsked, Input, SendAnswered, SendLost, Woke
+from squareoff.core.inputs import READINGS, ExitAsked, Input, SendAnswered, SendLost, Woke
 from squareoff.core.opening import NewPosition, open_position
 from squareoff.core.policy import ExitPolicy
 from squareoff.core.step import Decision
@@ -261,6 +261,7 @@ class ExitEngine:
         """Feed one input to a position; return the committed decision, None if it is halted.
 
         A store that is away delays the decision, for an input must not be lost; commands wait too.
+        Only what was read of the broker is asked for anew by then: it may be true no more.
         A caller who is cancelled meanwhile leaves the decision to be taken.
         """
         return await see_through(self._tasks, self.tell_within(actor, event))
@@ -285,6 +286,8 @@ class ExitEngine:
                     )
                 is_first_failure = False
                 await self._clock.sleep(STORE_RETRY_SECONDS)
+                if isinstance(event, READINGS):
+                    event = Woke()
             except (DomainError, InvariantBroken) as error:
                 await self.halt(actor, error)
         return None

@@ -75,11 +75,16 @@ class OrderUpdateHub:
         self._metrics = metrics
         self._request_backfill = request_backfill
         self._on_report: list[Callable[[OrderReport], None]] = []
+        self._on_connection: list[Callable[[bool], None]] = []
         self.is_connected = False
 
     def on_report(self, listener: Callable[[OrderReport], None]) -> None:
         """Call `listener` with every report as it comes; it must not wait."""
         self._on_report.append(listener)
+
+    def on_connection(self, listener: Callable[[bool], None]) -> None:
+        """Call `listener` with True when the stream came up, with False when it ended."""
+        self._on_connection.append(listener)
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """Connect, publish, reconnect; never returns."""
@@ -104,13 +109,18 @@ class OrderUpdateHub:
                 await self._clock.sleep(pause)
 
     def _note_connected(self) -> None:
-        self.is_connected = True
+        self._set_connected(True)
         self._backoff.note_connected(self._clock.now())
         self._metrics.socket_up.labels("order_updates").set(1)
         _log.info("order_stream_connected")
         self._request_backfill("order stream connected")
 
+    def _set_connected(self, is_connected: bool) -> None:
+        self.is_connected = is_connected
+        for listener in self._on_connection:
+            listener(is_connected)
+
     def _note_disconnected(self, text: str, pause: float) -> None:
-        self.is_connected = False
+        self._set_connected(False)
         self._metrics.socket_up.labels("order_updates").set(0)
         _log.warning("order_stream_disconnected", error=text, next_try_seconds=round(pause, 2))

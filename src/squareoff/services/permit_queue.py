@@ -29,7 +29,7 @@ _WRITING = (Endpoint.PLACEMENTS, Endpoint.CHANGES)
 GATHERED_EXITS_MIN = 8
 """So many exits of one tick fit into one second of the budget: their order does not matter."""
 
-GATHER_SECONDS = 0.05
+GATHER_SECONDS_MAX = 0.3
 """How long the first of many exits waits for the others, so that the largest go first: nothing
 beside the seconds that the last of them will wait."""
 
@@ -73,6 +73,8 @@ class PermitQueue:
         self._asked_count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._gathers_until_ns = 0
+        self._gathers = 0
+        self._returned = 0
         metrics.before_rendering(self._set_gauges)
 
     async def permit(
@@ -117,14 +119,23 @@ class PermitQueue:
         return count
 
     def give_back(self, kind: WriteKind) -> None:
-        """A permit will not be used: its place in the budget is free again."""
+        """A permit will not be used: its place in the budget is free again.
+
+        Exits that waited too long are sized anew when their turn comes: where the whole queue came
+        back, they come again together.
+        """
         self._budget.release(self._now_ns())
         self._breakers[endpoint_of(kind)].note_unused()
+        self._returned += 1
         self.pump()
+        if not self._waiting:
+            self.expect_exits(self._returned)
+            self._returned = 0
 
     def begin(self, kind: WriteKind) -> WriteFlight:
         """The write of a granted permit begins; `end_...` must follow."""
         endpoint, now_ns = endpoint_of(kind), self._now_ns()
+        self._returned = 0
         return WriteFlight(endpoint, self._budget.begin(now_ns), self._breakers[endpoint].begin())
 
     def end_answered(self, flight: WriteFlight) -> None:
@@ -170,7 +181,8 @@ class PermitQueue:
     def expect_exits(self, count: int) -> None:
         """So many exits were fired together: let them come before the first places are given."""
         if count > GATHERED_EXITS_MIN:
-            self._gathers_until_ns = self._now_ns() + seconds_to_ns(GATHER_SECONDS)
+            self._gathers = count
+            self._gathers_until_ns = self._now_ns() + seconds_to_ns(GATHER_SECONDS_MAX)
 
     def pump(self) -> None:
         """Let through whoever may go now; come back when the next one may."""
@@ -180,6 +192,8 @@ class PermitQueue:
         self._waiting = [waiter for waiter in self._waiting if not waiter.future.done()]
         if not self._waiting:
             return
+        if len(self._waiting) >= self._gathers:
+            self._gathers_until_ns = 0
         wait_ns: int | None = self._gathers_until_ns - self._now_ns()
         if wait_ns is not None and wait_ns <= 0:
             wait_ns = self._grant_all()

@@ -22,7 +22,7 @@ from squareoff.core.earlier_days import (
 )
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker, TrackedOrder
-from squareoff.domain.errors import BrokerError, CommitLost, OwnershipLost
+from squareoff.domain.errors import CommitLost, OwnershipLost
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import OrderReport, OrderRole, TradeReport
 from squareoff.domain.rules import Urgency
@@ -32,7 +32,6 @@ from squareoff.ports import Checkpoints, Clock
 from squareoff.services.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.command_terms import key_of, send_answer, with_deadline
 from squareoff.services.exit_engine import ExitEngine
-from squareoff.services.gateway import BrokerBooks
 from squareoff.services.ltp_resolver import LtpResolver
 from squareoff.services.order_router import OrderRouter, RouterOutcome, RouterResult
 from squareoff.services.order_update_handler import OrderUpdateHandler
@@ -41,6 +40,7 @@ from squareoff.services.position_book import CommandKey, PositionActor
 from squareoff.services.rate_budget import WriteKind
 from squareoff.services.send_terms import SendTerms
 from squareoff.services.sizing_readings import SizingReadings
+from squareoff.services.stranger_watch import StrangerWatch
 
 _log = structlog.get_logger("squareoff.placer")
 SIZING_READS_MAX = 5
@@ -53,7 +53,6 @@ class PlacingParts:
 
     router: OrderRouter
     permit_watch: PermitWatch
-    gateway: BrokerBooks
     reads: BrokerReads
     handler: OrderUpdateHandler
 
@@ -69,18 +68,19 @@ class Placer:
         prices: LtpResolver,
         readings: SizingReadings,
         terms: SendTerms,
+        strangers: StrangerWatch,
         clock: Clock,
         checkpoints: Checkpoints,
     ) -> None:
         self._engine = engine
         self._router = parts.router
         self._permit_watch = parts.permit_watch
-        self._gateway = parts.gateway
         self._reads = parts.reads
         self._handler = parts.handler
         self._prices = prices
         self._readings = readings
         self._terms = terms
+        self._strangers = strangers
         self._clock = clock
         self._checkpoints = checkpoints
         self._tasks: asyncio.TaskGroup | None = None
@@ -203,12 +203,16 @@ class Placer:
         return () if trades is None and confirmed_from is None else trades
 
     async def _look_up(self, actor: PositionActor, client_order_id: ClientOrderId) -> i.Input:
-        """Ask for an order by every way the broker offers."""
+        """Ask for an order by every way the broker offers; what the order book tells of it needs
+        no look-up of its own."""
         tracker = actor.tracker
         order = tracker.order(client_order_id)
         known = {r.broker_order_id for r in order.broker_orders} if order else set()
-        looked_up = await self._try_look_up(client_order_id)
         orders = await self._reads.order_book()
+        in_book = [each for each in orders or () if each.client_order_id == client_order_id]
+        looked_up: tuple[OrderReport, ...] | None = ()
+        if all(report.broker_order_id in known for report in in_book):
+            looked_up = await self._reads.orders_by_client_order_id(client_order_id)
         trades = await self._reads.trade_book()
         positions = await self._reads.positions()
         found = [
@@ -251,13 +255,6 @@ class Placer:
         net = sum(row.traded_quantity for row in positions.rows if row.is_on(key))
         return net - self._engine.book.signed_fills(key)
 
-    async def _try_look_up(self, client_order_id: ClientOrderId) -> tuple[OrderReport, ...] | None:
-        try:
-            return await self._gateway.orders_by_client_order_id(client_order_id)
-        except BrokerError as error:
-            _log.warning("look_up_failed", client_order_id=client_order_id, error=str(error))
-            return None
-
     async def _request_permit(
         self, actor: PositionActor, command: c.RequestPermit
     ) -> i.Input | None:
@@ -275,7 +272,8 @@ class Placer:
             if hindrance is not None:
                 return hindrance
             actor.end_command(key_of(command), command)
-            granted = i.PermitGranted(command.client_order_id, price)
+            quiet_since_ns = self._strangers.quiet_since_ns(actor.tracker)
+            granted = i.PermitGranted(command.client_order_id, price, quiet_since_ns)
             decision = await self._engine.tell(actor, granted)
         finally:
             self._return_unused_permit(decision, c.TransmitOrder, WriteKind.PLACE)

@@ -53,12 +53,15 @@ class WriteKind(int, Enum):
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """Most order writes in any rolling window."""
+    """Most order writes in any rolling window; the reads are `read_pace`'s."""
 
     per_second: int = 8
     per_minute: int = 240
     per_hour: int = 950
     per_day: int = 6800
+    reads_per_second: int = 16
+    """Of the 20 that the broker answers: the profile, the address and another program of the owner
+    are asked for beside these."""
 
     def windows(self) -> tuple[tuple[int, int], ...]:
         """Return (window in ns, limit) pairs."""

@@ -10,12 +10,11 @@ is read anew.
 from collections.abc import Callable
 
 from squareoff.core.tracker import PositionTracker
-from squareoff.domain.instruments import InstrumentId
-from squareoff.domain.orders import OrderReport, Side
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
 from squareoff.services.position_book import PositionBook
+from squareoff.services.stranger_watch import StrangerWatch
 
 REFRESH_SECONDS = 0.2
 """Five reads a second of the twenty that the broker allows, and only while a price is near."""
@@ -32,39 +31,31 @@ class WarmPositions:
         self,
         book: PositionBook,
         reads: BrokerReads,
+        strangers: StrangerWatch,
         clock: Clock,
         *,
         can_read: Callable[[], bool],
     ) -> None:
         self._book = book
         self._reads = reads
+        self._strangers = strangers
         self._clock = clock
         self._can_read = can_read
         self._is_near: Callable[[], bool] = lambda: False
-        self._hears_strangers: Callable[[], bool] = lambda: False
         self._newest: tuple[int, PositionsReading] | None = None
-        self._stranger_ns: dict[tuple[InstrumentId, Side], int] = {}
 
-    def connect(self, is_near: Callable[[], bool], hears_strangers: Callable[[], bool]) -> None:
-        """Say when a price is near a level, and whether the order stream is up."""
+    def connect(self, is_near: Callable[[], bool]) -> None:
+        """Say when a price is near a level."""
         self._is_near = is_near
-        self._hears_strangers = hears_strangers
-
-    def note_report(self, report: OrderReport) -> None:
-        """Hear of an order; a stranger's may close what we hold, and readings may lag behind it."""
-        if self._book.owner_of(report.client_order_id, report.broker_order_id) is None:
-            about = report.instrument_id, report.side
-            self._stranger_ns[about] = self._clock.now().monotonic_ns
 
     def at_hand(self, tracker: PositionTracker) -> tuple[int, PositionsReading] | None:
         """Return the warm reading and the monotonic instant it began, None where it may mislead."""
-        if self._newest is None or not self._hears_strangers():
+        quiet_since_ns = self._strangers.quiet_since_ns(tracker)
+        if self._newest is None or quiet_since_ns is None:
             return None
         began_ns, reading = self._newest
         now_ns = self._clock.now().monotonic_ns
-        about = tracker.instrument.instrument_id, tracker.side.exit_order_side
-        heard_ns = self._stranger_ns.get(about)
-        if heard_ns is not None and now_ns - heard_ns <= seconds_to_ns(LAG_SECONDS):
+        if now_ns - quiet_since_ns <= seconds_to_ns(LAG_SECONDS):
             return None
         if now_ns - began_ns > seconds_to_ns(WARM_SECONDS_MAX):
             return None

@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 
 from service_world.broker import ScriptedGateway
-from squareoff.domain.errors import BrokerOutcomeUnknown
+from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerRateLimited
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.orders import (
     BrokerOrderStatus,
@@ -20,6 +20,9 @@ from squareoff.domain.orders import (
 
 TRANSIT_SECONDS = (0.005, 0.08)
 """One way to the broker, or back."""
+
+READS_PER_SECOND_MAX = 20
+"""The broker turns away what comes beyond it (dhanhq-v2.md 9.1)."""
 
 TIMEOUT_SECONDS = 3.0
 """How long an unanswered write is waited for."""
@@ -42,11 +45,25 @@ class AmbiguousBroker(ScriptedGateway):
     ambiguous_share: float
     arrivals: list[Arrival] = field(default_factory=list)
     sent_first: list[ClientOrderId] = field(default_factory=list)
+    reads_at: list[float] = field(default_factory=list)
+    reads_refused: int = 0
     lost: dict[str, int] = field(default_factory=lambda: {"executed": 0, "not executed": 0})
 
     def __post_init__(self) -> None:
         ScriptedGateway.__init__(self)
         self.chance = random.Random(self.seed)
+
+    async def _pass(self, name: str) -> None:
+        """Answer a read after its way there and back, or turn it away as one too many."""
+        if not name.endswith(("_order", "_market")):
+            await self._travel()
+            now = asyncio.get_running_loop().time()
+            if sum(now - 1.0 < at for at in self.reads_at) >= READS_PER_SECOND_MAX:
+                self.reads_refused += 1
+                raise BrokerRateLimited("too many requests")
+            self.reads_at.append(now)
+            await self._travel()
+        await ScriptedGateway._pass(self, name)
 
     async def exit_market(self, request: OrderRequest) -> object:
         """Carry an order to the broker, and its answer back, or not."""

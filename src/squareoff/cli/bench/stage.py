@@ -156,7 +156,7 @@ async def _start_engine(
     clock: SystemClock,
 ) -> Engine:
     settings = load_settings(config, dict(os.environ) | CLIENT)
-    limits = RateLimits(_NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT)
+    limits = RateLimits(_NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT)
     rehearsal = Rehearsal(limits=limits, on_request=on_request)
     engine = await stack.enter_async_context(open_engine(settings, rehearsal))
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
