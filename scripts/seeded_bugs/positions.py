@@ -189,8 +189,8 @@ BUGS = (
         name="over-exit-bought-back-unasked",
         careless="Takes an over-exit back although the owner's settings do not ask for it.",
         file="core/flattening.py",
-        old="        step.policy.flatten_over_exit\n        and tracker.over_exited_quantity > 0\n",
-        new="        tracker.over_exited_quantity > 0\n",
+        old="return step.policy.flatten_over_exit and not any(",
+        new="return not any(",
         tests=(
             "tests/core/test_exit_protocol_late_orders.py",
             "tests/core/test_flattening.py",

@@ -257,6 +257,20 @@ def test_an_over_exit_freezes_and_calls_a_person_at_once() -> None:
     assert len(story.sent) == sent
     assert story.tracker.status is PositionStatus.EXITING
     assert story.alarm_codes() == ["over_exit"]
+    assert "nothing is bought back by itself" in alarm.message
+
+
+@pytest.mark.parametrize("is_in_hand", [True, False], ids=["exit under way", "after the end"])
+def test_the_alarm_of_an_over_exit_says_who_closes_it(is_in_hand: bool) -> None:
+    """Where the engine takes the excess back, no person is invited to close it too."""
+    story = Story(policy=ExitPolicy(flatten_over_exit=True)).work()
+    if not is_in_hand:
+        story.fill_and_confirm()
+    story.see(B.TRADED, 130, broker_order_id="B0", order_quantity=130)
+
+    (message,) = [alarm.message for alarm in story.alarms if alarm.code == "over_exit"]
+    assert "taken back once, when 3 readings agree; do not close it by hand" in message
+    assert "nothing is bought back" not in message
 
 
 def test_an_over_exit_after_the_end_is_still_found() -> None:

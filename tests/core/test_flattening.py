@@ -156,6 +156,19 @@ def test_one_order_and_never_another(answer: SendAnswer, code: str) -> None:
     assert len(sent(story)) == 1
 
 
+def test_an_excess_after_the_one_order_is_left_to_a_person() -> None:
+    """Once the order that takes back has left, the next alarm promises no other."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    story.see(B.TRADED, 25, broker_order_id="B0", order_quantity=25)
+
+    messages = [alarm.message for alarm in story.alarms if alarm.code == "over_exit"]
+    assert len(messages) == 2
+    assert "taken back once" in messages[0]
+    assert "nothing is bought back by itself" in messages[1]
+
+
 def test_a_lost_order_is_settled_and_not_sent_again() -> None:
     """Its outcome is found out like any other's; proved absent, it stays with the person."""
     story = over_exited()

@@ -4,7 +4,8 @@ Invariants:
 1. EXITED needs trades that add up to every fill we booked, read from the broker's own book.
 2. The exit price is the quantity-weighted average of exactly those trades (and of the foreign
    trades that closed the rest).
-3. More closed than held freezes the position and calls a person; nothing is bought back.
+3. More closed than held freezes the position and calls a person. Nothing is bought back here; with
+   `ExitPolicy.flatten_over_exit` `core.flattening` does it, and the alarm says so.
 """
 
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from squareoff.core.facts import (
     PositionExited,
     Severity,
 )
+from squareoff.core.flattening import may_flatten
 from squareoff.core.foreign_closes import (
     average_price,
     distinct,
@@ -73,13 +75,23 @@ def detect_over_exit(step: Step) -> None:
     if over <= tracker.over_exited_quantity:
         return
     step.record(OverExitDetected(tracker.tracker_id, over))
-    text = f"{over} units more were closed than were held; nothing is bought back by itself"
+    text = f"{over} units more were closed than were held; {_what_follows(step)}"
     intent = tracker.intent
     if intent is not None and intent.status in (IntentStatus.OPEN, IntentStatus.BLOCKED):
         escalate_exit(step, "over_exit", text)
     else:  # a person may be in charge already, for another reason: this one is told too
         symbol = tracker.instrument.trading_symbol
         step.alarm(Severity.CRITICAL, "over_exit", f"{symbol} ({tracker.tracker_id}): {text}")
+
+
+def _what_follows(step: Step) -> str:
+    """Say whether the excess is closed by hand or by us: never let both do it."""
+    if not may_flatten(step):
+        return "nothing is bought back by itself"
+    return (
+        f"the excess is taken back once, when {step.policy.readings} readings agree; "
+        "do not close it by hand meanwhile"
+    )
 
 
 def confirm_when_closed(step: Step) -> None:

@@ -21,13 +21,18 @@ from squareoff.domain.states import OrderState
 _READING_SPACING_SECONDS = 1.0
 
 
+def may_flatten(step: Step) -> bool:
+    """Say whether the settings ask for the one order that takes back, and it has not left yet."""
+    orders = _flatten_orders(step.tracker)
+    return step.policy.flatten_over_exit and not any(_is_used_up(order) for order in orders)
+
+
 def wants_flattening(step: Step) -> bool:
     """Say whether something over-closed is to be bought back and nothing of it has left yet."""
     tracker = step.tracker
     return (
-        step.policy.flatten_over_exit
+        may_flatten(step)
         and tracker.over_exited_quantity > 0
-        and not any(_is_used_up(order) for order in _flatten_orders(tracker))
         and not any(o.state.is_live or o.state is OrderState.PLANNED for o in tracker.orders)
     )
 
