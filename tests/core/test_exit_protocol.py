@@ -241,7 +241,7 @@ def test_a_latched_exit_ignores_prices() -> None:
 
 @pytest.mark.parametrize("loose", [RuleSet(trailing=TrailingRule(points=Decimal(8))), RuleSet()])
 def test_a_stop_that_new_rules_reached_outlasts_them(loose: RuleSet) -> None:
-    """Tightened at the best price seen and loosened again, it stays where it was (I11)."""
+    """Tightened at the best price seen and loosened again, it stays where it was (I14)."""
     story = Story(held(rules=RuleSet(trailing=TrailingRule(points=Decimal(8)))))
     story.feed(PeakReached(PriceUnits(1_600_000)))
     story.feed(RulesSet(RuleSet(trailing=TrailingRule(points=Decimal(3)))))

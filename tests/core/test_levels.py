@@ -228,7 +228,7 @@ def test_a_fixed_price_holds_before_the_entry_price_is_told() -> None:
 
 
 def test_other_rules_do_not_loosen_a_stop_that_was_reached() -> None:
-    """A stop that trailing has reached stands after the owner sets a wider distance (I11)."""
+    """A stop that trailing has reached stands after the owner sets a wider distance (I14)."""
     near = see(tracker(trailing=TrailingRule(points=D(2))), "160")
     wider = see(_with_rules(near, trailing=TrailingRule(points=D(30))), "161")
     stop = stop_of(wider)
@@ -263,7 +263,7 @@ PATHS = st.lists(st.integers(min_value=1, max_value=8_000), min_size=1, max_size
 
 @given(rules=RULES, path=PATHS, side=st.sampled_from(PositionSide))
 def test_a_stop_never_loosens(rules: RuleSet, path: list[int], side: PositionSide) -> None:
-    """Over any price path the stop only tightens, stays on the grid, and ignores repeats (I11)."""
+    """Over any price path the stop only tightens, stays on the grid, and ignores repeats (I14)."""
     position = held(side=side, rules=rules)
     for ticks in path:
         before = stop_of(position)

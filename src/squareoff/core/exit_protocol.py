@@ -193,7 +193,7 @@ def _on_rules_set(step: Step, event: i.RulesSet) -> None:
 
 
 def _keep_reached_stop(step: Step) -> None:
-    """Where the rules put the stop at the best price seen is reached: it outlasts them (I11)."""
+    """Where the rules put the stop at the best price seen is reached: it outlasts them (I14)."""
     if step.tracker.status is PositionStatus.ACTIVE:
         moved = reached_stop(step.tracker)
         if moved is not None:

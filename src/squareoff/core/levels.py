@@ -6,7 +6,7 @@ level exactly when it crosses the exact one.
 
 Invariants:
 1. Every stop is a function of the best price seen, so duplicates and restarts change nothing.
-2. A stop that a best price has reached never loosens (I11).
+2. A stop that a best price has reached never loosens (I14).
 """
 
 from collections.abc import Iterator

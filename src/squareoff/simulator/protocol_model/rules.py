@@ -28,7 +28,7 @@ SENTENCES = {
     Rule.UNJOURNALLED: "an order left that the journal does not hold (I3)",
     Rule.UNLIKE_JOURNAL: "an order at the broker is not what the journal says of it (I3)",
     Rule.EPOCH_GONE: "an engine sent whose epoch was gone (I16)",
-    Rule.KILLED: "an order left although the kill switch stood at level all (I5)",
+    Rule.KILLED: "an order left although the kill switch stood at level all (I9)",
     Rule.EXITED_EARLY: "EXITED with something still held or still able to fill (I4)",
     Rule.TWO_INTENTS: "one position has two live intents (I1)",
     Rule.TOO_MUCH: "fills and open exits exceed what was held, less what others were seen to close"
