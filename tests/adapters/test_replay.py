@@ -67,7 +67,8 @@ def play(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run())
             if until == 10_000:
-                await feed.wait_until_played()
+                while feed._next is not None:
+                    await asyncio.sleep(0)
                 feed.close()
 
     run_async(body())

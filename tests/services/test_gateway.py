@@ -21,7 +21,7 @@ from squareoff.domain.orders import (
     Side,
 )
 from squareoff.ports import BrokerClient
-from squareoff.services.gateway import GatewayLive, GatewayPaper, read_gateway_answer
+from squareoff.services.gateway import GatewayLive, read_gateway_answer
 
 KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)
 REQUEST = OrderRequest(ClientOrderId("sqx-1"), KEY, Side.SELL, OrderType.MARKET, 100)
@@ -191,8 +191,3 @@ def test_a_position_is_found_by_its_whole_key() -> None:
         assert await live(client).position(KEY) is None
 
     run_virtual(body())
-
-
-def test_gateways_name_their_mode() -> None:
-    """Live and paper are told apart by one word."""
-    assert (GatewayLive.mode, GatewayPaper.mode) == ("live", "paper")

@@ -1,8 +1,10 @@
 """Tests of web.fact_sentences: every fact can be told to a person."""
 
+import json
+
 import pytest
 
-from squareoff.adapters.sql.codec import fact_fields
+from squareoff.adapters.sql.codec import encode_fact
 from squareoff.core.facts import (
     FACT_TYPES,
     ExitBlocked,
@@ -69,7 +71,7 @@ def test_every_kind_has_a_sentence() -> None:
 )
 def test_a_fact_is_told_in_words(fact: Fact, told: str) -> None:
     """The sentence says what a tired person needs: what happened, and what happens next."""
-    assert sentence_of(fact_kind(type(fact)), fact_fields(fact)) == told
+    assert sentence_of(fact_kind(type(fact)), json.loads(encode_fact(fact))) == told
 
 
 def test_prices_are_told_in_rupees() -> None:

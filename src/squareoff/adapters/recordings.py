@@ -123,15 +123,7 @@ def read_recording(
     try:
         with _opened(path) as lines:
             steps = sorted(_steps(lines, tick_size), key=lambda step: step.time_ns)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        ArithmeticError,
-        csv.Error,
-        zlib.error,
-    ) as error:
+    except _UNREADABLE as error:
         raise ConfigError(f"{setting}: {path.name} cannot be read: {error}") from error
     recording = Recording(instrument_id, tuple(steps))
     if not recording.prices:

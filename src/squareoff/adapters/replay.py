@@ -47,7 +47,6 @@ class ReplayFeed:
         self._speed = speed
         self._played_ns = 0
         self._watched: set[InstrumentId] = set()
-        self._ended = asyncio.Event()
         self._closed = asyncio.Event()
         if is_looping:
             recordings = [replace(recording, is_looping=True) for recording in recordings]
@@ -84,17 +83,11 @@ class ReplayFeed:
                 publish(self._tick(played, last_price))
         await self._end()
 
-    async def wait_until_played(self) -> None:
-        """Wait for the last step of the last recording; for ever where the feed loops."""
-        await self._ended.wait()
-
     def close(self) -> None:
         """End the connection and every later one, at the latest with the step that is next due."""
         self._closed.set()
 
     async def _end(self) -> NoReturn:
-        if self._next is None:
-            self._ended.set()
         await self._closed.wait()
         raise FeedDisconnected("the replay was closed")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -160,4 +159,3 @@ ClockTime = Annotated[time, BeforeValidator(_clock_time)]
 Day = Annotated[date, Field()]
 RuleSetValue = InstanceOf[RuleSet]
 AccountRulesValue = InstanceOf[AccountRules]
-SettingPath = Annotated[Path, Field()]

@@ -172,7 +172,6 @@ class OrderReport:
     reason: str
     update_time_ns: int | None
     source: ReportSource
-    raw_status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +269,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class BrokerProfile:
-    """What the broker says of the token: when it ends (UTC ns, None if unreadable), segments."""
+    """What the broker says of the token: when it ends (UTC ns, None if unreadable)."""
 
     client_id: str
     token_expires_ns: int | None
-    active_segments: str
-    data_plan_active: bool

@@ -116,8 +116,6 @@ class GatewayLive:
     """The gateway over a broker client. A read refused for a token that has been replaced since is
     made once more; of an order write the router decides, for each one counts in the rate limit."""
 
-    mode = "live"
-
     def __init__(self, client: BrokerClient, *, gateway_seconds: float) -> None:
         self._client = client
         self._gateway_seconds = gateway_seconds
@@ -239,8 +237,6 @@ class PaperHoldings(Protocol):
 
 class GatewayPaper(GatewayLive):
     """The gateway over the in-process paper broker: same calls, same life cycle, no money."""
-
-    mode = "paper"
 
     def __init__(
         self,

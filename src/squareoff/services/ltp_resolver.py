@@ -61,7 +61,6 @@ class LtpResolver:
     ) -> None:
         self._cache = cache
         self._shared = shared
-        self._gateway = gateway
         self._clock = clock
         self.quotes = QuoteTurns(gateway, clock)
         self._stale_after_seconds = stale_after_seconds

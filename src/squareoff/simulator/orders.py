@@ -129,8 +129,6 @@ class Account:
     """Ids of trades of earlier days: what became of them is carried, delivered or cash."""
     earlier_cash: Decimal = ZERO
     """Rupees by which earlier days have changed the funds of the day's start."""
-    dead_tokens: set[str] = field(default_factory=set)
-    live_tokens: set[str] = field(default_factory=set)
 
     def orders_tagged(self, correlation_id: str) -> list[BrokerOrder]:
         """Return the orders that carry this tag, oldest first."""

@@ -61,7 +61,7 @@ def test_each_event_leads_to_its_status(world: Any, name: str) -> None:
         order.take(event)
 
     assert order.status is BrokerOrderStatus(status)
-    assert order.report(ReportSource.ORDER_BOOK).raw_status == status
+    assert order.report(ReportSource.ORDER_BOOK).status is order.status
     assert order.update_time_ns == events[-1].time_ns
 
 

@@ -95,7 +95,7 @@ class ScriptedSession:
             self._set(is_refused=True, is_suspected=False)
             raise BrokerSessionExpired("dead")
         self._set(is_refused=False, is_suspected=False)
-        return BrokerProfile("1100000001", self.state.expires_ns, "", data_plan_active=True)
+        return BrokerProfile("1100000001", self.state.expires_ns)
 
     async def renew(self) -> bool:
         """Replace a living token."""

@@ -36,7 +36,7 @@ from squareoff.domain.errors import (
     StoreError,
 )
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId
-from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
+from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import (
     BrokerPosition,
     BrokerProfile,
@@ -280,8 +280,7 @@ class PaperBroker:
 
     async def profile(self) -> BrokerProfile:
         """Describe the account; there is no token, so none ends."""
-        segments = ",".join(each.value for each in ExchangeSegment if each.is_tradable)
-        return BrokerProfile(self._account_id, None, segments, data_plan_active=True)
+        return BrokerProfile(self._account_id, None)
 
     async def lock_account(self) -> None:
         """Refuse: there is no broker whose account could be locked.

@@ -111,7 +111,6 @@ class PaperOrder:
             reason=self.reason,
             update_time_ns=self.update_time_ns,
             source=source,
-            raw_status=self.status.value,
         )
 
     def take(self, event: ExchangeEvent) -> None:

@@ -47,12 +47,6 @@ def decode_fact(kind: str, text: str) -> Fact:
     return fact
 
 
-def fact_fields(fact: Fact) -> dict[str, Any]:
-    """Return the fact's fields as JSON-able values, for APIs that show the journal."""
-    fields: dict[str, Any] = msgspec.to_builtins(fact)
-    return fields
-
-
 def encode_rules(rules: RuleSet) -> str:
     """Return the rule set as a JSON object."""
     return _encode(rules)

@@ -55,8 +55,7 @@ class JournalPath:
     def __init__(self, quarantine_seconds: float) -> None:
         self._quarantine_seconds = quarantine_seconds
         self._is_open = self._is_final = self._is_frozen = False
-        self._awaits_entry = False
-        self._held = self._external = self._over = 0
+        self._held = self._external = 0
         self._intent = _OVER
         self._attempt = 0
         self._sized = 0
@@ -108,7 +107,6 @@ class JournalPath:
     def _opened(self, fact: f.TrackerOpened) -> Iterator[str]:
         self._is_open = True
         self._held = fact.quantity
-        self._awaits_entry = fact.awaits_entry
         yield from ()
 
     def _rules_changed(self, _fact: f.RulesChanged) -> Iterator[str]:

@@ -42,7 +42,6 @@ class Recording:
     events: list[Event]
     journal_hashes: list[str]
     client_id: str
-    orders_at_broker: list[str]
 
     @property
     def orders_left(self) -> list[str]:
@@ -89,7 +88,7 @@ async def record(
         raise RehearsalFailed("; ".join(outcome.violations))
     database = own / "engine.db"
     tags = [order["correlation_id"] for order in orders if order["correlation_id"]]
-    recording = Recording(read_events(log, database), _hashes(database), client_id, tags)
+    recording = Recording(read_events(log, database), _hashes(database), client_id)
     if not Counter(tags) <= Counter(recording.orders_left):  # what left may have got lost
         raise RehearsalFailed(f"recorded {recording.orders_left}, the broker has {tags}")
     return recording

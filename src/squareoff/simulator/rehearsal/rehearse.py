@@ -102,7 +102,6 @@ class Stage:
         clock: Clock,
         http: aiohttp.ClientSession,
     ) -> None:
-        self._rehearsal = rehearsal
         self._story = rehearsal.story
         self._broker = broker
         self._client_id = client_id

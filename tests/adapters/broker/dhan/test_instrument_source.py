@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from squareoff.adapters.broker.dhan.instrument_source import (
     InstrumentSettings,
@@ -220,3 +221,15 @@ def test_circuit_limits_are_told_on_the_day_of_loading_alone():
     assert (found.lower_circuit, found.upper_circuit) == (None, None)
     assert found.trading_symbol == "HDFCBANK"
     assert source.get(InstrumentId(ExchangeSegment.NSE_EQ, "1")) is None
+
+
+def test_rows_that_cannot_be_read_are_told_with_their_count(fakes, tmp_path):
+    """A position in such an instrument cannot be watched, so a person must be able to know."""
+    rows = "".join(f"NSE,E,{1333 + each},EQUITY,X,1.0,5.0000,\n" for each in range(99))
+    path = tmp_path / "master.csv"
+    path.write_text(f"{HEADER}\n{rows}NSE,E,1,EQUITY,X,none,5.0000,\n")
+
+    with capture_logs() as told:
+        asyncio.run(load_instruments(InstrumentSettings(str(path), tmp_path), fakes.clock()))
+
+    assert [(one["log_level"], one["rows"], one["read"]) for one in told] == [("warning", 1, 99)]

@@ -23,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
+import structlog
 
 from squareoff.adapters.broker.dhan.instruments import InstrumentMaster, read_master_file
 from squareoff.adapters.shown_address import shown_address
@@ -31,6 +32,7 @@ from squareoff.domain.instruments import ExchangeSegment, Instrument, Instrument
 from squareoff.domain.time import ist_day_number
 from squareoff.ports import Clock
 
+_log = structlog.get_logger("squareoff.instrument_source")
 CACHE_DAYS_MAX = 7
 """A week bridges any run of holidays; lot sizes older than that are not to be traded on."""
 
@@ -74,11 +76,18 @@ class OfItsDay:
 
 
 async def load_instruments(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
-    """Return the instrument master.
+    """Return the instrument master; what of it could not be read is told once, by its count.
 
     Raises:
         ConfigError: no usable file; the text names the file or address and what is wrong.
     """
+    master = await _load(settings, clock)
+    if master.skipped_count:
+        _log.warning("instruments_unreadable", rows=master.skipped_count, read=len(master))
+    return master
+
+
+async def _load(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
     scheme, separator, _ = settings.source.partition("://")
     if not separator:
         return await _read(Path(settings.source), settings.segments)

@@ -175,7 +175,6 @@ def read_order_row(row: Row, source: ReportSource) -> OrderReport:
         reason=reason_of(row, "omsErrorDescription"),
         update_time_ns=time_of(row, "updateTime") or time_of(row, "exchangeTime"),
         source=source,
-        raw_status=str(row.get("orderStatus") or ""),
     )
 
 
@@ -310,8 +309,6 @@ def read_profile(row: Row) -> BrokerProfile:
     return BrokerProfile(
         client_id=text_of(row, "dhanClientId"),
         token_expires_ns=None if validity is None else ns_from_ist_text(validity),
-        active_segments=optional_text_of(row, "activeSegment") or "",
-        data_plan_active=word_of(row.get("dataPlan")) == "ACTIVE",
     )
 
 

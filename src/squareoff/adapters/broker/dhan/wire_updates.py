@@ -85,7 +85,6 @@ def _read_order(order: Mapping[str, Any]) -> OrderReport:
         reason=reason_of(order, "reasondescription"),
         update_time_ns=time_of(order, "lastupdatedtime") or time_of(order, "exchordertime"),
         source=ReportSource.STREAM,
-        raw_status=str(order.get("status") or ""),
     )
 
 
