@@ -24,7 +24,7 @@ from async_body import run_async
 from squareoff.adapters.broker.dhan.totp import TotpSecret
 from squareoff.adapters.system import SystemClock
 from squareoff.assembly import Engine
-from squareoff.bootstrap import Rehearsal, open_engine
+from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.logs import configure_logs
 from squareoff.config import load_settings
 from squareoff.domain.ids import TrackerId
@@ -151,8 +151,8 @@ async def story(
         "DHAN_CLIENT_ID": CLIENT,
     }
     settings = load_settings(folder / "none.toml", environment | variables)
-    ears = Rehearsal(on_secret=on_secret)
-    async with open_engine(settings, ears) as engine, asyncio.TaskGroup() as tasks:
+    hooks = EngineHooks(on_secret=on_secret)
+    async with open_engine(settings, hooks) as engine, asyncio.TaskGroup() as tasks:
         run = tasks.create_task(engine.supervisor.run())
         told = Story(folder, simulator, engine)
         try:

@@ -94,24 +94,28 @@ CACHE_FOLDER = Path(".squareoff")
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What a caller adds that no configuration can: a benchmark's limits and its ear at the first
-    byte, and the ear of whoever must keep tokens out of the logs."""
+class EngineHooks:
+    """What the caller of `open_engine` watches or replaces that no setting can name.
 
-    limits: RateLimits | None = None
+    `squareoff run` hides tokens in its logs by `on_secret`; the rest is for benchmarks.
+    """
+
+    rate_limits: RateLimits | None = None
+    """Used instead of the settings' limits; None to keep these."""
     on_request: Callable[[HttpRequest], None] | None = None
+    """Told each request to the broker right before its first byte."""
     on_secret: Callable[[str], None] = lambda token: None
     """Told each access token that comes into use, so that logs can hide it."""
 
 
-NO_REHEARSAL = Rehearsal()
+NO_HOOKS = EngineHooks()
 OnOwner = Callable[[AccountOwner | None], None]
 
 
 @asynccontextmanager
 async def open_engine(
     settings: Settings,
-    rehearsal: Rehearsal = NO_REHEARSAL,
+    hooks: EngineHooks = NO_HOOKS,
     *,
     on_owner: OnOwner | None = None,
 ) -> AsyncIterator[Engine]:
@@ -129,7 +133,7 @@ async def open_engine(
         StoreUnavailable: the database cannot be reached.
     """
     async with AsyncExitStack() as stack:
-        yield await _open(settings, rehearsal, stack, on_owner)
+        yield await _open(settings, hooks, stack, on_owner)
 
 
 def account_of(settings: Settings) -> AccountId:
@@ -201,7 +205,7 @@ class _PaperPrices:
 
 
 async def _open(
-    settings: Settings, rehearsal: Rehearsal, stack: AsyncExitStack, on_owner: OnOwner | None
+    settings: Settings, hooks: EngineHooks, stack: AsyncExitStack, on_owner: OnOwner | None
 ) -> Engine:
     clock, account_id = SystemClock(), account_of(settings)
     # Before the database: a setting that is refused leaves no file behind, and a standby reads
@@ -220,7 +224,7 @@ async def _open(
     store = SqlStore(database.runner, account_id, ownership.epoch, ownership)
     shared_ticks = _shared_ticks(settings, stack)
     if prices is None:
-        broker = _live_broker(settings, rehearsal, stack, clock, ownership)
+        broker = _live_broker(settings, hooks, stack, clock, ownership)
     else:
         ledger = PaperStateStore(database.runner, account_id, ownership.epoch)
         broker = await _paper_broker(settings, stack, clock, ledger, instruments, prices)
@@ -254,8 +258,8 @@ async def _open(
         measured=(loop_watch.measure, *broker.measured),
     )
     chosen = engine_settings(settings)
-    if rehearsal.limits is not None:
-        chosen = replace(chosen, limits=rehearsal.limits)
+    if hooks.rate_limits is not None:
+        chosen = replace(chosen, limits=hooks.rate_limits)
     return assemble(chosen, ports)
 
 
@@ -321,7 +325,7 @@ def calendar_of(settings: Settings) -> SessionCalendar:
 
 
 def _line(
-    settings: Settings, rehearsal: Rehearsal, stack: AsyncExitStack, clock: Clock
+    settings: Settings, hooks: EngineHooks, stack: AsyncExitStack, clock: Clock
 ) -> BrokerLine:
     urls = settings.dhan
     line = BrokerLine(
@@ -329,8 +333,8 @@ def _line(
         urls.auth_url,
         given_credentials(settings),
         clock,
-        on_request=rehearsal.on_request,
-        on_secret=rehearsal.on_secret,
+        on_request=hooks.on_request,
+        on_secret=hooks.on_secret,
     )
     stack.push_async_callback(line.close)
     return line
@@ -338,12 +342,12 @@ def _line(
 
 def _live_broker(
     settings: Settings,
-    rehearsal: Rehearsal,
+    hooks: EngineHooks,
     stack: AsyncExitStack,
     clock: Clock,
     fence: SendFence,
 ) -> _Broker:
-    account_id, line = account_of(settings), _line(settings, rehearsal, stack, clock)
+    account_id, line = account_of(settings), _line(settings, hooks, stack, clock)
     rest = RestSettings(account_id, order_timeout_seconds=settings.timeouts.order_seconds)
     updates = SocketSettings(settings.dhan.order_update_url, account_id)
     feed = _dhan_feed(settings, stack, line, clock)
@@ -453,7 +457,7 @@ def _paper_line(settings: Settings, stack: AsyncExitStack, clock: Clock) -> Brok
             '(paper.ticks = ["NSE_FNO:49543=FILE.csv"]), or give DHAN_CLIENT_ID and '
             "DHAN_ACCESS_TOKEN for the live feed"
         )
-    return _line(settings, NO_REHEARSAL, stack, clock)
+    return _line(settings, NO_HOOKS, stack, clock)
 
 
 def _paper_prices(

@@ -17,7 +17,7 @@ from squareoff.adapters.private_files import (
     open_to_others,
 )
 from squareoff.adapters.sql.database import files_of, sqlite_file
-from squareoff.bootstrap import Rehearsal, open_engine
+from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.halt_signal import HaltSignal
 from squareoff.cli.logs import Redactor, configure_logs
 from squareoff.cli.loops import run_until_told
@@ -72,16 +72,16 @@ async def _run(
     as_json: bool,
     standby: bool,
 ) -> None:
-    ears, halt_signal = Rehearsal(on_secret=redactor.add), HaltSignal()
+    hooks, halt_signal = EngineHooks(on_secret=redactor.add), HaltSignal()
     halt_signal.listen()
     async with signs_of_life(), AsyncExitStack() as stack:
         if standby:
             assert given is not None, "a standby answers before it owns anything"
             token, token_path = given
-            engine, port = await open_as_standby(stack, settings, ears, token, as_json=as_json)
+            engine, port = await open_as_standby(stack, settings, hooks, token, as_json=as_json)
         else:
             refuse_taken_address(settings.api.host, settings.api.port)
-            engine, port = await stack.enter_async_context(open_engine(settings, ears)), None
+            engine, port = await stack.enter_async_context(open_engine(settings, hooks)), None
             token, token_path = given or api_token(settings)
             redactor.add(token)
         app = create_app(

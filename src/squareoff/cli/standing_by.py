@@ -9,7 +9,7 @@ from rich.console import Console
 from squareoff import __version__
 from squareoff.adapters.system import SystemClock
 from squareoff.assembly import Engine
-from squareoff.bootstrap import Rehearsal, open_engine
+from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.service_manager import tell
 from squareoff.config import Settings
 from squareoff.web.api_token import role_tokens
@@ -18,7 +18,7 @@ from squareoff.web.standby_app import StandbyPost, create_standby_app
 
 
 async def open_as_standby(
-    stack: AsyncExitStack, settings: Settings, ears: Rehearsal, token: str, *, as_json: bool
+    stack: AsyncExitStack, settings: Settings, hooks: EngineHooks, token: str, *, as_json: bool
 ) -> tuple[Engine, int]:
     """Stand by until the account's owner is dead or silent for too long, then open the engine.
 
@@ -38,7 +38,7 @@ async def open_as_standby(
     _announce(settings, server.url, as_json=as_json)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.run())
-        opening = open_engine(settings, ears, on_owner=post.note_owner)
+        opening = open_engine(settings, hooks, on_owner=post.note_owner)
         engine = await stack.enter_async_context(opening)
         serving.cancel()
     return engine, port

@@ -18,7 +18,7 @@ import aiohttp
 from squareoff.adapters.broker.dhan.transport import HttpRequest
 from squareoff.adapters.system import SystemClock
 from squareoff.assembly import Engine
-from squareoff.bootstrap import Rehearsal, open_engine
+from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.demo.clients import SimulatorClient
 from squareoff.cli.demo.processes import Children, free_port
 from squareoff.config import load_settings
@@ -157,8 +157,8 @@ async def _start_engine(
 ) -> Engine:
     settings = load_settings(config, dict(os.environ) | CLIENT)
     limits = RateLimits(_NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT)
-    rehearsal = Rehearsal(limits=limits, on_request=on_request)
-    engine = await stack.enter_async_context(open_engine(settings, rehearsal))
+    hooks = EngineHooks(rate_limits=limits, on_request=on_request)
+    engine = await stack.enter_async_context(open_engine(settings, hooks))
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     running = tasks.create_task(engine.supervisor.run())
     stack.push_async_callback(_end, running)
