@@ -1,5 +1,6 @@
 """Tests of core.sending: from plan to answer, and what each answer proves."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -22,9 +23,10 @@ from squareoff.core.policy import (
     QUIET_BEFORE_PLAN_SECONDS,
     QUIET_PLAN_AGE_SECONDS_MAX,
 )
+from squareoff.core.sending import closing_urgency, urgency_of
 from squareoff.core.tracker import SendOutcome
 from squareoff.domain.ids import BrokerOrderId
-from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide, Side
+from squareoff.domain.orders import BrokerOrderStatus, OrderRole, OrderType, PositionSide, Side
 from squareoff.domain.rules import RuleName, Urgency
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 from squareoff.domain.time import seconds_to_ns
@@ -332,3 +334,29 @@ def test_a_refusal_ends_the_order_and_a_new_attempt_follows() -> None:
     story.wake()
     story.feed(net(100))
     assert [order.attempt for order in story.orders] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("role", "has_exit", "urgency"),
+    [
+        pytest.param(OrderRole.ENTRY, False, Urgency.ENTRY, id="entry"),
+        pytest.param(OrderRole.ENTRY, True, Urgency.ENTRY, id="entry of a position that exits"),
+        pytest.param(OrderRole.EXIT, True, Urgency.TIME, id="exit of a rule about time"),
+        pytest.param(OrderRole.EXIT, False, Urgency.STOP, id="exit whose intent is gone"),
+        pytest.param(OrderRole.FLATTEN, True, Urgency.TIME, id="taken back under an exit"),
+        pytest.param(OrderRole.FLATTEN, False, Urgency.STOP, id="taken back without an exit"),
+    ],
+)
+def test_only_an_entry_goes_as_urgently_as_an_entry(
+    role: OrderRole, has_exit: bool, urgency: Urgency
+) -> None:
+    """What reduces a position is never held up as an entry is; whoever asks hears the same."""
+    story = Story()
+    story.feed(asked(rule=RuleName.SQUARE_OFF))
+    story.feed(net(100))
+    tracker = story.tracker if has_exit else replace(story.tracker, intent=None)
+    order = replace(story.order(), role=role)
+
+    assert urgency_of(tracker, order) is urgency
+    if role is not OrderRole.ENTRY:
+        assert closing_urgency(tracker) is urgency

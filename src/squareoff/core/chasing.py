@@ -45,7 +45,7 @@ def chase_resting_exits(step: Step) -> None:
             _replace(step, order)
             continue
         target = order.live_broker_orders[0].broker_order_id
-        urgency = urgency_of(step, order)
+        urgency = urgency_of(step.tracker, order)
         step.command(RequestReprice(order.client_order_id, target, urgency))
 
 

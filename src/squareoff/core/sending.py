@@ -37,7 +37,7 @@ from squareoff.core.setbacks import (
     price_rejections,
 )
 from squareoff.core.step import Step, retry_delay_seconds
-from squareoff.core.tracker import Send, SendOutcome, TrackedOrder
+from squareoff.core.tracker import PositionTracker, Send, SendOutcome, TrackedOrder
 from squareoff.domain.orders import OrderRequest, OrderRole, OrderType
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
@@ -47,11 +47,19 @@ _UNREACHABLE_RETRY_SECONDS_MAX = 5.0
 """A broker that cannot be reached is tried at least this often while an exit waits."""
 
 
-def urgency_of(step: Step, order: TrackedOrder) -> Urgency:
+def urgency_of(tracker: PositionTracker, order: TrackedOrder) -> Urgency:
     """Return how urgent this order is."""
-    if order.role is OrderRole.ENTRY or step.tracker.intent is None:
-        return Urgency.ENTRY
-    return Urgency.of_rule(step.tracker.intent.trigger.rule)
+    return Urgency.ENTRY if order.role is OrderRole.ENTRY else closing_urgency(tracker)
+
+
+def closing_urgency(tracker: PositionTracker) -> Urgency:
+    """Return how urgent it is to close this position, or to take back what was closed too much.
+
+    Without an exit of ours it is as urgent as a stop: what reduces a position never waits behind
+    entries, nor is it held by a switch that holds these.
+    """
+    intent = tracker.intent
+    return Urgency.STOP if intent is None else Urgency.of_rule(intent.trigger.rule)
 
 
 def request_permits(step: Step) -> None:
@@ -59,7 +67,9 @@ def request_permits(step: Step) -> None:
     for order in step.tracker.orders:
         if order.state is OrderState.PLANNED:
             risk = Decimal(order.order_quantity) * step.tracker.entry_price
-            step.command(RequestPermit(order.client_order_id, urgency_of(step, order), risk))
+            step.command(
+                RequestPermit(order.client_order_id, urgency_of(step.tracker, order), risk)
+            )
 
 
 def on_permit_granted(step: Step, event: PermitGranted) -> None:

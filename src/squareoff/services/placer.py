@@ -20,6 +20,7 @@ from squareoff.core.earlier_days import (
     first_day_to_confirm,
     unbooked_fills,
 )
+from squareoff.core.sending import closing_urgency
 from squareoff.core.step import Decision
 from squareoff.core.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.errors import CommitLost, OwnershipLost
@@ -169,7 +170,7 @@ class Placer:
     async def _size(self, actor: PositionActor, event: i.PositionsRead) -> None:
         """Tell the reading, with permits and a price where both are at hand: what the plan can
         send at once then costs one commit instead of two."""
-        ready = self._terms.ready(actor.tracker, self._urgency(actor))
+        ready = self._terms.ready(actor.tracker, closing_urgency(actor.tracker))
         decision: Decision | None = None
         try:
             decision = await self._engine.tell_within(actor, replace(event, ready=ready))
@@ -293,7 +294,7 @@ class Placer:
         if order is not None and order.role is OrderRole.ENTRY:
             result = await self._router.place_market(command.request)
         else:
-            urgency = self._urgency(actor)
+            urgency = closing_urgency(actor.tracker)
             risk = command.request.order_quantity * actor.tracker.entry_price
             result = await self._router.exit_market(
                 command.request, urgency, decided_version=version, risk=risk
@@ -302,11 +303,6 @@ class Placer:
         return i.SendAnswered(
             command.request.client_order_id, command.send_number, send_answer(result)
         )
-
-    @staticmethod
-    def _urgency(actor: PositionActor) -> Urgency:
-        intent = actor.tracker.intent
-        return Urgency.STOP if intent is None else Urgency.of_rule(intent.trigger.rule)
 
     async def _request_reprice(
         self, actor: PositionActor, command: c.RequestReprice
@@ -332,7 +328,9 @@ class Placer:
 
     async def _modify(self, actor: PositionActor, command: c.TransmitModify) -> i.Input:
         self._checkpoints.reach("before_modify")
-        result = await self._router.modify_order(command.modification, self._urgency(actor))
+        result = await self._router.modify_order(
+            command.modification, closing_urgency(actor.tracker)
+        )
         await self._learn_after_write(result)
         return i.Woke()
 
