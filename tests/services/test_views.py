@@ -1,9 +1,11 @@
 """Views are values that show what is held, by the names of the API."""
 
+from dataclasses import replace
 from decimal import Decimal as D
 
 from exit_story.story import Story
 from exit_story.values import INSTRUMENT, OPENED_AT_NS, held
+from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus, PositionSide
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.rules import PriceRule, RuleSet
@@ -53,3 +55,25 @@ def test_orders_show_what_the_broker_said() -> None:
     assert (view.cumulative_quantity, view.average_price) == (40, D("151.50"))
     assert view.status is OrderState.PART_FILLED
     assert view.broker_order_ids == ("B1",)
+
+
+def test_the_average_over_two_orders_at_the_broker_is_rounded() -> None:
+    """One id that stands for two orders shows their average in eight decimals, no more."""
+    story = Story().work()
+    story.see(BrokerOrderStatus.PART_TRADED, 40)
+    order = story.order()
+    (first,) = order.broker_orders
+    second = replace(
+        first,
+        broker_order_id=BrokerOrderId("B2"),
+        cumulative_quantity=20,
+        average_price=D("151.60"),
+    )
+    both = replace(order, broker_orders=(first, second))
+    unpriced = replace(order, broker_orders=(first, replace(second, average_price=None)))
+    views = [
+        order_views(replace(story.tracker, orders=(one,)))[0]
+        for one in (both, unpriced, replace(order, broker_orders=()))
+    ]
+
+    assert [view.average_price for view in views] == [D("151.53333333"), None, None]

@@ -6,7 +6,6 @@ Invariant: folding the journal of a tracker gives the tracker.
 """
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any
 
 from squareoff.core import facts as f
@@ -24,6 +23,7 @@ from squareoff.core.tracker import (
     Send,
     SendOutcome,
     TrackedOrder,
+    notional_of,
 )
 from squareoff.domain.copies import replace
 from squareoff.domain.errors import InvariantBroken
@@ -227,11 +227,9 @@ def _follow_entry_fills(t: PositionTracker) -> PositionTracker:
         # Those are final: an entry that fills after them is counted, and a person is called.
         status = next_position_status(t.status, PositionTrigger.ENTRY_FILLED, t.tracker_id)
         t = replace(t, status=status, exit_reason=None, exited_at_ns=None)
-    notional = Decimal(0)
-    for record in (record for order in entries for record in order.broker_orders):
-        if record.cumulative_quantity and record.average_price is None:
-            return replace(t, quantity=filled)
-        notional += record.cumulative_quantity * (record.average_price or Decimal(0))
+    notional = notional_of(record for order in entries for record in order.broker_orders)
+    if notional is None:
+        return replace(t, quantity=filled)
     return replace(t, quantity=filled, entry_price=round_average_half_even(notional, filled))
 
 

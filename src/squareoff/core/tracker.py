@@ -4,6 +4,7 @@ All values are immutable; `core.evolve` makes the next one from a fact. Everythi
 What is only of this process (monotonic instants, waiting) is in `core.pacing`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -70,6 +71,17 @@ class BrokerOrder:
     cumulative_quantity: int
     average_price: Decimal | None
     reason: str = ""
+
+
+def notional_of(records: Iterable[BrokerOrder]) -> Decimal | None:
+    """Return the rupees of everything these orders filled, None where a fill has no price yet."""
+    notional = Decimal(0)
+    for record in records:
+        if record.cumulative_quantity:
+            if record.average_price is None:
+                return None
+            notional += record.cumulative_quantity * record.average_price
+    return notional
 
 
 @dataclass(frozen=True, slots=True)

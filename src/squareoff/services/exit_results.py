@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import Enum
 
 from squareoff.core.closing import CLOSED_EXTERNALLY
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.tracker import PositionTracker, notional_of
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.prices import round_average_half_even
 from squareoff.domain.results import ExitCode, ExitResult
@@ -45,15 +45,13 @@ def average_so_far(tracker: PositionTracker) -> Decimal | None:
     """Return the exit price over what is closed so far, None where nothing or not all is priced."""
     if tracker.exit_price is not None:
         return tracker.exit_price
-    quantity = tracker.externally_closed_quantity
-    notional = tracker.externally_closed_notional
-    for order in tracker.exit_orders:
-        for record in order.broker_orders:
-            if record.cumulative_quantity and record.average_price is None:
-                return None
-            quantity += record.cumulative_quantity
-            notional += record.cumulative_quantity * (record.average_price or Decimal(0))
-    return round_average_half_even(notional, quantity) if quantity else None
+    records = [record for order in tracker.exit_orders for record in order.broker_orders]
+    notional = notional_of(records)
+    quantity = sum(record.cumulative_quantity for record in records)
+    quantity += tracker.externally_closed_quantity
+    if notional is None or quantity == 0:
+        return None
+    return round_average_half_even(notional + tracker.externally_closed_notional, quantity)
 
 
 def result_of(tracker: PositionTracker, wait: Wait, *, code: ExitCode | None = None) -> ExitResult:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from squareoff.core.levels import stop_of
-from squareoff.core.tracker import ExitIntent, PositionTracker, TrackedOrder
+from squareoff.core.tracker import ExitIntent, PositionTracker, TrackedOrder, notional_of
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderRole, OrderType, PositionSide, Side
-from squareoff.domain.prices import decimal_from_units
+from squareoff.domain.prices import decimal_from_units, round_average_half_even
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 from squareoff.domain.ticks import Tick
@@ -162,18 +162,9 @@ def order_views(tracker: PositionTracker) -> tuple[OrderView, ...]:
 
 
 def _order_view(tracker: PositionTracker, order: TrackedOrder) -> OrderView:
-    filled = [record for record in order.broker_orders if record.cumulative_quantity]
-    average = None
-    if filled and all(record.average_price is not None for record in filled):
-        notional = sum(
-            (
-                r.cumulative_quantity * r.average_price
-                for r in filled
-                if r.average_price is not None
-            ),
-            Decimal(0),
-        )
-        average = notional / order.cumulative_quantity
+    notional, average = notional_of(order.broker_orders), None
+    if notional is not None and order.cumulative_quantity > 0:
+        average = round_average_half_even(notional, order.cumulative_quantity)
     return OrderView(
         client_order_id=order.client_order_id,
         broker_order_ids=tuple(record.broker_order_id for record in order.broker_orders),
