@@ -124,6 +124,7 @@ BAD_SAMPLES: dict[str, tuple[str, str, str]] = {
         "class A:\n    async def f(self):\n        from x import y",
     ),
     "core imports asyncio": ("purity", "core.a", "import asyncio"),
+    "core imports http.client": ("purity", "core.a", "import http.client"),
     "domain imports os.path": ("purity", "domain.a", "import os.path"),
     "exchange imports random": ("purity", "exchange.a", "from random import Random"),
     "core imports msgspec": ("purity", "core.a", "import msgspec"),

@@ -15,8 +15,8 @@ BUGS = (
         name="bare-429-is-unsent",
         careless="Takes a 429 without a readable refusal for proof that nothing was taken.",
         file="adapters/broker/dhan/errors.py",
-        old="if status == _HTTP_TOO_MANY and not site.is_write:",
-        new="if status == _HTTP_TOO_MANY:",
+        old="if status == HTTPStatus.TOO_MANY_REQUESTS and not site.is_write:",
+        new="if status == HTTPStatus.TOO_MANY_REQUESTS:",
         tests=("tests/adapters/broker/dhan/test_errors.py",),
     ),
     Bug(

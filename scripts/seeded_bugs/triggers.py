@@ -79,7 +79,7 @@ BUGS = (
         name="stop-loosens",
         careless="Moves a trailing stop back when its level is looser than before.",
         file="core/levels.py",
-        old="    if reached is None or not _is_tighter(tracker.side, reached.price, "
+        old="    if reached is None or not is_better(tracker.side, reached.price, "
         "tracker.stop_level):\n",
         new="    if reached is None:\n",
         tests=("tests/core/test_levels.py",),

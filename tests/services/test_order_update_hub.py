@@ -3,17 +3,14 @@
 import asyncio
 from itertools import pairwise
 
-import pytest
-
 from exit_story.values import TRACKER, report
-from service_world.virtual import VirtualClock, run_virtual, settle
-from service_world.world import FullJitter, Stream, make_world, running, running_world
+from service_world.virtual import run_virtual, settle
+from service_world.world import Stream, make_world, running, running_world
 from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import PositionStatus
 from squareoff.ports import StreamConnected, StreamGarbled
 from squareoff.services.exit_results import Wait
-from squareoff.services.order_update_hub import Backoff
 
 
 def pauses(stream: Stream) -> list[float]:
@@ -57,21 +54,6 @@ def test_a_stream_that_hangs_up_at_once_is_called_ever_less_often() -> None:
             await asyncio.sleep(120.0)
 
             assert len(world.stream.connects_at) < 12
-
-    run_virtual(body())
-
-
-@pytest.mark.parametrize(("lived", "pause"), [(9.9, 1.0), (10.0, 0.5)])
-def test_only_a_connection_that_stood_starts_the_pauses_anew(lived: float, pause: float) -> None:
-    """Ten seconds make a connection; a shorter one is one more failure."""
-
-    async def body() -> None:
-        clock, backoff = VirtualClock(), Backoff(FullJitter())
-        assert backoff.next_seconds(None, clock.now()) == 0.5
-        backoff.note_connected(clock.now())
-        await asyncio.sleep(lived)
-
-        assert backoff.next_seconds(None, clock.now()) == pause
 
     run_virtual(body())
 

@@ -5,10 +5,10 @@ upgrade, minutes long and tied to the account).
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from squareoff.core.facts import Severity
 
-TOO_MANY_REQUESTS = 429
 TOKEN_EXPIRED = 807
 
 
@@ -41,7 +41,7 @@ _TOO_MANY = (
 )
 _TOKEN_CURE = "Prices stand still until the broker takes the token; give a new one"
 _ENDINGS = {
-    TOO_MANY_REQUESTS: FeedEnding(
+    HTTPStatus.TOO_MANY_REQUESTS: FeedEnding(
         60.0, 300.0, holds_all=True, alarm="The broker lets nobody connect for a while (HTTP 429)"
     ),
     804: FeedEnding(60.0, 300.0, alarm="The broker carries fewer instruments than are watched"),

@@ -110,7 +110,7 @@ def has_moving_stop(tracker: PositionTracker) -> bool:
 
 
 def is_better(side: PositionSide, price: int, than: int | None) -> bool:
-    """Say whether `price` is a better price for the holder than `than`."""
+    """Say whether `price` is better for the holder than `than`; of stops, the tighter."""
     if than is None:
         return True
     return price > than if side is PositionSide.LONG else price < than
@@ -118,13 +118,9 @@ def is_better(side: PositionSide, price: int, than: int | None) -> bool:
 
 def _moved_at(tracker: PositionTracker, peak_price: PriceUnits) -> StopMoved | None:
     reached = _tightest(tracker.side, list(_moving_stops(tracker, decimal_from_units(peak_price))))
-    if reached is None or not _is_tighter(tracker.side, reached.price, tracker.stop_level):
+    if reached is None or not is_better(tracker.side, reached.price, tracker.stop_level):
         return None
     return StopMoved(tracker.tracker_id, peak_price, reached.price, reached.rule.value)
-
-
-def _is_tighter(side: PositionSide, price: int, than: int | None) -> bool:
-    return is_better(side, price, than)
 
 
 def _tightest(side: PositionSide, levels: list[Level]) -> Level | None:

@@ -16,8 +16,8 @@ from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 from squareoff.ports import Chance, Clock, FeedConnected, FeedEvent, FeedLine, FeedLost, MarketFeed
 from squareoff.services.alarm_desk import AlarmDesk
+from squareoff.services.backoff import STANDING_SECONDS, Backoff
 from squareoff.services.metrics import Metrics
-from squareoff.services.order_update_hub import STANDING_SECONDS, Backoff
 
 _log = structlog.get_logger("squareoff.feed_lines")
 _SOCKET = "market_feed"

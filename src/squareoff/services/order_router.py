@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
+from http import HTTPStatus
 
 import structlog
 
@@ -58,8 +59,6 @@ RATE_LIMITED_PAUSE_SECONDS = 1.0
 RETRY_PERMIT_SECONDS_MAX = 5.0
 """A retry that waits longer for its turn is given up: nothing has left, and what was sized by then
 may have been closed by hand. The position sizes it anew."""
-
-_HTTP_TOO_MANY = 429
 
 
 class RouterOutcome(str, Enum):
@@ -304,7 +303,7 @@ async def _made(make: Callable[[], Awaitable[object]]) -> object:
 
 def _is_rate_limited(error: BrokerError) -> bool:
     """Say whether the broker is told to be asked too often, whatever became of this write."""
-    return isinstance(error, BrokerRateLimited) or error.http_status == _HTTP_TOO_MANY
+    return isinstance(error, BrokerRateLimited) or error.http_status == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def _not_sent(reason: BlockReason, text: str) -> RouterResult:

@@ -11,48 +11,12 @@ import structlog
 
 from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.orders import OrderReport
-from squareoff.domain.time import Now, seconds_to_ns
 from squareoff.ports import Chance, Clock, OrderStreamEvent, OrderUpdates, StreamConnected
+from squareoff.services.backoff import Backoff
 from squareoff.services.metrics import Metrics
 from squareoff.services.order_update_handler import OrderUpdateHandler
 
 _log = structlog.get_logger("squareoff.order_update_hub")
-BACKOFF_FIRST_SECONDS = 0.5
-BACKOFF_MAX_SECONDS = 30.0
-STANDING_SECONDS = 10.0
-"""A connection that lived this long stood; one that ends sooner counts as one more failure, or a
-broker that accepts and hangs up would be called twice a second."""
-TOO_MANY_REQUESTS = 429
-COOL_DOWN_SECONDS = 60.0
-"""After HTTP 429 on the upgrade the broker wants at least a minute (dhanhq-v2.md 6.4)."""
-
-
-class Backoff:
-    """Growing pauses with full jitter; back to the start after a connection that stood."""
-
-    def __init__(self, chance: Chance) -> None:
-        self._chance = chance
-        self._failures = 0
-        self._connected_at_ns: int | None = None
-
-    def note_connected(self, now: Now) -> None:
-        """The connection is up; whether it stands, its end will tell."""
-        self._connected_at_ns = now.monotonic_ns
-
-    def has_stood(self, now: Now) -> bool:
-        """Say whether the connection that ends now was up for long enough to count as one."""
-        since = self._connected_at_ns
-        return since is not None and now.monotonic_ns - since >= seconds_to_ns(STANDING_SECONDS)
-
-    def next_seconds(self, code: int | None, now: Now) -> float:
-        """Return the pause before the next try, after a connection or a try has ended."""
-        if self.has_stood(now):
-            self._failures = 0
-        self._connected_at_ns = None
-        self._failures += 1
-        ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** (self._failures - 1))
-        pause = self._chance.uniform(BACKOFF_FIRST_SECONDS / 2, ceiling)
-        return pause + COOL_DOWN_SECONDS if code == TOO_MANY_REQUESTS else pause
 
 
 class OrderUpdateHub:

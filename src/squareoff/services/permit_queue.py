@@ -18,13 +18,11 @@ from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.circuit_breaker import BreakerState, CircuitBreaker, Endpoint
 from squareoff.services.metrics import Metrics
-from squareoff.services.rate_budget import Flight, RateBudget, WriteKind
+from squareoff.services.rate_budget import HORIZONS, Flight, RateBudget, WriteKind
 
 _WORST_FIRST = (BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED)
-_HORIZONS = ("second", "minute", "hour", "day")
 _LEVELS = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 _WRITING = (Endpoint.PLACEMENTS, Endpoint.CHANGES)
-
 
 GATHERED_EXITS_MIN = 8
 """So many exits of one tick fit into one second of the budget: their order does not matter."""
@@ -265,7 +263,7 @@ class PermitQueue:
         for endpoint in Endpoint:
             level = _LEVELS[self.breaker_state(endpoint)]
             self._metrics.breaker_state.labels(endpoint.value).set(level)
-        for horizon, used in zip(_HORIZONS, self.budget_used(), strict=True):
+        for horizon, used in zip(HORIZONS, self.budget_used(), strict=True):
             self._metrics.budget_used.labels(horizon).set(used)
 
     def _now_ns(self) -> int:

@@ -19,6 +19,9 @@ from enum import Enum
 from squareoff.domain.rules import Urgency
 from squareoff.domain.time import Now, seconds_to_ns
 
+HORIZONS = ("second", "minute", "hour", "day")
+"""The windows that the broker counts order writes in."""
+
 EXIT_RESERVE_SHARE = 0.25
 """This share of every horizon is kept for exits: entries can never starve them."""
 

@@ -45,6 +45,7 @@ from squareoff.services.metrics import Metrics
 from squareoff.services.order_router import OrderRouter
 from squareoff.services.order_update_hub import OrderUpdateHub
 from squareoff.services.placer import Placer
+from squareoff.services.rate_budget import HORIZONS
 from squareoff.services.reconciler import Reconciler
 from squareoff.services.risk_manager import RiskManager
 from squareoff.services.send_terms import SendTerms
@@ -52,8 +53,6 @@ from squareoff.services.session_watch import SessionWatch
 from squareoff.services.views import StatusView
 
 _log = structlog.get_logger("squareoff.supervisor")
-HORIZONS = ("second", "minute", "hour", "day")
-"""The windows that the broker counts order writes in."""
 
 
 class Supervisor:

@@ -12,6 +12,7 @@ Invariants:
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from squareoff.adapters.broker.dhan.json_values import load_json, only_object, word_of
@@ -49,10 +50,6 @@ _DATA_RATE_CODE = "805"
 _UNDECIDED_CODES = frozenset({"", "DH-908", "DH-909", "DH-910", "800"})
 """None, internal error, backend unreachable, "other": a write may have gone on before it broke, and
 a look-up says nothing of the order."""
-_HTTP_UNAUTHORIZED = 401
-_HTTP_NOT_FOUND = 404
-_HTTP_REQUEST_TIMEOUT = 408
-_HTTP_TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ def error_from_response(site: CallSite, response: HttpResponse, secret: str) -> 
     is_undecided = site.is_write and (300 <= status < 400 or status >= 500)
     if is_token_dead(status, fault) and not is_undecided:
         return BrokerSessionExpired(f"{site.what}: the access token is dead, {said}", **details)
-    if status == _HTTP_TOO_MANY and not site.is_write:
+    if status == HTTPStatus.TOO_MANY_REQUESTS and not site.is_write:
         return BrokerRateLimited(f"{site.what}: too many requests, {said}", **details)
     if 400 <= status < 500 and fault is not None:
         return _error_from_refusal(site, said, details)
@@ -151,9 +148,9 @@ def _error_from_refusal(site: CallSite, said: str, details: dict[str, Any]) -> B
     code, text, status = details["code"], details["text"], details["http_status"]
     if code == _ORDER_RATE_CODE or (code == _DATA_RATE_CODE and not site.is_write):
         return BrokerRateLimited(f"{site.what}: refused for rate, {said}", **details)
-    if status == _HTTP_TOO_MANY:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return BrokerOutcomeUnknown(f"{site.what}: 429 without a rate code, {said}", **details)
-    if site.is_write and (code in _UNDECIDED_CODES or status == _HTTP_REQUEST_TIMEOUT):
+    if site.is_write and (code in _UNDECIDED_CODES or status == HTTPStatus.REQUEST_TIMEOUT):
         return BrokerOutcomeUnknown(f"{site.what}: no decision in the refusal, {said}", **details)
     if code == "DH-911" or any(each in text.lower() for each in _ADDRESS_TEXTS):
         details["code"] = STATIC_IP_CODE
@@ -167,15 +164,15 @@ def is_token_dead(status: int, fault: Fault | None) -> bool:
     A 401 is no sign where its code says that the account has no access to what was asked for.
     """
     if fault is None:
-        return status == _HTTP_UNAUTHORIZED
-    if status == _HTTP_UNAUTHORIZED and fault.code not in _NO_ACCESS_CODES:
+        return status == HTTPStatus.UNAUTHORIZED
+    if status == HTTPStatus.UNAUTHORIZED and fault.code not in _NO_ACCESS_CODES:
         return True
     return fault.code in _TOKEN_DEAD_CODES or "invalid token" in fault.text.lower()
 
 
 def is_not_found(response: HttpResponse) -> bool:
     """Tell the broker's own 404 from a gateway's (wrong path) and a proxy's page."""
-    if response.status != _HTTP_NOT_FOUND:
+    if response.status != HTTPStatus.NOT_FOUND:
         return False
     if not response.body.strip():
         return True
