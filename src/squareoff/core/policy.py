@@ -1,9 +1,19 @@
-"""The numbers that the exit protocol decides with. Each can be set; each default says whence."""
+"""The numbers that the exit protocol decides with: constants, and what the owner sets.
+
+A constant is set by nobody: its sentence names its source, the broker's documents (dhanhq-v2.md) or
+what it must be longer, shorter or rarer than. `ExitPolicy` holds what settings change
+(docs/settings.md); its defaults are those of the settings.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
 from squareoff.domain.orders import OrderType
+
+POSITIONS_LAG_SECONDS_MAX = 2.0
+"""So long the broker's positions may lag behind its fills: assumed, for the broker names no figure
+and none was measured on a live account. Simulated runs lag as far (`simulator.virtual`). Whoever
+reads positions adds to it what his own error would cost."""
 
 ABSENCE_READING_SPACING_SECONDS = 1.0
 """Absence readings count only this far apart: two readings of one lagging replica are one."""
@@ -59,19 +69,29 @@ SLICES_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ExitPolicy:
-    """Settings of the exit protocol, in seconds and percent.
-
-    `quarantine_seconds` is how long an unknown order stays unknown at the least; `readings` how
-    many spaced, complete readings must lack it. `reconciled_age_seconds_max`: up to this age the
-    last reconciliation may stand in for unreadable positions.
-    """
+    """What the owner sets of the exit protocol; the setting is named with each field."""
 
     order_type: OrderType = OrderType.LIMIT
+    """How an exit goes out: as a protected limit, or as MARKET (`exit.order_type`)."""
     chase_interval_seconds: float = 2.0
+    """An exit that rests for so long is moved toward the market (`exit.chase_interval_seconds`)."""
     max_slippage_percent: Decimal = Decimal(5)
+    """No limit goes farther beyond the best bid or ask of the moment
+    (`exit.max_slippage_percent`)."""
     market_on_last_step: bool = False
+    """Whether an exit goes on as MARKET where a limit that far does not fill, or its last
+    modification is due (`exit.on_last_step`)."""
     quarantine_seconds: float = 10.0
+    """An order of unknown outcome stays unknown for so long at the least; the default is the larger
+    of 10 s and the order timeout + 5 s (`settle.quarantine_seconds`)."""
     readings: int = 3
+    """So many spaced, complete readings must lack such an order before it counts as absent, and
+    must agree before an over-exit is taken back (`settle.readings`)."""
     attempts_max: int = 10
+    """After so many attempts in a row that the broker ended, a person is called
+    (`exit.attempts_max`)."""
     reconciled_age_seconds_max: float = 60.0
+    """Up to this age the last reconciliation stands in for positions that cannot be read: two
+    rounds of `reconcile.interval_seconds`."""
     flatten_over_exit: bool = False
+    """Whether what was closed too much is taken back, once (`over_exit_action`)."""

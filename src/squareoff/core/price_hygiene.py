@@ -17,7 +17,6 @@ from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 EXCHANGE_TIME_GRAIN_SECONDS = 1
 """The feed tells trade times in whole seconds."""
 
-
 AHEAD_SECONDS = 5
 """Far more than a disciplined clock differs, far less than what would mute an instrument."""
 

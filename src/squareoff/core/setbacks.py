@@ -22,9 +22,7 @@ PERMANENT_RETRY_SECONDS = 30.0
 CLOSED_RETRY_SECONDS = 30.0
 """How often an exit that the exchange refused as closed asks again."""
 
-
 _CRITICAL_REASONS = (BlockReason.REJECTED_PERMANENT,)
-
 
 STATIC_IP_RETRY_SECONDS = 60.0
 """How often an exit that was refused for this machine's address asks again: an address is set by a

@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 import structlog
 
+from squareoff.core.policy import POSITIONS_LAG_SECONDS_MAX
 from squareoff.domain.errors import BrokerError
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.instruments import InstrumentId, PositionKey, ProductType
@@ -24,9 +25,9 @@ from squareoff.services.read_pace import ReadKind, ReadPace
 
 _log = structlog.get_logger("squareoff.broker_reads")
 _Book = TypeVar("_Book")
-LAG_SECONDS = 5.0
-"""A reading may lack fills this old: twice what the broker's positions were seen to lag, and the
-time of a slow answer."""
+LAG_SECONDS = 2 * POSITIONS_LAG_SECONDS_MAX + 1.0
+"""A reading may lack fills this old: twice the lag of the broker's positions, for it is assumed,
+and a second for a slow answer. Only what all fills of ours are older than proves something."""
 
 READING_SPACING_SECONDS = 1.0
 """Two readings of one lagging replica are one."""
@@ -36,7 +37,6 @@ FAST_READINGS_MAX = 10
 
 _ABANDONED = object()
 """What the one who read leaves to those who share, when cancelled: one of them reads anew."""
-
 
 _NOTHING = 0, 0
 

@@ -21,7 +21,7 @@ from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.desk_requests import InvalidRequest
-from squareoff.services.held_check import LAG_SECONDS, READ_AGAIN_SECONDS, HeldCheck
+from squareoff.services.held_check import HELD_WAIT_SECONDS, READ_AGAIN_SECONDS, HeldCheck
 from squareoff.services.position_book import PositionBook
 
 FIELD = "entry_order_id"
@@ -86,7 +86,7 @@ class EntryCheck:
 
     async def _find(self, order_id: BrokerOrderId) -> list[OrderReport]:
         """Return the records of the order; one that was only just placed is waited for."""
-        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(LAG_SECONDS)
+        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(HELD_WAIT_SECONDS)
         while True:
             orders = await self._reads.order_book()
             if orders is None:

@@ -14,12 +14,9 @@ from squareoff.domain.results import ExitResult
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock, ExitAllState
-from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.broker_reads import LAG_SECONDS, BrokerReads
 from squareoff.services.exit_all import ExitAll
 from squareoff.services.position_book import PositionActor, PositionBook
-
-LAG_SECONDS = 5.0
-"""A reading of the positions may lack fills this new."""
 
 READ_AGAIN_SECONDS = 1.0
 

@@ -16,11 +16,11 @@ from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.broker_reads import BrokerReads
+from squareoff.services.broker_reads import LAG_SECONDS, BrokerReads
 from squareoff.services.exit_engine import ExitEngine
 
-WATCH_SECONDS = 6.0
-"""Longer than the broker's positions were seen to lag behind its fills."""
+WATCH_SECONDS = LAG_SECONDS + 1.0
+"""Until every fill of before is old enough to show, and one look more."""
 
 RESTART_WATCH_SECONDS = 60.0
 """After a restart, closes this old are watched again: the last process may have died over them."""

@@ -9,6 +9,7 @@ Invariants:
 
 from squareoff.core.facts import Severity
 from squareoff.core.opening import NewPosition
+from squareoff.core.policy import POSITIONS_LAG_SECONDS_MAX
 from squareoff.domain.errors import DomainError
 from squareoff.domain.orders import BrokerPosition, PositionSide, net_quantity
 from squareoff.domain.time import seconds_to_ns
@@ -18,8 +19,9 @@ from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.desk_requests import NotHeld
 from squareoff.services.position_book import PositionBook
 
-LAG_SECONDS = 3.0
-"""Longer than the broker's positions were seen to lag behind a fill."""
+HELD_WAIT_SECONDS = POSITIONS_LAG_SECONDS_MAX + 1.0
+"""So long a purchase may not show yet: the lag of the positions and a slow answer. The person who
+waits for it and is refused too early only asks again."""
 
 READ_AGAIN_SECONDS = 0.5
 GOOD_FOR_SECONDS = 1.0
@@ -64,7 +66,7 @@ class HeldCheck:
         """
         if self._is_recent() and self._free_of(position, self._rows) >= position.quantity:
             return
-        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(LAG_SECONDS)
+        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(HELD_WAIT_SECONDS)
         while True:
             reading = await self._reads.positions(position.key)
             if reading is None:

@@ -27,7 +27,6 @@ QUOTE_SPACING_SECONDS = 1.1
 INSTRUMENTS_MAX = 1_000
 """The broker takes no more in one call; the others go with the next one."""
 
-
 SPARE_WAIT_SECONDS_MAX = 2.5
 """A spare answer that takes longer comes too late for a price that is wanted every second."""
 

@@ -53,7 +53,6 @@ _RAISE_EPOCH = update(journal_head).where(
     journal_head.c.epoch == bindparam("key_epoch"),
 )
 
-
 _RAISE_EPOCH_OF_THE_SILENT = _RAISE_EPOCH.where(journal_head.c.seq == bindparam("key_seq"))
 _READ = Prepared(
     select(account_owner, journal_head.c.seq.label("journal_seq"))

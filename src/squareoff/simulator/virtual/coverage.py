@@ -53,7 +53,6 @@ STATES: tuple[str, ...] = (
     RECOVERING,
 )
 
-
 TRACKER_STATES: tuple[str, ...] = STATES[: STATES.index(ENTRY_LIVE) + 1]
 """States that a commit brings about, so that an event can wait for them."""
 

@@ -23,7 +23,6 @@ STORE_CLASSES: Mapping[str, str] = {
 OWNER_PREFIX = "owner_"
 """Classes of `STORE_CLASSES` that need an account with two engines."""
 
-
 WRITE_REFUSALS: Mapping[str, str] = {
     "store_disk_full": "database or disk is full",
     "store_read_only": "attempt to write a readonly database",

@@ -54,7 +54,6 @@ _ASKED = Recipe()
 _UNEVEN = {"store_slow": 0.3}
 """What holds up every exit alike ends for one before it ends for another."""
 
-
 RECIPES: Mapping[str, Recipe] = {
     "position PENDING": Recipe(lasting=("rest_unfilled",)),
     "position ACTIVE": _ASKED,

@@ -32,7 +32,6 @@ _PRICE_MAX = 1_000_000.0
 # division never takes a price over them.
 _INWARD = 1e-12
 
-
 NO_DAY = 0.0
 """What a packet without a day's range has for it."""
 
