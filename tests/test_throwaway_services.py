@@ -137,8 +137,11 @@ def test_a_free_port_can_be_bound() -> None:
     """A port that is given as free is one that a server can listen on."""
 
     async def body() -> None:
-        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", free_loopback_port())
+        port = free_loopback_port()
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
+        bound = [each.getsockname() for each in server.sockets]
         server.close()
+        assert bound == [("127.0.0.1", port)]
         await server.wait_closed()
 
     run_async(body())

@@ -131,7 +131,12 @@ def test_a_memory_without_listings_is_loaded(make_bench: Callable[..., Any]) -> 
     memory = save_memory(bench.broker)
     del memory["listings"]
 
-    load_memory(make_bench().broker, memory, bench.now)
+    fresh = make_bench()
+    built_in = fresh.broker.listings()
+    load_memory(fresh.broker, memory, bench.now)
+
+    assert fresh.broker.listings() == built_in
+    assert fresh.call("GET", "/orders") == bench.call("GET", "/orders")
 
 
 def test_foreign_memory_is_refused(bench: Any) -> None:

@@ -257,8 +257,13 @@ def test_an_instrument_the_feed_cannot_name_is_refused(security_id):
 @given(st.binary(max_size=400))
 @settings(max_examples=500, deadline=None)
 def test_no_bytes_raise(frame):
-    """Any bytes are decoded to events or garbled, without an exception."""
-    decode(frame)
+    """Any bytes are decoded to events or garbled, and to no price of what nobody watches."""
+    events, reason = decode(frame)
+
+    assert reason is None or reason == NO_PRICE or 0 <= reason <= 0xFFFF
+    told = [event.tick if isinstance(event, DayRange) else event for event in events]
+    for event in told:
+        assert isinstance(event, FeedGarbled) or event.instrument_id in (EQUITY, OPTION)
 
 
 def test_mutated_frames_never_raise_and_never_make_a_foreign_price():
