@@ -488,7 +488,8 @@ class WideFeed(Protocol):
         ...
 
     def prefer(self, instrument_id: InstrumentId, detail: PriceDetail) -> None:
-        """Bring so much of an instrument, where it is watched and so much can be had."""
+        """Ask for this much detail with an instrument's prices; does nothing where it is not
+        watched, or the feed has no choice of detail for it."""
         ...
 
 

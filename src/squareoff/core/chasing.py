@@ -31,7 +31,7 @@ _NOTHING_GOES_OUT = (
 
 
 def chase_resting_exits(step: Step) -> None:
-    """Want a new price for every exit that has rested for the chase interval.
+    """Queue a request for a new price for every exit that has rested for the chase interval.
 
     Where two orders rest at the broker under one id, as after a resend whose first send came late
     after all, one record cannot be moved for the other: both are cancelled, and sized anew.
@@ -83,7 +83,7 @@ def _replace(step: Step, order: TrackedOrder) -> None:
 
 
 def on_reprice_ready(step: Step, event: RepriceReady) -> None:
-    """Commit and want the modify if the new price is nearer to the market than the old one.
+    """Record and queue the modify if the new price is nearer to the market than the old one.
 
     An order that has used up its modifications is replaced, as one more of the bounded attempts.
     """

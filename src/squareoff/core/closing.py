@@ -45,14 +45,14 @@ CLOSED_EXTERNALLY = "closed_externally"
 
 
 def cancel_live_orders(step: Step, role: OrderRole) -> None:
-    """Want a cancel for everything of this role that can still fill at the broker."""
+    """Queue a cancel for everything of this role that can still fill at the broker."""
     orders = step.tracker.exit_orders if role is OrderRole.EXIT else step.tracker.entry_orders
     for order in orders:
         cancel_order(step, order)
 
 
 def cancel_order(step: Step, order: TrackedOrder) -> None:
-    """Want a cancel for whatever the broker still works under this id, at growing pauses."""
+    """Queue a cancel for whatever the broker still works under this id, at growing pauses."""
     live = order.live_broker_orders
     pacing = step.pacing.of(order.client_order_id)
     if not live or not step.is_due(pacing.next_cancel_ns):
@@ -95,7 +95,7 @@ def _what_follows(step: Step) -> str:
 
 
 def confirm_when_closed(step: Step) -> None:
-    """Nothing is left to close: end what can still fill, then want the books read."""
+    """Nothing is left to close: end what can still fill, then queue a read of the books."""
     if step.tracker.open_quantity > 0:
         return
     cancel_live_orders(step, OrderRole.EXIT)

@@ -1,8 +1,8 @@
 """What a decision wants done, in the imperative: the closed list of commands.
 
-A decision states what is wanted now; whoever carries commands out drops one that is already under
-way. Only `TransmitOrder`, `TransmitModify` and `TransmitCancel` change anything at the broker, and
-each is preceded by its committed fact.
+A decision states what must be done now; whoever carries commands out drops one that is already
+under way. Only `TransmitOrder`, `TransmitModify` and `TransmitCancel` change anything at the
+broker, and each is preceded by its committed fact.
 """
 
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ def has_unread_ends(step: Step) -> bool:
 
 
 def read_ends(step: Step) -> None:
-    """Want the order book while an end stands on the stream's word alone."""
+    """Queue a read of the order book while an end stands on the stream's word alone."""
     if has_unread_ends(step) and step.is_due(step.pacing.next_ends_ns):
         step.command(ReadBooks())
 

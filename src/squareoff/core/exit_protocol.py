@@ -1,8 +1,8 @@
 """The exit protocol: `decide(tracker, pacing, input, now, policy) -> Decision`.
 
 Answers for the whole life of one position's exit, and of its entry orders: what an input means
-(`_INPUTS`), and then what is wanted next (`advance`). `advance` looks at the state only, so normal
-running, a retry and recovery after a crash are one path.
+(`_INPUTS`), and then what the state requires next (`advance`). `advance` looks at the state only,
+so normal running, a retry and recovery after a crash are one path.
 
 Invariants:
 1. An order leaves only by `TransmitOrder`, in the same decision as its `OrderSent` fact.
@@ -64,7 +64,7 @@ from squareoff.domain.time import Now
 def decide(
     tracker: PositionTracker, pacing: Pacing, event: i.Input, now: Now, policy: ExitPolicy
 ) -> Decision:
-    """Decide what `event` means for this tracker and what is wanted next.
+    """Decide what `event` means for this tracker and what must be done next.
 
     Raises:
         InvalidTransition, InvariantBroken: a defect of ours; nothing may be committed.
@@ -79,7 +79,7 @@ def decide(
 
 
 def advance(step: Step) -> None:
-    """Want whatever the state calls for next."""
+    """Queue the commands that the current state requires."""
     look_up_unknown_orders(step)
     detect_over_exit(step)
     _settle_entry(step)
@@ -114,7 +114,7 @@ def advance(step: Step) -> None:
 
 
 def _advance_without_exit(step: Step) -> None:
-    """Nothing is wanted closed: end what came late, send entries, see a close of others through."""
+    """No exit is under way: end what came late, send entries, see a close of others through."""
     cancel_live_orders(step, OrderRole.EXIT)
     if step.tracker.status.is_final:
         cancel_live_orders(step, OrderRole.ENTRY)

@@ -551,10 +551,12 @@ class AccountPeakReached:
 
 @dataclass(frozen=True, slots=True)
 class AccountRuleFired:
-    """A rule of the account fired: latched for the day. `spent` are all that fired that day.
+    """A rule of the account fired; it stays fired for the rest of the day.
 
-    `closes_all` is False where everything was being closed already. `level` and `pnl` are rupees;
-    level and P&L are None for a rule about time, the tick where no price made the rule fire.
+    `spent` are all rules that have fired that day, this one included. `closes_all` says whether it
+    asks to close everything: False where that was under way already. `level` and `pnl` are rupees,
+    None for a rule about time. `instrument_id`, `price` and the two times are the tick that made
+    the rule fire, None where no price did.
     """
 
     day: str

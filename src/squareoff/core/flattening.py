@@ -43,7 +43,7 @@ def has_planned_flattening(tracker: PositionTracker) -> bool:
 
 
 def read_positions_to_flatten(step: Step) -> None:
-    """Want the readings that must agree before anything is bought back."""
+    """Queue the readings that must agree before anything is bought back."""
     if wants_flattening(step) and step.is_due(step.pacing.next_flatten_ns):
         step.command(ReadPositions())
 

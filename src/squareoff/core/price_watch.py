@@ -52,11 +52,15 @@ class Nearness(Enum):
 
 
 class Seen(NamedTuple):
-    """What became of one tick.
+    """What judging one tick came to.
 
-    `kept` is the newest quiet tick before one that is refused; a good one has taken its place.
-    One that `is_late` was traded before a newer quote: it is nobody's price of now.
-    `good` is a good tick at the price that it counts for (`core.price_hygiene.judge_tick`).
+    `fired` are the positions whose level was reached, `moved` those whose stop has moved.
+    `kept` is the quiet tick that the feed had kept before this one: the newest price where this
+    tick is refused, None where there was none or a good tick of the feed has replaced it.
+    `is_late`: the tick was traded before a quote that was judged already. It may fire what stood
+    then, but is no current price.
+    `good` is the tick with the price that counts (`core.price_hygiene.judge_tick`), None where the
+    verdict is not GOOD.
     """
 
     verdict: TickVerdict

@@ -63,7 +63,7 @@ def closing_urgency(tracker: PositionTracker) -> Urgency:
 
 
 def request_permits(step: Step) -> None:
-    """Want a permit for every planned order."""
+    """Queue a request for a permit for every planned order."""
     for order in step.tracker.orders:
         if order.state is OrderState.PLANNED:
             risk = Decimal(order.order_quantity) * step.tracker.entry_price
@@ -73,7 +73,7 @@ def request_permits(step: Step) -> None:
 
 
 def on_permit_granted(step: Step, event: PermitGranted) -> None:
-    """Commit the send and want the bytes out; a permit that came too late does nothing."""
+    """Record the send and queue the order; a permit that came too late does nothing."""
     _end_breaker_block(step)
     order = step.tracker.order(event.client_order_id)
     if order is None or order.state is not OrderState.PLANNED or not _is_wanted(step, order):

@@ -62,7 +62,7 @@ def note_sighting(step: Step, order: TrackedOrder, limit_price: Decimal | None) 
 
 
 def look_up_unknown_orders(step: Step) -> None:
-    """Want a look-up for every order that must be asked for, when its next one is due."""
+    """Queue a look-up of every order that must be asked for, when its next one is due."""
     for order in step.tracker.orders:
         if not _must_be_asked_for(step, order):
             continue

@@ -42,7 +42,7 @@ def uncovered_quantity(tracker: PositionTracker) -> int:
 
 
 def read_positions_for_uncovered(step: Step) -> None:
-    """Want a reading of the broker's positions if something held is not covered by an exit."""
+    """Queue a read of the positions if something held is not covered by an exit."""
     if uncovered_quantity(step.tracker) == 0 or step.intent.status is not IntentStatus.OPEN:
         return
     if has_unread_ends(step):
@@ -61,7 +61,7 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
     if intent is None or intent.status is not IntentStatus.OPEN or uncovered == 0:
         return
     if event.exited_quantity not in (None, step.tracker.exited_quantity):
-        return  # a fill overtook the reading on its way here; `advance` wants another
+        return  # a fill overtook the reading on its way here; `advance` queues another
     if has_unread_ends(step):
         return  # as above: an order ended meanwhile, and what it filled is not sure yet
     if event.positions is None:

@@ -65,7 +65,7 @@ class Step:
         self._alarms.append(AlarmRaised(severity, code, message, self.tracker.tracker_id))
 
     def command(self, command: Command) -> None:
-        """Want something done after the commit."""
+        """Queue a command, carried out after this decision is committed."""
         self._commands.append(command)
 
     def wake_at(self, monotonic_ns: int) -> None:

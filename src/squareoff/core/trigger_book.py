@@ -116,7 +116,7 @@ class InstrumentLevels:
         return [follower.tracker.tracker_id for follower in moved]
 
     def peaks(self) -> Peaks:
-        """Return the best prices that no position has a worse one than."""
+        """Return, for each side, a best price that every position there has reached or passed."""
         bounds = (self._long.quiet_max, self._short.quiet_max)
         return Peaks(*(NO_PRICE if bound == NEVER else bound for bound in bounds))
 

@@ -27,7 +27,8 @@ class ExitCode(str, Enum):
     BLOCKED = "blocked"
     """The exit is latched and waits for a named reason to lift; it goes on by itself."""
     NEEDS_HUMAN = "needs_human"
-    """The exit is latched, the machine's means are used up; a person must decide."""
+    """The exit stays claimed, but does not go on by itself: its attempts are used up, or going on
+    is unsafe; a person must decide."""
     WITHDRAWN = "withdrawn"
     """A person took the exit back, or let the position go, before it was closed."""
     INVALID_TRACKER = "invalid_tracker"

@@ -1,7 +1,8 @@
-"""What somebody begins with who folds the journal himself: the state as of one sequence number.
+"""The starting state for a client that follows the journal and folds it into its own copy.
 
-Invariant: the state holds every fact up to `seq` and none after it. Where facts are just being
-written it is taken again; where that does not come to rest nothing is told rather than half of it.
+Invariant: the state holds every fact up to `seq` and none after it. Where facts are being written
+while it is read, it is read again; if the journal does not come to rest, the call fails rather than
+return a state with only some of them.
 """
 
 from dataclasses import dataclass

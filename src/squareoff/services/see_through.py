@@ -1,10 +1,11 @@
-"""Work that must end once begun: its caller may be cancelled, it is not.
+"""Finish work that has begun, even where its caller is cancelled.
 
-A commit and what follows from it belong together. A caller who is cancelled between the two (an API
-client that went away) would leave an exit in the database that nobody drives.
+A commit and what follows from it belong together. Were a caller cancelled between the two (an API
+client that went away), an exit would stand in the database with nobody to drive it.
 
-Work runs in its caller until it first waits for something, since nobody can be cancelled before
-that: most decisions commit nothing and cost no task. What is left of it is a task of the group.
+The work starts in its caller's task, where it cannot be cancelled before its first wait: most
+decisions commit nothing, end there and cost no task. From the first wait on, the rest of the work
+is a task of the group, which the caller's cancellation does not reach.
 """
 
 import asyncio

@@ -48,7 +48,7 @@ class PaperWideFeed:
         self.lines = tuple(_PaperLine(line, broker) for line in feed.lines)
 
     def prefer(self, instrument_id: InstrumentId, detail: PriceDetail) -> None:
-        """Bring so much of an instrument."""
+        """Ask for this much detail, as the feed beneath is asked."""
         self._feed.prefer(instrument_id, detail)
 
 

@@ -110,7 +110,7 @@ class DhanMarketFeed:
                 self._decoder.unwatch(instrument_id)
 
     def prefer(self, instrument_id: InstrumentId, detail: PriceDetail) -> None:
-        """Bring so much of an instrument with its prices, where it is watched and can be had."""
+        """Ask for this much detail; does nothing where it is not watched, or is an index."""
         line = self._line_of.get(instrument_id)
         if line is not None and instrument_id.exchange_segment.is_tradable:
             line.want(instrument_id, _MODE_OF[detail])
