@@ -18,6 +18,15 @@ def test_every_relative_link_resolves(path: Path) -> None:
     assert broken_links(path, PROJECT_FOLDER) == []
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    """Each page of docs/ has its row in the README's table; the site's front page needs none."""
+    readme = PROJECT_FOLDER / "README.md"
+    targets = {found["target"] for found in _LINK.finditer(readme.read_text(encoding="utf-8"))}
+    pages = {f"docs/{path.name}" for path in (PROJECT_FOLDER / "docs").glob("*.md")}
+
+    assert sorted(pages - targets) == ["docs/index.md"]
+
+
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     """A link to a missing file, a missing heading or a place outside the project is reported."""
     (tmp_path / "other.md").write_text("# The first part\n")
