@@ -1,7 +1,7 @@
 """Commands that stop: close everything, throw the kill switch, lift it."""
 
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +26,7 @@ from squareoff.cli.output import (
     table_of,
 )
 
+_NEVER = threading.Event()
 FIRST_WAIT_SECONDS = 8.0
 """What the command waits without `--wait`: a healthy exit is over by then."""
 
@@ -80,7 +81,7 @@ def _wait_for_end(client: EngineClient, found: Any, seconds: float, *, then_lock
     for _ in range(max(1, round(seconds / LOOK_SECONDS))):
         if away is not None:
             print(f"{away}; looking again ...", file=sys.stderr)
-            time.sleep(LOOK_SECONDS)
+            _NEVER.wait(LOOK_SECONDS)
         elif found["outcome"] != "running":
             break
         else:
