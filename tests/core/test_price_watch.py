@@ -406,3 +406,18 @@ def test_what_the_feed_told_is_known_apart_from_quotes() -> None:
 
     assert watch.heard(INSTRUMENT.instrument_id) == tick("151", 3)
     assert watch.told(INSTRUMENT.instrument_id) == tick("151", 3)
+
+
+def test_a_late_print_after_a_reconnect_is_not_the_newest() -> None:
+    """It is judged and may fire, but what was traded after it is still known to be."""
+    watch = PriceWatch(HygieneLimits(stale_after_seconds=5.0, spike_percent=D(15)))
+    watch.watch(held(rules=STOP))
+    newest = tick("152.00", second=3)
+    watch.on_tick(newest)
+    watch.on_connected()
+    late = replace(tick("151.00", second=1), received_time_ns=newest.received_time_ns)
+    seen = watch.on_tick(late)
+
+    assert seen is not None and seen.verdict is TickVerdict.GOOD
+    assert watch.heard(INSTRUMENT.instrument_id) == newest
+    assert watch.told(INSTRUMENT.instrument_id) == newest

@@ -195,7 +195,10 @@ class PriceWatch:
             return Seen(verdict, [], [], kept)
         good = at_price(tick, judged.last_good)
         watched.told = None if good is tick else tick
-        watched.heard = tick = good
+        tick = good
+        heard = watched.heard
+        if heard is None or tick.exchange_time_ns >= credible_time_ns(heard, self._limits):
+            watched.heard = tick  # a late print after a reconnect is good, and not the newest
         if watched.before_quotes is not None:
             if watched.before_quotes.is_late(tick):
                 return self._reach_late(watched, watched.before_quotes, tick)
