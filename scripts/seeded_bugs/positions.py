@@ -255,17 +255,17 @@ BUGS = (
     Bug(
         name="warm-reading-deaf",
         careless="Sizes by a warm reading while nobody tells of strangers.",
-        file="services/warm_positions.py",
-        old="if self._newest is None or not self._hears_strangers():",
-        new="if self._newest is None:",
+        file="services/stranger_watch.py",
+        old="self._up_since_ns = self._clock.now().monotonic_ns if is_up else None",
+        new="self._up_since_ns = self._up_since_ns or self._clock.now().monotonic_ns",
         tests=("tests/services/test_warm_positions.py",),
     ),
     Bug(
         name="warm-reading-ignores-strangers",
         careless="Trusts a warm reading right after a stranger closes.",
         file="services/warm_positions.py",
-        old="if heard_ns is not None and now_ns - heard_ns <= seconds_to_ns(LAG_SECONDS):",
-        new="if heard_ns is not None and now_ns < heard_ns:",
+        old="if now_ns - quiet_since_ns <= seconds_to_ns(LAG_SECONDS):",
+        new="if now_ns < quiet_since_ns:",
         tests=("tests/services/test_warm_positions.py",),
     ),
     Bug(
