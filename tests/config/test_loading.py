@@ -171,6 +171,31 @@ FILE_FAULTS = {
         '[calendar]\nholidays = ["2026-13-01"]',
         "squareoff.toml: calendar.holidays[0]: must be a date",
     ),
+    "an epoch for a date": (
+        "[calendar]\nholidays = [1767225600]",
+        "squareoff.toml: calendar.holidays[0]: must be a date as YYYY-MM-DD, was 1767225600",
+    ),
+    "a moment for a date": (
+        "[calendar]\nholidays = [2026-10-20T00:00:00]",
+        "squareoff.toml: calendar.holidays[0]: must be a date",
+    ),
+    "true for a limit": (
+        "[limits]\norders_per_second = true",
+        "squareoff.toml: limits.orders_per_second: must be a number",
+    ),
+    "false for a quarantine": (
+        "[settle]\nquarantine_seconds = false",
+        "squareoff.toml: settle.quarantine_seconds: must be a number",
+    ),
+    "true for a lease": (
+        "[ownership]\nlease_seconds = true",
+        "squareoff.toml: ownership.lease_seconds: must be a number",
+    ),
+    "a session that opens with an offset": (
+        "[calendar]\nspecial_sessions = "
+        '[{date = 2026-11-08, exchange = "NSE", open = "00:05+05:30", close = "19:00"}]',
+        "squareoff.toml: calendar.special_sessions[0].open: must be a time in IST as HH:MM",
+    ),
     "a session that closes first": (
         "[calendar]\nspecial_sessions = "
         '[{date = 2026-11-08, exchange = "NSE", open = "19:00", close = "18:00"}]',
@@ -191,6 +216,28 @@ FILE_FAULTS = {
         "settle.quarantine_seconds: must be 0 or above timeouts.order_seconds (3), was 2",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['"15:15Z"', '"15:15+05:30"', '"15"', '"T1515"', '"1515"', '"15:15:00.5"', "15:15:00.5", "915"],
+)
+def test_a_square_off_time_that_would_lose_a_part_is_refused(written: str, tmp_path: Path) -> None:
+    """Only HH:MM and HH:MM:SS are times: who reads hour and minute drops an offset in silence."""
+    (line,) = faults_of(tmp_path, f"[square_off]\nnse_fno = {written}")
+
+    wanted = "must be a time in IST as HH:MM or HH:MM:SS, without an offset"
+    assert f"squareoff.toml: square_off.nse_fno: {wanted}" in line
+
+
+def test_a_session_whose_two_times_have_offsets_is_one_line_for_each(tmp_path: Path) -> None:
+    """An aware and a naive time cannot be compared; neither reaches the comparison."""
+    session = '{{date = 2026-11-08, exchange = "NSE", open = "{0}", close = "{1}"}}'
+    toml = "[calendar]\nspecial_sessions = [%s]"
+
+    assert len(faults_of(tmp_path, toml % session.format("18:00+05:30", "19:00"))) == 1
+    assert len(faults_of(tmp_path, toml % session.format("18:00", "19:00Z"))) == 1
+    assert len(faults_of(tmp_path, toml % session.format("18:00Z", "19:00Z"))) == 2
 
 
 @pytest.mark.parametrize("name", FILE_FAULTS)
@@ -319,6 +366,18 @@ def test_empty_secrets_count_as_unset(tmp_path: Path) -> None:
     settings = load(tmp_path, "", {"DHAN_PIN": "", "DHAN_TOTP_SECRET": ""})
 
     assert settings.credentials.pin is None
+
+
+def test_an_empty_secret_beside_its_file_counts_as_unset(tmp_path: Path) -> None:
+    """`SQUAREOFF_API_TOKEN=` is no second secret; the one of the file counts."""
+    path = tmp_path / "secret"
+    path.write_text(SECRET)
+    environment = {"SQUAREOFF_API_TOKEN": "", "SQUAREOFF_API_TOKEN_FILE": str(path)}
+
+    settings = load(tmp_path, "", environment)
+
+    assert settings.api_token is not None
+    assert settings.api_token.get_secret_value() == SECRET
 
 
 def test_variables_of_the_test_suite_are_not_settings(tmp_path: Path) -> None:

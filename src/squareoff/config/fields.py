@@ -4,8 +4,9 @@ A check raises ValueError with a text that says what the setting must be; the lo
 setting's name and what it was.
 """
 
+import re
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from ipaddress import ip_address
 from typing import Annotated
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretS
 
 from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.instruments import ExchangeSegment
+from squareoff.domain.rule_parsing import read_clock_time
 from squareoff.domain.rules import RuleSet
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -22,6 +24,9 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 BROKER_DOMAIN = "dhan.co"
 """Where tokens and orders may go besides this machine: a wrong address would be told them."""
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DAY_TEXT = "must be a date as YYYY-MM-DD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +135,23 @@ def _tick_source(value: str) -> str:
     return value
 
 
-def _clock_time(value: object) -> object:
-    """TOML knows local times; text must be HH:MM or HH:MM:SS."""
-    if isinstance(value, str):
-        try:
-            return time.fromisoformat(value)
-        except ValueError as error:
-            raise ValueError("must be a time as HH:MM") from error
-    if isinstance(value, time):
+def _clock_time(value: object) -> time:
+    clock = read_clock_time(value)
+    if clock is None:
+        raise ValueError("must be a time in IST as HH:MM or HH:MM:SS, without an offset")
+    return clock
+
+
+def _day(value: object) -> date:
+    """TOML knows dates; a number would count as seconds since 1970, and a moment is no day."""
+    if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    raise ValueError("must be a time as HH:MM")
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(_DAY_TEXT) from error
+    raise ValueError(_DAY_TEXT)
 
 
 LoopbackHost = Annotated[str, AfterValidator(_loopback_host)]
@@ -152,10 +164,12 @@ TickSource = Annotated[str, AfterValidator(_tick_source)]
 Percent = Annotated[
     Decimal, BeforeValidator(_decimal), BeforeValidator(_no_switch), Field(gt=0, le=100)
 ]
-Seconds = Annotated[float, BeforeValidator(_no_switch), Field(gt=0, le=86_400)]
-Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=1_000)]
-Port = Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=65_535)]
+Number = Annotated[float, BeforeValidator(_no_switch)]
+Whole = Annotated[int, BeforeValidator(_no_switch)]
+Seconds = Annotated[Number, Field(gt=0, le=86_400)]
+Count = Annotated[Whole, Field(ge=1, le=1_000)]
+Port = Annotated[Whole, Field(ge=0, le=65_535)]
 ClockTime = Annotated[time, BeforeValidator(_clock_time)]
-Day = Annotated[date, Field()]
+Day = Annotated[date, BeforeValidator(_day)]
 RuleSetValue = InstanceOf[RuleSet]
 AccountRulesValue = InstanceOf[AccountRules]

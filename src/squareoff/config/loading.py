@@ -200,6 +200,8 @@ class _Reading:
         file_variable = variable + FILE_SUFFIX
         path = self._environment.get(file_variable) if from_file else None
         is_secret = name.path[0] in SECRET_PATHS
+        if path and value == "":  # NAME= in a file of variables says that it is not given here
+            value = None
         if value is not None and path:
             self._faults.append(f"{variable} and {file_variable}: only one of them may be set")
         if path:

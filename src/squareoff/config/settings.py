@@ -21,6 +21,7 @@ from squareoff.config.fields import (
     Day,
     Environment,
     LoopbackHost,
+    Number,
     Percent,
     Port,
     RedisUrl,
@@ -30,6 +31,7 @@ from squareoff.config.fields import (
     Secret,
     SocketUrl,
     TickSource,
+    Whole,
 )
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES
 from squareoff.domain.instruments import ExchangeSegment
@@ -93,7 +95,7 @@ class Timeouts(Group):
 class Settle(Group):
     """When an order of unknown outcome may be called absent."""
 
-    quarantine_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    quarantine_seconds: Annotated[Number, Field(ge=0, le=86_400)] = 0.0
     """How long it stays unknown at the least; 0: the larger of 10 and the order timeout + 5."""
     readings: Count = 3
     """How many spaced, complete readings of the broker's books must lack it."""
@@ -137,20 +139,20 @@ class Reconcile(Group):
 class Limits(Group):
     """Most order writes in any window; the broker's own limits are the upper bounds."""
 
-    orders_per_second: Annotated[int, Field(ge=1, le=10)] = 8
+    orders_per_second: Annotated[Whole, Field(ge=1, le=10)] = 8
     """In any second."""
-    orders_per_minute: Annotated[int, Field(ge=1, le=250)] = 240
+    orders_per_minute: Annotated[Whole, Field(ge=1, le=250)] = 240
     """In any minute."""
-    orders_per_hour: Annotated[int, Field(ge=1, le=1_000)] = 950
+    orders_per_hour: Annotated[Whole, Field(ge=1, le=1_000)] = 950
     """In any hour."""
-    orders_per_day: Annotated[int, Field(ge=1, le=7_000)] = 6_800
+    orders_per_day: Annotated[Whole, Field(ge=1, le=7_000)] = 6_800
     """In any day."""
 
 
 class Ownership(Group):
     """How an account changes hands between two engines (docs/two-engines.md)."""
 
-    lease_seconds: Annotated[float, Field(ge=0.5, le=60)] = 5.0
+    lease_seconds: Annotated[Number, Field(ge=0.5, le=60)] = 5.0
     """How long an engine may send without a renewal of its lease in the database; a standby takes
     over from a silent one 5 s after that."""
 
@@ -213,9 +215,9 @@ class Recording(Group):
 
     folder: Path | None = None
     """Where the market feed is recorded, a folder that is made if it is missing; unset: nowhere."""
-    file_megabytes: Annotated[int, Field(ge=1, le=4_096)] = 256
+    file_megabytes: Annotated[Whole, Field(ge=1, le=4_096)] = 256
     """A file of this size is followed by another; each day begins one too."""
-    free_megabytes_min: Annotated[int, Field(ge=0, le=1_048_576)] = 1_024
+    free_megabytes_min: Annotated[Whole, Field(ge=0, le=1_048_576)] = 1_024
     """What must stay free on the disk; with less the recording pauses, so that the database never
     goes without."""
 
@@ -225,7 +227,7 @@ class Paper(Group):
 
     ticks: tuple[TickSource, ...] = ()
     """Recorded prices to play, each `SEGMENT:SECURITY_ID=FILE.csv`, beside the settings file."""
-    speed: Annotated[float, Field(gt=0, le=10_000)] = 1.0
+    speed: Annotated[Number, Field(gt=0, le=10_000)] = 1.0
     """Market seconds per second of real time."""
     loop: bool = False
     """Whether recorded prices start again at their end; otherwise they fall silent."""

@@ -29,8 +29,8 @@ from squareoff.domain.rules import (
 TIERS_MAX = 50
 """Nobody reads a longer ladder, and each step is a price level to watch."""
 
-_NUMBER = re.compile(r"[+-]?\d{1,12}(\.\d{1,8})?")
-_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
+_NUMBER = re.compile(r"[+-]?\d{1,12}(\.\d{1,8})?", re.ASCII)
+_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _PRICE_RULE = ("price", "points", "percent", "rupees")
 _TRAILING = tuple(field.name for field in fields(TrailingRule))
 _BREAK_EVEN = tuple(field.name for field in fields(BreakEvenRule))
@@ -81,6 +81,21 @@ def parse_account_rules(value: object, path: str = "account_rules") -> AccountRu
     if reader.faults:
         raise InvalidRules(reader.faults)
     return rules
+
+
+def read_clock_time(value: object) -> time | None:
+    """Return an IST wall clock time, None for what is none.
+
+    Text is `HH:MM` or `HH:MM:SS`. An offset or fractions of a second are refused, in text as in
+    TOML's own times: whoever reads the hour would drop the offset in silence, and a time with one
+    cannot be compared with the others.
+    """
+    if isinstance(value, time) and value.tzinfo is None and not value.microsecond:
+        return value
+    found = _CLOCK_TIME.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    return time(int(found[1]), int(found[2]), int(found[3] or 0))
 
 
 def rules_as_json(rules: RuleSet) -> dict[str, object]:
@@ -244,13 +259,10 @@ class _Reader:
         """Return an IST wall clock time."""
         if value is None:
             return None
-        if isinstance(value, time) and value.tzinfo is None and not value.microsecond:
-            return value
-        found = _CLOCK_TIME.fullmatch(value) if isinstance(value, str) else None
-        if found is None:
+        clock = read_clock_time(value)
+        if clock is None:
             self.fault(path, f"must be a time as HH:MM or HH:MM:SS, was {_shown(value)}")
-            return None
-        return time(int(found[1]), int(found[2]), int(found[3] or 0))
+        return clock
 
 
 def _number_text(value: object) -> str | None:
