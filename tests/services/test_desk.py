@@ -13,7 +13,14 @@ from service_world.virtual import run_virtual, settle
 from service_world.world import World, running_world
 from squareoff.core.facts import RulesChanged
 from squareoff.core.square_off_times import SquareOffTimes
-from squareoff.domain.errors import DomainError, InvariantBroken, StoreUnavailable
+from squareoff.domain.errors import (
+    CommitOutcomeUnknown,
+    DomainError,
+    InForceNotStored,
+    InvariantBroken,
+    StoreError,
+    StoreUnavailable,
+)
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import (
     ExchangeSegment,
@@ -413,6 +420,26 @@ def test_a_store_that_is_away_refuses_a_new_position() -> None:
                 await world.engine.desk.track(POSITION)
 
             assert world.engine.desk.trackers() == ()
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable("away"), CommitOutcomeUnknown("broken")])
+@pytest.mark.parametrize("level", ["new", "all"])
+def test_a_halt_that_cannot_be_stored_is_told_as_in_force(level: str, failure: StoreError) -> None:
+    """The switch holds from the call on; the refusal says so, and a release says nothing so."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            desk = world.engine.desk
+            world.store.down = failure
+            with pytest.raises(InForceNotStored, match=f"holds in this engine at level {level}"):
+                await desk.set_kill_switch(active=True, level=level, reason="storm")
+            assert (await desk.kill_switch()).active
+            with pytest.raises(type(failure)):
+                await desk.set_kill_switch(active=False, level="new", reason="over")
+
+            assert (await desk.kill_switch()).active
 
     run_virtual(body())
 

@@ -133,6 +133,11 @@ class CommitOutcomeUnknown(StoreError):
     """The connection broke during COMMIT: read back before deciding anything."""
 
 
+class InForceNotStored(StoreError):
+    """What was asked for holds in this engine, but its commit is not confirmed; the message says
+    what becomes of it."""
+
+
 class LostUpdate(StoreError):
     """Another writer changed the row first; reload and decide again."""
 

@@ -52,7 +52,7 @@ from squareoff.services.exit_all_report import ExitAllReport, report_of
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.exit_results import Wait
 from squareoff.services.held_check import HeldCheck
-from squareoff.services.kill_switch import KillSwitch
+from squareoff.services.kill_switch import ENTRIES_HELD, KillSwitch, telling_what_holds
 from squareoff.services.loosening import refuse_looser_rules, refuse_looser_switch
 from squareoff.services.metrics import Metrics
 from squareoff.services.screen import Screen
@@ -278,11 +278,12 @@ class Desk:
 
         Raises:
             InvalidRequest: the reason is blank; nothing was changed.
-            StoreError: the wish may not be durable; new entries are held back all the same.
+            InForceNotStored: the wish may not be durable; new entries are held back all the same.
         """
         if not reason.strip():
             raise InvalidRequest([FieldFault("reason", "must not be blank")])
-        await self._exit_all.ask(reason.strip(), lock_account=lock_account)
+        with telling_what_holds(self._kill_switch, ENTRIES_HELD, "the wish to close everything"):
+            await self._exit_all.ask(reason.strip(), lock_account=lock_account)
         return await self.exit_all_report(wait_seconds)
 
     async def exit_all_report(self, wait_seconds: float = 0.0) -> ExitAllReport:
@@ -369,12 +370,14 @@ class Desk:
 
         Raises:
             InvalidRequest: nothing was changed.
+            InForceNotStored: it holds here, and may not be durable yet.
             DomainError("role_too_low"): it would hold back less, and must not.
         """
         wanted = kill_switch_of(active=active, level=level, reason=reason)
         if not may_loosen:
             refuse_looser_switch(self._kill_switch.state, wanted)
-        return await self._kill_switch.set(active=active, level=level, reason=wanted.reason)
+        with telling_what_holds(self._kill_switch, wanted):
+            return await self._kill_switch.set(active=active, level=level, reason=wanted.reason)
 
     async def reconcile(self) -> tuple[str, ...]:
         """Compare with the broker's books now; return the differences found, in words."""

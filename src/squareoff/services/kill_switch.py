@@ -11,12 +11,18 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
 from squareoff.core.facts import AccountFact, KillSwitchSet
-from squareoff.domain.errors import StoreError
+from squareoff.domain.errors import (
+    CommitOutcomeUnknown,
+    InForceNotStored,
+    StoreError,
+    StoreUnavailable,
+)
 from squareoff.domain.rules import Urgency
 from squareoff.ports import Clock, KillSwitchState, TrackerStore
 
@@ -25,6 +31,7 @@ WATCH_SECONDS = 0.5
 """Between two readings of the stored switch: two fit into the second that it may take."""
 
 OFF = KillSwitchState(active=False, level="new", reason="")
+ENTRIES_HELD = KillSwitchState(active=True, level="new", reason="")
 
 
 class KillSwitch:
@@ -139,3 +146,33 @@ def strictness(state: KillSwitchState) -> int:
     if not state.active:
         return 0
     return 2 if state.level == "all" else 1
+
+
+@contextmanager
+def telling_what_holds(
+    switch: KillSwitch, wanted: KillSwitchState, wish: str = ""
+) -> Iterator[None]:
+    """Say of a commit that failed what holds all the same, by invariant 1.
+
+    Args:
+        wanted: the switch that is being thrown; a release takes effect by its commit alone.
+        wish: what was to be stored with the switch and is lost unless the commit came through.
+
+    Raises:
+        InForceNotStored: the switch holds here, and is not known to be stored.
+    """
+    try:
+        yield
+    except (StoreUnavailable, CommitOutcomeUnknown) as error:
+        if not wanted.active or strictness(switch.state) < strictness(wanted):
+            raise
+        text = (
+            f"the kill switch holds in this engine at level {switch.state.level}, but its commit "
+            "is not confirmed: it is stored as soon as the database is back, and a restart before "
+            "that may forget it"
+        )
+        if wish:
+            is_lost = isinstance(error, StoreUnavailable)
+            fate = "was not stored and closes nothing" if is_lost else "may be stored and go on"
+            text = f"{text}; {wish} {fate}: ask again, which claims nothing twice"
+        raise InForceNotStored(text) from error

@@ -19,6 +19,7 @@ from squareoff.domain.errors import (
     CommitOutcomeUnknown,
     DomainError,
     FieldFault,
+    InForceNotStored,
     LostUpdate,
     SquareoffError,
     StoreError,
@@ -177,6 +178,8 @@ def answer_own(path: str, error: Exception) -> JSONResponse:
         case LostUpdate():
             text = "another writer changed this first; nothing was written, ask again"
             return _answer(409, "lost_update", text)
+        case InForceNotStored():
+            return _answer(503, "in_force_not_stored", str(error))
         case CommitOutcomeUnknown():
             text = "the database did not say whether it was written; look before asking again"
             return _answer(503, "commit_outcome_unknown", text)
