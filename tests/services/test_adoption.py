@@ -113,3 +113,48 @@ def test_what_cannot_be_taken_is_not_read_for_without_end(gone_after: float | No
             assert world.gateway.calls.count("positions") <= FAST_READINGS_MAX + 4
 
     run_virtual(body())
+
+
+def test_a_position_that_cannot_be_taken_is_told_once_and_ends_with_it() -> None:
+    """An instrument that the master lacks is a difference and one alarm while it is held."""
+
+    async def body() -> None:
+        async with running_world(adopt_rules=RuleSet()) as world:
+            unknown = replace(KEY, instrument_id=replace(KEY.instrument_id, security_id="1"))
+            world.gateway.hold(unknown, 50)
+            (found,) = await world.engine.desk.reconcile()
+            await asyncio.sleep(120.0)
+            world.gateway.hold(unknown, 25)
+            await asyncio.sleep(120.0)
+
+            assert found.startswith(f"{unknown}: held at the broker and not under watch")
+            assert set(world.alarms.codes) == {"position_not_adopted"}
+            (alarm,) = await world.engine.desk.alarms()
+            assert alarm.message.startswith(found)
+            world.gateway.hold(unknown, 0)
+            await asyncio.sleep(60.0)
+            assert await world.engine.desk.reconcile() == ()
+            (alarm,) = await world.engine.desk.alarms()
+            assert not alarm.is_open
+
+    run_virtual(body())
+
+
+def test_an_unwatched_position_of_the_last_process_is_over_once_it_is_gone() -> None:
+    """The next process ends the alarm where its own readings show nothing of the kind."""
+
+    async def body() -> None:
+        first = await make_world(adopt_rules=RuleSet())
+        unknown = replace(KEY, instrument_id=replace(KEY.instrument_id, security_id="1"))
+        async with running(first):
+            first.gateway.hold(unknown, 50)
+            await first.until(lambda: "position_not_adopted" in first.alarms.codes, 60.0)
+        first.gateway.hold(unknown, 0)
+        second = await make_world(store=first.store, gateway=first.gateway, adopt_rules=RuleSet())
+        async with running(second):
+            await asyncio.sleep(60.0)
+
+            (alarm,) = await second.engine.desk.alarms()
+            assert not alarm.is_open
+
+    run_virtual(body())

@@ -8,7 +8,6 @@ from squareoff.services.adoption import Adoption
 from squareoff.services.broker_reads import BrokerReads
 from squareoff.services.claim_sizing import ClaimSizing
 from squareoff.services.delivered_shares import DeliveredShares
-from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.ltp_resolver import LtpResolver
 from squareoff.services.order_gate import OrderGate
 from squareoff.services.order_router import OrderRouter
@@ -50,7 +49,7 @@ def order_side(settings: EngineSettings, ports: Ports, shared: Shared) -> OrderS
         alarms=shared.alarms,
         metrics=metrics,
         pace=settings.pace,
-        adoption=_adoption(settings, ports, engine),
+        adoption=_adoption(settings, ports, shared),
     )
     session = _session_watch(settings, ports, shared, reconciler)
     permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
@@ -125,16 +124,17 @@ def _session_watch(
     return SessionWatch(parts, orders_go_out=settings.mode == "live")
 
 
-def _adoption(settings: EngineSettings, ports: Ports, engine: ExitEngine) -> Adoption | None:
+def _adoption(settings: EngineSettings, ports: Ports, shared: Shared) -> Adoption | None:
     """Return what takes foreign positions under watch, None where they are left alone."""
     if settings.adopt_rules is None:
         return None
     return Adoption(
-        engine,
+        shared.engine,
         settings.account_id,
         rules=settings.adopt_rules,
         square_off=settings.square_off,
         instruments=ports.instruments,
         clock=ports.clock,
         ids=ports.ids,
+        alarms=shared.alarms,
     )

@@ -4,24 +4,27 @@ Invariants:
 1. What was ours is not taken for a stranger's: the broker's positions lag its fills, so nothing is
    taken where an exit of ours closed units so lately that the reading may lack them.
 2. Only a net that spaced readings agree on is taken.
+3. What cannot be taken is told: a position that nobody watches must not look like one that is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
+from squareoff.core.facts import Severity
 from squareoff.core.opening import NewPosition
 from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import AccountId, TrackerId
-from squareoff.domain.instruments import PositionKey
+from squareoff.domain.instruments import Instrument, PositionKey
 from squareoff.domain.orders import BrokerPosition, PositionSide
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import Now, ist_day_number, seconds_to_ns
 from squareoff.ports import Clock, IdSource, InstrumentSource
+from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.broker_reads import (
     FAST_READINGS_MAX,
     LAG_SECONDS,
@@ -30,6 +33,7 @@ from squareoff.services.broker_reads import (
 from squareoff.services.exit_engine import ExitEngine
 
 _log = structlog.get_logger("squareoff.adoption")
+_UNKNOWN = "held at the broker and not under watch, for the instrument master lacks the instrument"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Adoption:
         instruments: InstrumentSource,
         clock: Clock,
         ids: IdSource,
+        alarms: AlarmDesk,
     ) -> None:
         self._engine = engine
         self._account_id = account_id
@@ -63,7 +68,12 @@ class Adoption:
         self._instruments = instruments
         self._clock = clock
         self._ids = ids
+        self._alarms = alarms
         self._sightings: dict[PositionKey, _Sighting] = {}
+        self._complained: frozenset[PositionKey] = frozenset()
+        self._may_others_stand = True  # alarms of the last process
+        self.unwatched: tuple[str, ...] = ()
+        """What the newest reading shows and cannot be taken, in words."""
 
     @property
     def wants_reading(self) -> bool:
@@ -83,6 +93,7 @@ class Adoption:
             How many were taken.
         """
         sightings: dict[PositionKey, _Sighting] = {}
+        unknown: dict[PositionKey, bool] = {}
         taken = 0
         for row in rows:
             key = PositionKey(self._account_id, row.instrument_id, row.product_type)
@@ -90,12 +101,37 @@ class Adoption:
                 continue
             sighting = self._sighting_of(key, row.open_quantity, began.monotonic_ns)
             read_for_ns = began.monotonic_ns - sighting.since_ns
-            if read_for_ns >= seconds_to_ns(READING_SPACING_SECONDS) and await self._adopt(row):
+            is_sure = read_for_ns >= seconds_to_ns(READING_SPACING_SECONDS)
+            instrument = self._instruments.get(row.instrument_id)
+            if instrument is None:  # without lot and tick no exit could be priced
+                unknown[key] = is_sure or key in self._complained
+            elif is_sure and await self._adopt(row, instrument):
                 taken += 1
-            else:
-                sightings[key] = sighting
+                continue
+            sightings[key] = sighting
         self._sightings = sightings
+        await self._tell_unknown(unknown)
         return taken
+
+    async def _tell_unknown(self, unknown: Mapping[PositionKey, bool]) -> None:
+        """Tell of positions in instruments that the master lacks; those that are sure alarm."""
+        self.unwatched = tuple(f"{key}: {_UNKNOWN}" for key in unknown)
+        sure = frozenset(key for key, is_sure in unknown.items() if is_sure)
+        for key in sorted(self._complained - sure, key=str):
+            text = "the position is gone, or under watch"
+            await self._alarms.clear("position_not_adopted", text, about=f"{key}: ")
+        if self._may_others_stand and not unknown:
+            self._may_others_stand = False
+            text = "every position at the broker is under watch, or soon will be"
+            await self._alarms.clear("position_not_adopted", text)
+        for key in sorted(sure - self._complained, key=str):
+            await self._alarms.raise_alarm(
+                Severity.CRITICAL,
+                "position_not_adopted",
+                f"{key}: {_UNKNOWN}. No rule holds for it: take it under watch with its lot and "
+                "tick size, or close it by hand.",
+            )
+        self._complained = sure
 
     def _is_known(self, key: PositionKey) -> bool:
         return any(self._speaks_for(tracker) for tracker in self._engine.book.on_key(key))
@@ -123,11 +159,7 @@ class Adoption:
         since_ns = known.since_ns if known.net_quantity == net else began_ns
         return _Sighting(net, since_ns, known.readings + 1)
 
-    async def _adopt(self, row: BrokerPosition) -> bool:
-        """Take one position under watch; one of an unknown instrument stays a stranger's."""
-        instrument = self._instruments.get(row.instrument_id)
-        if instrument is None:
-            return False  # without lot and tick no exit could be priced
+    async def _adopt(self, row: BrokerPosition, instrument: Instrument) -> bool:
         is_long = row.open_quantity > 0
         position = NewPosition(
             tracker_id=TrackerId(self._ids.new_id("trk")),

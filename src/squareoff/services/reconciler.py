@@ -133,8 +133,9 @@ class Reconciler:
             # An older reading may show what our own exit has closed since.
             await self._adopt(positions.rows, began)
             await self.foreign_closes.review(positions)
-        differences = self._differences(positions)
-        await self._note(cause, ours, differences)
+        unwatched = () if self._adoption is None else self._adoption.unwatched
+        differences = (*self._differences(positions), *unwatched)
+        await self._note(cause, ours, differences, unwatched)
         return differences
 
     async def _adopt(self, rows: tuple[BrokerPosition, ...], began: Now) -> None:
@@ -172,7 +173,10 @@ class Reconciler:
                 short.add(key)
         return frozenset(short)
 
-    async def _note(self, cause: str, ours: int, differences: tuple[str, ...]) -> None:
+    async def _note(
+        self, cause: str, ours: int, differences: tuple[str, ...], unwatched: tuple[str, ...]
+    ) -> None:
+        """Count, journal and alarm what was found; of `unwatched` the adoption alarms."""
         result = "differs" if differences else "agrees"
         self._metrics.reconciliations.labels(cause, result).inc()
         standing = self._last_differences & frozenset(differences)
@@ -186,10 +190,11 @@ class Reconciler:
         for over in sorted(self._complained - standing):
             await self._alarms.clear("position_mismatch", "the books agree again", about=over)
         self._complained &= standing
-        if self._may_others_stand and not differences:
+        mismatches = frozenset(differences) - frozenset(unwatched)
+        if self._may_others_stand and not mismatches:
             self._may_others_stand = False
             await self._alarms.clear("position_mismatch", "the books agree")
-        for difference in sorted(standing - self._complained):
+        for difference in sorted((standing & mismatches) - self._complained):
             self._complained.add(difference)
             await self._complain(difference)
 
