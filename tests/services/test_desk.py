@@ -88,8 +88,8 @@ MARKET_ENTRY = replace(ENTRY, order_type=OrderType.MARKET, limit_price=None)
             ["rules.stop_loss"],
         ),
         (
-            replace(POSITION, rules=RuleSet(stop_loss=PriceRule(price=D(160)))),
-            ["rules.stop_loss.price"],
+            replace(POSITION, rules=RuleSet(stop_loss=PriceRule(points=D(160)))),
+            ["rules.stop_loss.points"],
         ),
         (
             replace(POSITION, rules=RuleSet(target=PriceRule(price=D("160.03")))),
@@ -300,7 +300,7 @@ def test_rules_are_checked_changed_and_then_settled() -> None:
             view = await world.engine.desk.set_rules(TRACKER, rules)
             assert (view.rules, view.stop_level) == (rules, D("140.00"))
             with pytest.raises(InvalidRequest):
-                await world.engine.desk.set_rules(TRACKER, RuleSet(target=PriceRule(price=D(1))))
+                await world.engine.desk.set_rules(TRACKER, RuleSet(target=PriceRule(points=D(0))))
             await world.engine.desk.exit(TRACKER, "x", Wait.FILLED, 8.0)
             with pytest.raises(DomainError) as caught:
                 await world.engine.desk.set_rules(TRACKER, RuleSet())

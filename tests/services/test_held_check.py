@@ -166,3 +166,27 @@ def test_two_sides_at_one_instant_are_one() -> None:
             assert len(desk.trackers()) == 1
 
     run_virtual(body())
+
+
+@pytest.mark.parametrize(
+    ("entry_price", "side", "is_told"),
+    [
+        ("15", PositionSide.LONG, True),
+        ("1520", PositionSide.SHORT, True),
+        ("100", PositionSide.LONG, False),
+        ("210", PositionSide.SHORT, False),
+    ],
+)
+def test_an_entry_price_far_from_the_broker_s_average_is_told(
+    entry_price: str, side: PositionSide, is_told: bool
+) -> None:
+    """A lost or added digit is taken, and a person hears of it; the average is 152."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.hold(KEY, 100 * side.sign)
+            await world.engine.desk.track(replace(POSITION, side=side, entry_price=D(entry_price)))
+
+            assert ("entry_price_doubtful" in world.alarms.codes) == is_told
+
+    run_virtual(body())

@@ -34,6 +34,7 @@ from squareoff.services.order_update_hub import OrderUpdateHub
 from squareoff.services.position_book import PositionBook
 from squareoff.services.price_history import PriceHistory
 from squareoff.services.risk_manager import RiskManager
+from squareoff.services.rule_admission import RuleAdmission
 from squareoff.services.screen import Screen, ScreenMarket
 from squareoff.services.supervisor import Supervisor
 from squareoff.services.tick_cache import TickCache
@@ -83,6 +84,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         screen=screen,
         declare_position=ports.declare_position,
         square_off=settings.square_off,
+        admission=RuleAdmission(shared.ticks, orders.sending.quotes, ports.clock),
     )
     local_halt = LocalHalt(shared.kill_switch, shared.alarms)
     return Engine(supervisor, desk, shared.metrics, shared.engine, orders.reconciler, local_halt)

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from squareoff.config.fields import is_loopback
 from squareoff.config.settings import Settings
-from squareoff.core.rule_checks import rule_faults
+from squareoff.core.rule_checks import RuledPosition, rule_faults
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.rules import RuleSet
@@ -17,7 +17,7 @@ API_TOKEN_LENGTH_MIN = 16
 """A shorter token could be guessed; ours have 43 characters."""
 
 _FINEST_TICK = Decimal("0.0001")
-_ANY_PRICE = Decimal(100)
+_NO_PRICE_YET = Decimal(0)
 
 
 def together_lines(settings: Settings) -> Iterator[str]:
@@ -91,13 +91,7 @@ def rule_lines(rules: RuleSet) -> Iterator[str]:
                 "use points, percent or rupees"
             )
     placeholder = Instrument(InstrumentId(ExchangeSegment.NSE_EQ, "0"), "", 1, _FINEST_TICK)
-    faults = rule_faults(
-        rules,
-        instrument=placeholder,
-        side=PositionSide.LONG,
-        entry_price=_ANY_PRICE,
-        reference_price=_ANY_PRICE,
-    )
-    for fault in faults:
+    position = RuledPosition(placeholder, PositionSide.LONG, _NO_PRICE_YET)
+    for fault in rule_faults(rules, position, reference_price=None):
         if not fault.field.endswith(".price"):
             yield f"{fault.field.replace('rules.', 'rules.default.', 1)}: {fault.message}"

@@ -7,7 +7,7 @@ from decimal import Decimal
 from squareoff.core.client_order_ids import client_order_id
 from squareoff.core.evolve import evolve
 from squareoff.core.facts import EntryWatched, OrderPlanned, TrackerFact, TrackerOpened
-from squareoff.core.rule_checks import rule_faults
+from squareoff.core.rule_checks import RuledPosition, rule_faults
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import FieldFault
 from squareoff.domain.ids import AccountId, BrokerOrderId, TrackerId
@@ -48,18 +48,20 @@ class NewPosition:
 def opening_faults(
     position: NewPosition, reference_price: Decimal | None
 ) -> tuple[FieldFault, ...]:
-    """Return every fault of a position to be opened, each naming its field."""
+    """Return every fault of a position to be opened, each naming its field.
+
+    An entry that is yet to be placed is held at its limit price or better, so that price counts
+    where none is known.
+    """
     faults = [*_basic_faults(position)]
     if not faults:
-        faults.extend(
-            rule_faults(
-                position.rules,
-                instrument=position.instrument,
-                side=position.side,
-                entry_price=position.entry_price,
-                reference_price=reference_price,
-            )
+        ruled = RuledPosition(
+            position.instrument, position.side, position.entry_price, position.quantity
         )
+        is_priced_entry = position.entry_order_type is OrderType.LIMIT
+        if reference_price is None and is_priced_entry:
+            reference_price = position.entry_price
+        faults.extend(rule_faults(position.rules, ruled, reference_price))
     return tuple(faults)
 
 

@@ -11,15 +11,13 @@ from decimal import Decimal
 
 from squareoff.core.facts import JournalEntry
 from squareoff.core.inputs import RulesSet
-from squareoff.core.opening import NewPosition, opening_faults
-from squareoff.core.rule_checks import rule_faults
+from squareoff.core.opening import NewPosition
 from squareoff.core.square_off_times import SquareOffTimes
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.errors import DomainError, FieldFault
 from squareoff.domain.ids import AccountId, TrackerId
-from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.instruments import Instrument
 from squareoff.domain.orders import BrokerPosition, OrderType
-from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.results import ExitResult
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
@@ -55,6 +53,7 @@ from squareoff.services.held_check import HeldCheck
 from squareoff.services.kill_switch import ENTRIES_HELD, KillSwitch, telling_what_holds
 from squareoff.services.loosening import refuse_looser_rules, refuse_looser_switch
 from squareoff.services.metrics import Metrics
+from squareoff.services.rule_admission import RuleAdmission
 from squareoff.services.screen import Screen
 from squareoff.services.takebacks import Takebacks
 from squareoff.services.tick_cache import TickCache
@@ -91,6 +90,7 @@ class Desk:
         screen: Screen,
         declare_position: DeclarePosition | None,
         square_off: SquareOffTimes,
+        admission: RuleAdmission,
     ) -> None:
         self.screen = screen
         self.trail = CommandTrail(store, clock, ids)
@@ -117,6 +117,7 @@ class Desk:
         self._status = status
         self._declare_position = declare_position
         self._square_off = square_off
+        self._admission = admission
 
     async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:
         """Return the answer stored under an idempotency key of the API, if any."""
@@ -152,7 +153,7 @@ class Desk:
             rules=self._rules_of(request),
             entry_order_id=entry_order_id_of(request.entry_order_id),
         )
-        self._check(position)
+        await self._admission.check_position(position)
         async with self._tracking:  # two at once would both find the same units free
             self._held_check.check_side(position)
             await self._hold(position)
@@ -194,7 +195,7 @@ class Desk:
             rules=self._rules_of(request),
             entry_order_type=request.order_type,
         )
-        self._check(position)
+        self._admission.check_entry(position)
         if self._kill_switch.blocks_entries:
             raise DomainError("halted", "the kill switch is active: only exits go through")
         return await self._open(position)
@@ -209,12 +210,6 @@ class Desk:
         return self._square_off.rules_for(
             request.rules, request.exchange_segment, request.product_type
         )
-
-    def _check(self, position: NewPosition) -> None:
-        reference = self._last_price(position.instrument.instrument_id)
-        faults = opening_faults(position, reference)
-        if faults:
-            raise InvalidRequest(faults)
 
     async def set_rules(
         self, tracker_id: TrackerId, rules: RuleSet, *, may_loosen: bool = True
@@ -235,16 +230,8 @@ class Desk:
         actor = self._engine.book.get(tracker_id)
         if actor is None:
             raise UnknownTracker(tracker_id)
+        await self._admission.check_rules(actor.tracker, rules)
         tracker = actor.tracker
-        faults = rule_faults(
-            rules,
-            instrument=tracker.instrument,
-            side=tracker.side,
-            entry_price=tracker.entry_price,
-            reference_price=self._last_price(tracker.instrument.instrument_id),
-        )
-        if faults:
-            raise InvalidRequest(faults)
         if tracker.status not in (PositionStatus.ACTIVE, PositionStatus.PENDING):
             raise DomainError(
                 "not_active", f"tracker {tracker_id} is {tracker.status.value}: rules are settled"
@@ -390,10 +377,6 @@ class Desk:
     def metrics_text(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
         return self._metrics.render()
-
-    def _last_price(self, instrument_id: InstrumentId) -> Decimal | None:
-        tick = self._ticks.fresh(instrument_id, self._clock.now().monotonic_ns)
-        return None if tick is None else decimal_from_units(tick.last_traded_price)
 
     def _view(self, tracker: PositionTracker) -> TrackerView:
         return tracker_view(tracker, self._ticks.newest(tracker.instrument.instrument_id))

@@ -7,6 +7,8 @@ Invariants:
 2. A position that is only just bought is waited for: the broker's positions lag its fills.
 """
 
+from decimal import Decimal
+
 from squareoff.core.facts import Severity
 from squareoff.core.opening import NewPosition
 from squareoff.core.policy import POSITIONS_LAG_SECONDS_MAX
@@ -26,6 +28,9 @@ waits for it and is refused too early only asks again."""
 READ_AGAIN_SECONDS = 0.5
 GOOD_FOR_SECONDS = 1.0
 """So long a reading serves for the next position of a list that is registered at one go."""
+
+PRICE_APART_MAX = Decimal("0.5")
+"""Of the broker's average; several buys apart from each other are nearer, a lost digit is not."""
 
 
 class HeldCheck:
@@ -61,10 +66,13 @@ class HeldCheck:
     async def check_held(self, position: NewPosition) -> None:
         """Refuse a tracker of more than the broker holds beyond the other trackers.
 
+        One whose entry price is far from the broker's average is taken, and a person is told.
+
         Raises:
             NotHeld: fresh readings show less.
         """
         if self._is_recent() and self._free_of(position, self._rows) >= position.quantity:
+            await self._doubt_price(position)
             return
         deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(HELD_WAIT_SECONDS)
         while True:
@@ -75,6 +83,7 @@ class HeldCheck:
             self._rows, self._read_ns = reading.rows, self._clock.now().monotonic_ns
             free = self._free_of(position, reading.rows)
             if free >= position.quantity:
+                await self._doubt_price(position)
                 return
             if position.key in reading.unsure:
                 await self._complain(position)
@@ -114,6 +123,22 @@ class HeldCheck:
             "free_quantity": max(0, free),
         }
         return NotHeld(text, details)
+
+    async def _doubt_price(self, position: NewPosition) -> None:
+        """Percentages and profits count from the entry price; a slip of a digit moves them all."""
+        is_long = position.side is PositionSide.LONG
+        for row in self._rows:
+            average = row.buy_average if is_long else row.sell_average
+            apart = abs(position.entry_price - average)
+            if row.is_on(position.key) and average > 0 and apart > average * PRICE_APART_MAX:
+                await self._alarms.raise_alarm(
+                    Severity.WARNING,
+                    "entry_price_doubtful",
+                    f"{position.instrument.trading_symbol} is taken under watch at "
+                    f"{position.entry_price}, and the broker's average is {average}. Levels and "
+                    "P&L count from the former.",
+                    position.tracker_id,
+                )
 
     async def _complain(self, position: NewPosition) -> None:
         await self._alarms.raise_alarm(

@@ -54,6 +54,7 @@ class ScriptedGateway:
         self.delivered: dict[tuple[InstrumentId, ProductType], int] = {}
         self.holdings_fall = False
         self.quote_price: Decimal | None = Decimal("152.00")
+        self.quote_traded_ns: int | None = None
         self.publish: Callable[[OrderReport], None] = lambda report: None
         self.on_write: Callable[[str], None] = lambda operation: None
 
@@ -268,4 +269,4 @@ class ScriptedGateway:
         if self.quote_price is None:
             return {}
         price = self.quote_price
-        return {name: Quote(name, price, None) for name in instrument_ids}
+        return {name: Quote(name, price, self.quote_traded_ns) for name in instrument_ids}
