@@ -25,7 +25,7 @@ def test_every_route_has_its_row() -> None:
     """The calls of the API stand in the table, changes with the fields of their body."""
     table = route_table()
 
-    assert "| `POST /api/v1/kill-switch` | `active`, [`level`], `reason`, [`ticket`] |" in table
+    assert "| `POST /api/v1/kill-switch` | `active`, [`level`], [`reason`], [`ticket`] |" in table
     assert "| `GET /readyz` |" in table
 
 

@@ -82,6 +82,10 @@ MARKET_ENTRY = replace(ENTRY, order_type=OrderType.MARKET, limit_price=None)
         (replace(UNLISTED, tick_size=D(0)), ["tick_size"]),
         (replace(UNLISTED, tick_size=D("0.00001")), ["tick_size"]),
         (replace(UNLISTED, freeze_quantity=10), ["freeze_quantity"]),
+        (replace(UNLISTED, freeze_quantity=-1), ["freeze_quantity"]),
+        (replace(POSITION, lot_size=0), ["lot_size"]),
+        (replace(POSITION, tick_size=D(0)), ["tick_size"]),
+        (replace(POSITION, freeze_quantity=-1), ["freeze_quantity"]),
         (replace(POSITION, security_id="NIFTY"), ["security_id", "lot_size", "tick_size"]),
         (
             replace(POSITION, rules=RuleSet(stop_loss=PriceRule())),

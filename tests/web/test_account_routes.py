@@ -110,7 +110,7 @@ BAD_SWITCHES: dict[str, tuple[dict[str, Any], str]] = {
     "a word for active": ({"active": "yes", "reason": "x"}, "active"),
     "unknown level": ({"active": True, "level": "most", "reason": "x"}, "level"),
     "blank reason": ({"active": True, "reason": " "}, "reason"),
-    "no reason": ({"active": True}, "reason"),
+    "no text for a reason": ({"active": True, "reason": None}, "reason"),
     "unknown field": ({"active": True, "reason": "x", "until": 1}, "until"),
 }
 
@@ -125,6 +125,16 @@ def test_a_bad_kill_switch_changes_nothing(name: str, rig: ApiRig) -> None:
 
     assert (answer.status, answer.error["details"]["field"]) == (422, field)
     assert rig.get("/kill-switch").json == before
+
+
+def test_a_halt_needs_no_reason(calm: ApiRig) -> None:
+    """A call that forgets it halts all the same, and resumes; its reason names the API."""
+    halted = calm.post("/kill-switch", {"active": True})
+    lifted = calm.post("/kill-switch", {"active": False})
+
+    assert (halted.status, halted.json["active"]) == (200, True)
+    assert halted.json["reason"] == "set through the API"
+    assert (lifted.status, lifted.json["active"]) == (200, False)
 
 
 def test_orders_show_what_the_broker_said(rig: ApiRig) -> None:

@@ -14,7 +14,7 @@ GOOD = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"bearer {TOKEN}",
+    ["", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Bearer{TOKEN}",
      f"Basic {TOKEN}", TOKEN, "Bearer \xff\xfe"],
     ids=["none", "no token", "blank", "longer", "shorter", "case", "basic", "bare", "latin"],
 )  # fmt: skip
@@ -183,3 +183,9 @@ def test_token_guessing_has_no_shortcut(rig: ApiRig) -> None:
 def _only_reconciliations(rig: ApiRig, head: int) -> list[dict[str, object]]:
     items: list[dict[str, object]] = rig.get(f"/journal?after={head}").json["items"]
     return [fact for fact in items if fact["kind"] in ("books_reconciled", *TRAIL_KINDS)]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_of_the_token_is_taken_in_any_case(scheme: str, rig: ApiRig) -> None:
+    """RFC 9110 11.1: the name of the scheme is not sensitive to case."""
+    assert rig.get("/status", headers={"Authorization": f"{scheme} {TOKEN}"}).status == 200

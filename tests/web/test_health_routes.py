@@ -13,6 +13,14 @@ def test_health_needs_no_token(path: str, rig: ApiRig) -> None:
     assert rig.call("GET", path, headers=NO_TOKEN).status == 200
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_is_told_without_a_body(path: str, rig: ApiRig) -> None:
+    """A watcher that asks by HEAD gets the status alone."""
+    answer = rig.call("HEAD", path, headers=NO_TOKEN)
+
+    assert (answer.status, answer.text) == (200, "")
+
+
 def test_readiness_says_why_not(rig: ApiRig) -> None:
     """An engine that could not send exits answers 503 with the reasons."""
     supervisor = rig.engine.supervisor
@@ -32,6 +40,12 @@ def test_metrics_are_prometheus_text_behind_the_token(rig: ApiRig) -> None:
     assert rig.call("GET", "/metrics", headers=NO_TOKEN).status == 401
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert "squareoff_ticks_total" in answer.text
+
+
+def test_metrics_are_also_served_beside_the_other_calls(rig: ApiRig) -> None:
+    """`/api/v1/metrics` is the same, and always needs the token."""
+    assert "squareoff_ticks_total" in rig.get("/metrics").text
+    assert rig.get("/metrics", headers=NO_TOKEN).status == 401
 
 
 def test_metrics_may_be_public() -> None:

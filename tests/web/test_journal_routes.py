@@ -76,6 +76,15 @@ def test_a_stream_resumes_after_the_last_event_seen(rig: ApiRig) -> None:
     assert resumed == rig.get(f"/journal?after={middle}").json["items"][: len(resumed)]
 
 
+def test_an_empty_last_event_id_is_none(rig: ApiRig) -> None:
+    """A client that has seen nothing yet may say so with an empty header: `after` counts."""
+    mine = rig.track()
+    seq = rig.get(f"/trackers/{mine}/journal").json["items"][0]["seq"]
+
+    with stream(rig, f"?after={seq - 1}", **{"Last-Event-ID": ""}) as events:
+        assert next(events)["seq"] == seq
+
+
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 17])
 def test_a_wrong_last_event_id_is_refused(last: str, rig: ApiRig) -> None:
     """What is no sequence number names the header."""

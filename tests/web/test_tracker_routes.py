@@ -9,8 +9,9 @@ from api_rig import TRAIL_KINDS, Answer, ApiRig, position_body
 
 TRACKER_FIELDS = {
     "id", "status", "exchange_segment", "security_id", "product_type", "trading_symbol", "side",
-    "quantity", "exited_quantity", "entry_price", "exit_price", "realized_pnl", "unrealized_pnl",
-    "last_traded_price", "exit_reason", "created_at", "exited_at", "rules", "stop_level", "intent",
+    "quantity", "entry_quantity", "exited_quantity", "entry_price", "exit_price", "realized_pnl",
+    "unrealized_pnl", "last_traded_price", "exit_reason", "created_at", "exited_at", "rules",
+    "stop_level", "intent",
 }  # fmt: skip
 RESULT_FIELDS = {
     "success", "code", "tracker_id", "exit_price", "exited_quantity", "reason", "orders", "error",
@@ -80,6 +81,8 @@ def test_an_entry_places_its_order(rig: ApiRig) -> None:
     mine = [row for row in _items(rig, "/orders") if row["tracker_id"] == answer.json["id"]]
 
     assert (answer.status, answer.json["status"]) == (201, "PENDING")
+    assert (answer.json["quantity"], answer.json["entry_quantity"]) == (0, 25)
+    assert rig.get(f"/trackers/{rig.track()}").json["entry_quantity"] is None
     assert [(row["role"], row["side"], row["order_quantity"]) for row in mine] == [
         ("ENTRY", "SELL", 25)
     ]
@@ -104,6 +107,26 @@ def test_rules_are_replaced(rig: ApiRig) -> None:
 
     assert answer.status == 200
     assert answer.json["rules"] == {"stop_loss": {"price": "140.00"}}
+
+
+def test_rules_are_not_taken_away_by_a_null(rig: ApiRig) -> None:
+    """A value that was forgotten keeps the stop; an empty object takes it away on purpose."""
+    mine = rig.track(rules={"stop_loss": {"points": "30"}})
+
+    forgotten = rig.patch(f"/trackers/{mine}", {"rules": None})
+    assert (forgotten.status, forgotten.error["details"]["field"]) == (422, "rules")
+    assert rig.get(f"/trackers/{mine}").json["rules"] == {"stop_loss": {"points": "30.00"}}
+    assert rig.patch(f"/trackers/{mine}", {"rules": {}}).json["rules"] == {}
+    assert rig.post("/trackers", {**position_body(), "rules": None}).status == 201
+
+
+@pytest.mark.parametrize("body", [b'{"rules": {"\\ud800": 1}}', b'{"\\ud800": {}}'])
+def test_half_a_surrogate_pair_is_a_fault_of_its_field(body: bytes, rig: ApiRig) -> None:
+    """JSON can write what UTF-8 cannot; the refusal names it escaped, and is itself readable."""
+    answer = rig.call("PATCH", f"/api/v1/trackers/{rig.track()}", raw=body)
+
+    assert (answer.status, answer.error["code"]) == (422, "invalid_request")
+    assert "\\ud800" in answer.text
 
 
 def test_an_exit_is_filled_once(rig: ApiRig) -> None:
@@ -180,6 +203,12 @@ BAD_POSITIONS: dict[str, tuple[dict[str, Any], str]] = {
     "price as true": ({"entry_price": True}, "entry_price"),
     "price not a number": ({"entry_price": "NaN"}, "entry_price"),
     "price without end": ({"entry_price": "1e999999"}, "entry_price"),
+    "price with an exponent": ({"entry_price": "1e2"}, "entry_price"),
+    "price with underscores": ({"entry_price": "1_50.00"}, "entry_price"),
+    "lot of nothing": ({"lot_size": 0}, "lot_size"),
+    "tick of nothing": ({"tick_size": "0"}, "tick_size"),
+    "freeze below zero": ({"freeze_quantity": -1}, "freeze_quantity"),
+    "stop below zero": ({"rules": {"stop_loss": {"points": "250"}}}, "rules.stop_loss.points"),
     "stop off the tick": (
         {"rules": {"stop_loss": {"price": "140.03"}}},
         "rules.stop_loss.price",

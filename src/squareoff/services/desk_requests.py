@@ -1,6 +1,6 @@
 """What can be asked of the desk: positions and entries in the caller's words, and its refusals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -94,9 +94,12 @@ def instrument_of(request: PositionRequest, master: InstrumentSource) -> Instrum
     if is_number:  # the master and the broker write no leading zeros
         security_id = security_id.lstrip("0") or "0"
     instrument_id = InstrumentId(request.exchange_segment, security_id)
+    nonsense = list(_terms_faults(request))
     known = master.get(instrument_id)
-    if known is not None:
+    if known is not None and not nonsense:
         return known
+    if known is not None:
+        raise InvalidRequest(nonsense)
     faults = [
         FieldFault(name, "is needed: the instrument master does not hold this security_id")
         for name in ("lot_size", "tick_size")
@@ -106,12 +109,7 @@ def instrument_of(request: PositionRequest, master: InstrumentSource) -> Instrum
         faults.insert(0, FieldFault("security_id", "must be the exchange's number"))
     elif faults:
         faults.insert(0, FieldFault("security_id", f"{instrument_id} is not known"))
-    if request.lot_size is not None and request.lot_size <= 0:
-        faults.append(FieldFault("lot_size", f"must be above zero, was {request.lot_size}"))
-    if request.tick_size is not None and not _is_whole_units(request.tick_size):
-        faults.append(
-            FieldFault("tick_size", f"must be a multiple of 0.0001, was {request.tick_size}")
-        )
+    faults.extend(nonsense)
     if faults:
         raise InvalidRequest(faults)
     assert request.lot_size is not None, "checked above"
@@ -123,6 +121,17 @@ def instrument_of(request: PositionRequest, master: InstrumentSource) -> Instrum
         tick_size=request.tick_size,
         freeze_quantity=request.freeze_quantity,
     )
+
+
+def _terms_faults(request: PositionRequest) -> Iterator[FieldFault]:
+    """Yield what no instrument's terms can be, also where the master's word counts in their place:
+    whoever sends that meant something else."""
+    for name in ("lot_size", "freeze_quantity"):
+        value = getattr(request, name)
+        if value is not None and value <= 0:
+            yield FieldFault(name, f"must be above zero, was {value}")
+    if request.tick_size is not None and not _is_whole_units(request.tick_size):
+        yield FieldFault("tick_size", f"must be a multiple of 0.0001, was {request.tick_size}")
 
 
 def kill_switch_of(*, active: bool, level: str, reason: str) -> KillSwitchState:

@@ -44,6 +44,7 @@ class TrackerView:
     trading_symbol: str
     side: PositionSide
     quantity: int
+    entry_quantity: int | None
     exited_quantity: int
     entry_price: Decimal
     exit_price: Decimal | None
@@ -124,6 +125,7 @@ def tracker_view(tracker: PositionTracker, tick: Tick | None) -> TrackerView:
         trading_symbol=tracker.instrument.trading_symbol,
         side=tracker.side,
         quantity=tracker.quantity,
+        entry_quantity=_entry_quantity(tracker),
         exited_quantity=tracker.exited_quantity,
         entry_price=tracker.entry_price,
         exit_price=average_so_far(tracker),
@@ -137,6 +139,11 @@ def tracker_view(tracker: PositionTracker, tick: Tick | None) -> TrackerView:
         stop_level=None if stop is None else decimal_from_units(stop.price),
         intent=None if tracker.intent is None else _intent_view(tracker.intent),
     )
+
+
+def _entry_quantity(tracker: PositionTracker) -> int | None:
+    orders = tracker.entry_orders
+    return sum(order.order_quantity for order in orders) if orders else None
 
 
 def _intent_view(intent: ExitIntent) -> IntentView:

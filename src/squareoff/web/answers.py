@@ -51,6 +51,9 @@ class TrackerOut(Outgoing):
     trading_symbol: str
     side: PositionSide
     quantity: int
+    """What is or was held; 0 while an entry has not filled."""
+    entry_quantity: int | None
+    """What its entry order asks for; null where it was taken under watch without one."""
     exited_quantity: int
     entry_price: DecimalText
     exit_price: DecimalText | None

@@ -4,6 +4,7 @@ Invariant: an answer never holds more than the code and text of an error of ours
 ours it says nothing but that it happened.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -111,9 +112,18 @@ def install_error_handlers(app: FastAPI) -> None:
 def _answer(
     status: int, code: str, message: str, details: Mapping[str, Any] | None = None
 ) -> JSONResponse:
-    return JSONResponse(
+    return _ErrorAnswer(
         error_body(code, message, details), status_code=status, headers=dict(SECURITY_HEADERS)
     )
+
+
+class _ErrorAnswer(JSONResponse):
+    """An error may name what the caller made up: half a surrogate pair is no UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body; what cannot be encoded is escaped, as JSON writes it."""
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
 
 
 async def _on_validation(_: Request, error: Exception) -> JSONResponse:

@@ -13,12 +13,14 @@ METRICS_PATH = "/metrics"
 router = APIRouter()
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> HealthOut:
     """Say that the process answers. Needs no token."""
     return HealthOut()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", response_model=ReadinessOut, responses={503: {"model": ReadinessOut}})
 async def readyz(desk: TheDesk) -> Response:
     """Say whether exits would go out now, and where not, why. Needs no token."""
@@ -31,3 +33,9 @@ async def readyz(desk: TheDesk) -> Response:
 async def metrics(desk: TheDesk) -> Response:
     """Show all metrics in Prometheus' text format. Needs a token unless `api.metrics_public`."""
     return Response(desk.metrics_text(), headers={"Content-Type": METRICS_TYPE})
+
+
+@router.get(f"/api/v1{METRICS_PATH}", response_class=Response)
+async def metrics_of_the_api(desk: TheDesk) -> Response:
+    """Show the same as `/metrics`, always with the token."""
+    return await metrics(desk)

@@ -40,7 +40,7 @@ async def stream_events(
 ) -> StreamingResponse:
     """Stream the journal as it grows. Each event's data is one journal fact as JSON."""
     context.seats.refuse_if_full()
-    after = query.after if last_event_id is None else _sequence_number(last_event_id)
+    after = query.after if not last_event_id else _sequence_number(last_event_id)
     if after is None:
         after = await context.desk.journal_head()
     stream = live_events if query.live else journal_events

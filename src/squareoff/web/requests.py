@@ -1,8 +1,8 @@
 """Request bodies and queries of the API, and how they become what the desk takes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
 
 from squareoff.domain.instruments import ExchangeSegment, ProductType
@@ -128,6 +128,14 @@ class RulesPatch(Incoming):
     model_config = ConfigDict(json_schema_extra={"examples": [_RULES_EXAMPLE]})
 
     rules: RulesIn = Field(...)
+    """All rules from now on; `{}` takes every rule away."""
+
+    @field_validator("rules")
+    @classmethod
+    def _is_given(cls, rules: Any) -> Any:
+        if rules is None:  # a value that was forgotten must not leave a position without a stop
+            raise ValueError("must be an object, was null; {} takes every rule away")
+        return rules
 
 
 class ExitIn(Incoming):
@@ -203,7 +211,8 @@ class KillSwitchIn(Incoming):
     active: Annotated[bool, Field(strict=True)]
     level: Name = "new"
     """`new` lets only exits through, `all` lets nothing through."""
-    reason: Reason
+    reason: Reason = "set through the API"
+    """Why, in your words; a halt must not fail for want of it."""
     ticket: Ticket = None
     """From `GET /resume-preview`, for lifting it."""
 

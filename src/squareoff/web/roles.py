@@ -14,7 +14,7 @@ from enum import Enum
 from squareoff.web.errors import ApiError
 
 CHANGING_METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
-SCHEME = "Bearer "
+SCHEME = "bearer "
 
 
 class Role(str, Enum):
@@ -91,8 +91,8 @@ class Tokens:
 
         Whatever is wrong with it takes the same way: it is hashed and compared with each.
         """
-        is_bearer = authorization.startswith(SCHEME)
-        given = _hash_of(authorization.removeprefix(SCHEME))
+        scheme, given = authorization[: len(SCHEME)], _hash_of(authorization[len(SCHEME) :])
+        is_bearer = scheme.lower() == SCHEME  # RFC 9110 11.1: in any case
         found: Role | None = None
         for role, expected in self._hashes:
             if hmac.compare_digest(given, expected) and is_bearer:

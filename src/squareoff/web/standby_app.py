@@ -53,11 +53,13 @@ def create_standby_app(post: StandbyPost, *, tokens: Mapping[Role, str], host: s
     """Return the API of a standby: alive, not ready, and 503 `standby` to everything else."""
     app = FastAPI(title="squareoff standby", version=__version__, docs_url=None, redoc_url=None)
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz")
     async def healthz() -> HealthOut:
         """Say that the process answers."""
         return HealthOut()
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz")
     async def readyz() -> Response:
         """Say that it stands by, and for whom."""

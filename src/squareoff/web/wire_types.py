@@ -1,5 +1,7 @@
 """How values look in the API's JSON: decimals as text in rupees, times as ISO 8601 with offset."""
 
+import math
+import re
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ from squareoff.domain.prices import decimal_text
 from squareoff.domain.rule_parsing import rules_as_json
 from squareoff.domain.time import iso_from_ns
 
+_DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _DECIMAL_SCHEMA = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["152.35"]}
 _TIME_SCHEMA = {
     "type": "string",
@@ -25,11 +28,18 @@ RULES_EXAMPLE = {
 }
 
 
-def _no_switch(value: object) -> object:
-    """JSON's true is no price, though Python counts it as 1; floats count as their short text."""
-    if isinstance(value, bool):
+def _plain_decimal(value: object) -> object:
+    """JSON's true is no price, though Python counts it as 1; floats count as their short text.
+
+    Text is a plain decimal, as in rules: what else Python's decimals take ("1e5", "1_000", digits
+    of other scripts) is a slip of the hand.
+    """
+    if isinstance(value, float) and math.isfinite(value):
+        return format(Decimal(repr(value)), "f")
+    is_plain = not isinstance(value, str) or _DECIMAL.fullmatch(value.strip())
+    if isinstance(value, bool) or not is_plain:
         raise ValueError("must be a number")
-    return repr(value) if isinstance(value, float) else value
+    return value
 
 
 DecimalText = Annotated[
@@ -51,7 +61,7 @@ RulesOut = Annotated[
 
 Price = Annotated[
     Decimal,
-    BeforeValidator(_no_switch),
+    BeforeValidator(_plain_decimal),
     Field(max_digits=18, decimal_places=8),
     WithJsonSchema(
         {"anyOf": [_DECIMAL_SCHEMA, {"type": "number"}], "examples": ["152.35"]}, mode="validation"
