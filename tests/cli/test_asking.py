@@ -99,7 +99,7 @@ def test_orders_and_journal_tell_of_an_exit(ask: Any, rig: ApiRig) -> None:
 
 def test_an_unknown_position_is_refused_in_one_line(ask: Any) -> None:
     """Status 1 and one line on standard error, nothing on standard output."""
-    refused = ask("journal", "trk-none", "--json")
+    refused = ask("journal", "trk-none")
 
     assert (refused.status, refused.out) == (1, "")
     assert refused.err == "squareoff: there is no tracker trk-none (tracker_not_found)\n"

@@ -23,11 +23,19 @@ _CONTROL = dict.fromkeys((*range(32), 127))
 
 
 class CommandRefused(SquareoffError):
-    """What was asked was not done; the message says why. `result` is the engine's answer."""
+    """What was asked was not done; the message says why.
+
+    `result` is the engine's answer; `error_code`, `error_message` and `details` are its error's,
+    where it gave one.
+    """
+
+    error_code: str | None = None
+    error_message = ""
 
     def __init__(self, message: str, result: Any = None) -> None:
         super().__init__(message.translate(_CONTROL))
         self.result = result
+        self.details: dict[str, Any] = {}
 
 
 class EngineAway(CommandRefused):
@@ -139,4 +147,6 @@ def _refusal(status: int, text: str) -> CommandRefused:
         code, message, details = error["code"], error["message"], error["details"]
     except (ValueError, KeyError, TypeError):
         return refusal(f"the engine answered HTTP {status} without saying why")
-    return refusal(f"{message} ({code})", details.get("result"))
+    refused = refusal(f"{message} ({code})", details.get("result"))
+    refused.error_code, refused.error_message, refused.details = code, message, details
+    return refused

@@ -1,17 +1,18 @@
 """The program `squareoff`: its commands, and what their ends mean.
 
 Exit status: 0 done, 1 refused (the reason is one line on standard error), 2 misused (a wrong
-option, or wrong settings: one line per fault).
+option, or wrong settings: one line per fault). With `--json` standard output tells it as well.
 """
 
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from squareoff import __version__
 from squareoff.cli import (
@@ -28,6 +29,8 @@ from squareoff.cli import (
     stopping,
     taking_back,
 )
+from squareoff.cli.json_refusals import tell_misuse, tell_refusal, wants_json
+from squareoff.cli.output import json_shown
 from squareoff.domain.errors import ConfigError, SquareoffError
 
 DONE, REFUSED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -38,10 +41,14 @@ class _ReaderGone(Exception):
 
 
 @contextmanager
-def _reader_watched() -> Iterator[None]:
+def _output_watched() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
+    except TyperException as error:
+        if wants_json(sys.argv):
+            tell_misuse(error.format_message())
+        raise
     except BrokenPipeError as error:
         raise _ReaderGone from error
 
@@ -51,12 +58,12 @@ class _Commands(TyperGroup):
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Read the words; help and version are printed here."""
-        with _reader_watched():
+        with _output_watched():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with _reader_watched():
+        with _output_watched():
             return super().invoke(ctx)
 
 
@@ -106,13 +113,14 @@ for commands in (
 
 def main() -> None:
     """Run the command of this process's arguments, and end the process with its status."""
+    json_shown.is_any = False
     try:
         app(prog_name="squareoff")
     except ConfigError as error:
-        _complain(*error.faults)
+        _complain(error, *error.faults)
         sys.exit(MISUSED)
     except SquareoffError as error:
-        _complain(str(error))
+        _complain(error, str(error))
         sys.exit(REFUSED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -130,6 +138,9 @@ def _let_go_of_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _complain(*lines: str) -> None:
+def _complain(error: SquareoffError, *lines: str) -> None:
     for line in lines:
         print(f"squareoff: {line}", file=sys.stderr)
+    if wants_json(sys.argv):
+        with suppress(BrokenPipeError):
+            tell_refusal(error)

@@ -33,8 +33,18 @@ Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], object]]
 
 
+class JsonShown:
+    """Whether this command has printed its answer as JSON already."""
+
+    is_any = False
+
+
+json_shown = JsonShown()
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON, indented."""
+    json_shown.is_any = True
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
