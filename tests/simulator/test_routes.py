@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from squareoff.simulator.packets import disconnect_packet
+from squareoff.simulator.wire import day_first_text
 
 TAG = "/orders/external/tag-1"
 
@@ -224,6 +225,27 @@ def test_closed_position_stays_listed(bench: Any) -> None:
     (row,) = bench.call("GET", "/positions")[1]
 
     assert (row["positionType"], row["netQty"], row["realizedProfit"]) == ("CLOSED", 0, 750.0)
+
+
+def test_a_quote_may_be_of_the_past(bench: Any) -> None:
+    """A fault with `lag_ms` lets a quote tell the price and the trade time of then."""
+    wanted = {"NSE_FNO": [49543]}
+    bench.fault(where={"path": "/marketfeed/*"}, what={"lag_ms": 2_000}, until={"count": 2})
+    bench.tick("26000.0")
+    first = bench.now
+    unknown = bench.call("POST", "/marketfeed/quote", wanted)[1]["data"]
+    bench.run(3_000)
+    bench.tick("26010.0")
+
+    rows = [bench.call("POST", "/marketfeed/quote", wanted)[1]["data"] for _ in range(2)]
+
+    assert unknown == {}
+    told = [rows[n]["NSE_FNO"]["49543"] for n in (0, 1)]
+    assert [row["last_price"] for row in told] == [26000.0, 26010.0]
+    assert [row["last_trade_time"] for row in told] == [
+        day_first_text(first),
+        day_first_text(bench.now),
+    ]
 
 
 def test_quotes(bench: Any) -> None:

@@ -1,5 +1,6 @@
 """The simulated market: what is known of each instrument today, and the clock of a replay."""
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -10,6 +11,9 @@ from squareoff.simulator.catalogue import Listing
 from squareoff.simulator.conduct import BrokerConduct
 from squareoff.simulator.packets import EMPTY_DEPTH, FeedImage
 from squareoff.simulator.wire import ist_clock_as_epoch
+
+PRINTS_MAX = 256
+"""Prints kept per instrument for reads of the past: some seconds of a busy one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class InstrumentDay:
     day_high: Decimal = ZERO
     day_low: Decimal = ZERO
     depth: Depth = field(default=EMPTY_DEPTH)
+    prints: deque[tuple[int, Decimal]] = field(default_factory=lambda: deque(maxlen=PRINTS_MAX))
+    """When and at what price was traded, newest last."""
 
     def apply(self, update: MarketUpdate, now_ns: int) -> None:
         """Take one step of the market."""
@@ -75,6 +81,10 @@ class InstrumentDay:
             self.total_buy_quantity = update.total_buy_quantity
         if update.total_sell_quantity is not None:
             self.total_sell_quantity = update.total_sell_quantity
+
+    def print_at(self, at_ns: int) -> tuple[int, Decimal] | None:
+        """Return the newest print at an instant: time and rupees; None where none is known."""
+        return next((one for one in reversed(self.prints) if one[0] <= at_ns), None)
 
     def begin_next_day(self) -> None:
         """Let the night pass: what the day ended with is the previous day's."""
@@ -97,6 +107,7 @@ class InstrumentDay:
     def _take_print(self, price: Decimal, update: MarketUpdate, now_ns: int) -> None:
         quantity = update.traded_quantity or 0
         self.last_price, self.last_trade_ns = price, now_ns
+        self.prints.append((now_ns, price))
         self.last_recorded_ns = update.recorded_ns
         self.last_quantity = quantity or self.last_quantity
         self.volume = self.volume + quantity if update.volume is None else update.volume

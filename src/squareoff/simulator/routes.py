@@ -210,15 +210,16 @@ def _quotes(call: Call, kind: str) -> WireResponse:
     if call.conduct.data_plan != "active":
         raise _no_data_plan(call.conduct.data_plan)
     found: dict[str, dict[str, Any]] = {}
-    count = 0
+    count, as_of_ns = 0, call.now_ns - (call.decision.lag_ns or 0)
     for segment, ids in decode_object(call.request.body).items():
         if segment == "dhanClientId" or not isinstance(ids, list):
             continue
         for security_id in ids:
             count += 1
             day = _day_of(call, segment, security_id)
-            if day is not None and day.last_price is not None:
-                found.setdefault(segment, {})[str(security_id)] = views.quote(day, kind)
+            newest = None if day is None else day.print_at(as_of_ns)
+            if day is not None and newest is not None:
+                found.setdefault(segment, {})[str(security_id)] = views.quote(day, kind, newest)
     if count > QUOTED_INSTRUMENTS_MAX:
         raise data_refusal(400, "804", "Requested number of instruments exceeds limit")
     return json_response(200, {"data": found, "status": "success"})

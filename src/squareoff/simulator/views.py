@@ -125,9 +125,12 @@ def margin(listing: Listing, quantity: int, price: Decimal) -> Decimal:
     return quantity * price * (_DERIVATIVE_MARGIN if is_derivative else 1)
 
 
-def quote(day: InstrumentDay, kind: str) -> dict[str, Any]:
-    """Return one instrument of POST /marketfeed/{ltp,ohlc,quote} (dhanhq-v2.md 8.1)."""
-    last_price = day.last_price or ZERO
+def quote(day: InstrumentDay, kind: str, newest: tuple[int, Decimal]) -> dict[str, Any]:
+    """Return one instrument of POST /marketfeed/{ltp,ohlc,quote} (dhanhq-v2.md 8.1).
+
+    `newest` is the last trade that this read knows of, time and rupees; the rest is of now.
+    """
+    traded_ns, last_price = newest
     values: dict[str, Any] = {"last_price": last_price}
     if kind == "ltp":
         return values
@@ -145,7 +148,7 @@ def quote(day: InstrumentDay, kind: str) -> dict[str, Any]:
         "buy_quantity": day.total_buy_quantity,
         "sell_quantity": day.total_sell_quantity,
         "last_quantity": day.last_quantity,
-        "last_trade_time": day_first_text(day.last_trade_ns),
+        "last_trade_time": day_first_text(traded_ns),
         "lower_circuit_limit": instrument.lower_circuit or ZERO,
         "upper_circuit_limit": instrument.upper_circuit or ZERO,
         "net_change": last_price - day.listing.previous_close,

@@ -29,8 +29,20 @@ def _write(name: str, what: What, method: str = "*") -> Maker:
     ]
 
 
-def _read(name: str, what: What, path: str = "*") -> Maker:
-    return lambda rate: [_rule(name, Where(method="GET", path=path), what, rate)]
+_QUOTES = Where(method="POST", path="/marketfeed/*")
+"""A read in spite of its verb."""
+
+
+def _read(name: str, what: What) -> Maker:
+    """Faults of any read, the quotes among them."""
+    return lambda rate: [
+        _rule(name, Where(method="GET"), what, rate),
+        _rule(f"{name}/quotes", _QUOTES, what, rate),
+    ]
+
+
+def _lag(name: str, where: Where) -> Maker:
+    return lambda rate: [_rule(name, where, What(lag_ms=_LAG_MS), rate)]
 
 
 def _socket(name: str, socket: str, what: What, on: str = "frame") -> Maker:
@@ -110,10 +122,11 @@ FAULT_CLASSES: Mapping[str, Maker] = {
         )
         for path in ("/orders", "/trades", "/positions")
     ],
-    "lag_orders": _read("lag_orders", What(lag_ms=_LAG_MS), "/orders"),
-    "lag_lookup": _read("lag_lookup", What(lag_ms=_LAG_MS), "/orders/external/*"),
-    "lag_trades": _read("lag_trades", What(lag_ms=_LAG_MS), "/trades"),
-    "lag_positions": _read("lag_positions", What(lag_ms=_LAG_MS), "/positions"),
+    "lag_orders": _lag("lag_orders", Where(method="GET", path="/orders")),
+    "lag_lookup": _lag("lag_lookup", Where(method="GET", path="/orders/external/*")),
+    "lag_trades": _lag("lag_trades", Where(method="GET", path="/trades")),
+    "lag_positions": _lag("lag_positions", Where(method="GET", path="/positions")),
+    "lag_quotes": _lag("lag_quotes", _QUOTES),
     # What the exchange and the risk system do.
     "reject_change": lambda rate: [
         _rule(f"reject_change/{method}", Where(method=method, path="/orders*"), what, rate)
