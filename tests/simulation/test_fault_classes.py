@@ -1,13 +1,19 @@
-"""What the classes of faults strike: calls, the quotes among the reads."""
+"""What the classes of faults strike: calls, the quotes among the reads, and the account's facts."""
 
+import asyncio
 import random
+from typing import Any
 
 import pytest
 
+from squareoff.domain.errors import CommitOutcomeUnknown
 from squareoff.simulator.faults import FaultPlan, FaultPoint
+from squareoff.simulator.virtual.coverage import Coverage
 from squareoff.simulator.virtual.fault_classes import FAULT_CLASSES
-from squareoff.simulator.virtual.knobs import Knobs
+from squareoff.simulator.virtual.incarnation import Incarnation
+from squareoff.simulator.virtual.knobs import NO_CRASH, Knobs
 from squareoff.simulator.virtual.run_seed import run_seed
+from squareoff.simulator.virtual.store_at_risk import StoreAtRisk, StoreFaults
 
 QUOTES = FaultPoint(method="POST", path="/marketfeed/quote")
 LISTS_ALONE = frozenset({"read_empty_list"})
@@ -35,3 +41,39 @@ def test_a_lagging_quote_is_asked_for_and_survived() -> None:
 
     assert [report.summary() for report in reports if not report.is_good] == []
     assert sum(report.faults.get("lag_quotes", 0) for report in reports) > 0
+
+
+class _Records:
+    """A store that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+
+    async def record(self, facts: Any, _at_ns: int) -> tuple[()]:
+        self.kept.append(facts)
+        return ()
+
+
+def test_the_commit_of_an_account_fact_may_be_kept_or_not_and_says_neither() -> None:
+    """The kill switch and a fired account rule meet an unknown COMMIT as a tracker does."""
+    struck: list[str] = []
+    inner = _Records()
+    store = StoreAtRisk(
+        inner,
+        Incarnation(1, NO_CRASH, lambda *_: None),
+        StoreFaults({"store_commit_unknown": 1.0}),
+        random.Random(3),
+        coverage=Coverage(),
+        strike=struck.append,
+        now_ns=int,
+    )
+
+    async def record_often() -> None:
+        for _ in range(20):
+            with pytest.raises(CommitOutcomeUnknown):
+                await store.record((), 1)
+
+    asyncio.run(record_often())
+
+    assert 0 < len(inner.kept) < 20
+    assert struck == ["store_commit_unknown"] * 20

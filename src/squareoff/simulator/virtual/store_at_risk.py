@@ -6,7 +6,7 @@ others run while it is asked and answered.
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from squareoff.core.change import Change
@@ -80,14 +80,7 @@ class StoreAtRisk:
 
     async def commit(self, change: Change, at_ns: int) -> tuple[JournalEntry, ...]:
         """Commit, or fail as the seed says."""
-        await self._begin_write("commit")
-        if self._breaks("store_commit_unknown"):
-            if self._chance.random() < 0.5:
-                await self._committed(change, at_ns)
-            raise CommitOutcomeUnknown("the connection broke in COMMIT")
-        entries = await self._committed(change, at_ns)
-        await self._end("commit")
-        return entries
+        return await self._written("commit", lambda: self._committed(change, at_ns))
 
     async def _committed(self, change: Change, at_ns: int) -> tuple[JournalEntry, ...]:
         entries = await self._store.commit(change, at_ns)
@@ -96,9 +89,18 @@ class StoreAtRisk:
 
     async def record(self, facts: Sequence[AccountFact], at_ns: int) -> tuple[JournalEntry, ...]:
         """Record, or fail as the seed says."""
-        await self._begin_write("record")
-        entries = await self._store.record(facts, at_ns)
-        await self._end("record")
+        return await self._written("record", lambda: self._store.record(facts, at_ns))
+
+    async def _written(
+        self, name: str, work: Callable[[], Awaitable[tuple[JournalEntry, ...]]]
+    ) -> tuple[JournalEntry, ...]:
+        await self._begin_write(name)
+        if self._breaks("store_commit_unknown"):
+            if self._chance.random() < 0.5:
+                await work()
+            raise CommitOutcomeUnknown("the connection broke in COMMIT")
+        entries = await work()
+        await self._end(name)
         return entries
 
     async def load(self, tracker_id: TrackerId) -> PositionTracker | None:
