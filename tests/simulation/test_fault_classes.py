@@ -77,3 +77,21 @@ def test_the_commit_of_an_account_fact_may_be_kept_or_not_and_says_neither() -> 
 
     assert 0 < len(inner.kept) < 20
     assert struck == ["store_commit_unknown"] * 20
+
+
+def test_a_process_that_is_told_to_stop_ends_in_good_order() -> None:
+    """It ends by itself, with a write on its way too, gives the account back, and its heir goes
+    on."""
+    knobs = Knobs(
+        chaos_seconds=25.0,
+        position_count=8,
+        rates={"write_slow": 0.5},
+        events={"clean_stop": 3},
+        has_standby=True,
+    )
+    reports = [run_seed(seed, knobs=knobs) for seed in range(12)]
+
+    assert [report.summary() for report in reports if not report.is_good] == []
+    assert {where for report in reports for where in report.crashes} == {"its end in good order"}
+    assert sum(report.cells["exit SENT", "clean_stop"] for report in reports) > 0
+    assert sum(report.faults.get("takeover", 0) for report in reports) == 0

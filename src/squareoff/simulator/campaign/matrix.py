@@ -26,7 +26,7 @@ _ANSWERED_LATER = "what a person asks for is done when the recovery is complete"
 
 _OF_PROCESSES = frozenset(
     {
-        "stream_silent", "stream_mute", "feed_silent", "pause", "kill", "defect",
+        "stream_silent", "stream_mute", "feed_silent", "pause", "kill", "clean_stop", "defect",
         "reject_for_good", "exit_withdrawn",
     }
 )  # fmt: skip

@@ -52,6 +52,10 @@ class Machine(Protocol):
         """Let the process stand still."""
         ...
 
+    def end_process(self) -> None:
+        """Tell the process that runs to stop, and let it end in good order."""
+        ...
+
     def kill_process(self, *, next_at_point: int = 0) -> None:
         """Kill the process that runs; the next one dies at its n-th named point, 0 for never."""
         ...
@@ -113,6 +117,7 @@ class Acts:
             "outlaw_bust": self._bust,
             "pause": self._pause,
             "kill": self._kill,
+            "clean_stop": self._machine.end_process,
             "defect": self._plant_defect,
         }
 

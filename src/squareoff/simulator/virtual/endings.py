@@ -25,6 +25,11 @@ def crash_class(where: str, *, is_recovering: bool) -> str:
     return "kill_in_recovery" if is_recovering and found != "engine_ended" else found
 
 
+def is_left_by_the_dead(said: str) -> bool:
+    """Say whether the event loop tells of what was pending when its process was killed."""
+    return "never retrieved" in said or "destroyed but it is pending" in said
+
+
 def describe_end(error: BaseException | None) -> str:
     """Return every exception that ended an engine, on one line."""
     return "; ".join(repr(one) for one in _leaves(error))

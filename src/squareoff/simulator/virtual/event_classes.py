@@ -68,6 +68,7 @@ EVENT_CLASSES: Mapping[str, str] = {
     "clock_jump": "the wall clock jumps by up to 24 h and is corrected some seconds later",
     "clock_slew": "the wall clock runs up to 5 % fast or slow",
     "kill": "the process is killed as soon as an exit comes into some state",
+    "clean_stop": "the process is told to stop and ends in good order, whatever is under way",
     "pause": "the process stands still for 1 to 120 s",
     "defect": "an exception that no code of ours foresaw is raised in a port",
 }

@@ -39,6 +39,8 @@ class Incarnation:
         self.number = number
         self.plan = plan
         self.is_dead = False
+        self.is_stopping = False
+        """It was told to stop and takes no wishes any more."""
         self.tasks: list[ReferenceType[asyncio.Task[Any]]] = []
         self.points: dict[str, int] = {}
         self.point_count = 0

@@ -6,7 +6,7 @@
 import asyncio
 import random
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from squareoff.assembly import Engine
 from squareoff.services.account_ownership import AccountOwnership
@@ -16,6 +16,7 @@ from squareoff.simulator.virtual.coverage import ENGINE_DOWN, RECOVERING
 from squareoff.simulator.virtual.endings import (
     crash_class,
     describe_end,
+    is_left_by_the_dead,
     is_of_closing,
     is_rightful_end,
 )
@@ -33,9 +34,10 @@ from squareoff.simulator.virtual.knobs import NO_CRASH, CrashPlan, Knobs, draw_k
 from squareoff.simulator.virtual.log_capture import captured_logs
 from squareoff.simulator.virtual.meddling import Meddling
 from squareoff.simulator.virtual.network import VirtualConnection
-from squareoff.simulator.virtual.plans import PlanMaker, draw_plans
+from squareoff.simulator.virtual.plans import draw_plans
 from squareoff.simulator.virtual.process_parts import QUARANTINE_SECONDS, assemble_process
 from squareoff.simulator.virtual.run_report import RunReport
+from squareoff.simulator.virtual.script import Script
 from squareoff.simulator.virtual.virtual_loop import (
     Deadlock,
     Overrun,
@@ -43,7 +45,7 @@ from squareoff.simulator.virtual.virtual_loop import (
     VirtualLoop,
 )
 from squareoff.simulator.virtual.virtual_ownership import virtual_ownership
-from squareoff.simulator.virtual.workload import Wish, Workload
+from squareoff.simulator.virtual.workload import Wish, Workload, compare
 from squareoff.simulator.virtual.world import WALL_BASE_NS, World
 
 HEAL_SECONDS_MAX = QUARANTINE_SECONDS + 30.0 + 15.0
@@ -58,23 +60,7 @@ FEED_SECONDS_MAX = 80.0
 """A feed that went dark is given up after 35 s of silence, then come the pauses of reconnecting."""
 
 RETRY_SECONDS = 1.0
-_LEFT_BY_THE_DEAD = ("never retrieved", "destroyed but it is pending")
-"""What the event loop says of futures and tasks whose process was killed around them."""
-
 _VIRTUAL_SECONDS_MAX = 600.0
-
-
-class Script(Protocol):
-    """A hand-written run: its positions instead of drawn ones, and what else happens."""
-
-    @property
-    def draw(self) -> PlanMaker:
-        """What draws the positions."""
-        ...
-
-    def begin(self, world: World, workload: Workload) -> None:
-        """Put faults and people on the world's clock, before the engine starts."""
-        ...
 
 
 def run_seed(seed: int, *, knobs: Knobs | None = None, script: Script | None = None) -> RunReport:
@@ -121,6 +107,7 @@ class _Run:
         self.process: Incarnation | None = None
         self.engine: Engine | None = None
         self._alive: list[Incarnation] = []
+        self._lives: dict[int, asyncio.Task[None]] = {}
         self._script = script
         self.world.connections = self._connections
         self.world.coverage.engine_state = self._engine_state
@@ -195,6 +182,16 @@ class _Run:
         self._next_at_point = 0 if heirs else next_at_point
         process.kill("event of the world")
 
+    def end_process(self) -> None:
+        """Tell the process to stop, as SIGTERM does; it dies when its last task has ended."""
+        process = self.process
+        if process is None or process.is_dead or process.held is not None or process.is_stopping:
+            return
+        self.world.strike("clean_stop")
+        self.world.note("told to stop", f"process {process.number}")
+        process.is_stopping = True
+        process.context.copy().run(self._lives[process.number].cancel)
+
     def doom_process(self, *, points: int = 0, steps: int = 0) -> None:
         """Let the process die so many named points or callbacks from now."""
         if self.process is not None and not self.process.is_dead:
@@ -231,7 +228,7 @@ class _Run:
     async def _reconcile(self) -> None:
         """Let the engine compare once more, then give what follows from it two seconds."""
         for _ in range(2):
-            self.world.later(0.0, lambda: self._run_wish(Wish("reconcile", 0.0, _compare)))
+            self.world.later(0.0, lambda: self._run_wish(Wish("reconcile", 0.0, compare)))
             await asyncio.sleep(2.0)
 
     def _boot(self) -> None:
@@ -254,6 +251,7 @@ class _Run:
         else:
             life = self._begin(process, chance, clock, None)
         task = self.loop.launch(life, process.context)
+        self._lives[process.number] = task
         task.add_done_callback(lambda done: self._on_end(process, done), context=self.world.context)
 
     def _begin(
@@ -284,7 +282,10 @@ class _Run:
         if ownership.takeover_text:
             world.strike("takeover")
         world.note("owner", f"process {process.number}, epoch {ownership.epoch}")
-        await self._begin(process, chance, clock, ownership)
+        try:
+            await self._begin(process, chance, clock, ownership)
+        finally:
+            await ownership.release()  # the dead do not: their ports raise
 
     def _on_kill(self, process: Incarnation, where: str) -> None:
         self.world.note("killed", f"process {process.number} at {where}")
@@ -305,7 +306,10 @@ class _Run:
 
     def _on_end(self, process: Incarnation, task: "asyncio.Task[None]") -> None:
         """The engine ended by itself: only a store that was away may do that."""
-        if process.is_dead or task.cancelled():
+        if process.is_dead:
+            return
+        if task.cancelled():
+            process.kill("its end in good order")
             return
         error = task.exception()
         if is_rightful_end(error):
@@ -318,7 +322,7 @@ class _Run:
         """Hand a wish to the engine, or keep it until there is one."""
         if wish.is_done:
             return
-        if self.process is None or self.process.is_dead:
+        if self.process is None or self.process.is_dead or self.process.is_stopping:
             self._waiting.append(wish)
         else:
             self._start_wish(wish)
@@ -342,7 +346,7 @@ class _Run:
             self._run_wish(wish)
         elif not task.done():
             self.world.later(0.25, lambda: self._watch(wish, process, task))
-        elif isinstance(task.exception(), InjectedDefect):
+        elif isinstance(task.exception(), InjectedDefect) or is_of_closing(task.exception()):
             self.world.later(RETRY_SECONDS, lambda: self._run_wish(wish))
         elif task.exception() is not None:
             text = f"{wish.name} raised {task.exception()!r}"
@@ -357,7 +361,7 @@ class _Run:
         if (
             isinstance(error, ProcessKilled)
             or is_of_closing(error)
-            or (is_deathbed and any(words in str(context) for words in _LEFT_BY_THE_DEAD))
+            or (is_deathbed and is_left_by_the_dead(str(context)))
         ):
             return
         self.world.auditor.violate("I20", f"{context.get('message')}: {error!r}")
@@ -393,7 +397,3 @@ class _Run:
             self.world.note("VIOLATION", line)
         self.world.note("journal", auditor.journal_hashes[-1] if auditor.journal_hashes else "")
         report.trace_hash = report.trace.digest()
-
-
-async def _compare(desk: Any) -> bool:
-    return not await desk.reconcile() or True

@@ -52,6 +52,11 @@ class Wish:
     is_done: bool = False
 
 
+async def compare(desk: Desk) -> bool:
+    """Ask the engine to compare its books with the broker's; whatever it finds, that is done."""
+    return not await desk.reconcile() or True
+
+
 class Workload:
     """The script of one run. `run_wish` hands a wish to whatever engine is alive."""
 
