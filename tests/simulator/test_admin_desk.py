@@ -92,7 +92,8 @@ def test_state_tells_everything(bench: Any) -> None:
 
     state = bench.admin.state(bench.now)
 
-    assert [len(state[name]) for name in ("orders", "trades", "positions", "received")] == [1] * 4
+    assert [len(state[name]) for name in ("orders", "trades", "positions")] == [1] * 3
+    assert [each["path"] for each in state["received"]] == ["/order-update", "/feed", "/orders"]
     assert len(state["updates_pushed"]) == 3
     assert state["sockets"]["feed_subscriptions"][0]["subscriptions"] == ["NSE_FNO:49543@21"]
     assert state["conduct"]["alert_keys"] == "camel"

@@ -9,7 +9,6 @@ Invariants:
 """
 
 import random
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,17 +30,13 @@ from squareoff.simulator.feed import FeedHub
 from squareoff.simulator.identity import DEFAULT_CLIENT_ID, Identity
 from squareoff.simulator.market import InstrumentDay, MarketClock, MarketUpdate
 from squareoff.simulator.orders import Account
+from squareoff.simulator.received import Entry, ReceivedLog, note_answer
 from squareoff.simulator.replay import Replay
 from squareoff.simulator.routes import answer
 from squareoff.simulator.rows import order_row
 from squareoff.simulator.sessions import FrameGate
 from squareoff.simulator.updates import OrderUpdateHub
 from squareoff.simulator.wire import WireRequest, WireResponse, body_fields
-
-RECEIVED_MAX = 20_000
-"""Requests kept for /admin/state; a day of rehearsal at the rate limits stays below."""
-
-_SECRET_QUERY = ("pin", "totp")
 
 
 class SimulatedBroker:
@@ -75,13 +70,13 @@ class SimulatedBroker:
         self.identity = Identity(credentials or {})
         self.days: dict[InstrumentId, InstrumentDay] = {}
         self.engine = MatchingEngine(matching_rules(self._conduct))
-        gate = FrameGate(self.faults, self.agenda, chance)
+        self.received = ReceivedLog()
+        gate = FrameGate(self.faults, self.agenda, chance, self.received)
         self.updates = OrderUpdateHub(gate, self.agenda, self.get_conduct, self.identify)
         self.feed = FeedHub(gate, self.agenda, self.get_conduct, self.identify, self.days)
         self.desk = OrderDesk(self.engine, self.agenda, self.updates, self.get_conduct, chance)
         self.replay = replay or Replay([])
         self.clock = MarketClock(now_ns, speed)
-        self.received: deque[dict[str, Any]] = deque(maxlen=RECEIVED_MAX)
         for listing in default_listings() if listings is None else listings:
             self.list_instrument(listing)
         for client_id in self.identity.client_ids() or [DEFAULT_CLIENT_ID]:
@@ -155,26 +150,23 @@ class SimulatedBroker:
         return self.faults.decide(point, now_ns)
 
     def handle(
-        self, request: WireRequest, now_ns: int, decision: FaultDecision = NO_FAULT
+        self,
+        request: WireRequest,
+        now_ns: int,
+        decision: FaultDecision = NO_FAULT,
+        entry: Entry | None = None,
     ) -> WireResponse:
         """Act on one REST request (path without `/v2`) and return the true answer.
 
         What the network then does to the answer is in `decision`, for the caller to carry out.
+        `entry` is that of the request's arrival, None where it arrives only now.
         """
         self.advance(now_ns)
+        if entry is None:
+            entry = self.received.note_call(request, decision, now_ns)
+        entry["acted_ns"] = now_ns
         response = answer(self, request, now_ns, decision)
-        self.received.append(
-            {
-                "time_ns": now_ns,
-                "method": request.method,
-                "path": request.path,
-                "query": {n: "***" if n in _SECRET_QUERY else v for n, v in request.query.items()},
-                "body": request.body.decode(errors="replace"),
-                "status": response.status,
-                "answer": response.body.decode(errors="replace"),
-                "faults": list(decision.rule_ids),
-            }
-        )
+        note_answer(entry, response)
         return response
 
     def next_due_ns(self) -> int | None:

@@ -116,6 +116,7 @@ class FeedHub:
 
     def receive(self, session: FeedSession, frame: Frame, now_ns: int) -> None:
         """Take a request of the client; frames that are no request are ignored."""
+        entry = self._gate.take("feed", frame, now_ns)
         request = _request_of(frame)
         if request is None or not session.is_open:
             return
@@ -124,7 +125,9 @@ class FeedHub:
             session.end("close")
             self.disconnect(session)
         elif code in MODES:
-            self._subscribe(session, wanted, code, now_ns)
+            point = FaultPoint(socket="feed", on="subscribe", fields={"mode": code})
+            if not self._gate.decide(point, now_ns, entry).what.drop:
+                self._subscribe(session, wanted, code, now_ns)
         elif code - 1 in MODES:
             for instrument_id in wanted:
                 session.subscriptions.pop((instrument_id, code - 1), None)
@@ -142,9 +145,6 @@ class FeedHub:
         self, session: FeedSession, wanted: list[InstrumentId], mode: int, now_ns: int
     ) -> None:
         conduct = self._conduct()
-        point = FaultPoint(socket="feed", on="subscribe", fields={"mode": mode})
-        if self._gate.decide(point, now_ns).what.drop:
-            return
         session.subscriptions.update({(instrument_id, mode): None for instrument_id in wanted})
         distinct = {instrument_id for instrument_id, _ in session.subscriptions}
         if (

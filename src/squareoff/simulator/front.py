@@ -1,7 +1,8 @@
 """What the network makes of one REST call under a fault decision; pure, shared by all drivers.
 
-A driver (the server on real sockets, a simulation in virtual time) does three things: waits
-`decision.delay_ns`, calls `perform`, and after `answer_delay_ns` carries out the outcome.
+A driver (the server on real sockets, a simulation in virtual time) notes the arrival, waits
+`decision.delay_ns`, calls `perform`, and after `answer_delay_ns` carries out the outcome. One whose
+requests arrive after that delay leaves the note to `perform`.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from enum import Enum
 
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.faults import ERROR_STATUS, DropStyle, FaultDecision, What
+from squareoff.simulator.received import Entry, note_answer
 from squareoff.simulator.wire import WireRequest, WireResponse, encode_json, refusal
 
 HTML_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
@@ -45,12 +47,33 @@ class Outcome:
 
 
 def perform(
-    broker: SimulatedBroker, request: WireRequest, decision: FaultDecision, now_ns: int
+    broker: SimulatedBroker,
+    request: WireRequest,
+    decision: FaultDecision,
+    now_ns: int,
+    entry: Entry | None = None,
 ) -> Outcome:
     """Act on the request, or not, as the decision says, and return what the client gets.
 
-    The broker has acted exactly when `broker.handle` was called, whatever the client sees.
+    The broker has acted exactly when `broker.handle` was called, whatever the client sees. `entry`
+    is that of the request's arrival, None where it arrives only now.
     """
+    if entry is None:
+        entry = broker.received.note_call(request, decision, now_ns)
+    outcome = _outcome(broker, request, decision, now_ns, entry)
+    if outcome.response is not None and entry["acted_ns"] is None:
+        note_answer(entry, outcome.response)
+    entry["ending"] = outcome.ending.value
+    return outcome
+
+
+def _outcome(
+    broker: SimulatedBroker,
+    request: WireRequest,
+    decision: FaultDecision,
+    now_ns: int,
+    entry: Entry,
+) -> Outcome:
     what = decision.what
     if what.refuse:
         return Outcome(Ending.RESET)
@@ -58,7 +81,7 @@ def perform(
         return Outcome(_drop_ending(what.drop_before))
     if _is_faked(what) and not what.act:
         return Outcome(Ending.ANSWER, _faked(what))
-    response = broker.handle(request, now_ns, decision)
+    response = broker.handle(request, now_ns, decision, entry)
     if what.drop_after:
         return Outcome(_drop_ending(what.drop_after))
     if _is_faked(what):

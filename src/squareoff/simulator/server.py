@@ -172,9 +172,10 @@ class SimulatorServer:
         wire = await _wire_request(request)
         broker, clock = self._broker, self._options.clock
         decision = broker.decide(wire, self.now_ns())
+        entry = broker.received.note_call(wire, decision, self.now_ns())
         if decision.delay_ns:
             await clock.sleep(decision.delay_ns / NANOSECONDS_PER_SECOND)
-        outcome = perform(broker, wire, decision, self.now_ns())
+        outcome = perform(broker, wire, decision, self.now_ns(), entry)
         self.kick()
         if broker.conduct.alert_timing == "before_answer":
             await self._flush_sinks()
@@ -270,8 +271,11 @@ class SimulatorServer:
 
     def _connect_fault(self, request: web.Request, name: SocketName) -> What:
         """Return what befalls a socket that is about to be opened."""
-        point = FaultPoint(socket=name, on="connect", fields=dict(request.query))
-        return self._broker.faults.decide(point, self.now_ns()).what
+        broker, query, now_ns = self._broker, dict(request.query), self.now_ns()
+        point = FaultPoint(socket=name, on="connect", fields=query)
+        decision = broker.faults.decide(point, now_ns)
+        broker.received.note_upgrade(name, query, decision, now_ns)
+        return decision.what
 
     async def _serve_instruments(self, _: web.Request) -> web.Response:
         is_first_refused = self._broker.conduct.freeze_file_value == "first_refused"

@@ -7,11 +7,11 @@ import random
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from squareoff.domain.time import seconds_to_ns
 from squareoff.simulator.agenda import Agenda
-from squareoff.simulator.faults import FaultDecision, FaultPlan, FaultPoint
+from squareoff.simulator.faults import FaultDecision, FaultPlan, FaultPoint, SocketName
 from squareoff.simulator.wire import encode_json
 
 Frame = str | bytes
@@ -29,6 +29,14 @@ class FrameSink(Protocol):
 
     def end(self, how: str) -> None:
         """End the connection after what was delivered: `close` politely, or `reset`."""
+        ...
+
+
+class FrameLog(Protocol):
+    """Where frames of clients are noted: fulfilled by `received.ReceivedLog`."""
+
+    def note_frame(self, socket: SocketName, frame: Frame, now_ns: int) -> dict[str, Any]:
+        """Note a frame that arrived; return its entry."""
         ...
 
 
@@ -53,14 +61,26 @@ class Session:
 class FrameGate:
     """Pushes frames to sessions and lets the fault plan befall them."""
 
-    def __init__(self, faults: FaultPlan, agenda: Agenda, chance: random.Random) -> None:
+    def __init__(
+        self, faults: FaultPlan, agenda: Agenda, chance: random.Random, received: FrameLog
+    ) -> None:
         self._faults = faults
         self._agenda = agenda
         self._chance = chance
+        self._received = received
 
-    def decide(self, point: FaultPoint, now_ns: int) -> FaultDecision:
-        """Return what befalls this event of a socket."""
-        return self._faults.decide(point, now_ns)
+    def take(self, socket: SocketName, frame: Frame, now_ns: int) -> dict[str, Any]:
+        """Note a frame that a client sent; return its entry, for `decide`."""
+        return self._received.note_frame(socket, frame, now_ns)
+
+    def decide(
+        self, point: FaultPoint, now_ns: int, entry: dict[str, Any] | None = None
+    ) -> FaultDecision:
+        """Return what befalls this event of a socket; the entry of a frame tells of it."""
+        decision = self._faults.decide(point, now_ns)
+        if entry is not None:
+            entry["faults"] = list(decision.rule_ids)
+        return decision
 
     def push(self, session: Session, frame: Frame, point: FaultPoint, now_ns: int) -> None:
         """Push one frame, unless a fault drops, delays, spoils, repeats or reorders it."""

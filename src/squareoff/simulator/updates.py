@@ -47,12 +47,13 @@ class OrderUpdateHub:
 
     def receive(self, session: Session, frame: Frame, now_ns: int) -> None:
         """Take a frame of the client: the login; anything else is ignored."""
+        entry = self._gate.take("order_update", frame, now_ns)
         login = _login_of(frame)
         if login is None:
             return
         client_id = self._identify(str(login.get("ClientId", "")), str(login.get("Token", "")))
         decision = self._gate.decide(
-            FaultPoint(socket="order_update", on="login", fields=login), now_ns
+            FaultPoint(socket="order_update", on="login", fields=login), now_ns, entry
         )
         if client_id is None or decision.what.disconnect is not False:
             self._refuse(session)
