@@ -53,6 +53,30 @@ def test_app_trades_need_a_price(bench: Any) -> None:
     assert (row["netQty"], row["sellAvg"]) == (-75, 26000.0)
 
 
+def test_the_row_of_the_traded_exchange_is_answered(bench: Any) -> None:
+    """Two exchanges may use one security id: the answer is of the one that was traded on."""
+    for segment in ("BSE_EQ", "NSE_EQ"):
+        terms = {"exchange_segment": segment, "security_id": "777"}
+        bench.admin.add_instrument(terms)
+        bench.admin.trade_in_app(terms | {"net_quantity": 5, "price": 100}, bench.now)
+
+    row = bench.admin.trade_in_app(
+        {"exchange_segment": "NSE_EQ", "security_id": "777", "net_quantity": 2, "price": 100},
+        bench.now,
+    )
+
+    assert (row["exchangeSegment"], row["netQty"]) == ("NSE_EQ", 7)
+
+
+def test_no_more_is_filled_than_is_open(bench: Any) -> None:
+    """A fill by hand beyond the order's quantity is refused."""
+    order_id = bench.place(quantity=75)
+    bench.run()
+
+    with pytest.raises(ConfigError, match="more than the open 75"):
+        bench.admin.act_on_order(order_id, "fill", {"quantity": 150}, bench.now)
+
+
 def test_carried_positions_have_no_order(bench: Any) -> None:
     """A position of an earlier day stands in the carried columns, without order or trade."""
     row = bench.admin.trade_in_app(

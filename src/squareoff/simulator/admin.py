@@ -1,13 +1,13 @@
 """HTTP under `/admin` (loopback only): the hands of tests and rehearsals on the broker."""
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
-from squareoff.domain.errors import ConfigError
+from squareoff.domain.errors import ConfigError, SquareoffError
 from squareoff.simulator.admin_desk import AdminDesk, describe_listing
+from squareoff.simulator.admin_words import LISTENER, SOCKETS, TOKENS, parse_json, read_fields
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.conduct import conduct_from_json, conduct_to_json
 from squareoff.simulator.faults import parse_rules
@@ -69,7 +69,7 @@ class AdminRoutes:
             self._broker.advance(self._now_ns())
             try:
                 value = await handler(request)
-            except (ConfigError, ValueError, KeyError, TypeError) as error:
+            except (SquareoffError, ValueError, KeyError, TypeError, RecursionError) as error:
                 return web.json_response({"error": str(error)}, status=400)
             self._kick()
             return web.json_response(value)
@@ -82,7 +82,12 @@ class AdminRoutes:
     async def _state(self, request: web.Request) -> Any:
         state = self._desk.state(self._now_ns())
         parts = request.query.get("parts")
-        return state if parts is None else {name: state[name] for name in parts.split(",")}
+        if parts is None:
+            return state
+        names = parts.split(",")
+        if unknown := [name for name in names if name not in state]:
+            raise ConfigError(f"state: no part {', '.join(unknown)}; parts are: {', '.join(state)}")
+        return {name: state[name] for name in names}
 
     async def _instruments(self, _: web.Request) -> Any:
         return [describe_listing(each) for each in self._broker.listings().values()]
@@ -122,22 +127,24 @@ class AdminRoutes:
         return conduct_to_json(changed)
 
     async def _act_on_order(self, request: web.Request) -> Any:
-        body = await _object(request) if request.can_read_body else {}
         path = request.match_info
+        body = await _object_or_nothing(request)
         return self._desk.act_on_order(path["order_id"], path["action"], body, self._now_ns())
 
     async def _tokens(self, request: web.Request) -> Any:
-        body = await _object(request)
-        if body.get("kill_all"):
+        fields = read_fields("tokens", await _object(request), TOKENS)
+        if not fields:
+            raise ConfigError("tokens: kill or kill_all is needed")
+        if fields.get("kill_all"):
             self._broker.identity.kill_all()
-        for token in body.get("kill", ()):
+        for token in fields.get("kill", ()):
             self._broker.identity.kill(token)
         self._broker.end_dead_sockets()
         return {"done": True}
 
     async def _sockets(self, request: web.Request) -> Any:
-        body = await _object(request)
-        name, how = body.get("disconnect", "all"), str(body.get("how", "reset"))
+        fields = read_fields("sockets", await _object(request), SOCKETS)
+        name, how = fields.get("disconnect", "all"), fields.get("how", "reset")
         if name in ("order_update", "all"):
             self._broker.updates.end_all(how)
         if name in ("feed", "all"):
@@ -145,20 +152,25 @@ class AdminRoutes:
         return {"done": True}
 
     async def _listener(self, request: web.Request) -> Any:
-        self._close_listener(float((await _object(request))["closed_seconds"]))
+        fields = read_fields("listener", await _object(request), LISTENER)
+        if "closed_seconds" not in fields:
+            raise ConfigError("listener: closed_seconds is needed")
+        self._close_listener(fields["closed_seconds"])
         return {"done": True}
 
-    async def _expire(self, _: web.Request) -> Any:
+    async def _expire(self, request: web.Request) -> Any:
+        read_fields("expire", await _object_or_nothing(request), {})
         broker, now_ns = self._broker, self._now_ns()
         broker.desk.take_events(broker.engine.expire(now_ns))
         return {"done": True}
 
-    async def _begin_next_day(self, _: web.Request) -> Any:
+    async def _begin_next_day(self, request: web.Request) -> Any:
+        read_fields("next_day", await _object_or_nothing(request), {})
         return self._desk.begin_next_day(self._now_ns())
 
 
 async def _json(request: web.Request) -> Any:
-    return json.loads(await request.read())
+    return parse_json(await request.read())
 
 
 async def _object(request: web.Request) -> dict[str, Any]:
@@ -168,7 +180,23 @@ async def _object(request: web.Request) -> dict[str, Any]:
     return value
 
 
+async def _object_or_nothing(request: web.Request) -> dict[str, Any]:
+    return await _object(request) if await request.read() else {}
+
+
 async def _each(request: web.Request, act: Callable[[dict[str, Any]], Any]) -> Any:
-    """Do one object or each of a list; answer in the same shape."""
+    """Do one object or each of a list; answer in the same shape.
+
+    Raises:
+        ConfigError: one is refused; those of the list before it are done.
+    """
     value = await _json(request)
-    return [act(item) for item in value] if isinstance(value, list) else act(value)
+    if not isinstance(value, list):
+        return act(value)
+    answers: list[Any] = []
+    for item in value:
+        try:
+            answers.append(act(item))
+        except SquareoffError as error:
+            raise ConfigError(f"{error} (the {len(answers)} before it are done)") from error
+    return answers

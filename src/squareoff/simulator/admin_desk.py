@@ -1,22 +1,34 @@
 """What the admin can do to the broker, without I/O: instruments, prices, app trades, state.
 
-Names in requests may be the wire's (`exchangeSegment`) or ours (`exchange_segment`).
+Bodies are read, and refused, by `admin_words`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from squareoff.domain.errors import ConfigError
-from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
+from squareoff.domain.instruments import Instrument, InstrumentId, ProductType
 from squareoff.domain.orders import OrderType, Side
-from squareoff.exchange.book import Depth, DepthLevel
+from squareoff.exchange.book import Depth
 from squareoff.exchange.events import Acknowledged, ExchangeEvent, Filled
 from squareoff.exchange.ledger import ZERO, Trade
 from squareoff.exchange.orders import TimeInForce
 from squareoff.simulator import views
+from squareoff.simulator.admin_words import (
+    CLOCK,
+    INSTRUMENT,
+    INSTRUMENT_TERMS,
+    LAST_PRICE_NAMES,
+    LISTING_TERMS,
+    NET_NAMES,
+    ORDER_ACTIONS,
+    POSITION,
+    TICK,
+    read_fields,
+    take_one,
+)
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.catalogue import NO_EXPIRY, Listing, banded
 from squareoff.simulator.conduct import conduct_to_json
@@ -37,35 +49,40 @@ class AdminDesk:
 
     def add_instrument(self, body: Body) -> dict[str, Any]:
         """Admit an instrument, or change the terms of a known one."""
-        fields = _named(body)
-        identity = _instrument_id(fields)
+        fields = read_fields("instruments", body, INSTRUMENT)
+        identity = _instrument_id("instruments", fields)
         day = self.broker.days.get(identity)
         listing = _new_listing(identity, fields) if day is None else day.listing
         listing = _with_terms(listing, fields)
         self.broker.list_instrument(listing)
         if "halted" in fields:
-            self.broker.engine.set_halted(identity, bool(fields["halted"]))
+            self.broker.engine.set_halted(identity, fields["halted"])
         return describe_listing(listing)
 
     def push_tick(self, body: Body, now_ns: int) -> dict[str, Any]:
         """Push a price, depth, or both.
 
-        `last_price`, `quantity`, `available_quantity`, `volume`, `open_interest`, and `bids` and
-        `asks`, lists of `[price, quantity]` or `[price, quantity, orders]`, best first.
+        `last_price` (or `last_traded_price`, `price`, `ltp`), `quantity`, `available_quantity`,
+        `volume`, `open_interest`, and `bids` and `asks`, lists of `[price, quantity]` or
+        `[price, quantity, orders]`, best first.
         """
-        fields = _named(body)
-        identity = _instrument_id(fields)
+        fields = read_fields("ticks", body, TICK)
+        identity = _instrument_id("ticks", fields)
         if identity not in self.broker.days:
             raise ConfigError(f"ticks: {identity} is not listed")
-        price = fields.get("last_price", fields.get("price", fields.get("ltp")))
+        price = take_one("ticks", fields, LAST_PRICE_NAMES)
+        has_depth = "bids" in fields or "asks" in fields
+        if price is None and not has_depth and fields.get("open_interest") is None:
+            raise ConfigError("ticks: a last_price, bids or asks, or an open_interest is needed")
+        depth = Depth(fields.get("bids", ()), fields.get("asks", ())) if has_depth else None
         update = MarketUpdate(
             identity,
-            last_price=None if price is None else _decimal(price),
-            traded_quantity=_whole_or_none(fields.get("quantity")),
-            volume=_whole_or_none(fields.get("volume")),
-            open_interest=_whole_or_none(fields.get("open_interest")),
-            depth=_depth(fields) if "bids" in fields or "asks" in fields else None,
-            available_quantity=_whole_or_none(fields.get("available_quantity")),
+            last_price=price,
+            traded_quantity=fields.get("quantity"),
+            volume=fields.get("volume"),
+            open_interest=fields.get("open_interest"),
+            depth=depth,
+            available_quantity=fields.get("available_quantity"),
         )
         self.broker.push_market(update, now_ns)
         return {"instrument": str(identity), "pushed": True}
@@ -76,8 +93,12 @@ class AdminDesk:
         `net_quantity` (signed), or `transaction_type` and `quantity`; `price` defaults to the last
         price; `carried: true` brings the position over from an earlier day, without an order.
         """
-        fields = _named(body)
-        account = self.broker.account(str(fields.get("dhan_client_id", "")))
+        fields = read_fields("positions", body, POSITION)
+        client_id = fields.get("dhan_client_id", "")
+        try:
+            account = self.broker.account(client_id)
+        except KeyError as error:
+            raise ConfigError(f"positions: there is no account {client_id!r}") from error
         placement = self._app_placement(fields)
         if fields.get("carried"):
             trade = _trade_of("", f"carried-{len(account.trades)}", placement, now_ns)
@@ -86,10 +107,12 @@ class AdminDesk:
             order = self.broker.desk.book_order(account, placement, now_ns)
             order.source = APP_SOURCE
             self.broker.desk.take_events(self._app_events(order, now_ns))
+        identity = placement.listing.instrument_id
         lag_free = views.positions(account, self.broker.days, now_ns, 0)
         return next(
             row for row in lag_free
-            if row["securityId"] == placement.listing.instrument_id.security_id
+            if row["exchangeSegment"] == identity.exchange_segment.value
+            and row["securityId"] == identity.security_id
             and row["productType"] == placement.product_type.value
         )  # fmt: skip
 
@@ -100,24 +123,29 @@ class AdminDesk:
         acknowledged = Acknowledged(name, f"13{number:014d}", OrderType.LIMIT, price, now_ns)
         return [acknowledged, Filled(name, order.quantity, price, f"9{number:08d}", now_ns)]
 
-    def _app_placement(self, fields: Body) -> Placement:
-        identity = _instrument_id(fields)
+    def _app_placement(self, fields: dict[str, Any]) -> Placement:
+        identity = _instrument_id("positions", fields)
         day = self.broker.days.get(identity)
         if day is None:
             raise ConfigError(f"positions: {identity} is not listed")
-        net = fields.get("net_quantity", fields.get("net_qty"))
+        net = take_one("positions", fields, NET_NAMES)
+        signed = {"transaction_type", "quantity"} & fields.keys()
+        if len(signed) != (2 if net is None else 0):
+            raise ConfigError(
+                "positions: either net_quantity or transaction_type and quantity are needed"
+            )
         if net is None:
-            side, quantity = Side(str(fields.get("transaction_type"))), int(fields["quantity"])
+            side, quantity = fields["transaction_type"], fields["quantity"]
         else:
-            side, quantity = Side.BUY if int(net) > 0 else Side.SELL, abs(int(net))
+            side, quantity = Side.BUY if net > 0 else Side.SELL, abs(net)
         price = fields.get("price", day.last_price)
-        if price is None or quantity <= 0:
+        if price is None or quantity == 0:
             raise ConfigError("positions: a quantity and a price (or a last price) are needed")
-        product = ProductType(str(fields.get("product_type", "INTRADAY")))
+        product = fields.get("product_type", ProductType.INTRADAY)
         return Placement(
             listing=day.listing, side=side, product_type=product, order_type=OrderType.LIMIT,
             time_in_force=TimeInForce.DAY, quantity=quantity, disclosed_quantity=0,
-            price=_decimal(price), trigger_price=ZERO, correlation_id=None, is_after_market=False,
+            price=price, trigger_price=ZERO, correlation_id=None, is_after_market=False,
         )  # fmt: skip
 
     def act_on_order(self, order_id: str, action: str, body: Body, now_ns: int) -> dict[str, Any]:
@@ -126,25 +154,30 @@ class AdminDesk:
         `fill` takes `quantity` and `price` (defaults: all that is open, at the limit price);
         `reject` takes `text`; `free` lifts the cap of a rehearsed partial fill.
         """
-        broker, fields = self.broker, _named(body)
+        broker = self.broker
         order = broker.desk.orders.get(order_id)
         if order is None:
             raise ConfigError(f"orders: {order_id} is not known")
+        if action not in ORDER_ACTIONS:
+            raise ConfigError(f"orders: {action!r} is no action")
+        fields = read_fields(f"orders: {action}", body, ORDER_ACTIONS[action])
         match action:
             case "fill":
                 rest = order.quantity - order.filled_quantity
-                price = _decimal(fields.get("price", order.price))
-                broker.desk.fill_now(order, int(fields.get("quantity", rest)), price, now_ns)
+                quantity, price = fields.get("quantity", rest), fields.get("price", order.price)
+                if quantity > rest:
+                    raise ConfigError(f"orders: fill: {quantity} is more than the open {rest}")
+                broker.desk.fill_now(order, quantity, price, now_ns)
             case "cancel":
                 broker.desk.cancel_now(order, now_ns)
             case "reject":
-                broker.desk.reject_now(order, str(fields.get("text", "Rejected")), now_ns)
+                broker.desk.reject_now(order, fields.get("text", "Rejected"), now_ns)
             case "expire":
                 broker.desk.take_events(broker.engine.expire(now_ns, [order_id]))
             case "free":
                 broker.desk.take_events(broker.engine.set_fill_cap(order_id, None, now_ns))
             case _:
-                raise ConfigError(f"orders: {action!r} is no action")
+                raise ConfigError(f"orders: {action!r} cannot be done")
         return broker_order_state(order)
 
     def begin_next_day(self, now_ns: int) -> dict[str, Any]:
@@ -195,19 +228,20 @@ class AdminDesk:
     def move_clock(self, body: Body, now_ns: int) -> dict[str, Any]:
         """Steer the replay: `paused`, `speed`, `set_seconds`, `advance_seconds`, `rewind`."""
         clock, replay = self.broker.clock, self.broker.replay
-        if "speed" in body:
-            clock.set_speed(float(body["speed"]), now_ns)
-        if "paused" in body:
-            clock.set_paused(bool(body["paused"]), now_ns)
-        if body.get("rewind"):
+        fields = read_fields("clock", body, CLOCK)
+        if "speed" in fields:
+            clock.set_speed(fields["speed"], now_ns)
+        if "paused" in fields:
+            clock.set_paused(fields["paused"], now_ns)
+        if fields.get("rewind"):
             replay.rewind()
             clock.move_to(0, now_ns)
-        if "set_seconds" in body:
-            market_ns = round(float(body["set_seconds"]) * 1e9)
+        if "set_seconds" in fields:
+            market_ns = round(fields["set_seconds"] * 1e9)
             replay.seek(market_ns)
             clock.move_to(market_ns, now_ns)
-        if "advance_seconds" in body:
-            step_ns = round(float(body["advance_seconds"]) * 1e9)
+        if "advance_seconds" in fields:
+            step_ns = round(fields["advance_seconds"] * 1e9)
             clock.move_to(clock.market_ns(now_ns) + step_ns, now_ns)
         self.broker.advance(now_ns)
         return self.clock_state(now_ns)
@@ -288,35 +322,24 @@ def describe_listing(listing: Listing) -> dict[str, Any]:
     }
 
 
-def _new_listing(identity: InstrumentId, fields: Body) -> Listing:
+def _new_listing(identity: InstrumentId, fields: Mapping[str, Any]) -> Listing:
     symbol = str(fields.get("trading_symbol", f"SIM-{identity.security_id}"))
-    close = _decimal(fields.get("previous_close", 100))
+    close = fields.get("previous_close", Decimal(100))
     instrument = Instrument(identity, symbol, 1, Decimal("0.05"), instrument_type="EQUITY")
     return banded(Listing(instrument, symbol, symbol, close), close)
 
 
-def _with_terms(listing: Listing, fields: Body) -> Listing:
+def _with_terms(listing: Listing, fields: Mapping[str, Any]) -> Listing:
     """Return the listing with the terms that the body names."""
-    readers: dict[str, Any] = {
-        "lot_size": int,
-        "freeze_quantity": _whole_or_none,
-        "tick_size": _decimal,
-        "lower_circuit": _decimal_or_none,
-        "upper_circuit": _decimal_or_none,
-        "trading_symbol": str,
-        "instrument_type": str,
-    }
-    listing_readers: dict[str, Any] = {
-        "previous_close": _decimal,
-        "expiry": lambda day: str(day or NO_EXPIRY),
-        "strike": _decimal_or_none,
-        "option_type": str,
-        "symbol": str,
-        "display_name": str,
-    }
-    terms = {name: read(fields[name]) for name, read in readers.items() if name in fields}
-    more = {name: read(fields[name]) for name, read in listing_readers.items() if name in fields}
-    return replace(listing, instrument=replace(listing.instrument, **terms), **more)
+    terms = {name: fields[name] for name in INSTRUMENT_TERMS if name in fields}
+    more = {name: fields[name] for name in LISTING_TERMS if name in fields}
+    if "expiry" in more:
+        more["expiry"] = more["expiry"] or NO_EXPIRY
+    instrument = replace(listing.instrument, **terms)
+    low, high = instrument.lower_circuit, instrument.upper_circuit
+    if low is not None and high is not None and low > high:
+        raise ConfigError(f"instruments: lower_circuit {low} is above upper_circuit {high}")
+    return replace(listing, instrument=instrument, **more)
 
 
 def _trade_of(order_id: str, trade_id: str, placement: Placement, now_ns: int) -> Trade:
@@ -332,44 +355,12 @@ def _trade_of(order_id: str, trade_id: str, placement: Placement, now_ns: int) -
     )
 
 
-def _named(body: Body) -> dict[str, Any]:
-    """Return the body with its names in our spelling (`exchangeSegment` -> `exchange_segment`)."""
-    return {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): value for name, value in body.items()}
-
-
-def _instrument_id(fields: Body) -> InstrumentId:
-    try:
-        segment = ExchangeSegment(str(fields.get("exchange_segment")))
-        return InstrumentId(segment, str(int(str(fields.get("security_id")))))
-    except ValueError as error:
-        raise ConfigError(f"exchange_segment or security_id is wrong: {error}") from error
-
-
-def _depth(fields: Body) -> Depth:
-    return Depth(
-        tuple(_level(level) for level in fields.get("bids", ())),
-        tuple(_level(level) for level in fields.get("asks", ())),
-    )
-
-
-def _level(level: Any) -> DepthLevel:
-    price, quantity, *orders = level
-    return DepthLevel(_decimal(price), int(quantity), int(orders[0]) if orders else 1)
-
-
-def _decimal(value: Any) -> Decimal:
-    try:
-        return Decimal(str(value))
-    except InvalidOperation as error:
-        raise ConfigError(f"{value!r} is no number") from error
-
-
-def _decimal_or_none(value: Any) -> Decimal | None:
-    return None if value is None else _decimal(value)
-
-
-def _whole_or_none(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _instrument_id(what: str, fields: Mapping[str, Any]) -> InstrumentId:
+    """Take the instrument's name out of what was read."""
+    for name in ("exchange_segment", "security_id"):
+        if name not in fields:
+            raise ConfigError(f"{what}: {name} is needed")
+    return InstrumentId(fields["exchange_segment"], fields["security_id"])
 
 
 def _text_or_none(value: Decimal | None) -> str | None:

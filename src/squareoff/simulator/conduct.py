@@ -15,6 +15,7 @@ from squareoff.domain.errors import ConfigError
 DelayRange = tuple[float, float]
 RateLimits = dict[str, dict[str, int]]
 
+_HORIZONS = ("second", "minute", "hour", "day")
 ORDER_CLASS, DATA_CLASS, QUOTE_CLASS, OTHER_CLASS = "order", "data", "quote", "other"
 
 
@@ -184,9 +185,12 @@ def conduct_from_json(value: dict[str, Any], base: BrokerConduct | None = None) 
         for name, item in value.items()
     }
     try:
-        return msgspec.convert(known | widened, BrokerConduct, strict=False)
+        conduct = msgspec.convert(known | widened, BrokerConduct, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"conduct: {error}") from error
+    for name in value:
+        _check_sense(name, getattr(conduct, name))
+    return conduct
 
 
 def conduct_to_json(conduct: BrokerConduct) -> dict[str, Any]:
@@ -194,6 +198,24 @@ def conduct_to_json(conduct: BrokerConduct) -> dict[str, Any]:
     plain = msgspec.to_builtins(conduct)
     assert isinstance(plain, dict), "a dataclass becomes an object"
     return plain
+
+
+def _check_sense(name: str, value: Any) -> None:
+    """Raise ConfigError for a number below zero, a range upside down, an unknown rate limit."""
+    if name == "rate_limits":
+        unknown = sorted(set(value) - set(documented_rate_limits()))
+        unknown += sorted({h for of_class in value.values() for h in of_class} - set(_HORIZONS))
+        if unknown:
+            raise ConfigError(f"conduct: rate_limits: {', '.join(unknown)} is not known")
+        numbers: list[Any] = [limit for of_class in value.values() for limit in of_class.values()]
+    elif name.endswith(("_delay_ms", "_lag_ms")):
+        numbers = list(value)
+        if value[0] > value[1]:
+            raise ConfigError(f"conduct: {name}: the range {value} begins above its end")
+    else:
+        numbers = [value] if isinstance(value, int | float | Decimal) else []
+    if name != "date_header_offset_seconds" and any(number < 0 for number in numbers):
+        raise ConfigError(f"conduct: {name}: {min(numbers)} is below zero")
 
 
 def _pair(value: Any) -> Any:

@@ -9,6 +9,7 @@ Invariants:
 2. Where several rules fire on one event, the earlier rule's field wins and delays add up.
 """
 
+import math
 import random
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -209,13 +210,62 @@ def parse_rules(value: Any) -> list[FaultRule]:
     """Return the rules of a JSON list (or of one object).
 
     Raises:
-        ConfigError: an unknown field or a bad value; names the place.
+        ConfigError: an unknown field or a value that makes no sense; names the place.
     """
     items = value if isinstance(value, list) else [value]
     try:
-        return msgspec.convert(items, list[FaultRule])
-    except msgspec.ValidationError as error:
+        rules = msgspec.convert(items, list[FaultRule])
+        for number, rule in enumerate(rules):
+            _check_sense(rule, f"$[{number}]")
+    except ValueError as error:  # a msgspec.ValidationError is one
         raise ConfigError(f"faults: {error}") from error
+    return rules
+
+
+_BOUNDS: tuple[tuple[str, str, float, float], ...] = (
+    ("what", "delay_ms", 0, math.inf),
+    ("what", "answer_delay_ms", 0, math.inf),
+    ("what", "lag_ms", 0, math.inf),
+    ("what", "repeat", 1, math.inf),
+    ("what", "duplicate", 0, math.inf),
+    ("what", "reorder", 0, math.inf),
+    ("what", "disconnect", 0, 65_535),
+    ("what", "partial_fill", 0, math.inf),
+    ("how_often", "probability", 0, 1),
+    ("how_often", "nth", 1, math.inf),
+    ("how_often", "every", 0, math.inf),
+    ("how_often", "times", 0, math.inf),
+    ("until", "seconds", 0, math.inf),
+    ("until", "count", 0, math.inf),
+)
+"""Part, field, lowest and highest number. Not constraints of the types: in unions with tuples of
+a fixed length these make msgspec 0.22.0 read past its own memory."""
+
+
+def _check_sense(rule: FaultRule, place: str) -> None:
+    """Raise ValueError for what never could strike, or only fails once it does."""
+    for part, name, low, high in _BOUNDS:
+        value = getattr(getattr(rule, part), name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        for number in numbers:
+            if isinstance(number, int | float) and not low <= number <= high:
+                raise ValueError(f"{number} makes no sense - at `{place}.{part}.{name}`")
+        if name.endswith("_ms") and list(numbers) != sorted(numbers):
+            raise ValueError(f"{value} begins above its end - at `{place}.{part}.{name}`")
+    what = rule.what
+    if what.status and not 100 <= what.status <= 599:
+        raise ValueError(f"{what.status} is no HTTP status - at `{place}.what.status`")
+    if what.price:
+        _check_number(float, what.price, f"{place}.what.price")
+    if what.security_id:
+        _check_number(int, what.security_id, f"{place}.what.security_id")
+
+
+def _check_number(kind: type[float] | type[int], text: str, place: str) -> None:
+    try:
+        kind(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no number - at `{place}`") from error
 
 
 def _matches(where: Where, point: FaultPoint) -> bool:
