@@ -1,17 +1,42 @@
 """`squareoff sim`."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from squareoff.cli.late import load_late
 from squareoff.cli.options import JsonOption
 
+_TICKS = "--ticks"
+
+
+class _SimCommand(TyperCommand):
+    """Takes several recordings after one `--ticks`, which click's options cannot."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words."""
+        return super().parse_args(ctx, list(_each_with_its_option(args)))
+
+
+def _each_with_its_option(words: list[str]) -> Iterator[str]:
+    """Give the words with `--ticks` before every recording that follows one."""
+    is_open = has_value = False
+    for word in words:
+        if word.startswith("-"):
+            is_open, has_value = word.startswith(_TICKS), "=" in word
+        elif is_open and has_value:
+            yield _TICKS
+        else:
+            has_value = True
+        yield word
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("sim")(sim)
+    app.command("sim", cls=_SimCommand)(sim)
 
 
 def sim(
@@ -21,7 +46,9 @@ def sim(
     ] = None,
     ticks: Annotated[
         list[str] | None,
-        typer.Option(help="Recorded prices: FILE.csv or SEGMENT:SECURITY_ID=FILE.csv; repeatable."),
+        typer.Option(
+            help="Recorded prices: FILE.csv or SEGMENT:SECURITY_ID=FILE.csv, as many as wanted."
+        ),
     ] = None,
     speed: Annotated[
         float, typer.Option(min=0.001, help="Market seconds per second of real time.")
