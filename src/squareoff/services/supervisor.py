@@ -37,6 +37,7 @@ from squareoff.ports import (
 from squareoff.services.alarm_desk import AlarmDesk
 from squareoff.services.circuit_breaker import BreakerState, Endpoint
 from squareoff.services.claim_sizing import ClaimSizing
+from squareoff.services.engine_tasks import EngineTasks
 from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.feed_lines import FeedLines
 from squareoff.services.kill_switch import KillSwitch
@@ -129,7 +130,7 @@ class Supervisor:
         Raises:
             ExceptionGroup: a service died of a defect; the process must end and start anew.
         """
-        async with asyncio.TaskGroup() as tasks:
+        async with EngineTasks() as tasks:
             if self._ownership is not None:
                 tasks.create_task(self._ownership.keep())
             self._engine.connect(tasks, self._placer.carry_out, self._claim_sizing)
