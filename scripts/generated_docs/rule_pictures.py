@@ -204,7 +204,7 @@ def _by_time(title: str, rules: RuleSet, begin: time) -> str:
         at_ns = tracker.created_at_ns + number * _STEP_MINUTES * 60 * NANOSECONDS_PER_SECOND
         now = Now(at_ns, 0)
         points.append((now.ist().strftime("%H:%M"), Decimal(price)))
-        if due_time_rule(tracker, now, _HOURS) is not None:
+        if due_time_rule(tracker, now, _HOURS, held_ns=at_ns - tracker.created_at_ns) is not None:
             fires = f"fires at {points[-1][0]}"
             return as_svg(Picture(title, points, [_base(len(points))], fires))
     raise AssertionError(f"{title}: never due")

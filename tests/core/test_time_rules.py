@@ -6,7 +6,8 @@ from datetime import time
 import pytest
 
 from exit_story.values import held
-from squareoff.core.time_rules import due_time_rule, square_off_time
+from squareoff.core import time_rules
+from squareoff.core.time_rules import square_off_time
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.rules import RuleName, RuleSet
@@ -82,6 +83,12 @@ def opened(text: str, rules: RuleSet, product: ProductType = INTRADAY) -> Positi
 
 def now(text: str) -> Now:
     return Now(ns_from_iso(f"{text.replace(' ', 'T')}+05:30"), 0)
+
+
+def due_time_rule(tracker: PositionTracker, instant: Now, hours: TradingDay) -> RuleName | None:
+    """What is due by a clock that was never set."""
+    held_ns = instant.wall_ns - tracker.created_at_ns
+    return time_rules.due_time_rule(tracker, instant, hours, held_ns=held_ns)
 
 
 @pytest.mark.parametrize(

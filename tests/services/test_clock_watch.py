@@ -11,6 +11,7 @@ from service_world.session import ScriptedTimes
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running
 from squareoff.core.facts import Severity
+from squareoff.core.trusted_time import TrustedTime
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import Now
@@ -123,7 +124,8 @@ def test_a_step_of_the_wall_clock_is_seen(step: float, is_told: bool) -> None:
         clock, alarms, times = SteppingClock(), HeardAlarms(), ScriptedTimes()
         times.offset_seconds = None
         metrics = (await make_world()).engine.metrics
-        watch = ClockWatch(times, alarms, clock, metrics)  # type: ignore[arg-type]
+        trusted = TrustedTime(clock.now())
+        watch = ClockWatch(times, alarms, clock, metrics, trusted)  # type: ignore[arg-type]
         for number in range(5):
             clock.step_seconds = step if number > 2 else 0.0
             await clock.sleep(1.0)

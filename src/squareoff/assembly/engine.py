@@ -35,6 +35,7 @@ from squareoff.services.position_book import PositionBook
 from squareoff.services.price_history import PriceHistory
 from squareoff.services.risk_manager import RiskManager
 from squareoff.services.rule_admission import RuleAdmission
+from squareoff.services.rule_clock import RuleClock
 from squareoff.services.screen import Screen, ScreenMarket
 from squareoff.services.supervisor import Supervisor
 from squareoff.services.tick_cache import TickCache
@@ -115,6 +116,7 @@ def _shared(settings: EngineSettings, ports: Ports) -> Shared:
         TickCache(settings.hygiene.stale_after_seconds, ports.quiet_feed.quiet_prices),
         engine,
         PriceHistory(),
+        RuleClock(ports.clock),
     )
 
 
@@ -142,7 +144,7 @@ def _supervisor(
     )
     details = price_details(ports, shared, risk)
     keep_warm(orders, risk, details, hub)
-    clock_watch = clock_watch_of(ports, shared, hub, risk)
+    clock_watch = clock_watch_of(ports, shared, hub, risk, orders)
     blind = blind_watch(settings, ports, shared, risk, orders.sending.quotes)
     supervisor = Supervisor(
         account_id=settings.account_id,

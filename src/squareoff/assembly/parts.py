@@ -48,6 +48,7 @@ from squareoff.services.price_history import PriceHistory
 from squareoff.services.quote_turns import QuoteTurns
 from squareoff.services.rate_budget import RateLimits
 from squareoff.services.reconciler import ReconcilePace, Reconciler
+from squareoff.services.rule_clock import RuleClock
 from squareoff.services.send_terms import SendTerms
 from squareoff.services.session_watch import SessionWatch
 from squareoff.services.sizing_readings import SizingReadings
@@ -135,6 +136,7 @@ class Shared:
     ticks: TickCache
     engine: ExitEngine
     history: PriceHistory
+    rule_clock: RuleClock
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def risk_manager(
         watch=PriceWatch(settings.hygiene, ports.quiet_feed),
         hours=MarketHours(ports.calendar),
         clock=ports.clock,
+        rule_clock=shared.rule_clock,
         alarms=shared.alarms,
         metrics=shared.metrics,
         expect_exits=orders.router.queue.expect_exits,
@@ -56,6 +57,7 @@ def account_guard(
         ticks=shared.ticks,
         alarms=shared.alarms,
         clock=ports.clock,
+        rule_clock=shared.rule_clock,
         metrics=shared.metrics,
     )
     return AccountGuard(settings.account_rules, parts, orders.sending.terms.may_send)
@@ -123,12 +125,15 @@ def keep_warm(
 
 
 def clock_watch_of(
-    ports: Ports, shared: Shared, hub: OrderUpdateHub, risk: RiskManager
+    ports: Ports, shared: Shared, hub: OrderUpdateHub, risk: RiskManager, orders: OrderSide
 ) -> ClockWatch | None:
     """Who compares clocks, where there is a real broker's to compare with."""
     if ports.broker_time is None:
         return None
-    watch = ClockWatch(ports.broker_time, shared.alarms, ports.clock, shared.metrics)
+    watch = ClockWatch(
+        ports.broker_time, shared.alarms, ports.clock, shared.metrics, shared.rule_clock.trusted
+    )
     hub.on_report(watch.note_report)
     watch.on_offset(risk.allow_for_clock)
+    watch.on_doubt(lambda: orders.reconciler.request("clock_jumped"))
     return watch

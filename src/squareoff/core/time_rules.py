@@ -27,12 +27,16 @@ FINISH_MINUTES = 2
 _DAY_SECONDS = 86_400
 
 
-def due_time_rule(tracker: PositionTracker, now: Now, day: TradingDay) -> RuleName | None:
+def due_time_rule(
+    tracker: PositionTracker, now: Now, day: TradingDay, *, held_ns: int
+) -> RuleName | None:
     """Return the time rule that is due, None where none is.
 
     A square-off time that has passed today is due at once: starting late is no reason to hold on.
 
     Args:
+        now: the time that is trusted (`trusted_time`), not the bare wall clock.
+        held_ns: how long the position is held, by a clock that nobody sets.
         day: today's hours where the position is traded.
     """
     rules = tracker.rules
@@ -40,10 +44,9 @@ def due_time_rule(tracker: PositionTracker, now: Now, day: TradingDay) -> RuleNa
         begins = square_off_time(rules.square_off_at, tracker.product_type, day)
         if begins is not None and now.ist().time() >= begins:
             return RuleName.SQUARE_OFF
-    if rules.max_holding_minutes is not None:
-        held_ns = now.wall_ns - tracker.created_at_ns
-        if held_ns >= seconds_to_ns(rules.max_holding_minutes * 60):
-            return RuleName.MAX_HOLDING
+    longest = rules.max_holding_minutes
+    if longest is not None and held_ns >= seconds_to_ns(longest * 60):
+        return RuleName.MAX_HOLDING
     return None
 
 

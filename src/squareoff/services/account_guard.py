@@ -43,6 +43,7 @@ from squareoff.services.exit_all import ExitAll, switch_reason
 from squareoff.services.kill_switch import KillSwitch
 from squareoff.services.market_hours import MarketHours
 from squareoff.services.metrics import Metrics
+from squareoff.services.rule_clock import RuleClock
 from squareoff.services.tick_cache import TickCache
 
 _log = structlog.get_logger("squareoff.account_guard")
@@ -74,6 +75,7 @@ class AccountParts:
     ticks: TickCache
     alarms: AlarmDesk
     clock: Clock
+    rule_clock: RuleClock
     metrics: Metrics
 
 
@@ -226,7 +228,7 @@ class AccountGuard:
             await self._parts.clock.sleep(TURN_SECONDS)
 
     async def _take_turn(self) -> None:
-        now = self._parts.clock.now()
+        now = self._parts.rule_clock.look().day
         await self._follow_day(now)
         await self._lift()
         self._check_square_off(now)

@@ -50,10 +50,10 @@ class MarketHours:
         self._told[segment] = number
         return True
 
-    def due_rule(self, tracker: PositionTracker, now: Now) -> RuleName | None:
+    def due_rule(self, tracker: PositionTracker, now: Now, *, held_ns: int) -> RuleName | None:
         """Return the time rule of a position that is due, None where none is."""
         segment = tracker.instrument.instrument_id.exchange_segment
-        return due_time_rule(tracker, now, self._day(segment, now.wall_ns))
+        return due_time_rule(tracker, now, self._day(segment, now.wall_ns), held_ns=held_ns)
 
     def is_square_off_due(self, wanted: time, tracker: PositionTracker, now: Now) -> bool:
         """Say whether a square-off time that its owner did not give has come for a position."""

@@ -36,6 +36,7 @@ from squareoff.services.exit_engine import ExitEngine
 from squareoff.services.exit_results import Wait
 from squareoff.services.market_hours import MarketHours
 from squareoff.services.metrics import Metrics
+from squareoff.services.rule_clock import RuleClock
 from squareoff.services.tick_cache import TickCache
 from squareoff.services.trailing_engine import TrailingEngine
 
@@ -56,6 +57,7 @@ class RiskManager:
         watch: PriceWatch,
         hours: MarketHours,
         clock: Clock,
+        rule_clock: RuleClock,
         alarms: AlarmDesk,
         metrics: Metrics,
         expect_exits: Callable[[int], None] = lambda count: None,
@@ -69,6 +71,7 @@ class RiskManager:
         self._account = account
         self._hours = hours
         self._clock = clock
+        self._rule_clock = rule_clock
         self._alarms = alarms
         self._metrics = metrics
         self._watched: dict[TrackerId, PositionTracker] = {}
@@ -94,6 +97,7 @@ class RiskManager:
     def on_tracker_changed(self, tracker: PositionTracker) -> None:
         """Arm, re-arm or disarm after a committed change."""
         self._account.on_tracker_changed(tracker)
+        self._rule_clock.note(tracker)
         if not tracker.status.is_final:
             # Its exit is priced by ticks, also after a restart: they are judged like any others.
             self._watch.follow(tracker)
@@ -352,11 +356,12 @@ class RiskManager:
 
     def check_time_rules(self) -> None:
         """Signal every position whose time has come."""
-        now = self._clock.now()
+        now = self._rule_clock.look()
         for tracker in tuple(self._watched.values()):
-            rule = self._hours.due_rule(tracker, now)
+            held_ns = self._rule_clock.held_ns(tracker, now)
+            rule = self._hours.due_rule(tracker, now.day, held_ns=held_ns)
             if rule is not None:
-                text = f"{rule.value} reached at {now.ist().strftime('%H:%M:%S')} IST"
+                text = f"{rule.value} reached at {now.day.ist().strftime('%H:%M:%S')} IST"
                 self._signal(tracker.tracker_id, Trigger(rule), text)
 
 
