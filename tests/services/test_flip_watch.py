@@ -48,6 +48,32 @@ def test_a_net_on_the_other_side_of_zero_is_critical_within_two_seconds(by_hand:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("part", [None, 60], ids=["all filled", "in part"])
+@pytest.mark.parametrize("seconds_away", [5.0, 25.0])
+def test_a_dead_trade_book_delays_no_look(seconds_away: float, part: int | None) -> None:
+    """Counted from the fill: the close waits for the trade book, the look at the net does not."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.gateway.fills = False
+            await world.engine.exit_engine.execute_exit(TRACKER, "asked", wait=Wait.ACCEPTED)
+            world.gateway.failures["trade_book"] = BrokerUnreachable("away")
+            world.gateway.trade_by_hand(KEY, Side.SELL, 75)
+            (order_id,) = world.gateway.orders
+            world.gateway.fill(order_id, part)
+            await asyncio.sleep(2.0)
+
+            assert world.tracker(TRACKER).status is PositionStatus.EXITING
+            assert world.alarms.codes.count("over_exit") == 1
+            await asyncio.sleep(seconds_away - 2.0)
+            world.gateway.failures.clear()
+            await asyncio.sleep(30.0)
+            assert world.alarms.codes.count("over_exit") == 1
+
+    run_virtual(body())
+
+
 def test_a_side_that_was_held_earlier_hides_no_flip() -> None:
     """A short that was closed long ago holds nothing: a net below zero is critical as ever."""
 

@@ -1,18 +1,18 @@
-"""Watch the broker's net after a close of ours: has somebody else closed the same units too?
+"""Watch the broker's net after fills of an exit: has somebody else closed the same units too?
 
 A person, another program or the broker's own square-off can close a position while our exit is on
 its way, and no rule of ours can prevent it. Our order then carries the net across zero, and the
-tracker, whose own fills are all in order, cannot know. For some seconds after a close the
-broker's positions are read for it; a net on the other side of zero, beyond what trackers of that
-side may hold, is an over-exit and critical (I2d).
-Never sends anything.
+tracker, whose own fills are all in order, cannot know. For some seconds after a fill, and again
+after the close, which waits for the trade book, the broker's positions are read for it; a net on
+the other side of zero, beyond what trackers of that side may hold, is an over-exit and critical
+(I2d). Never sends anything.
 """
 
 from squareoff.core.facts import Severity
 from squareoff.core.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import PositionSide
-from squareoff.domain.states import IntentStatus, PositionStatus
+from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.alarm_desk import AlarmDesk
@@ -29,7 +29,7 @@ CHECK_INTERVAL_SECONDS = 1.0
 
 
 class FlipWatch:
-    """Watches keys on which an exit of ours has just ended, well or given up with fills."""
+    """Watches keys on which an exit of ours has just filled or ended."""
 
     def __init__(
         self, engine: ExitEngine, reads: BrokerReads, alarms: AlarmDesk, clock: Clock
@@ -39,6 +39,7 @@ class FlipWatch:
         self._alarms = alarms
         self._clock = clock
         self._watched: dict[tuple[PositionKey, PositionSide], int] = {}
+        self._told: dict[tuple[PositionKey, PositionSide], int] = {}
         engine.on_change(self._note_change)
 
     async def run(self) -> None:
@@ -57,14 +58,8 @@ class FlipWatch:
 
     def _note_change(self, tracker: PositionTracker) -> None:
         filled = any(order.cumulative_quantity for order in tracker.exit_orders)
-        intent = tracker.intent
         # A frozen one has crossed zero by its own fills, and a person was told then.
-        is_given_up = (
-            intent is not None
-            and intent.status is IntentStatus.NEEDS_HUMAN
-            and not tracker.is_frozen
-        )
-        if filled and (tracker.status is PositionStatus.EXITED or is_given_up):
+        if filled and (tracker.status is PositionStatus.EXITED or not tracker.is_frozen):
             until_ns = self._clock.now().monotonic_ns + seconds_to_ns(WATCH_SECONDS)
             self._watched[tracker.key, tracker.side] = until_ns
 
@@ -80,8 +75,12 @@ class FlipWatch:
             may_be_held = self._may_be_held_against(key, side)
             if key not in reading.unsure and -net * side.sign > may_be_held:
                 del self._watched[closed]
-                await self._complain(key, net)
-            elif asked_ns >= until_ns and self._watched[closed] == until_ns:
+                if self._told.get(closed) != net:
+                    self._told[closed] = net
+                    await self._complain(key, net)
+                continue
+            self._told.pop(closed, None)
+            if asked_ns >= until_ns and self._watched[closed] == until_ns:
                 del self._watched[closed]
 
     def _may_be_held_against(self, key: PositionKey, side: PositionSide) -> int:
@@ -98,7 +97,7 @@ class FlipWatch:
         await self._alarms.raise_alarm(
             Severity.CRITICAL,
             "over_exit",
-            f"The broker shows {net} of {key} right after our exit there closed what its tracker "
-            "held: somebody else closed it too, and the account now stands on the other side. "
-            "Nothing is bought back by itself; look at the position now.",
+            f"The broker shows {net} of {key} right after our exit there has filled: somebody else "
+            "closed the same units, and the account now stands on the other side. Nothing is "
+            "bought back by itself; look at the position now.",
         )
