@@ -101,4 +101,29 @@ BUGS = (
         "        ):\n",
         seeds="0..19",
     ),
+    Bug(
+        name="time-rules-an-hour-early",
+        careless="Takes a time of the day for one in another zone.",
+        file="core/time_rules.py",
+        old="now.ist().time() >= begins",
+        new="_seconds(now.ist().time()) + 3_600 >= _seconds(begins)",
+        seeds="0..9",
+    ),
+    Bug(
+        name="fixed-level-moved",
+        careless="Puts a stop that was given as a price two percent away from it.",
+        file="core/levels.py",
+        old="        return rule.price\n",
+        new="        return rule.price * (1 + sign * Decimal('0.02'))\n",
+        seeds="0..9",
+    ),
+    Bug(
+        name="modify-sent-twice",
+        careless="Sends every modify a second time, to be sure.",
+        file="services/order_router.py",
+        old="            await self._gateway.modify_order(modification)\n",
+        new="            await self._gateway.modify_order(modification)\n"
+        "            await self._gateway.modify_order(modification)\n",
+        seeds="0..19",
+    ),
 )

@@ -4,27 +4,36 @@ Written from the promises in docs/simulation.md. It reads the broker's own order
 journal's raw rows by SQL and JSON, and shares no arithmetic and no code with the engine.
 
 Checked here, at every event: I1 at most one live intent, I2 exposure never exceeds what is held,
-I3 nothing arrives that is not in the journal, I8 no price rule on an invalid price, I9 the kill
-switch, I10 gapless numbers, I11 no secret. `final_audit` checks what must hold at the end.
+I8 no price rule on an invalid price, I10 gapless numbers, I11 no secret. In `write_audit`: I3
+nothing arrives that is not in the journal, I9 the kill switch, I13 the pace. In `claim_audit`: a
+claim is due and its level right, I6 attempts are bounded, I11 no stop loosens. In
+`over_exit_audit`: I2d who was told. `final_audit` checks what must hold at the end.
 """
 
 import json
-import re
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from squareoff.domain.instruments import InstrumentId
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.orders import BrokerOrder
+from squareoff.simulator.virtual.audited import Opened
+from squareoff.simulator.virtual.claim_audit import (
+    MachineClock,
+    attempt_fault,
+    level_faults,
+    stop_fault,
+    time_fault,
+)
 from squareoff.simulator.virtual.marks import Marks
 from squareoff.simulator.virtual.outside import Key, Outside
+from squareoff.simulator.virtual.over_exit_audit import OverExitAudit
 from squareoff.simulator.virtual.trigger_audit import Held, Slack, trigger_faults
+from squareoff.simulator.virtual.write_audit import OUR_TAG, WriteAudit
 from squareoff.simulator.wire import WireRequest
 
-OUR_TAG = re.compile(r"sq[xe]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}")
 RACE_NS = 8_000_000_000
 """A close by hand may overtake an order that was sized before it could be seen: late arrival, lag
 and slow answers together stay below this."""
@@ -38,43 +47,6 @@ FRESH_NS = 9_000_000_000
 the bounded delay of a frame."""
 
 VIOLATIONS_MAX = 20
-
-
-@dataclass(slots=True)
-class Planned:
-    """One order as the journal planned it."""
-
-    tracker_id: str
-    role: str
-    side: str
-    quantity: int
-    sends: int = 0
-
-
-@dataclass(slots=True)
-class Opened:
-    """One tracker as the journal opened it."""
-
-    tracker_id: str
-    key: Key
-    side: str
-    quantity: int
-    awaits_entry: bool
-    rules: dict[str, Any]
-    opened_ns: int
-    claims: int = 0
-    live_claim: bool = False
-    is_withdrawn: bool = False
-    """Whether the newest claim was taken back."""
-    trigger: dict[str, Any] | None = None
-    is_blind: bool = False
-    """Whether any sizing had no reading of the positions."""
-    order_ids: list[str] = field(default_factory=list)
-
-    @property
-    def sign(self) -> int:
-        """+1 long, -1 short."""
-        return 1 if self.side == "LONG" else -1
 
 
 class Auditor(Outside):
@@ -95,31 +67,26 @@ class Auditor(Outside):
         self._account_id = account
         self._canary = canary
         self.violations: list[str] = []
-        self.planned: dict[str, Planned] = {}
         self.trackers: dict[str, Opened] = {}
+        self.over_exits = OverExitAudit(self.trackers)
+        self.writes = WriteAudit(self.violate, self.trackers)
+        self.planned, self.heard = self.writes.planned, self.writes.heard
         self.journal_hashes: list[str] = []
         self.alarms: list[tuple[int, dict[str, Any]]] = []
         self.prints: dict[str, list[tuple[int, int]]] = {}
-        self.cancel_sent: set[str] = set()
-        self.modify_sent: dict[str, int] = {}
-        self.kill_switch: tuple[int, str] | None = None
         self.is_outlaw = False
         self.attempts_max = 10
         """So many failed attempts justify calling a person."""
         self.is_healed = False
         self.healed_prices: dict[str, list[Decimal]] = {}
-        self.heard: dict[str, int] = {}
         self.claim_times_ns: list[int] = []
         self.clock_error_ns = 0
         """The most that the machine's wall clock was off so far."""
-        self.wall_error_ns = 0
-        """How far it is off now, signed."""
+        self.machine = MachineClock()
         self.buffered_ns = 0
         """How long frames may have waited in a socket's buffer while the process stood still."""
         self.marks = Marks()
         self._read_ns = 0
-        self._sent_at: dict[str, int] = {}
-        self._switched_at = 0
         self._seen_trades = 0
         self._position_nets: dict[Key, int] = {}
         self._tags: dict[str, int] = {}
@@ -138,6 +105,11 @@ class Auditor(Outside):
         if self.is_healed:
             self.healed_prices.setdefault(instrument_id.security_id, []).append(price)
 
+    def hear_slew(self, most_ns: int) -> None:
+        """Hear that the wall clock gains or loses at most so much without a step."""
+        self.clock_error_ns += most_ns
+        self.machine.slewed_ns += most_ns
+
     def unconfirmed_orders(self) -> dict[str, str]:
         """Return the exit orders of claims that have not ended, each with its tracker."""
         self.read_journal()
@@ -149,56 +121,11 @@ class Auditor(Outside):
 
     # --- requests, before the broker acts ---
 
-    def hear(self, request: WireRequest, now_ns: int) -> None:
-        """A request reached the broker: was it journalled before, with the same content?"""
-        if not request.path.startswith("/orders") or request.method == "GET":
-            return
-        self.read_journal()
-        name = request.path.rsplit("/", 1)[-1]
-        match request.method:
-            case "POST":
-                self._hear_placement(json.loads(request.body or b"{}"), now_ns)
-            case "PUT":
-                if name not in self.modify_sent:
-                    self.violate("I3", f"a modify of {name} arrived that no journal row holds")
-            case "DELETE":
-                if name not in self.cancel_sent:
-                    self.violate("I3", f"a cancel of {name} arrived that no journal row holds")
-
-    def _hear_placement(self, body: dict[str, Any], now_ns: int) -> None:
-        tag = str(body.get("correlationId", ""))
-        if not OUR_TAG.fullmatch(tag):
-            return
-        self.heard[tag] = self.heard.get(tag, 0) + 1
-        plan = self.planned.get(tag)
-        if plan is None or plan.sends == 0:
-            self.violate("I3", f"order {tag} arrived before its order_sent was committed")
-            return
-        said = (body.get("transactionType"), body.get("quantity"))
-        if said != (plan.side, plan.quantity):
-            self.violate("I3", f"order {tag} says {said}, the journal planned {plan}")
-        tracker = self.trackers[plan.tracker_id]
-        key = (body.get("exchangeSegment"), body.get("securityId"), body.get("productType"))
-        if key != tracker.key:
-            self.violate("I3", f"order {tag} is for {key}, its tracker holds {tracker.key}")
-        self._check_kill_switch(tag, plan, now_ns)
-
-    def _check_kill_switch(self, tag: str, plan: Planned, now_ns: int) -> None:
-        """I9: one second for what was on its way, and the bound for what is late on the wire.
-
-        What the journal shows sent before the switch may be as late as the wire makes it; how late
-        that is can only be told by a clock that is right, and not of outlaws.
-        """
-        if self.kill_switch is None:
-            return
-        since_ns, level = self.kill_switch
-        if now_ns - since_ns < RACE_NS:
-            return
-        was_before = self._sent_at.get(tag, 0) < self._switched_at
-        if was_before and (self.is_outlaw or self.clock_error_ns > 0):
-            return
-        if level == "all" or plan.role == "ENTRY":
-            self.violate("I9", f"{plan.role} {tag} arrived under the kill switch, level {level}")
+    def hear(self, request: WireRequest, left_ns: int) -> None:
+        """A request that left then reached the broker: was it journalled before, as it is?"""
+        if request.path.startswith("/orders") and request.method != "GET":
+            self.read_journal()
+            self.writes.hear(request, left_ns)
 
     # --- the journal ---
 
@@ -220,32 +147,26 @@ class Auditor(Outside):
             self.journal_hashes.append(entry_hash)
             if self._canary in text:
                 self.violate("I11", f"journal entry {seq} holds the access token")
-            at_ns = min(now_ns, max(self._read_ns, time_ns - self.wall_error_ns))
+            at_ns = min(now_ns, max(self._read_ns, time_ns - self.machine.error_ns))
             self._take(kind, json.loads(text), at_ns)
         self._read_ns = now_ns
 
     def _take(self, kind: str, row: dict[str, Any], time_ns: int) -> None:
         self.marks.take(kind, row)
+        self.writes.take(kind, row, time_ns)
+        self._check_course(kind, row)
         match kind:
             case "tracker_opened":
                 self._take_opened(row, time_ns)
             case "order_planned":
-                self.planned[row["client_order_id"]] = Planned(
-                    row["tracker_id"], row["role"], row["side"], row["order_quantity"]
-                )
                 self.trackers[row["tracker_id"]].order_ids.append(row["client_order_id"])
-            case "order_sent":
-                self.planned[row["client_order_id"]].sends += 1
-                self._sent_at[row["client_order_id"]] = len(self.journal_hashes)
-            case "order_modify_sent":
-                name = row["broker_order_id"]
-                self.modify_sent[name] = self.modify_sent.get(name, 0) + 1
-                if self.modify_sent[name] > 25:
-                    self.violate("I13", f"{name} was modified {self.modify_sent[name]} times")
-            case "order_cancel_sent":
-                self.cancel_sent.add(row["broker_order_id"])
             case "exit_claimed":
                 self._take_claim(row, time_ns)
+            case "rules_changed":
+                self.trackers[row["tracker_id"]].rules = row["rules"]
+                self.trackers[row["tracker_id"]].stop_level = None
+            case "exit_all_asked":
+                self.is_exit_all_asked = True
             case "exit_sized":
                 opened = self.trackers[row["tracker_id"]]
                 opened.is_blind = opened.is_blind or row["broker_net_quantity"] is None
@@ -255,10 +176,16 @@ class Auditor(Outside):
                 self._take_withdrawal(self.trackers[row["tracker_id"]])
             case "alarm_raised":
                 self.alarms.append((time_ns, row))
-            case "kill_switch_set":
-                if row["active"] and self.kill_switch is None:
-                    self._switched_at = len(self.journal_hashes)
-                self.kill_switch = (time_ns, row["level"]) if row["active"] else None
+
+    def _check_course(self, kind: str, row: dict[str, Any]) -> None:
+        """I6 and I11: attempts are bounded, and a stop never loosens."""
+        opened = self.trackers.get(row.get("tracker_id") or "")
+        if opened is None:
+            return
+        if (fault := attempt_fault(opened, kind, row, self.attempts_max)) is not None:
+            self.violate("I6", f"{opened.tracker_id}: {fault}")
+        if kind == "stop_moved" and (fault := stop_fault(opened, row)) is not None:
+            self.violate("I11", f"{opened.tracker_id}: {fault}")
 
     def _take_opened(self, row: dict[str, Any], time_ns: int) -> None:
         identity = row["instrument"]["instrument_id"]
@@ -270,6 +197,9 @@ class Auditor(Outside):
             awaits_entry=row["awaits_entry"],
             rules=row["rules"],
             opened_ns=time_ns,
+            entry_price=None if row["awaits_entry"] else str(row.get("entry_price", 0)),
+            tick_size=str(row["instrument"].get("tick_size", "0.05")),
+            misdated_by=self.machine.misleads_openings,
         )
 
     def _take_withdrawal(self, tracker: Opened) -> None:
@@ -291,19 +221,32 @@ class Auditor(Outside):
         tracker.live_claim, tracker.is_withdrawn = True, False
         tracker.trigger = row["trigger"]
         self.claim_times_ns.append(time_ns)
+        self._check_asked(tracker, row["trigger"]["rule"], time_ns)
         if row["trigger"]["price"] is not None:
             self._check_trigger(tracker, row)
+
+    def _check_asked(self, tracker: Opened, rule: str, time_ns: int) -> None:
+        """A person has asked for it, or its time has come."""
+        name = f"{tracker.tracker_id} was claimed by {rule}"
+        if rule in ("square_off_at", "max_holding_minutes"):
+            fault = time_fault(tracker, rule, time_ns, self.machine)
+            if fault is not None:
+                self.violate("I8", f"{name} {fault}")
+            return
+        is_asked = {
+            "manual": tracker.tracker_id in self.exit_wishes,
+            "exit_all": self.is_exit_all_asked,
+        }
+        if not is_asked.get(rule, True):
+            self.violate("I4", f"{name}, which nobody has asked for")
 
     def _check_trigger(self, tracker: Opened, claim: dict[str, Any]) -> None:
         """I8: the price that fired was really traded, and lies beyond its level."""
         slack_ns = self.clock_error_ns + self.buffered_ns + FRESH_NS
-        for fault in trigger_faults(
-            claim,
-            self.prints.get(tracker.key[1], []),
-            Held(tracker.opened_ns, tracker.sign),
-            Slack(slack_ns, self.clock_error_ns),
-        ):
-            trigger = claim["trigger"]
+        prints, trigger = self.prints.get(tracker.key[1], []), claim["trigger"]
+        held, slack = Held(tracker.opened_ns, tracker.sign), Slack(slack_ns, self.clock_error_ns)
+        faults = [*trigger_faults(claim, prints, held, slack)]
+        for fault in (*faults, *level_faults(tracker, claim, prints)):
             name = f"{tracker.tracker_id} fired {trigger['rule']} at {trigger['price']}"
             self.violate("I8", f"{name}, {fault}")
 
@@ -320,7 +263,15 @@ class Auditor(Outside):
             identity = trade.instrument_id
             key = (identity.exchange_segment.value, identity.security_id, trade.product_type.value)
             signed = trade.quantity if trade.side.value == "BUY" else -trade.quantity
-            self._position_nets[key] = self._position_nets.get(key, 0) + signed
+            before = self._position_nets.get(key, 0)
+            self._position_nets[key] = before + signed
+            tag = (
+                account.orders[trade.order_id].correlation_id
+                if trade.order_id in account.orders
+                else None
+            )
+            plan = self.planned.get(tag or "")
+            self.over_exits.take_trade(plan, before, before + signed, now_ns)
         self._seen_trades = len(account.trades)
         self._check_exposure(list(account.orders.values()), now_ns)
 

@@ -14,9 +14,12 @@ from squareoff.core.evolve import fold
 from squareoff.core.facts import JournalEntry, TrackerFact, fact_kind
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.protocol_model.journal_path import journal_path
-from squareoff.simulator.virtual.auditor import OUR_TAG, Auditor, Opened
+from squareoff.simulator.virtual.audited import Opened
+from squareoff.simulator.virtual.auditor import Auditor
 from squareoff.simulator.virtual.outside import Key
+from squareoff.simulator.virtual.over_exit_audit import tells_of_over_exit
 from squareoff.simulator.virtual.plans import PositionPlan
+from squareoff.simulator.virtual.write_audit import OUR_TAG
 
 PRICE_STEP = Decimal("0.00000001")
 TRACKER_KINDS = frozenset(fact_kind(fact_type) for fact_type in TrackerFact.__args__)
@@ -73,6 +76,7 @@ def audit_end(auditor: Auditor, broker: SimulatedBroker) -> None:
     _check_orders(auditor, broker)
     _check_told(auditor, broker)
     _check_nets(auditor, broker, rows)
+    _check_crossings(auditor)
     _check_journal_kept(auditor)
 
 
@@ -277,10 +281,30 @@ def _check_nets(auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[
             continue  # whose units a person closed, and whose were added, nobody can say
         if key in unseen:
             continue
-        told = {a["code"] for _, a in auditor.alarms}
-        if auditor.outside_closes.get(key) and told & {"position_mismatch", "over_exit"}:
+        if auditor.outside_closes.get(key) and _is_told_of_net(auditor, key):
             continue
         auditor.violate("I6", f"{key}: the broker shows {net}, our trackers hold {quantity}")
+
+
+def _is_told_of_net(auditor: Auditor, key: Key) -> bool:
+    """Say whether an alarm that names the key tells that the broker holds something else."""
+    name = ":".join(key)
+    return any(
+        tells_of_over_exit(row, key, auditor.trackers)
+        or (row["code"] == "position_mismatch" and name in row["message"])
+        for _, row in auditor.alarms
+    )
+
+
+def _check_crossings(auditor: Auditor) -> None:
+    """I2d: a net that our fill carried across zero was told at once, and as critical."""
+
+    def is_excused(key: Key) -> bool:
+        is_foreign = bool(auditor.outside_adds.get(key) or auditor.unwatched.get(key))
+        return is_foreign or auditor.is_outlaw or auditor.night_ns > 0
+
+    for fault in auditor.over_exits.faults(auditor.alarms, is_excused):
+        auditor.violate("I2d", fault)
 
 
 def _keys_with_unseen_fills(auditor: Auditor, broker: SimulatedBroker) -> set[Key]:

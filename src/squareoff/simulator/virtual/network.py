@@ -36,7 +36,7 @@ from squareoff.simulator.front import Ending, Outcome, answer_delay_ns, perform
 from squareoff.simulator.sessions import Frame, Session
 from squareoff.simulator.virtual.answer_faults import ANSWER_CLASSES, YOUNG_NS, spoil_answer
 from squareoff.simulator.virtual.event_classes import NETWORK_CLASSES
-from squareoff.simulator.wire import WireRequest
+from squareoff.simulator.wire import WireRequest, WireResponse
 
 ORDER_UPDATE_URL = "virtual://broker/order-update"
 FEED_URL = "virtual://broker/feed"
@@ -93,8 +93,12 @@ class Host(Protocol):
         """Do something of the world's own later, whatever becomes of any process."""
         ...
 
-    def note_request(self, request: WireRequest) -> None:
-        """Hear of a request that reached the broker, before it acts."""
+    def note_request(self, request: WireRequest, left_ns: int) -> None:
+        """Hear of a request that left then and reached the broker, before it acts."""
+        ...
+
+    def note_answer(self, request: WireRequest, response: WireResponse | None) -> None:
+        """Hear what the broker answered to it."""
         ...
 
 
@@ -154,21 +158,28 @@ class VirtualHttp:
         self, wire: WireRequest, decision: FaultDecision, answer: "asyncio.Future[HttpResponse]"
     ) -> None:
         host = self._host
-        flight = latency(host) + decision.delay_ns / 1e9
+        flight, left_ns = latency(host) + decision.delay_ns / 1e9, host.broker_ns()
         if host.network_faults.hits("early_reset", host.network_chance):
             broken_after = host.network_chance.uniform(0.0, flight)
             host.later(broken_after, lambda: self._fail(answer, NoAnswer("connection reset")))
-        host.later(flight, lambda: self._arrive(wire, decision, answer))
+        host.later(flight, lambda: self._arrive(wire, decision, answer, left_ns))
 
     def _arrive(
-        self, wire: WireRequest, decision: FaultDecision, answer: "asyncio.Future[HttpResponse]"
+        self,
+        wire: WireRequest,
+        decision: FaultDecision,
+        answer: "asyncio.Future[HttpResponse]",
+        left_ns: int,
     ) -> None:
         host = self._host
 
         def take(now_ns: int) -> Outcome:
-            if not decision.what.drop_before:
-                host.note_request(wire)
-            return self._spoilt(wire, perform(host.broker, wire, decision, now_ns), now_ns)
+            if decision.what.drop_before:
+                return perform(host.broker, wire, decision, now_ns)
+            host.note_request(wire, left_ns)
+            outcome = perform(host.broker, wire, decision, now_ns)
+            host.note_answer(wire, outcome.response)
+            return self._spoilt(wire, outcome, now_ns)
 
         outcome: Outcome = host.act(f"{wire.method} {wire.path}", take)
         late = answer_delay_ns(host.broker, decision) / 1e9

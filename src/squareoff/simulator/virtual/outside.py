@@ -16,6 +16,9 @@ class Outside:
         """Keys with units that a person bought and could not bring under watch."""
         self.withdrawals: set[str] = set()
         """Trackers whose exit a person has asked to take back."""
+        self.exit_wishes: set[str] = set()
+        """Trackers whose exit a person has asked for."""
+        self.is_exit_all_asked = False
         self.rival_orders: set[str] = set()
         """Broker order ids under a tag of our shape that is another database's."""
         self.busted: set[str] = set()
@@ -34,6 +37,10 @@ class Outside:
     def hear_withdrawal(self, tracker_id: str) -> None:
         """Hear that a person asks the engine to take an exit back."""
         self.withdrawals.add(tracker_id)
+
+    def hear_exit_wish(self, tracker_id: str) -> None:
+        """Hear that a person asks the engine for an exit."""
+        self.exit_wishes.add(tracker_id)
 
     def hear_bust(self, tracker_id: str) -> None:
         """Hear that the exchange takes back a fill of this tracker's exit."""

@@ -62,7 +62,6 @@ def assemble_process(
             order_type=OrderType[world.knobs.order_type.upper()],
             attempts_max=world.knobs.attempts_max,
         ),
-        kill_switch_watch_seconds=5.0,
         account_rules=_account_rules(world),
     )
     feed = DhanMarketFeed(SocketSettings(FEED_URL, ACCOUNT), sockets, tokens, clock)

@@ -171,6 +171,7 @@ class Workload:
             tracker_id = find(desk, plan)
             if tracker_id is None:
                 return plan.is_abandoned
+            self._world.auditor.hear_exit_wish(tracker_id)
             result = await desk.exit(tracker_id, "asked by a person", wait, 4.0)
             self._world.note("exit answered", f"{plan.number} {result.code.value}")
             is_over = desk.tracker(tracker_id).status in _ENDED

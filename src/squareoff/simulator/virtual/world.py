@@ -42,7 +42,6 @@ from squareoff.simulator.virtual.trace import Trace
 from squareoff.simulator.virtual.virtual_lock import LockFile
 from squareoff.simulator.virtual.virtual_loop import VirtualLoop
 from squareoff.simulator.virtual.virtual_tokens import VirtualTokenFile
-from squareoff.simulator.wire import WireRequest
 
 T = TypeVar("T")
 
@@ -123,6 +122,8 @@ class World:
         self.lock_file = LockFile()
         self.alerts = AlertLog(self.broker_ns)
         self.auditor = Auditor(self.broker, raw_connection(), ACCOUNT, TOKEN, self.broker_ns)
+        self.note_request = self.auditor.hear
+        self.note_answer = self.auditor.writes.hear_answer
         self._master = {one.instrument_id: one for one in self.instruments()}
         self.has_empty_book = False
         self.calendar_is_wrong = False
@@ -181,11 +182,13 @@ class World:
     def step_clock(self, by_ns: int) -> None:
         """Let a time server step the wall clock."""
         self.strike("clock_step")
+        self.auditor.read_journal()  # by the clock that stamped it
         self._step_ns += by_ns
         self._note_clock()
 
     def jump_clock(self, seconds: float) -> None:
         """Let the wall clock stand this far off; 0 corrects it."""
+        self.auditor.read_journal()
         self._jump_ns = round(seconds * 1e9)
         self._note_clock()
 
@@ -194,7 +197,7 @@ class World:
         self.strike("clock_slew")
         self._stop_slew()
         self._slew, self._slew_from_ns = rate, self.broker_ns()
-        self.auditor.clock_error_ns += round(abs(rate) * self.knobs.chaos_seconds * 1e9)
+        self.auditor.hear_slew(round(abs(rate) * self.knobs.chaos_seconds * 1e9))
 
     def _stop_slew(self) -> None:
         self._step_ns = self.wall_ns() - self.broker_ns() - self._jump_ns
@@ -203,12 +206,13 @@ class World:
     def _note_clock(self) -> None:
         error_ns = abs(self.wall_ns() - self.broker_ns())
         self.auditor.clock_error_ns = max(self.auditor.clock_error_ns, error_ns)
-        self.auditor.wall_error_ns = self.wall_ns() - self.broker_ns()
+        self.auditor.machine.change(self.broker_ns(), self.wall_ns() - self.broker_ns())
         self.note("clock stepped", f"{self.wall_ns() - self.broker_ns()}")
 
     def strike(self, fault_class: str) -> None:
         """Count a fault, which strikes now."""
         self.coverage.strike(fault_class, self.broker_ns())
+        self.auditor.over_exits.hear_strike(fault_class, self.broker_ns())
 
     def strike_engine(self, fault_class: str) -> None:
         """Count a fault of a call or a frame; one that no engine of the account hears is none."""
@@ -234,10 +238,6 @@ class World:
         self.auditor.look(now_ns)
         self._arm()
         return result
-
-    def note_request(self, request: WireRequest) -> None:
-        """Hear of a request that reached the broker, before it acts."""
-        self.auditor.hear(request, self.broker_ns())
 
     def _arm(self) -> None:
         if self._pump_timer is not None:

@@ -1,0 +1,161 @@
+"""Whether a claim is due: by the clock, and by the level that its rules mean (I11); I6 as well.
+
+Part of the auditor: it knows the journal's words and what the market printed, and reckons levels
+and times with arithmetic of its own, in whole numbers.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+from squareoff.simulator.virtual.audited import Opened
+from squareoff.simulator.virtual.trigger_audit import Print
+
+SECOND_NS = 1_000_000_000
+EARLY_NS = SECOND_NS
+"""No time exit comes earlier than this before it is due."""
+
+DOUBT_NS = 55 * SECOND_NS
+"""So long after a step a time of the day may be held against a wall clock that nobody vouches for;
+from then on the wall clock counts, right or wrong."""
+
+UNITS = 10_000
+"""Price units in a rupee."""
+
+_IST_NS = 19_800 * SECOND_NS
+_DAY_NS = 86_400 * SECOND_NS
+
+
+class MachineClock:
+    """How wrong the wall clock of the machine was, and which processes could not know it."""
+
+    def __init__(self) -> None:
+        self.error_ns = 0
+        """How far it is ahead now."""
+        self.slewed_ns = 0
+        """How much it may have gained or lost without a step."""
+        self._changed_ns = 0
+        self._begun_misled = [False]
+
+    def change(self, now_ns: int, error_ns: int) -> None:
+        """Hear that it was set."""
+        self.error_ns, self._changed_ns = error_ns, now_ns
+
+    def begin_process(self, wall_ns: int, now_ns: int) -> None:
+        """Hear that a process begins, which knows of no step before."""
+        self._begun_misled.append(abs(wall_ns - now_ns) > EARLY_NS)
+
+    @property
+    def process_count(self) -> int:
+        """How many processes have begun."""
+        return len(self._begun_misled)
+
+    @property
+    def misleads_openings(self) -> int:
+        """Stamp for a position opened now: the number of processes if its time is wrong, else 0."""
+        return self.process_count if abs(self.error_ns) > EARLY_NS else 0
+
+    def allowance_ns(self, now_ns: int) -> int | None:
+        """Return how early a time exit may come; None where this process cannot know the time."""
+        if self._begun_misled[-1]:
+            return None
+        unexplained = now_ns - self._changed_ns > DOUBT_NS
+        return EARLY_NS + self.slewed_ns + (abs(self.error_ns) if unexplained else 0)
+
+
+def time_fault(opened: Opened, rule: str, at_ns: int, clock: MachineClock) -> str | None:
+    """Say how a claim by a rule about time came too early, None where it did not."""
+    allowed_ns = clock.allowance_ns(at_ns)
+    if allowed_ns is None:
+        return None
+    wanted = opened.rules.get(rule)
+    if rule == "square_off_at":
+        left_ns = _time_of_day_ns(str(wanted)) - (at_ns + _IST_NS) % _DAY_NS
+    elif 0 < opened.misdated_by < clock.process_count:
+        return None  # the stamp is wrong, and who reads it now did not see it made
+    else:
+        left_ns = opened.opened_ns + int(wanted or 0) * 60 * SECOND_NS - at_ns
+    return None if left_ns <= allowed_ns else f"{left_ns / SECOND_NS:.1f} s before it was due"
+
+
+def _time_of_day_ns(text: str) -> int:
+    hours, minutes, *seconds = text.split(":")
+    whole = Fraction(seconds[0]) if seconds else Fraction(0)
+    return int(((int(hours) * 60 + int(minutes)) * 60 + whole) * SECOND_NS)
+
+
+def level_faults(opened: Opened, claim: dict[str, Any], prints: Sequence[Print]) -> Iterator[str]:
+    """Give what is wrong with the level that a claim names, by the rules in the journal."""
+    rule, level = claim["trigger"]["rule"], claim["trigger"]["level"]
+    match rule:
+        case "stop_loss" | "target":
+            wanted = fixed_level(opened, rule)
+            if wanted is not None and level != wanted:
+                yield f"its level is {level}, its rules mean {wanted}"
+        case "trailing":
+            held, tightest = opened.stop_level, _tightest_trail(opened, prints)
+            # A range tells both extremes at once: the old level is the one that surely was reached.
+            is_range = "(the day's new " in claim.get("reason", "")
+            if held is not None and (level - held) * opened.sign < 0 and not is_range:
+                yield f"its level {level} is looser than the journal's {held}"
+            if tightest is not None and (level - tightest) * opened.sign > 0:
+                yield f"its level {level} is tighter than any price allowed, {tightest}"
+
+
+def fixed_level(opened: Opened, rule: str) -> int | None:
+    """Return where a fixed stop or target lies, price units; None where that is not known here."""
+    terms = opened.rules.get(rule) or {}
+    away = -opened.sign if rule == "stop_loss" else opened.sign
+    if terms.get("price") is not None:
+        return int(Fraction(str(terms["price"])) * UNITS)
+    if opened.entry_price is None or terms.get("percent") is None:
+        return None
+    exact = Fraction(opened.entry_price) * (1 + away * Fraction(str(terms["percent"])) / 100)
+    return _on_grid(exact, opened, falls=away < 0)
+
+
+def _tightest_trail(opened: Opened, prints: Sequence[Print]) -> int | None:
+    percent = (opened.rules.get("trailing") or {}).get("percent")
+    if percent is None or not prints:
+        return None
+    best = (max if opened.sign > 0 else min)(units for _, units in prints)
+    exact = Fraction(best, UNITS) * (1 - opened.sign * Fraction(str(percent)) / 100)
+    return _on_grid(exact, opened, falls=opened.sign > 0)
+
+
+def _on_grid(exact: Fraction, opened: Opened, *, falls: bool) -> int:
+    """Round to the tick as a level does: down where falling prices reach it, else up."""
+    steps = exact / Fraction(opened.tick_size)
+    return int((floor(steps) if falls else ceil(steps)) * Fraction(opened.tick_size) * UNITS)
+
+
+def attempt_fault(opened: Opened, kind: str, row: dict[str, Any], attempts_max: int) -> str | None:
+    """I6: count the attempts in a row that filled nothing, and say if they are too many.
+
+    What keeps every order from the exchange uses up none: a wait for its end begins the count anew.
+    """
+    attempts = opened.fruitless_attempts
+    match kind:
+        case "order_planned" if row["role"] == "EXIT":
+            attempts.add(row["attempt"])
+            if len(attempts) > attempts_max:
+                return f"attempt {len(attempts)} in a row that filled nothing is planned"
+        case "order_reported" if row["cumulative_quantity"]:
+            attempts.clear()
+        case "exit_blocked" if not row["reason"].startswith("rejected"):
+            attempts.clear()
+        case "exit_claimed" | "exit_resumed":
+            attempts.clear()
+        case _:
+            pass
+    return None
+
+
+def stop_fault(opened: Opened, moved: dict[str, Any]) -> str | None:
+    """I11: take in a stop that moved, and say if it is looser than before."""
+    level, held = moved["stop_level"], opened.stop_level
+    opened.stop_level = level if level is not None else held
+    if held is None or (level is not None and (level - held) * opened.sign >= 0):
+        return None
+    return f"the stop was moved from {held} to {level}"
