@@ -472,8 +472,10 @@ def test_a_stop_that_loosens_is_seen(level: int, *, is_true: bool) -> None:
     assert scene.found() == (set() if is_true else {"I11"})
 
 
-@pytest.mark.parametrize(("filled_at", "is_true"), [(0, False), (5, True)])
-def test_endless_attempts_are_seen(filled_at: int, *, is_true: bool) -> None:
+@pytest.mark.parametrize(
+    ("filled_at", "escalated_at", "is_true"), [(0, 0, False), (5, 0, True), (0, 10, True)]
+)
+def test_endless_attempts_are_seen(filled_at: int, escalated_at: int, *, is_true: bool) -> None:
     """I6: after ten attempts that filled nothing a person is called, and no order is planned."""
     scene = Scene()
     scene.open()
@@ -488,6 +490,12 @@ def test_endless_attempts_are_seen(filled_at: int, *, is_true: bool) -> None:
             broker_order_id=str(attempt), cumulative_quantity=filled, status="CANCELLED",
             source="STREAM", average_price=None, reason="",
         )  # fmt: skip
+        is_told = attempt == escalated_at
+        scene.write(
+            "exit_escalated" if is_told else "exit_blocked", tracker_id="t",
+            reason="rejected_transient",
+        )  # fmt: skip
+        scene.write("exit_resumed", tracker_id="t")
     scene.auditor.read_journal()
 
     assert scene.found() == (set() if is_true else {"I6"})

@@ -145,7 +145,7 @@ def attempt_fault(opened: Opened, kind: str, row: dict[str, Any], attempts_max: 
             attempts.clear()
         case "exit_blocked" if not row["reason"].startswith("rejected"):
             attempts.clear()
-        case "exit_claimed" | "exit_resumed":
+        case "exit_claimed" | "exit_escalated":
             attempts.clear()
         case _:
             pass
