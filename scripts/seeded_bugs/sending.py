@@ -162,4 +162,12 @@ BUGS = (
         new='-{_base36(1, _ATTEMPT_DIGITS)}"',
         tests=("tests/core/test_client_order_ids.py",),
     ),
+    Bug(
+        name="odd-slices-pass",
+        careless="Lets every slice of an attempt be a part of a lot.",
+        file="services/order_gate.py",
+        old="if each.attempt == order.attempt and each.order_quantity % lot\n",
+        new="if each.client_order_id == order.client_order_id and each.order_quantity % lot\n",
+        tests=("tests/services/test_order_gate.py",),
+    ),
 )

@@ -83,6 +83,8 @@ SENDING = with_order(claimed())
 LONG_NAME = ClientOrderId("sqx-" + "x" * 22)
 SHORT = with_order(claimed(side=PositionSide.SHORT))
 FROZEN = with_order(claimed(quantity=3600), quantity=1825)
+ODD_LAST = with_order(with_order(claimed(quantity=175), quantity=75), name=OTHER, quantity=90)
+ODD_TWICE = with_order(with_order(claimed(quantity=175), quantity=85), name=OTHER, quantity=90)
 OTHER_KEY = PositionKey(AccountId("1"), INSTRUMENT.instrument_id, ProductType.INTRADAY)
 
 CASES: dict[str, tuple[PositionTracker, OrderRequest, str]] = {
@@ -104,6 +106,9 @@ CASES: dict[str, tuple[PositionTracker, OrderRequest, str]] = {
     "less than committed": (SENDING, request_of(SENDING, order_quantity=75), "refused"),
     "nothing": (with_order(claimed(), quantity=0), request_of(SENDING), "refused"),
     "over freeze": (FROZEN, request_of(FROZEN), "refused"),
+    "what is left below a lot": (ODD_LAST, request_of(ODD_LAST, OTHER), "passes"),
+    "whole lots beside it": (ODD_LAST, request_of(ODD_LAST), "passes"),
+    "a second odd slice": (ODD_TWICE, request_of(ODD_TWICE, OTHER), "refused"),
     "off tick": (SENDING, request_of(SENDING, limit_price=Decimal("151.52")), "refused"),
     "no price at all": (SENDING, request_of(SENDING, limit_price=Decimal(0)), "refused"),
     "another key": (SENDING, request_of(SENDING, key=OTHER_KEY), "refused"),
@@ -252,7 +257,7 @@ def test_what_passes_can_never_close_more_than_is_held(
         worst += {"planned": 0, "cancelled": quantity // 2}.get(fate, quantity)
     if external:
         tracker = grown(tracker, ClosedExternally(TRACKER, external, PRICE))
-    tracker = with_order(tracker, quantity=10)
+    tracker = with_order(tracker, quantity=10, attempt=2)
     order = tracker.order(EXIT)
     assert order is not None
 

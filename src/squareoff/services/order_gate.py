@@ -51,6 +51,7 @@ class OrderGate:
             f"exit {request.client_order_id} would {request.side.value} a {tracker.side.value} "
             "position",
         )
+        _check_lots(tracker, order)
         most = most_that_may_close(tracker, order)
         if most <= tracker.quantity:
             return None
@@ -158,6 +159,23 @@ def _check_placement(tracker: PositionTracker, order: TrackedOrder, request: Ord
     _require(
         bool(order.sends) and order.state is not OrderState.PLANNED,
         f"order {name} was not committed for sending",
+    )
+
+
+def _check_lots(tracker: PositionTracker, order: TrackedOrder) -> None:
+    """Whole lots, but for one slice of an attempt: what is left below a lot goes with the last.
+
+    Whether the broker takes that remainder only it can say; held back it would never be closed.
+    """
+    lot = tracker.instrument.lot_size
+    odd = [
+        each.client_order_id
+        for each in tracker.exit_orders
+        if each.attempt == order.attempt and each.order_quantity % lot
+    ]
+    _require(
+        order.client_order_id not in odd or len(odd) == 1,
+        f"exits {', '.join(odd)} are no whole lots of {lot}: only the last slice may be odd",
     )
 
 
