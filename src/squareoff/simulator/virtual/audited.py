@@ -41,8 +41,8 @@ class Opened:
     tick_size: str = "0.05"
     stop_level: int | None = None
     """The newest place of a stop that moves, price units."""
-    fruitless_attempts: set[int] = field(default_factory=set)
-    """Attempts planned since the claim, a fill, or a wait that uses up none."""
+    fruitless_attempts: set[str] = field(default_factory=set)
+    """Attempts that failed since the claim, a fill, or a wait that uses up none."""
     misdated_by: int = 0
     """How many processes had begun when a wrong clock stamped the opening, 0 for a right one."""
 

@@ -131,16 +131,19 @@ def _on_grid(exact: Fraction, opened: Opened, *, falls: bool) -> int:
 
 
 def attempt_fault(opened: Opened, kind: str, row: dict[str, Any], attempts_max: int) -> str | None:
-    """I6: count the attempts in a row that filled nothing, and say if they are too many.
+    """I6: count the attempts in a row that failed, and say if another one is one too many.
 
     What keeps every order from the exchange uses up none: a wait for its end begins the count anew.
+    An attempt counts from when its failure is known; the next one need not wait for the end of all
+    its slices.
     """
     attempts = opened.fruitless_attempts
     match kind:
         case "order_planned" if row["role"] == "EXIT":
-            attempts.add(row["attempt"])
-            if len(attempts) > attempts_max:
-                return f"attempt {len(attempts)} in a row that filled nothing is planned"
+            if len(attempts) >= attempts_max:
+                return f"planned after {len(attempts)} attempts in a row that failed"
+        case "exit_attempt_failed":
+            attempts.add(row["client_order_id"].rsplit("-", 1)[0])
         case "order_reported" if row["cumulative_quantity"]:
             attempts.clear()
         case "exit_blocked" if not row["reason"].startswith("rejected"):
