@@ -20,7 +20,7 @@ REAL_WORLD_ALLOWED: dict[tuple[str, str], str] = {}
 """(module, rule) -> reason: the only places outside adapters that may use real time and such."""
 
 BROAD_EXCEPTS_ALLOWED: dict[str, str] = {
-    "squareoff.services.placer.Placer._run": (
+    "squareoff.services.orders.placer.Placer._run": (
         "top of a command's task: a defect within one position halts that position and alarms, "
         "and other exits go on"
     ),
@@ -33,7 +33,7 @@ BROAD_EXCEPTS_ALLOWED: dict[str, str] = {
     "squareoff.adapters.sql.group_commit._one_by_one": (
         "every failure of a write is handed to whoever asked for it, and the next one is made"
     ),
-    "squareoff.services.broker_reads.BrokerReads.positions_ahead": (
+    "squareoff.services.positions.broker_reads.BrokerReads.positions_ahead": (
         "nobody waits for a reading made ahead; whoever needs it meets the failure himself"
     ),
     "squareoff.web.server.serve_for_good": (

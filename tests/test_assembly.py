@@ -21,16 +21,16 @@ from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.system import NoCheckpoints, RandomIds, SystemChance, SystemClock
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
-from squareoff.core.policy import ExitPolicy
+from squareoff.core.state.policy import ExitPolicy
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
-from squareoff.services.desk_requests import NotHeld, PositionRequest
-from squareoff.services.exit_results import Wait
-from squareoff.services.gateway import GatewayLive
+from squareoff.services.desk.desk_requests import NotHeld, PositionRequest
+from squareoff.services.exits.exit_results import Wait
+from squareoff.services.orders.gateway import GatewayLive
 from squareoff.simulator.embedded import EmbeddedSimulator
 from squareoff.simulator.server import SimulatorOptions
 

@@ -20,7 +20,7 @@ from squareoff.config.settings import Credentials, Dhan, Recording
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import PositionSide
-from squareoff.services.desk_requests import PositionRequest
+from squareoff.services.desk.desk_requests import PositionRequest
 from squareoff.simulator.embedded import EmbeddedSimulator
 from squareoff.simulator.server import SimulatorOptions
 

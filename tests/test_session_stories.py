@@ -32,8 +32,8 @@ from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
-from squareoff.services.desk_requests import PositionRequest
-from squareoff.services.exit_results import Wait
+from squareoff.services.desk.desk_requests import PositionRequest
+from squareoff.services.exits.exit_results import Wait
 from squareoff.simulator.embedded import EmbeddedSimulator
 from squareoff.simulator.server import SimulatorOptions
 

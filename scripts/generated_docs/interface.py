@@ -14,7 +14,7 @@ from generated_docs.tables import leaf_commands, markdown_table
 from squareoff.config.names import FILE_SUFFIX, SettingName, setting_names
 from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.rules import RuleSet
-from squareoff.services.metrics import Metrics
+from squareoff.services.monitoring.metrics import Metrics
 from squareoff.web import (
     account_routes,
     health_routes,

@@ -11,15 +11,15 @@ from decimal import Decimal
 from functools import partial
 
 from generated_docs.drawing import Line, Picture, as_svg
-from squareoff.core.account_limits import AccountLimits
-from squareoff.core.account_pnl import money_units
-from squareoff.core.levels import levels_of
-from squareoff.core.opening import NewPosition, open_position
-from squareoff.core.price_hygiene import HygieneLimits
-from squareoff.core.price_watch import PriceWatch
-from squareoff.core.quiet_prices import LOUD_FEED
-from squareoff.core.time_rules import due_time_rule
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.account.account_limits import AccountLimits
+from squareoff.core.account.account_pnl import money_units
+from squareoff.core.entries.opening import NewPosition, open_position
+from squareoff.core.prices.price_hygiene import HygieneLimits
+from squareoff.core.prices.price_watch import PriceWatch
+from squareoff.core.prices.quiet_prices import LOUD_FEED
+from squareoff.core.rules.levels import levels_of
+from squareoff.core.rules.time_rules import due_time_rule
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.account_rules import AccountRules, AccountTrailingRule
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType

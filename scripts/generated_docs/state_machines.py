@@ -1,4 +1,4 @@
-"""Draw the state machines of `squareoff.core.machines`: Mermaid diagrams and tables.
+"""Draw the state machines of `squareoff.core.state.machines`: Mermaid diagrams and tables.
 
 A table is a dict `(state, trigger) -> state`; a state's sentence is the docstring under it.
 """
@@ -10,7 +10,7 @@ from generated_docs.reading import load, member_sentences
 from generated_docs.tables import markdown_table
 
 _Table = Mapping[tuple[Enum, Enum], Enum]
-_MACHINES = "squareoff.core.machines"
+_MACHINES = "squareoff.core.state.machines"
 _SHARED_ARROWS_MIN = 4
 """Up to three arrows to one state are still easy to follow."""
 

@@ -54,11 +54,11 @@ from squareoff.assembly import Engine, EngineSettings, Ports, assemble
 from squareoff.config import Settings
 from squareoff.config.fingerprint import config_hash
 from squareoff.config.given import given_credentials
-from squareoff.core.lease import AccountOwner, OwnerClaim
-from squareoff.core.policy import ExitPolicy
-from squareoff.core.price_hygiene import HygieneLimits
-from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
-from squareoff.core.square_off_times import SquareOffTimes
+from squareoff.core.prices.price_hygiene import HygieneLimits
+from squareoff.core.prices.quiet_prices import LOUD_FEED, QuietFeed
+from squareoff.core.rules.square_off_times import SquareOffTimes
+from squareoff.core.session.lease import AccountOwner, OwnerClaim
+from squareoff.core.state.policy import ExitPolicy
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
@@ -73,14 +73,14 @@ from squareoff.ports import (
     SessionCalendar,
     WideFeed,
 )
-from squareoff.services.account_ownership import AccountOwnership
-from squareoff.services.desk import DeclarePosition
-from squareoff.services.fact_log import log_facts
-from squareoff.services.gateway import GatewayLive, GatewayPaper
-from squareoff.services.loop_watch import LoopWatch
-from squareoff.services.metrics import Metrics
-from squareoff.services.rate_budget import RateLimits
-from squareoff.services.reconciler import ReconcilePace
+from squareoff.services.account.account_ownership import AccountOwnership
+from squareoff.services.desk.desk import DeclarePosition
+from squareoff.services.monitoring.fact_log import log_facts
+from squareoff.services.monitoring.loop_watch import LoopWatch
+from squareoff.services.monitoring.metrics import Metrics
+from squareoff.services.orders.gateway import GatewayLive, GatewayPaper
+from squareoff.services.orders.rate_budget import RateLimits
+from squareoff.services.positions.reconciler import ReconcilePace
 
 PAPER_ACCOUNT = AccountId("PAPER")
 """The account id of paper trading without broker credentials."""

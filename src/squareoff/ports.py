@@ -15,10 +15,10 @@ from decimal import Decimal
 from enum import Enum
 from typing import Protocol
 
-from squareoff.core.change import Change
-from squareoff.core.facts import AccountFact, JournalEntry, Severity
-from squareoff.core.lease import AccountOwner, OwnerClaim, TakeoverCause
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.session.lease import AccountOwner, OwnerClaim, TakeoverCause
+from squareoff.core.state.change import Change
+from squareoff.core.state.facts import AccountFact, JournalEntry, Severity
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId

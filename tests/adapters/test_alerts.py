@@ -12,7 +12,7 @@ import pytest
 
 from async_body import run_async
 from squareoff.adapters.alerts import ALARMS_WAITING_MAX, AlertPace, AppriseAlerts
-from squareoff.core.facts import Severity
+from squareoff.core.state.facts import Severity
 from squareoff.domain.errors import ConfigError
 
 SECRET = "canary-secret-5c2e"

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Route, expect
 from api_rig import TOKEN, ApiRig
 from dashboard import Dashboard, OpenDashboard, Stand
 from engine_process import CLIENT_IDS, BrokerProcess
-from squareoff.core.facts import JournalEntry
+from squareoff.core.state.facts import JournalEntry
 from squareoff.domain.errors import StoreUnavailable
 
 KILLED_CLIENT = CLIENT_IDS[1]

@@ -11,10 +11,10 @@ from playwright.sync_api import Page
 from exit_story.values import held
 from rare_journals import STORIES, journal_of_story
 from seed_journals import journal_of_seed
-from squareoff.core.account_pnl import MONEY_UNITS_PER_RUPEE, exact_rupees, share_of
-from squareoff.core.evolve import evolve
-from squareoff.core.facts import JournalEntry, TrackerFact
-from squareoff.core.tracker import BrokerOrder, PositionTracker, TrackedOrder
+from squareoff.core.account.account_pnl import MONEY_UNITS_PER_RUPEE, exact_rupees, share_of
+from squareoff.core.state.evolve import evolve
+from squareoff.core.state.facts import JournalEntry, TrackerFact
+from squareoff.core.state.tracker import BrokerOrder, PositionTracker, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderOrigin, OrderRole, PositionSide, Side
 from squareoff.domain.states import OrderState, PositionStatus
@@ -43,8 +43,8 @@ _FIGURES = """async (cases) => {
   const { closedProfit, openProfit } = await import("/dashboard/figures.js");
   const { text } = await import("/dashboard/decimal.js");
   return cases.map(([tracker, price]) =>
-    [openProfit(tracker, price), closedProfit(tracker)].map((each) => each === null ? null : text(each)));
-}"""  # noqa: E501
+    [openProfit(tracker, price), closedProfit(tracker)].map((each) => each === null ? null :
+    text(each))); }"""
 
 
 @pytest.mark.parametrize("side", PositionSide)

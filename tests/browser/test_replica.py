@@ -10,9 +10,9 @@ from exit_story.values import ACCOUNT
 from rare_journals import ALARMS_RAISED_AGAIN, STORIES, journal_of_story
 from seed_journals import Journal, journal_of_seed
 from service_world.store import memory_store
-from squareoff.core.evolve import evolve
-from squareoff.core.facts import FACT_TYPES, AccountFact, TrackerFact
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.evolve import evolve
+from squareoff.core.state.facts import FACT_TYPES, AccountFact, TrackerFact
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.time import iso_from_ns
 from squareoff.ports import Alarm
 from squareoff.web.facts_as_json import as_json, entry_out

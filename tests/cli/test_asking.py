@@ -8,7 +8,7 @@ import pytest
 
 from api_rig import ApiRig
 from squareoff.cli.api_client import CommandRefused
-from squareoff.core.facts import Severity
+from squareoff.core.state.facts import Severity
 
 
 def test_positions_are_a_table_or_json(ask: Any, rig: ApiRig) -> None:

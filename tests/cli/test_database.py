@@ -14,7 +14,7 @@ from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.locks import FileAccountLock, lock_path
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.bootstrap import PAPER_ACCOUNT
-from squareoff.core.facts import (
+from squareoff.core.state.facts import (
     AccountFact,
     AccountRuleFired,
     EngineStarted,

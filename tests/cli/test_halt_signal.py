@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from squareoff.cli.halt_signal import HALT_SIGNAL, HaltSignal, hold_halt_signal
-from squareoff.services.local_halt import LocalHalt
+from squareoff.services.account.local_halt import LocalHalt
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from exit_story.story import Story
-from squareoff.core.commands import ReadBooks
+from squareoff.core.state.commands import ReadBooks
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import PositionStatus
 
@@ -113,7 +113,7 @@ def test_t23_one_module_sends_orders() -> None:
         if re.search(r"import.*(order_router|gateway|placer|adapters\.broker)", path.read_text())
     ]
 
-    assert importers == ["services/order_router.py"]
+    assert importers == ["services/orders/order_router.py"]
     assert reachable == []
 
 

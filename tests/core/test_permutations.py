@@ -15,11 +15,11 @@ import pytest
 
 from exit_story.story import Story
 from exit_story.values import TRACKER, report
-from squareoff.core.facts import OrderReported
-from squareoff.core.inputs import OrderSeen
-from squareoff.core.order_fold import fold_order
-from squareoff.core.sightings import reported
-from squareoff.core.tracker import TrackedOrder
+from squareoff.core.exits.sightings import reported
+from squareoff.core.state.facts import OrderReported
+from squareoff.core.state.inputs import OrderSeen
+from squareoff.core.state.order_fold import fold_order
+from squareoff.core.state.tracker import TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderReport, ReportSource
 

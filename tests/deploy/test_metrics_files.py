@@ -10,7 +10,7 @@ import yaml
 
 from api_rig import ApiRig
 from generate_docs import PROJECT_FOLDER
-from squareoff.services.metrics import Metrics
+from squareoff.services.monitoring.metrics import Metrics
 
 DEPLOY = PROJECT_FOLDER / "deploy"
 _NAME = re.compile(r"squareoff_\w+")

@@ -26,7 +26,7 @@ def test_every_attribute_that_is_named_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.name))
 def test_every_part_of_the_core_that_is_named_exists(path: Path) -> None:
-    """`core.sending`, `core.price_hygiene.judge_tick`: a module, or what one of them defines."""
+    """`sending`, `price_hygiene.judge_tick`: a module, or what one of them defines."""
     found = _CORE.findall(path.read_text(encoding="utf-8"))
 
     assert [dotted for dotted in found if not _resolves(dotted)] == []
@@ -37,8 +37,8 @@ def test_a_name_that_is_gone_is_found() -> None:
     text = "`TriggerBook.cross` `TriggerBook.arm()` `Tick.exchange_time_ns` `Connection.execute`"
 
     assert missing_attributes(text) == ["TriggerBook.cross"]
-    assert not _resolves("core.price_hygiene.judge_everything")
-    assert _resolves("core.price_hygiene.judge_tick")
+    assert not _resolves("core.prices.price_hygiene.judge_everything")
+    assert _resolves("core.prices.price_hygiene.judge_tick")
     assert _resolves("core.PriceWatch") is False, "a class is named by its module or alone"
 
 

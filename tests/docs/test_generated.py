@@ -10,7 +10,7 @@ from generated_docs.markers import MarkerError, regenerate, stale_files
 from generated_docs.reading import member_sentences, spoken_codes
 from generated_docs.state_machines import state_diagram, state_table
 from generated_docs.tables import enum_table, error_table, markdown_table
-from squareoff.core.machines import ORDER_TABLE
+from squareoff.core.state.machines import ORDER_TABLE
 from squareoff.domain.states import OrderState
 
 SAMPLE = "Before.\n<!-- generated: greet World -->\nold\n<!-- end -->\nAfter.\n"

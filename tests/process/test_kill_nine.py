@@ -16,9 +16,9 @@ from engine_process import CLIENT_IDS, BrokerProcess, EngineProcess, wait_until
 from engine_process.one_position import HIT, SECURITY_ID, give, track
 from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.evolve import fold
-from squareoff.core.facts import JournalEntry
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.evolve import fold
+from squareoff.core.state.facts import JournalEntry
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import AccountId, TrackerId
 
 EXITED_SECONDS_MAX = 60.0

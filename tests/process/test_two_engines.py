@@ -18,7 +18,7 @@ from engine_process.http import Refused, call
 from engine_process.one_position import HIT, QUANTITY, SECURITY_ID, give, track
 from squareoff.adapters.sql.database import open_database
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.facts import AccountTaken, JournalEntry
+from squareoff.core.state.facts import AccountTaken, JournalEntry
 from squareoff.domain.ids import AccountId
 
 TAKEOVER_SECONDS_MAX = 40.0

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from seed_journals import Journal, journal_of_seed
-from squareoff.core import facts as f
-from squareoff.core.evolve import evolve
-from squareoff.core.facts import JournalEntry
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state import facts as f
+from squareoff.core.state.evolve import evolve
+from squareoff.core.state.facts import JournalEntry
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import BlockReason, OrderState

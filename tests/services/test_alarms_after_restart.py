@@ -10,10 +10,10 @@ from service_world.session import ScriptedSession, ScriptedTimes
 from service_world.store import FaultyStore, memory_store
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import make_world, running
-from squareoff.core.facts import Severity
+from squareoff.core.state.facts import Severity
 from squareoff.domain.account_rules import AccountRules
-from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.metrics import Metrics
+from squareoff.services.monitoring.alarm_desk import AlarmDesk
+from squareoff.services.monitoring.metrics import Metrics
 
 WITH_RULES = AccountRules(max_loss=Decimal(10_000))
 CODES = (

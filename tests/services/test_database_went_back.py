@@ -8,11 +8,11 @@ from exit_story.values import ACCOUNT, TRACKER
 from service_world.store import FaultyStore, LostAfterCommit, memory_store
 from service_world.virtual import START_WALL_NS, run_virtual
 from service_world.world import World, make_world, running
-from squareoff.core.facts import Severity
-from squareoff.core.inputs import Woke
+from squareoff.core.state.facts import Severity
+from squareoff.core.state.inputs import Woke
 from squareoff.domain.errors import CommitLost
 from squareoff.domain.states import BlockReason, PositionStatus
-from squareoff.services.exit_results import Wait
+from squareoff.services.exits.exit_results import Wait
 
 
 async def _older(store: FaultyStore, commits: int) -> FaultyStore:

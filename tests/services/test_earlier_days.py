@@ -17,7 +17,7 @@ from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import Side, TradeReport
 from squareoff.domain.results import ExitCode
 from squareoff.domain.states import PositionStatus
-from squareoff.services.exit_results import Wait
+from squareoff.services.exits.exit_results import Wait
 
 DAY_NS = 86_400_000_000_000
 

@@ -12,7 +12,7 @@ from exit_story.values import INSTRUMENT
 from mass_exit.broker import AmbiguousBroker
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running
-from squareoff.core.client_order_ids import client_order_id
+from squareoff.core.exits.client_order_ids import client_order_id
 from squareoff.domain.ids import ClientOrderId, TrackerId
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import OrderRole

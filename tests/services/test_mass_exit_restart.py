@@ -10,8 +10,8 @@ from service_world.world import World, make_world, running, running_world
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.states import PositionStatus
-from squareoff.services.exit_results import Wait
-from squareoff.services.rate_budget import RateLimits
+from squareoff.services.exits.exit_results import Wait
+from squareoff.services.orders.rate_budget import RateLimits
 
 PER_SECOND = 8
 LIVES_SECONDS = (1.3, 0.4, 2.1, 0.2, 0.9)

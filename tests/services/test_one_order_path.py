@@ -38,7 +38,7 @@ def _calls(tree: ast.Module) -> list[tuple[str, str]]:
 def modules() -> dict[str, ast.Module]:
     """Read the engine's modules once."""
     found = _modules()
-    assert {"services/order_router.py", "services/gateway.py"} <= found.keys()
+    assert {"services/orders/order_router.py", "services/orders/gateway.py"} <= found.keys()
     return found
 
 
@@ -53,7 +53,7 @@ def test_only_the_router_imports_the_order_writes(modules: dict[str, ast.Module]
         if alias.name == "OrderWrites"
     ]
 
-    assert importers == ["services/order_router.py"]
+    assert importers == ["services/orders/order_router.py"]
 
 
 def test_only_the_assembly_imports_the_whole_gateway(modules: dict[str, ast.Module]) -> None:
@@ -62,7 +62,7 @@ def test_only_the_assembly_imports_the_whole_gateway(modules: dict[str, ast.Modu
         name
         for name, tree in modules.items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "squareoff.services.gateway"
+        if isinstance(node, ast.ImportFrom) and node.module == "squareoff.services.orders.gateway"
         for alias in node.names
         if alias.name in ("Gateway", "GatewayLive", "GatewayPaper")
     }
@@ -82,18 +82,18 @@ def test_only_the_router_calls_the_gateway_and_only_the_gateway_the_client(
                 strays.append((name, receiver, method))
 
     assert sorted({name for name, _, _ in strays}) == [
-        "services/gateway.py",
-        "services/order_router.py",
+        "services/orders/gateway.py",
+        "services/orders/order_router.py",
     ]
-    gateway = [each for each in strays if each[0] == "services/gateway.py"]
-    router = [each for each in strays if each[0] == "services/order_router.py"]
+    gateway = [each for each in strays if each[0] == "services/orders/gateway.py"]
+    router = [each for each in strays if each[0] == "services/orders/order_router.py"]
     assert {receiver for _, receiver, _ in gateway} == {"_client"}
     assert {receiver for _, receiver, _ in router} == {"_gateway"}
 
 
 def test_every_write_of_the_router_passes_the_gate(modules: dict[str, ast.Module]) -> None:
     """Each public write but the cancel asks the gate before its try."""
-    tree = modules["services/order_router.py"]
+    tree = modules["services/orders/order_router.py"]
     router = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "OrderRouter")
     asked = {}
     for function in router.body:

@@ -7,13 +7,13 @@ import pytest
 from exit_story.values import TRACKER
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import World, make_world, running_world
-from squareoff.core.facts import OrderNotSent
-from squareoff.core.lease import SEND_DEADLINE_SECONDS
+from squareoff.core.session.lease import SEND_DEADLINE_SECONDS
+from squareoff.core.state.facts import OrderNotSent
 from squareoff.domain.errors import BrokerSendForbidden, OwnershipLost
 from squareoff.domain.states import BlockReason, IntentStatus, PositionStatus
 from squareoff.domain.time import seconds_to_ns
-from squareoff.services.circuit_breaker import BreakerState
-from squareoff.services.exit_results import Wait
+from squareoff.services.exits.exit_results import Wait
+from squareoff.services.orders.circuit_breaker import BreakerState
 
 DEADLINE_NS = seconds_to_ns(SEND_DEADLINE_SECONDS)
 

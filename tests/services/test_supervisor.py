@@ -13,8 +13,8 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.states import PositionStatus
 from squareoff.ports import FeedGarbled
-from squareoff.services.exit_results import Wait
-from squareoff.services.position_book import PositionActor
+from squareoff.services.exits.exit_results import Wait
+from squareoff.services.positions.position_book import PositionActor
 
 
 async def die_while_sending() -> World:

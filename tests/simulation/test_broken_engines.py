@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from squareoff.core import order_fold
-from squareoff.core.facts import OrderReported
-from squareoff.core.tracker import BrokerOrder
-from squareoff.services.exit_engine import ExitEngine
-from squareoff.services.order_router import OrderRouter, RouterOutcome
+from squareoff.core.state import order_fold
+from squareoff.core.state.facts import OrderReported
+from squareoff.core.state.tracker import BrokerOrder
+from squareoff.services.exits.exit_engine import ExitEngine
+from squareoff.services.orders.order_router import OrderRouter, RouterOutcome
 from squareoff.simulator.virtual.knobs import Knobs
 from squareoff.simulator.virtual.run_seed import run_seed
 

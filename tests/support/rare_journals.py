@@ -3,9 +3,9 @@
 from decimal import Decimal as D
 
 from exit_story.values import new_position
-from squareoff.core import facts as f
-from squareoff.core.facts import JournalEntry
-from squareoff.core.opening import open_position
+from squareoff.core.entries.opening import open_position
+from squareoff.core.state import facts as f
+from squareoff.core.state.facts import JournalEntry
 from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.orders import (

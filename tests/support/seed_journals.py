@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.facts import JournalEntry
+from squareoff.core.state.facts import JournalEntry
 from squareoff.simulator.virtual import final_audit
 from squareoff.simulator.virtual import run_seed as running
 from squareoff.simulator.virtual.auditor import Auditor

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api_rig import ApiRig, position_body
-from squareoff.core.facts import Severity
+from squareoff.core.state.facts import Severity
 
 
 @pytest.fixture

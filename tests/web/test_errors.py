@@ -17,7 +17,7 @@ from squareoff.domain.errors import (
     SquareoffError,
     StoreUnavailable,
 )
-from squareoff.services.desk import InvalidRequest, UnknownTracker
+from squareoff.services.desk.desk import InvalidRequest, UnknownTracker
 from squareoff.web.errors import ApiError, _on_own, error_body
 
 SECRET = "postgresql://user:hunter2secret@host"

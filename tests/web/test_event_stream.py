@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api_rig import TOKEN, ApiRig
-from squareoff.core.facts import JournalEntry
+from squareoff.core.state.facts import JournalEntry
 from squareoff.domain.errors import StoreUnavailable
 
 Events = Iterator[tuple[str, dict[str, Any]]]

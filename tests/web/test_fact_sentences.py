@@ -5,7 +5,7 @@ import json
 import pytest
 
 from squareoff.adapters.sql.codec import encode_fact
-from squareoff.core.facts import (
+from squareoff.core.state.facts import (
     FACT_TYPES,
     ExitBlocked,
     Fact,

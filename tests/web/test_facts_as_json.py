@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from squareoff.core.facts import FACT_TYPES, ExitClaimed, JournalEntry, StopMoved
+from squareoff.core.state.facts import FACT_TYPES, ExitClaimed, JournalEntry, StopMoved
 from squareoff.domain.ids import IntentId, TrackerId
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.rules import RuleName, Trigger

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fastapi import FastAPI
 from starlette.types import Message
 
-from squareoff.core.lease import AccountOwner, OwnerClaim
+from squareoff.core.session.lease import AccountOwner, OwnerClaim
 from squareoff.domain.time import iso_from_ns
 from squareoff.web.roles import Role
 from squareoff.web.standby_app import StandbyPost, create_standby_app

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 import apprise
 import structlog
 
-from squareoff.core.facts import Severity
+from squareoff.core.state.facts import Severity
 from squareoff.domain.errors import ConfigError, InvariantBroken
 
 _log = structlog.get_logger("squareoff.alerts")

@@ -13,32 +13,32 @@ from squareoff.assembly.price_side import (
     price_looks,
     risk_manager,
 )
-from squareoff.core.quiet_prices import LOUD_FEED
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.prices.quiet_prices import LOUD_FEED
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
-from squareoff.services.account_lock import AccountLock
-from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.clock_watch import ClockWatch
-from squareoff.services.daily_summary import DailySummary
-from squareoff.services.day_range_keeper import DayRangeKeeper
-from squareoff.services.desk import Desk
-from squareoff.services.exit_all import ExitAll
-from squareoff.services.exit_engine import ExitEngine
-from squareoff.services.exit_metrics import ExitMetrics
-from squareoff.services.exit_preview import ExitPreviews
-from squareoff.services.flip_watch import FlipWatch
-from squareoff.services.kill_switch import KillSwitch
-from squareoff.services.local_halt import LocalHalt
-from squareoff.services.metrics import Metrics
-from squareoff.services.order_update_hub import OrderUpdateHub
-from squareoff.services.position_book import PositionBook
-from squareoff.services.price_history import PriceHistory
-from squareoff.services.risk_manager import RiskManager
-from squareoff.services.rule_admission import RuleAdmission
-from squareoff.services.rule_clock import RuleClock
-from squareoff.services.screen import Screen, ScreenMarket
+from squareoff.services.account.account_lock import AccountLock
+from squareoff.services.account.daily_summary import DailySummary
+from squareoff.services.account.kill_switch import KillSwitch
+from squareoff.services.account.local_halt import LocalHalt
+from squareoff.services.desk.desk import Desk
+from squareoff.services.desk.rule_admission import RuleAdmission
+from squareoff.services.desk.screen import Screen, ScreenMarket
+from squareoff.services.exits.exit_all import ExitAll
+from squareoff.services.exits.exit_engine import ExitEngine
+from squareoff.services.exits.exit_metrics import ExitMetrics
+from squareoff.services.exits.exit_preview import ExitPreviews
+from squareoff.services.monitoring.alarm_desk import AlarmDesk
+from squareoff.services.monitoring.metrics import Metrics
+from squareoff.services.orders.order_update_hub import OrderUpdateHub
+from squareoff.services.positions.flip_watch import FlipWatch
+from squareoff.services.positions.position_book import PositionBook
+from squareoff.services.prices.day_range_keeper import DayRangeKeeper
+from squareoff.services.prices.price_history import PriceHistory
+from squareoff.services.prices.risk_manager import RiskManager
+from squareoff.services.prices.rule_clock import RuleClock
+from squareoff.services.prices.tick_cache import TickCache
+from squareoff.services.session.clock_watch import ClockWatch
 from squareoff.services.supervisor import Supervisor
-from squareoff.services.tick_cache import TickCache
 
 
 def assemble(settings: EngineSettings, ports: Ports) -> Engine:

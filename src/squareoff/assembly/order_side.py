@@ -3,25 +3,25 @@
 from collections.abc import Callable
 
 from squareoff.assembly.parts import EngineSettings, OrderSide, Ports, Sending, Shared
-from squareoff.core.inputs import ExitHindered
-from squareoff.services.adoption import Adoption
-from squareoff.services.broker_reads import BrokerReads
-from squareoff.services.claim_sizing import ClaimSizing
-from squareoff.services.delivered_shares import DeliveredShares
-from squareoff.services.ltp_resolver import LtpResolver
-from squareoff.services.order_gate import OrderGate
-from squareoff.services.order_router import OrderRouter
-from squareoff.services.order_update_handler import OrderUpdateHandler
-from squareoff.services.permit_watch import PermitWatch
-from squareoff.services.placer import Placer, PlacingParts
-from squareoff.services.read_pace import ReadPace
-from squareoff.services.reconciler import Reconciler
-from squareoff.services.send_terms import SendTerms
-from squareoff.services.session_watch import SessionParts, SessionWatch
-from squareoff.services.sizing_readings import SizingReadings
-from squareoff.services.stranger_watch import StrangerWatch
-from squareoff.services.unknown_orders import UnknownOrders
-from squareoff.services.warm_positions import WarmPositions
+from squareoff.core.state.inputs import ExitHindered
+from squareoff.services.orders.order_gate import OrderGate
+from squareoff.services.orders.order_router import OrderRouter
+from squareoff.services.orders.order_update_handler import OrderUpdateHandler
+from squareoff.services.orders.permit_watch import PermitWatch
+from squareoff.services.orders.placer import Placer, PlacingParts
+from squareoff.services.orders.send_terms import SendTerms
+from squareoff.services.orders.unknown_orders import UnknownOrders
+from squareoff.services.positions.adoption import Adoption
+from squareoff.services.positions.broker_reads import BrokerReads
+from squareoff.services.positions.claim_sizing import ClaimSizing
+from squareoff.services.positions.delivered_shares import DeliveredShares
+from squareoff.services.positions.read_pace import ReadPace
+from squareoff.services.positions.reconciler import Reconciler
+from squareoff.services.positions.sizing_readings import SizingReadings
+from squareoff.services.positions.stranger_watch import StrangerWatch
+from squareoff.services.positions.warm_positions import WarmPositions
+from squareoff.services.prices.ltp_resolver import LtpResolver
+from squareoff.services.session.session_watch import SessionParts, SessionWatch
 
 
 def order_side(settings: EngineSettings, ports: Ports, shared: Shared) -> OrderSide:

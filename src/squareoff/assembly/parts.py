@@ -4,10 +4,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from squareoff.core.policy import ExitPolicy
-from squareoff.core.price_hygiene import HygieneLimits
-from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
-from squareoff.core.square_off_times import NO_SQUARE_OFF_TIMES, SquareOffTimes
+from squareoff.core.prices.price_hygiene import HygieneLimits
+from squareoff.core.prices.quiet_prices import LOUD_FEED, QuietFeed
+from squareoff.core.rules.square_off_times import NO_SQUARE_OFF_TIMES, SquareOffTimes
+from squareoff.core.state.policy import ExitPolicy
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES, AccountRules
 from squareoff.domain.ids import AccountId
 from squareoff.domain.rules import RuleSet
@@ -29,33 +29,33 @@ from squareoff.ports import (
     TrackerStore,
     WideFeed,
 )
-from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.broker_reads import BrokerReads
-from squareoff.services.claim_sizing import ClaimSizing
-from squareoff.services.desk import DeclarePosition, Desk
-from squareoff.services.exit_engine import ExitEngine
-from squareoff.services.fact_log import OnFacts
-from squareoff.services.gateway import Gateway
-from squareoff.services.kill_switch import WATCH_SECONDS, KillSwitch
-from squareoff.services.local_halt import LocalHalt
-from squareoff.services.ltp_resolver import SharedTicks
-from squareoff.services.metrics import Metrics
-from squareoff.services.order_router import OrderRouter
-from squareoff.services.order_update_handler import OrderUpdateHandler
-from squareoff.services.permit_watch import PermitWatch
-from squareoff.services.placer import Placer
-from squareoff.services.price_history import PriceHistory
-from squareoff.services.quote_turns import QuoteTurns
-from squareoff.services.rate_budget import RateLimits
-from squareoff.services.reconciler import ReconcilePace, Reconciler
-from squareoff.services.rule_clock import RuleClock
-from squareoff.services.send_terms import SendTerms
-from squareoff.services.session_watch import SessionWatch
-from squareoff.services.sizing_readings import SizingReadings
-from squareoff.services.stranger_watch import StrangerWatch
+from squareoff.services.account.kill_switch import WATCH_SECONDS, KillSwitch
+from squareoff.services.account.local_halt import LocalHalt
+from squareoff.services.desk.desk import DeclarePosition, Desk
+from squareoff.services.exits.exit_engine import ExitEngine
+from squareoff.services.monitoring.alarm_desk import AlarmDesk
+from squareoff.services.monitoring.fact_log import OnFacts
+from squareoff.services.monitoring.metrics import Metrics
+from squareoff.services.orders.gateway import Gateway
+from squareoff.services.orders.order_router import OrderRouter
+from squareoff.services.orders.order_update_handler import OrderUpdateHandler
+from squareoff.services.orders.permit_watch import PermitWatch
+from squareoff.services.orders.placer import Placer
+from squareoff.services.orders.rate_budget import RateLimits
+from squareoff.services.orders.send_terms import SendTerms
+from squareoff.services.positions.broker_reads import BrokerReads
+from squareoff.services.positions.claim_sizing import ClaimSizing
+from squareoff.services.positions.reconciler import ReconcilePace, Reconciler
+from squareoff.services.positions.sizing_readings import SizingReadings
+from squareoff.services.positions.stranger_watch import StrangerWatch
+from squareoff.services.positions.warm_positions import WarmPositions
+from squareoff.services.prices.ltp_resolver import SharedTicks
+from squareoff.services.prices.price_history import PriceHistory
+from squareoff.services.prices.quote_turns import QuoteTurns
+from squareoff.services.prices.rule_clock import RuleClock
+from squareoff.services.prices.tick_cache import TickCache
+from squareoff.services.session.session_watch import SessionWatch
 from squareoff.services.supervisor import Supervisor
-from squareoff.services.tick_cache import TickCache
-from squareoff.services.warm_positions import WarmPositions
 
 Background = Callable[[], Coroutine[Any, Any, None]]
 """A task that runs as long as the engine does."""

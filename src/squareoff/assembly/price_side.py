@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 
 from squareoff.assembly.parts import Background, EngineSettings, OrderSide, Ports, Shared
-from squareoff.core.price_watch import PriceWatch
-from squareoff.core.quiet_prices import LOUD_FEED
+from squareoff.core.prices.price_watch import PriceWatch
+from squareoff.core.prices.quiet_prices import LOUD_FEED
 from squareoff.domain.ticks import Tick
-from squareoff.services.account_guard import AccountGuard, AccountParts
-from squareoff.services.blind_alarms import BlindAlarms
-from squareoff.services.blind_watch import BlindWatch
-from squareoff.services.clock_watch import ClockWatch
-from squareoff.services.exit_all import ExitAll
-from squareoff.services.market_hours import MarketHours
-from squareoff.services.order_update_hub import OrderUpdateHub
-from squareoff.services.price_details import PriceDetails
-from squareoff.services.quote_turns import QuoteTurns
-from squareoff.services.risk_manager import RiskManager
+from squareoff.services.account.account_guard import AccountGuard, AccountParts
+from squareoff.services.exits.exit_all import ExitAll
+from squareoff.services.orders.order_update_hub import OrderUpdateHub
+from squareoff.services.prices.blind_alarms import BlindAlarms
+from squareoff.services.prices.blind_watch import BlindWatch
+from squareoff.services.prices.market_hours import MarketHours
+from squareoff.services.prices.price_details import PriceDetails
+from squareoff.services.prices.quote_turns import QuoteTurns
+from squareoff.services.prices.risk_manager import RiskManager
+from squareoff.services.session.clock_watch import ClockWatch
 
 
 def risk_manager(

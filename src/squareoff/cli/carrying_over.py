@@ -13,10 +13,10 @@ from squareoff.adapters.sql.schema import SchemaAge, schema_state
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import journal_head
 from squareoff.adapters.system import SystemClock
-from squareoff.core.facts import AccountFact
+from squareoff.core.state.facts import AccountFact
 from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import AccountId
-from squareoff.services.restored_account import AccountStanding, CarriedOver, carried_over
+from squareoff.services.positions.restored_account import AccountStanding, CarriedOver, carried_over
 
 _COPY_NOT_TOLD = (
     "the copy is of an older version and could not be told of the kill switch, exit-all and fired "

@@ -31,8 +31,8 @@ from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import CACHE_FOLDER
 from squareoff.cli import local_checks
 from squareoff.config import Settings
-from squareoff.core.clock_skew import READINGS_MIN, ClockSkew
-from squareoff.core.token_plan import earliest_end_ns
+from squareoff.core.session.clock_skew import READINGS_MIN, ClockSkew
+from squareoff.core.session.token_plan import earliest_end_ns
 from squareoff.domain.errors import BrokerUnreachable, FeedDisconnected, SquareoffError
 from squareoff.domain.ids import AccountId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns

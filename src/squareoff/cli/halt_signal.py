@@ -9,7 +9,7 @@ Invariants:
 import asyncio
 import signal
 
-from squareoff.services.local_halt import LocalHalt
+from squareoff.services.account.local_halt import LocalHalt
 
 HALT_SIGNAL = signal.SIGUSR1
 

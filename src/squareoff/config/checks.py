@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from squareoff.config.fields import is_loopback
 from squareoff.config.settings import Settings
-from squareoff.core.rule_checks import RuledPosition, rule_faults
+from squareoff.core.rules.rule_checks import RuledPosition, rule_faults
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.rules import RuleSet

@@ -1,7 +1,7 @@
 """Rules as JSON or TOML, read strictly and written back (the shape of docs/api.md).
 
 Answers for the shape only: known names, numbers, times. What a rule means for a position (one of
-four forms, the right side, the tick) is `core.rule_checks`.
+four forms, the right side, the tick) is `core.rules.rule_checks`.
 Invariants:
 1. Every fault is found in one reading and names its field by path: `rules.trailing.points`.
 2. `parse_rules(rules_as_json(rules))` gives back equal rules.

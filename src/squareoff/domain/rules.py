@@ -1,6 +1,6 @@
 """Exit rules of one position, as its owner wrote them; and the trigger that a rule fires.
 
-A rule set is plain values; what they mean in prices is `core.levels`.
+A rule set is plain values; what they mean in prices is `core.rules.levels`.
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The states of the three machines. How one moves is `core.machines`; see docs/states.md."""
+"""The states of the three machines. How one moves is `core.state.machines`; see docs/states.md."""
 
 from enum import Enum
 

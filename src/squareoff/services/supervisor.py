@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 
 from squareoff import __version__
-from squareoff.core.facts import EngineStarted, Severity
-from squareoff.core.inputs import Recovered
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.facts import EngineStarted, Severity
+from squareoff.core.state.inputs import Recovered
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.ticks import Tick
@@ -34,24 +34,24 @@ from squareoff.ports import (
     Ownership,
     TrackerStore,
 )
-from squareoff.services.alarm_desk import AlarmDesk
-from squareoff.services.circuit_breaker import BreakerState, Endpoint
-from squareoff.services.claim_sizing import ClaimSizing
-from squareoff.services.engine_tasks import EngineTasks
-from squareoff.services.exit_engine import ExitEngine
-from squareoff.services.feed_lines import FeedLines
-from squareoff.services.kill_switch import KillSwitch
-from squareoff.services.late_closes import note_late_closes
-from squareoff.services.metrics import Metrics
-from squareoff.services.order_router import OrderRouter
-from squareoff.services.order_update_hub import OrderUpdateHub
-from squareoff.services.placer import Placer
-from squareoff.services.rate_budget import HORIZONS
-from squareoff.services.reconciler import Reconciler
-from squareoff.services.risk_manager import RiskManager
-from squareoff.services.send_terms import SendTerms
-from squareoff.services.session_watch import SessionWatch
-from squareoff.services.views import StatusView
+from squareoff.services.account.kill_switch import KillSwitch
+from squareoff.services.desk.views import StatusView
+from squareoff.services.exits.engine_tasks import EngineTasks
+from squareoff.services.exits.exit_engine import ExitEngine
+from squareoff.services.monitoring.alarm_desk import AlarmDesk
+from squareoff.services.monitoring.metrics import Metrics
+from squareoff.services.orders.circuit_breaker import BreakerState, Endpoint
+from squareoff.services.orders.order_router import OrderRouter
+from squareoff.services.orders.order_update_hub import OrderUpdateHub
+from squareoff.services.orders.placer import Placer
+from squareoff.services.orders.rate_budget import HORIZONS
+from squareoff.services.orders.send_terms import SendTerms
+from squareoff.services.positions.claim_sizing import ClaimSizing
+from squareoff.services.positions.late_closes import note_late_closes
+from squareoff.services.positions.reconciler import Reconciler
+from squareoff.services.prices.feed_lines import FeedLines
+from squareoff.services.prices.risk_manager import RiskManager
+from squareoff.services.session.session_watch import SessionWatch
 
 _log = structlog.get_logger("squareoff.supervisor")
 

@@ -5,13 +5,13 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import Field
 
-from squareoff.core.facts import Severity
+from squareoff.core.state.facts import Severity
 from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderRole, OrderType, PositionSide, Side
 from squareoff.domain.results import ExitCode
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
-from squareoff.services.exit_all_report import ExitAllReport
+from squareoff.services.exits.exit_all_report import ExitAllReport
 from squareoff.web.wire_types import DecimalText, Instant, Outgoing, RulesOut
 
 _Item = TypeVar("_Item")

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from squareoff import __version__
 from squareoff.config.checks import API_TOKEN_LENGTH_MIN
 from squareoff.config.fields import LOOPBACK_NAMES
-from squareoff.services.desk import Desk
+from squareoff.services.desk.desk import Desk
 from squareoff.web import (
     account_routes,
     health_routes,

@@ -17,9 +17,9 @@ from starlette.exceptions import HTTPException
 
 from squareoff.domain.errors import SquareoffError
 from squareoff.domain.ids import TrackerId
-from squareoff.services.command_trail import Command
-from squareoff.services.desk import Desk
-from squareoff.services.desk_requests import UnknownTracker
+from squareoff.services.desk.command_trail import Command
+from squareoff.services.desk.desk import Desk
+from squareoff.services.desk.desk_requests import UnknownTracker
 from squareoff.web.errors import ApiError, answer_defect, answer_http, answer_own, answer_validation
 from squareoff.web.idempotency import IdempotencyDesk
 from squareoff.web.roles import CHANGING_METHODS, Caller, role_of_call

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from squareoff.services.desk import Desk
+from squareoff.services.desk.desk import Desk
 from squareoff.web.commands import Commands
 from squareoff.web.preview_tickets import PreviewTickets
 from squareoff.web.roles import Caller

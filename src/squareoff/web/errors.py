@@ -26,7 +26,7 @@ from squareoff.domain.errors import (
     StoreError,
 )
 from squareoff.domain.rule_parsing import InvalidRules
-from squareoff.services.desk_requests import InvalidRequest, NotHeld
+from squareoff.services.desk.desk_requests import InvalidRequest, NotHeld
 
 _log = structlog.get_logger("squareoff.web")
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec.json
 
-from squareoff.core.facts import JournalEntry
+from squareoff.core.state.facts import JournalEntry
 from squareoff.domain.errors import StoreError
 from squareoff.domain.prices import decimal_from_units, decimal_text
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import iso_from_ns
-from squareoff.services.desk import Desk
+from squareoff.services.desk.desk import Desk
 from squareoff.web.answers import StatusOut
 from squareoff.web.facts_as_json import as_json, entry_out
 

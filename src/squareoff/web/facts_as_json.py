@@ -10,8 +10,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, get_args, get_type_hints
 
-from squareoff.core.facts import FACT_TYPES, JournalEntry
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.facts import FACT_TYPES, JournalEntry
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.prices import PriceUnits, decimal_from_units, decimal_text
 from squareoff.domain.rule_parsing import rules_as_json
 from squareoff.domain.rules import RuleSet, Trigger

@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse, Response
 
 from squareoff.domain.errors import StoreError
 from squareoff.ports import RememberedAnswer
-from squareoff.services.desk import Desk
+from squareoff.services.desk.desk import Desk
 from squareoff.web.errors import ApiError
 
 _log = structlog.get_logger("squareoff.web")

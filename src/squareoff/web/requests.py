@@ -9,9 +9,9 @@ from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderType, PositionSide
 from squareoff.domain.rule_parsing import parse_rules
 from squareoff.domain.states import PositionStatus
-from squareoff.services.desk_requests import EntryRequest, PositionRequest
-from squareoff.services.exit_engine import EXIT_WAIT_SECONDS_MAX
-from squareoff.services.exit_results import Wait
+from squareoff.services.desk.desk_requests import EntryRequest, PositionRequest
+from squareoff.services.exits.exit_engine import EXIT_WAIT_SECONDS_MAX
+from squareoff.services.exits.exit_results import Wait
 from squareoff.web.wire_types import Incoming, Price, RulesIn, Whole
 
 REASON_LENGTH_MAX = 200

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.states import PositionStatus
-from squareoff.services.rate_budget import HORIZONS
+from squareoff.services.orders.rate_budget import HORIZONS
 from squareoff.web.answers import AlarmOut, KillSwitchOut, TrackerOut
 from squareoff.web.commands import CommandRoute
 from squareoff.web.context import TheCaller, TheContext, TheDesk

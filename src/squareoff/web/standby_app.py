@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from squareoff import __version__
 from squareoff.config.fields import LOOPBACK_NAMES
-from squareoff.core.lease import AccountOwner
+from squareoff.core.session.lease import AccountOwner
 from squareoff.web.admission import Admission
 from squareoff.web.answers import HealthOut, ReadinessOut
 from squareoff.web.errors import ApiError, install_error_handlers

@@ -9,9 +9,9 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.results import ExitCode, ExitResult
 from squareoff.domain.rule_parsing import parse_rules
 from squareoff.domain.states import PositionStatus
-from squareoff.services.desk import Desk
-from squareoff.services.desk_requests import UnknownTracker
-from squareoff.services.views import TrackerView
+from squareoff.services.desk.desk import Desk
+from squareoff.services.desk.desk_requests import UnknownTracker
+from squareoff.services.desk.views import TrackerView
 from squareoff.web.answers import EntryOut, ExitResultOut, ItemList, TrackerOut
 from squareoff.web.commands import CommandRoute
 from squareoff.web.context import TheCaller, TheContext, TheDesk

@@ -14,7 +14,7 @@ from squareoff.adapters.paper.refusals import (
     check_modification,
     check_placement,
 )
-from squareoff.core.rejections import RejectionClass, classify_rejection
+from squareoff.core.exits.rejections import RejectionClass, classify_rejection
 from squareoff.domain.errors import BrokerRejected, Sent
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId

@@ -7,11 +7,11 @@ from exit_story.values import INSTRUMENT
 from service_world.broker import ScriptedGateway
 from squareoff.adapters.redis.tick_cache import RedisTickCache
 from squareoff.adapters.system import SystemClock
-from squareoff.core.inputs import PriceView
+from squareoff.core.state.inputs import PriceView
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.ticks import Tick
-from squareoff.services.ltp_resolver import LtpResolver
-from squareoff.services.tick_cache import TickCache
+from squareoff.services.prices.ltp_resolver import LtpResolver
+from squareoff.services.prices.tick_cache import TickCache
 
 
 def tick(age_seconds: float) -> Tick:

@@ -7,7 +7,7 @@ from async_body import run_async
 from sql_samples.histories import ACCOUNT, START_NS
 from squareoff.adapters.sql.account_rows import ANSWERS_KEPT_NS
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.facts import (
+from squareoff.core.state.facts import (
     AccountPeakReached,
     AccountRuleFired,
     AlarmAcknowledged,

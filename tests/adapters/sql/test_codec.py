@@ -15,7 +15,7 @@ from squareoff.adapters.sql.codec import (
     encode_fact,
     encode_rules,
 )
-from squareoff.core.facts import FACT_TYPES, AlarmRaised, Fact, Severity, fact_kind
+from squareoff.core.state.facts import FACT_TYPES, AlarmRaised, Fact, Severity, fact_kind
 from squareoff.domain.errors import StoreError
 from squareoff.domain.rules import RuleSet
 

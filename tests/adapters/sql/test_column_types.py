@@ -10,7 +10,7 @@ from sql_samples.histories import ACCOUNT, START_NS, change_of
 from sql_samples.histories import opened as opening
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import trackers
-from squareoff.core.facts import AlarmRaised, Severity
+from squareoff.core.state.facts import AlarmRaised, Severity
 
 DECIMALS = ["0", "0.00", "12.50", "-0.05", "1E+3", "1E-9", "33.333333333333333333333333333333"]
 

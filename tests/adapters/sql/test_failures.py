@@ -12,7 +12,7 @@ from squareoff.adapters.sql import sqlite_engine
 from squareoff.adapters.sql.failures import before_commit, describe, in_commit
 from squareoff.adapters.sql.paper_state import PaperStateStore
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.facts import AlarmRaised, Severity
+from squareoff.core.state.facts import AlarmRaised, Severity
 from squareoff.domain.errors import CommitOutcomeUnknown, LostUpdate, StoreError, StoreUnavailable
 
 

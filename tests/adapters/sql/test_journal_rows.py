@@ -8,7 +8,7 @@ from sql_samples.histories import ACCOUNT, START_NS
 from squareoff.adapters.sql.journal_rows import chained_hash, read_head, verify_chain
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import journal, journal_head
-from squareoff.core.facts import AlarmRaised, Severity
+from squareoff.core.state.facts import AlarmRaised, Severity
 from squareoff.domain.errors import StoreError
 
 ENTRIES = 5

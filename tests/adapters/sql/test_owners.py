@@ -15,8 +15,8 @@ from squareoff.adapters.sql.owners import SqlOwnerStore
 from squareoff.adapters.sql.paper_state import PaperStateStore
 from squareoff.adapters.sql.schema import prepare
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.facts import AccountTaken, AlarmRaised, Severity
-from squareoff.core.lease import AccountOwner, OwnerClaim, TakeoverCause
+from squareoff.core.session.lease import AccountOwner, OwnerClaim, TakeoverCause
+from squareoff.core.state.facts import AccountTaken, AlarmRaised, Severity
 from squareoff.domain.errors import LostUpdate, OwnershipLost, StoreUnavailable
 from squareoff.domain.ids import AccountId
 from squareoff.ports import OwnerStore

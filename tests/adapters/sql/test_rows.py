@@ -5,7 +5,7 @@ import pytest
 from sql_samples.histories import change_of, claimed, legal_history
 from sql_samples.histories import opened as opening
 from squareoff.adapters.sql import rows
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.tracker import PositionTracker
 
 
 def _through_rows(tracker: PositionTracker) -> PositionTracker:

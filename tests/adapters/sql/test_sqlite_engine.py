@@ -15,7 +15,7 @@ from async_body import run_async
 from sql_samples.histories import ACCOUNT
 from squareoff.adapters.sql.sqlite_engine import BUSY_TIMEOUT_MS
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.evolve import fold
+from squareoff.core.state.evolve import fold
 from squareoff.domain.errors import StoreUnavailable
 
 SYNCHRONOUS_FULL = 2

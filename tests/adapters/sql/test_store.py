@@ -11,9 +11,9 @@ from sql_samples.histories import opened as opening
 from squareoff.adapters.sql.runners import Runner
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import exit_intents
-from squareoff.core import facts as f
-from squareoff.core.change import Change
-from squareoff.core.evolve import fold
+from squareoff.core.state import facts as f
+from squareoff.core.state.change import Change
+from squareoff.core.state.evolve import fold
 from squareoff.domain.errors import InvariantBroken, LostUpdate, StoreError
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.states import IntentStatus, PositionStatus

@@ -9,7 +9,7 @@ from sql_samples.histories import opened as opening
 from squareoff.adapters.sql.rows import claim_columns, intent_columns, plan_columns
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import exit_intents, orders, trackers
-from squareoff.core.tracker import ExitIntent, TrackedOrder
+from squareoff.core.state.tracker import ExitIntent, TrackedOrder
 from squareoff.domain.errors import LostUpdate
 from squareoff.domain.ids import ClientOrderId, IntentId
 from squareoff.domain.orders import OrderOrigin, OrderRole, Side

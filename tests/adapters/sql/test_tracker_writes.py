@@ -14,8 +14,8 @@ from sql_samples.histories import ACCOUNT, START_NS, change_of, claimed
 from sql_samples.histories import opened as opening
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tracker_writes import update_tracker, write_parts
-from squareoff.core import facts as f
-from squareoff.core.change import Change
+from squareoff.core.state import facts as f
+from squareoff.core.state.change import Change
 from squareoff.domain.errors import LostUpdate
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.orders import (

@@ -8,7 +8,7 @@ from async_body import run_async
 from sql_samples.histories import ACCOUNT
 from squareoff.adapters.sql import journal_rows
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core import facts as f
+from squareoff.core.state import facts as f
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.orders import OrderType
 

@@ -16,7 +16,7 @@ from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
-from squareoff.services.desk_requests import PositionRequest
+from squareoff.services.desk.desk_requests import PositionRequest
 from squareoff.simulator.feed_replay.replay_report import ReplayReport, report_as_json
 from squareoff.simulator.feed_replay.replaying import PlannedPosition, ReplaySettings, replay
 from squareoff.simulator.feed_replay.timed_records import TimedRecord

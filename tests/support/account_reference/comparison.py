@@ -7,10 +7,10 @@ from account_reference.days import Close, Day, Lost, NextDay, Print, Restart, St
 from account_reference.reference import Account, Fired, Holding, Rules
 from exact_fractions import Fraction
 from exit_story.values import INSTRUMENT, held
-from squareoff.core.account_limits import ReachedRule
-from squareoff.core.account_pnl import MONEY_UNITS_PER_RUPEE, Share, share_of
-from squareoff.core.account_watch import AccountWatch
-from squareoff.core.tracker import BrokerOrder, PositionTracker, TrackedOrder
+from squareoff.core.account.account_limits import ReachedRule
+from squareoff.core.account.account_pnl import MONEY_UNITS_PER_RUPEE, Share, share_of
+from squareoff.core.account.account_watch import AccountWatch
+from squareoff.core.state.tracker import BrokerOrder, PositionTracker, TrackedOrder
 from squareoff.domain.account_rules import AccountRules, AccountTrailingRule
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId

@@ -13,15 +13,15 @@ from squareoff.adapters.sql.schema import prepare
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.system import NoCheckpoints, RandomIds, SystemChance, SystemClock
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
-from squareoff.core.price_hygiene import HygieneLimits
+from squareoff.core.prices.price_hygiene import HygieneLimits
 from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.prices import units_from_decimal
 from squareoff.domain.sessions import ALL_DAY, TradingDay
 from squareoff.domain.ticks import Tick
 from squareoff.ports import FeedConnected, FeedEvent
-from squareoff.services.gateway import GatewayPaper
-from squareoff.services.reconciler import ReconcilePace
+from squareoff.services.orders.gateway import GatewayPaper
+from squareoff.services.positions.reconciler import ReconcilePace
 
 ACCOUNT = AccountId("1100000001")
 INSTRUMENT = Instrument(

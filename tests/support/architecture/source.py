@@ -41,7 +41,7 @@ class ImportedName:
 
 @dataclass(frozen=True, slots=True)
 class SourceModule:
-    """One parsed module: `name` is dotted (`squareoff.core.machines`).
+    """One parsed module: `name` is dotted (`squareoff.core.state.machines`).
 
     `imported` holds every import wherever it stands, relative ones resolved; `bindings` maps the
     names they bind to what these stand for.
@@ -55,7 +55,7 @@ class SourceModule:
 
     @property
     def layer(self) -> str:
-        """The part of the name after the package: `core` for `squareoff.core.machines`."""
+        """The part of the name after the package: `core` for `squareoff.core.state.machines`."""
         parts = self.name.split(".")
         return parts[1] if len(parts) > 1 else ""
 

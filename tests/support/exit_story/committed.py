@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from exit_story.values import TRACKER, asked, held
-from squareoff.core.evolve import evolve
-from squareoff.core.facts import (
+from squareoff.core.state.evolve import evolve
+from squareoff.core.state.facts import (
     ExitClaimed,
     OrderAccepted,
     OrderModifySent,
@@ -16,7 +16,7 @@ from squareoff.core.facts import (
     OrderSent,
     TrackerFact,
 )
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.orders import OrderOrigin, OrderRequest, OrderRole, OrderType
 

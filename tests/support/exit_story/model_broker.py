@@ -10,7 +10,7 @@ from random import Random
 from exit_story.model_order import PRODUCT, ModelOrder
 from exit_story.story import Story
 from exit_story.values import INSTRUMENT
-from squareoff.core.commands import (
+from squareoff.core.state.commands import (
     Command,
     LookUpOrder,
     ReadBooks,
@@ -21,7 +21,7 @@ from squareoff.core.commands import (
     TransmitModify,
     TransmitOrder,
 )
-from squareoff.core.inputs import (
+from squareoff.core.state.inputs import (
     BooksRead,
     Input,
     OrderSeen,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from exit_story.model_broker import ModelBroker
 from exit_story.story import Story
 from exit_story.values import asked, held
-from squareoff.core.inputs import (
+from squareoff.core.state.inputs import (
     ExitAsked,
     ExitHindered,
     Input,
@@ -25,8 +25,8 @@ from squareoff.core.inputs import (
     WithdrawAsked,
     Woke,
 )
-from squareoff.core.policy import ExitPolicy
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.policy import ExitPolicy
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import OrderType, PositionSide
 from squareoff.domain.prices import PriceUnits

@@ -8,7 +8,8 @@ have their facts; nothing new leaves that could close more than is held.
 from dataclasses import replace
 
 from exit_story.values import OPENED_AT_NS, PRICE, asked, held, net, report, trade
-from squareoff.core.commands import (
+from squareoff.core.exits.exit_protocol import decide
+from squareoff.core.state.commands import (
     Command,
     LookUpOrder,
     RequestPermit,
@@ -17,16 +18,15 @@ from squareoff.core.commands import (
     TransmitModify,
     TransmitOrder,
 )
-from squareoff.core.evolve import evolve
-from squareoff.core.exit_protocol import decide
-from squareoff.core.facts import (
+from squareoff.core.state.evolve import evolve
+from squareoff.core.state.facts import (
     AlarmRaised,
     OrderCancelSent,
     OrderModifySent,
     OrderSent,
     TrackerFact,
 )
-from squareoff.core.inputs import (
+from squareoff.core.state.inputs import (
     BooksRead,
     Input,
     OrderSeen,
@@ -42,10 +42,10 @@ from squareoff.core.inputs import (
     SettleRead,
     Woke,
 )
-from squareoff.core.pacing import Pacing
-from squareoff.core.policy import ExitPolicy
-from squareoff.core.step import Decision
-from squareoff.core.tracker import PositionTracker, TrackedOrder
+from squareoff.core.state.pacing import Pacing
+from squareoff.core.state.policy import ExitPolicy
+from squareoff.core.state.step import Decision
+from squareoff.core.state.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.orders import BrokerOrderStatus, ReportSource, TradeReport
 from squareoff.domain.states import OrderState

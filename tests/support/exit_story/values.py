@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from squareoff.core.inputs import ExitAsked, PositionsRead, PriceView
-from squareoff.core.opening import NewPosition, open_position
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.entries.opening import NewPosition, open_position
+from squareoff.core.state.inputs import ExitAsked, PositionsRead, PriceView
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
 from squareoff.domain.orders import (

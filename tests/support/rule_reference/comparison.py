@@ -14,10 +14,10 @@ from exit_story.values import INSTRUMENT, held
 from rule_reference.reference import Fired, Holding, Market, Trade
 from rule_reference.streams import Look, Print, Reconnect, Restart, Stream, Take
 from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
-from squareoff.core.levels import Level, stop_of
-from squareoff.core.price_hygiene import HygieneLimits
-from squareoff.core.price_watch import PriceWatch
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.prices.price_hygiene import HygieneLimits
+from squareoff.core.prices.price_watch import PriceWatch
+from squareoff.core.rules.levels import Level, stop_of
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import Instrument
 from squareoff.domain.orders import PositionSide

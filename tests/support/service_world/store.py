@@ -8,9 +8,9 @@ from typing import Any
 from squareoff.adapters.sql.database import open_inline_database
 from squareoff.adapters.sql.schema import prepare
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.change import Change
-from squareoff.core.facts import AccountFact, JournalEntry
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.change import Change
+from squareoff.core.state.facts import AccountFact, JournalEntry
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import CommitOutcomeUnknown
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.ports import Alarm, KillSwitchState

@@ -13,9 +13,9 @@ from service_world.broker import ScriptedGateway
 from service_world.store import FaultyStore, memory_store
 from service_world.virtual import VirtualClock, settle
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
-from squareoff.core.facts import Severity
-from squareoff.core.quiet_prices import LOUD_FEED, QuietFeed
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.prices.quiet_prices import LOUD_FEED, QuietFeed
+from squareoff.core.state.facts import Severity
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, PositionKey

@@ -1,17 +1,17 @@
 """Random legal histories of one tracker, as the changes that an engine would commit.
 
-Facts are drawn at random and kept where `core.evolve` takes them, so that a history goes through
-states a well-behaved engine would never reach. The same seed gives the same history.
+Facts are drawn at random and kept where `core.state.evolve` takes them, so that a history goes
+through states a well-behaved engine would never reach. The same seed gives the same history.
 """
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from random import Random
 
-from squareoff.core import facts as f
-from squareoff.core.change import Change
-from squareoff.core.evolve import evolve
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state import facts as f
+from squareoff.core.state.change import Change
+from squareoff.core.state.evolve import evolve
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import DomainError, InvariantBroken
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.tables import account_day
-from squareoff.core.facts import AccountPeakReached, AccountRuleFired
+from squareoff.core.state.facts import AccountPeakReached, AccountRuleFired
 from squareoff.domain.account_rules import AccountRuleName
 from squareoff.domain.ids import AccountId
 from squareoff.ports import AccountDayState

@@ -15,7 +15,7 @@ from squareoff.adapters.sql.account_days import project_account_day
 from squareoff.adapters.sql.keyed_inserts import insert_if_absent
 from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.tables import alarms, exit_all, idempotency_keys, kill_switch
-from squareoff.core.facts import (
+from squareoff.core.state.facts import (
     AccountPeakReached,
     AccountRuleFired,
     AlarmAcknowledged,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from squareoff.core.facts import FACT_TYPES, Fact
+from squareoff.core.state.facts import FACT_TYPES, Fact
 from squareoff.domain.errors import StoreError
 from squareoff.domain.rules import RuleSet
 

@@ -18,7 +18,7 @@ from squareoff.adapters.sql.keyed_inserts import insert_if_absent
 from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.rows import Row
 from squareoff.adapters.sql.tables import journal, journal_head
-from squareoff.core.facts import (
+from squareoff.core.state.facts import (
     Fact,
     JournalEntry,
     OrderCancelSent,

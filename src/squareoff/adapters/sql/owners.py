@@ -17,8 +17,8 @@ from squareoff.adapters.sql.keyed_inserts import insert_if_absent
 from squareoff.adapters.sql.prepared import Prepared, Row
 from squareoff.adapters.sql.runners import Runner
 from squareoff.adapters.sql.tables import account_owner, journal_head
-from squareoff.core.facts import AccountTaken
-from squareoff.core.lease import AccountOwner, OwnerClaim, TakeoverCause
+from squareoff.core.session.lease import AccountOwner, OwnerClaim, TakeoverCause
+from squareoff.core.state.facts import AccountTaken
 from squareoff.domain.errors import LostUpdate, OwnershipLost, StoreUnavailable
 from squareoff.domain.ids import AccountId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND

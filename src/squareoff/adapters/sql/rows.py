@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from squareoff.adapters.sql.codec import decode_rules, encode_rules
-from squareoff.core.tracker import (
+from squareoff.core.state.tracker import (
     BrokerOrder,
     ExitIntent,
     PositionTracker,

@@ -19,9 +19,9 @@ from squareoff.adapters.sql import (
 from squareoff.adapters.sql.group_commit import Work
 from squareoff.adapters.sql.journal_rows import ChainReport
 from squareoff.adapters.sql.runners import Runner
-from squareoff.core.change import Change
-from squareoff.core.facts import AccountFact, JournalEntry
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.change import Change
+from squareoff.core.state.facts import AccountFact, JournalEntry
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import InvariantBroken
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.states import PositionStatus

@@ -20,7 +20,7 @@ from squareoff.adapters.sql.tables import (
     orders,
     trackers,
 )
-from squareoff.core.tracker import PositionTracker, TrackedOrder
+from squareoff.core.state.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.states import PositionStatus
 

@@ -19,10 +19,10 @@ from squareoff.adapters.sql.tables import (
     orders,
     trackers,
 )
-from squareoff.core.change import Change
-from squareoff.core.evolve import evolve
-from squareoff.core.facts import ExitClaimed
-from squareoff.core.tracker import ExitIntent, PositionTracker, TrackedOrder
+from squareoff.core.state.change import Change
+from squareoff.core.state.evolve import evolve
+from squareoff.core.state.facts import ExitClaimed
+from squareoff.core.state.tracker import ExitIntent, PositionTracker, TrackedOrder
 from squareoff.domain.errors import LostUpdate
 
 _INSERT_TRACKER = Prepared(insert(trackers))

@@ -29,7 +29,7 @@ from squareoff.cli.bench.stage import (
 )
 from squareoff.cli.loops import run_until_told
 from squareoff.cli.output import Column, print_json, print_table, table_of
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.states import PositionStatus

@@ -26,9 +26,9 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId, ProductType
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.rules import PriceRule, RuleSet
-from squareoff.services.desk_requests import PositionRequest
-from squareoff.services.rate_budget import RateLimits
-from squareoff.services.warm_positions import REFRESH_SECONDS
+from squareoff.services.desk.desk_requests import PositionRequest
+from squareoff.services.orders.rate_budget import RateLimits
+from squareoff.services.positions.warm_positions import REFRESH_SECONDS
 
 CLIENT = {"DHAN_CLIENT_ID": "1100000001", "DHAN_ACCESS_TOKEN": "bench-token-without-any-worth"}
 FIRST_SECURITY_ID = 900_001

@@ -31,8 +31,8 @@ from squareoff.cli.demo.processes import free_port, program
 from squareoff.cli.loops import run_until_told
 from squareoff.cli.output import Column, print_json, print_table, table_of
 from squareoff.config import load_settings
-from squareoff.core.change import Change
-from squareoff.core.opening import open_position
+from squareoff.core.entries.opening import open_position
+from squareoff.core.state.change import Change
 from squareoff.domain.ids import AccountId
 from squareoff.simulator.catalogue import default_listings, master_csv
 

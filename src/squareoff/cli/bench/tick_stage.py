@@ -12,13 +12,13 @@ from decimal import Decimal
 
 from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
 from squareoff.adapters.broker.dhan.feed_packets import SEGMENT_NUMBERS
-from squareoff.core.account_pnl import share_of
-from squareoff.core.account_watch import AccountWatch
-from squareoff.core.opening import NewPosition, open_position
-from squareoff.core.price_hygiene import HygieneLimits, TickVerdict
-from squareoff.core.price_watch import PriceWatch
-from squareoff.core.quiet_prices import LOUD_FEED
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.account.account_pnl import share_of
+from squareoff.core.account.account_watch import AccountWatch
+from squareoff.core.entries.opening import NewPosition, open_position
+from squareoff.core.prices.price_hygiene import HygieneLimits, TickVerdict
+from squareoff.core.prices.price_watch import PriceWatch
+from squareoff.core.prices.quiet_prices import LOUD_FEED
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES, AccountRules
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType

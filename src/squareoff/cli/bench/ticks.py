@@ -28,7 +28,7 @@ from squareoff.cli.bench.tick_stage import (
     with_near_stop,
 )
 from squareoff.cli.output import print_json
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.account_rules import AccountRules, AccountTrailingRule
 
 CONFIGURATIONS = ((1, 1), (100, 10), (1_000, 100), (1_000, 1), (10_000, 500), (10_000, 1))

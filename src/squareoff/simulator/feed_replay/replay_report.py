@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from squareoff.core.facts import ExitClaimed, JournalEntry, StopMoved
+from squareoff.core.state.facts import ExitClaimed, JournalEntry, StopMoved
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import decimal_from_units, decimal_text
 from squareoff.domain.rules import Trigger
 from squareoff.domain.time import iso_from_ns
-from squareoff.services.views import TrackerView
+from squareoff.services.desk.views import TrackerView
 
 
 @dataclass(frozen=True, slots=True)

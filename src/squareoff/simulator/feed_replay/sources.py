@@ -11,7 +11,7 @@ from squareoff.adapters.feed_recording.feed_file import is_feed_file
 from squareoff.adapters.recordings import Recording
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.instruments import Instrument, InstrumentId
-from squareoff.services.desk_requests import PositionRequest, instrument_of
+from squareoff.services.desk.desk_requests import PositionRequest, instrument_of
 from squareoff.simulator.catalogue import default_listings
 from squareoff.simulator.feed_replay.timed_records import (
     FeedFiles,

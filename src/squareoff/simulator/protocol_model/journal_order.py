@@ -7,7 +7,7 @@ records is `order_rules` for both.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from squareoff.core import facts as f
+from squareoff.core.state import facts as f
 from squareoff.domain.orders import BrokerOrderStatus, OrderRole
 from squareoff.simulator.protocol_model.order_rules import (
     OPEN,

@@ -12,8 +12,8 @@ Invariants of a path:
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
-from squareoff.core import facts as f
-from squareoff.core.facts import JournalEntry
+from squareoff.core.state import facts as f
+from squareoff.core.state.facts import JournalEntry
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import BlockReason
 from squareoff.simulator.protocol_model.journal_order import JournalOrder

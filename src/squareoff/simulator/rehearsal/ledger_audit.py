@@ -17,8 +17,8 @@ from typing import Any
 
 from squareoff.adapters.sql.database import open_inline_database
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.evolve import fold
-from squareoff.core.facts import JournalEntry, TrackerFact
+from squareoff.core.state.evolve import fold
+from squareoff.core.state.facts import JournalEntry, TrackerFact
 from squareoff.domain.ids import AccountId
 
 PRICE_STEP = Decimal("0.00000001")

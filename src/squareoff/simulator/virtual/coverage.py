@@ -12,9 +12,9 @@ Invariants:
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from squareoff.core.change import Change
-from squareoff.core.facts import OrderCancelSent, OrderModifySent, OrderReported
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.change import Change
+from squareoff.core.state.facts import OrderCancelSent, OrderModifySent, OrderReported
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 

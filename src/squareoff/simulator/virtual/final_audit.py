@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from squareoff.adapters.sql.store import SqlStore
-from squareoff.core.evolve import fold
-from squareoff.core.facts import JournalEntry, TrackerFact, fact_kind
+from squareoff.core.state.evolve import fold
+from squareoff.core.state.facts import JournalEntry, TrackerFact, fact_kind
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.protocol_model.journal_path import journal_path
 from squareoff.simulator.virtual.audited import Opened

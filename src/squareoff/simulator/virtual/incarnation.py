@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 from weakref import ReferenceType
 
-from squareoff.core.facts import Severity
+from squareoff.core.state.facts import Severity
 from squareoff.domain.time import Now
 from squareoff.simulator.virtual.knobs import CrashPlan
 from squareoff.simulator.virtual.network import VirtualConnection

@@ -12,11 +12,11 @@ from squareoff.adapters.broker.dhan.session_calls import SessionCalls
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.token_keeper import TokenKeeper
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
-from squareoff.core.policy import ExitPolicy
+from squareoff.core.state.policy import ExitPolicy
 from squareoff.domain.account_rules import NO_ACCOUNT_RULES, AccountRules
 from squareoff.domain.orders import OrderType
-from squareoff.services.account_ownership import AccountOwnership
-from squareoff.services.gateway import GatewayLive
+from squareoff.services.account.account_ownership import AccountOwnership
+from squareoff.services.orders.gateway import GatewayLive
 from squareoff.simulator.virtual.incarnation import Incarnation, ProcessClock, SeededIds
 from squareoff.simulator.virtual.network import (
     FEED_URL,

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from squareoff.assembly import Engine
-from squareoff.services.account_ownership import AccountOwnership
+from squareoff.services.account.account_ownership import AccountOwnership
 from squareoff.simulator.virtual.acts import Acts
 from squareoff.simulator.virtual.aiming import Aiming
 from squareoff.simulator.virtual.coverage import ENGINE_DOWN, RECOVERING

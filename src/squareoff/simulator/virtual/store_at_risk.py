@@ -9,9 +9,9 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from squareoff.core.change import Change
-from squareoff.core.facts import AccountFact, JournalEntry
-from squareoff.core.tracker import PositionTracker
+from squareoff.core.state.change import Change
+from squareoff.core.state.facts import AccountFact, JournalEntry
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import CommitOutcomeUnknown, StoreUnavailable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.states import PositionStatus

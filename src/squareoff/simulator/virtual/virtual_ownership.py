@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from squareoff import __version__
 from squareoff.adapters.sql.owners import SqlOwnerStore
-from squareoff.core.lease import AccountOwner, OwnerClaim, TakeoverCause
+from squareoff.core.session.lease import AccountOwner, OwnerClaim, TakeoverCause
 from squareoff.domain.errors import CommitOutcomeUnknown, StoreUnavailable
 from squareoff.ports import Clock
-from squareoff.services.account_ownership import AccountOwnership
+from squareoff.services.account.account_ownership import AccountOwnership
 from squareoff.simulator.virtual.incarnation import Incarnation
 from squareoff.simulator.virtual.store_at_risk import SLOW_SECONDS
 from squareoff.simulator.virtual.virtual_lock import VirtualLock

@@ -15,14 +15,14 @@ from squareoff.domain.orders import OrderType, PositionSide
 from squareoff.domain.prices import round_to_tick_down
 from squareoff.domain.results import ExitCode
 from squareoff.domain.states import PositionStatus
-from squareoff.services.desk import Desk
-from squareoff.services.desk_requests import (
+from squareoff.services.desk.desk import Desk
+from squareoff.services.desk.desk_requests import (
     EntryRequest,
     InvalidRequest,
     PositionRequest,
     UnknownTracker,
 )
-from squareoff.services.exit_results import Wait
+from squareoff.services.exits.exit_results import Wait
 from squareoff.simulator.virtual.plans import (
     NAME_MINUTES,
     PlanMaker,

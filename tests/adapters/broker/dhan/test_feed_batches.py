@@ -9,8 +9,8 @@ import pytest
 from exit_story.values import held
 from squareoff.adapters.broker.dhan.feed_batches import BATCH_PACKETS_MIN
 from squareoff.adapters.broker.dhan.feed_codec import FeedDecoder
-from squareoff.core.price_hygiene import HygieneLimits
-from squareoff.core.price_watch import PriceWatch
+from squareoff.core.prices.price_hygiene import HygieneLimits
+from squareoff.core.prices.price_watch import PriceWatch
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule

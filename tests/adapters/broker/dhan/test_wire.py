@@ -13,7 +13,7 @@ from squareoff.adapters.broker.dhan.wire import (
     reason_of,
 )
 from squareoff.adapters.broker.dhan.wire_requests import read_placement
-from squareoff.core.client_order_ids import client_order_id
+from squareoff.core.exits.client_order_ids import client_order_id
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.orders import OrderRole, ReportSource
 

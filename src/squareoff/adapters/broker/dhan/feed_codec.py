@@ -8,8 +8,8 @@ Invariants:
    counts the header, or, in one reading of the documentation, does not).
 3. A bad packet costs only itself: decoding goes on at the next place that is a packet's header.
 4. Packets of instruments nobody watches, and of those never traded, make no event.
-5. A packet that the watch asked to keep (`core.quiet_prices`) makes no event. It costs its reading,
-   one look-up and the comparisons, and becomes a tick only when somebody asks.
+5. A packet that the watch asked to keep (`core.prices.quiet_prices`) makes no event. It costs its
+   reading, one look-up and the comparisons, and becomes a tick only when somebody asks.
 """
 
 import struct
@@ -39,7 +39,7 @@ from squareoff.adapters.broker.dhan.kept_packets import (
     NOBODY,
     KeptPackets,
 )
-from squareoff.core.quiet_prices import QuietPrices
+from squareoff.core.prices.quiet_prices import QuietPrices
 from squareoff.domain.errors import DomainError
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.ticks import Tick

@@ -1,11 +1,11 @@
 """One watched instrument at the decoder: which of its packets are quiet, and the newest of them.
 
-Fulfils `core.quiet_prices.QuietPrices`. The bounds are kept as they come over the wire, so that a
-packet is compared without being translated: prices are float rupees, and raw trade seconds and the
-day's high and low are read as floats too, for Python compares floats twice as fast as whole numbers
-above 2**30. Floats above zero stand in the order of their bits, so seconds keep their order; from
-2037 on they are no numbers, which are above and below nothing, and no packet is quiet. The decoder
-reads and writes the fields itself: it does so for every packet.
+Fulfils `core.prices.quiet_prices.QuietPrices`. The bounds are kept as they come over the wire, so
+that a packet is compared without being translated: prices are float rupees, and raw trade seconds
+and the day's high and low are read as floats too, for Python compares floats twice as fast as whole
+numbers above 2**30. Floats above zero stand in the order of their bits, so seconds keep their
+order; from 2037 on they are no numbers, which are above and below nothing, and no packet is quiet.
+The decoder reads and writes the fields itself: it does so for every packet.
 """
 
 import struct

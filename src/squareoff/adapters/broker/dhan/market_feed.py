@@ -22,7 +22,7 @@ from squareoff.adapters.broker.dhan.wire_requests import (
     SUBSCRIBE_QUOTE,
     SUBSCRIBE_TICKER,
 )
-from squareoff.core.quiet_prices import QuietPrices
+from squareoff.core.prices.quiet_prices import QuietPrices
 from squareoff.domain.errors import DomainError
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.ports import Clock, FeedEvent, PriceDetail
@@ -40,7 +40,7 @@ Publish = Callable[[FeedEvent], None]
 
 
 class DhanMarketFeed:
-    """Fulfils `ports.MarketFeed`, `ports.WideFeed` and `core.quiet_prices.QuietFeed`.
+    """Fulfils `ports.MarketFeed`, `ports.WideFeed` and `core.prices.quiet_prices.QuietFeed`.
 
     `lines` are its connections; `run_once` is the first. `on_watch` is told each
     instrument's terms when it comes under watch; `is_trading` says whether prices of a segment are
@@ -75,7 +75,7 @@ class DhanMarketFeed:
 
     @property
     def quiet_count(self) -> int:
-        """How many ticks were kept rather than published (`core.quiet_prices`)."""
+        """How many ticks were kept rather than published (`core.prices.quiet_prices`)."""
         return self._decoder.quiet_count
 
     def quiet_prices(self, instrument_id: InstrumentId) -> QuietPrices | None:

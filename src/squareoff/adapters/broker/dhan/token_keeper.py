@@ -1,7 +1,7 @@
 """The access token of a running engine: one place that holds it, replaces it and saves it.
 
-Sockets and REST calls take the token from here (`TokenSource`); `services.session_watch` decides
-when it is renewed (`ports.BrokerSession`) and never sees its text.
+Sockets and REST calls take the token from here (`TokenSource`); `services.session.session_watch`
+decides when it is renewed (`ports.BrokerSession`) and never sees its text.
 
 Invariants:
 1. A token that was replaced is never taken again, whatever the file says.

@@ -51,7 +51,7 @@ from squareoff.domain.orders import (
 )
 
 OWN_TAG_PREFIX = "sq"
-"""How every client order id of ours begins (core.client_order_ids)."""
+"""How every client order id of ours begins (core.exits.client_order_ids)."""
 
 SEGMENTS_BY_LETTER = {
     ("NSE", "E"): ExchangeSegment.NSE_EQ,

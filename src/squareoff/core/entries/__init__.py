@@ -1,0 +1,1 @@
+"""Positions before they are held: taken under watch, waiting for their entry."""

@@ -1,0 +1,245 @@
+"""Who closed what the broker no longer shows, and whose share it was.
+
+A person, another program or the broker's own square-off closes units of a position without us.
+Where several trackers hold one position of the broker, nobody can say whose units went, so a rule
+decides: the tracker that was opened first loses first, as the broker itself nets; what an exit is
+about to close goes last.
+
+Invariants:
+1. Nothing is booked that foreign trades do not explain in full; each trade counts once.
+2. All that is booked is what is missing, and no tracker loses more than it holds.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from squareoff.core.session.clock_skew import OFFSET_SECONDS_MAX
+from squareoff.core.state.facts import ClosedExternally, Severity
+from squareoff.core.state.inputs import ClosedByOthers
+from squareoff.core.state.step import Step
+from squareoff.core.state.tracker import PositionTracker
+from squareoff.domain.ids import BrokerOrderId, TrackerId
+from squareoff.domain.instruments import ProductType
+from squareoff.domain.orders import TradeReport
+from squareoff.domain.prices import round_average_half_even
+from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
+
+BROKER_SQUARE_OFF_FROM = (15, 15)
+"""IST hour and minute from which the broker closes INTRADAY positions by itself (about 15:20)."""
+
+_HOLDING = (PositionStatus.ACTIVE, PositionStatus.EXITING)
+
+
+class Piece(NamedTuple):
+    """Some units of one trade."""
+
+    quantity: int
+    trade: TradeReport
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignClose:
+    """What one tracker lost to others; `price` is rupees, `last_trade_ns` UTC, None if untold."""
+
+    tracker_id: TrackerId
+    quantity: int
+    price: Decimal
+    last_trade_ns: int | None
+
+
+def holders_of(trackers: Sequence[PositionTracker]) -> tuple[PositionTracker, ...]:
+    """Return those that hold something, oldest first; none where they stand on both sides."""
+    holders = [t for t in trackers if t.status in _HOLDING and t.open_quantity > 0]
+    if len({tracker.side for tracker in holders}) != 1:
+        return ()
+    return tuple(sorted(holders, key=lambda tracker: tracker.created_at_ns))
+
+
+def missing_quantity(trackers: Sequence[PositionTracker], net: int) -> int:
+    """Return how much less the broker's signed net of a key shows than its trackers hold."""
+    holders = holders_of(trackers)
+    if not holders:
+        return 0
+    there = max(0, holders[0].side.sign * net)
+    return max(0, sum(tracker.open_quantity for tracker in holders) - there)
+
+
+def share_out(
+    trackers: Sequence[PositionTracker],
+    net: int,
+    trades: Iterable[TradeReport],
+    own: frozenset[BrokerOrderId],
+) -> tuple[ForeignClose, ...]:
+    """Return what each tracker of one key lost; nothing where foreign trades do not explain it.
+
+    Args:
+        trackers: all trackers of the key, ended ones too: trades they were closed by are used up.
+        trades: of every day since the oldest holder was opened, as far as they could be read.
+        own: every order of ours; their trades are no strangers'.
+    """
+    missing = missing_quantity(trackers, net)
+    if missing == 0:
+        return ()
+    holders = holders_of(trackers)
+    pieces = unbooked_pieces(holders[0], trackers, trades, own)
+    if units_of(pieces) < missing:
+        return ()
+    return tuple(_shares(holders, missing, pieces))
+
+
+def unbooked_pieces(
+    holder: PositionTracker,
+    trackers: Iterable[PositionTracker],
+    trades: Iterable[TradeReport],
+    own: frozenset[BrokerOrderId],
+) -> list[Piece]:
+    """Return what strangers closed on the key since the holder was opened and none of `trackers`
+    has booked, oldest first. What is booked was traded first, be it before the holder was opened.
+    """
+    booked = [tracker for tracker in trackers if _has_booked_beside(holder, tracker)]
+    used = sum(tracker.externally_closed_quantity for tracker in booked)
+    since_ns = min(tracker.created_at_ns for tracker in (holder, *booked))
+    opened_ns = _earliest_ns(holder.created_at_ns)
+    return [
+        piece
+        for piece in _without_first(_foreign_trades(holder, since_ns, trades, own), used)
+        if (piece.trade.exchange_time_ns or opened_ns) >= opened_ns
+    ]
+
+
+def _has_booked_beside(holder: PositionTracker, tracker: PositionTracker) -> bool:
+    """Say whether it booked a close, and held the key together with the holder."""
+    ended_ns = tracker.exited_at_ns or holder.created_at_ns
+    is_beside = tracker.side is holder.side and ended_ns >= holder.created_at_ns
+    return is_beside and tracker.externally_closed_quantity > 0
+
+
+def _foreign_trades(
+    tracker: PositionTracker,
+    since_ns: int,
+    trades: Iterable[TradeReport],
+    own: frozenset[BrokerOrderId],
+) -> Iterator[TradeReport]:
+    earliest_ns = _earliest_ns(since_ns)
+    for trade in distinct(trades):
+        if (
+            trade.instrument_id == tracker.instrument.instrument_id
+            and trade.product_type is tracker.product_type
+            and trade.side is tracker.side.exit_order_side
+            and trade.broker_order_id not in own
+            and (trade.exchange_time_ns or earliest_ns) >= earliest_ns
+        ):
+            yield trade
+
+
+def _earliest_ns(opened_at_ns: int) -> int:
+    """Return the earliest time that the broker may give a trade made after an opening.
+
+    The opening is our clock's, the trades' times are the broker's and have a grain of one second:
+    as much as our clock may be ahead without an alarm is allowed for, or a close by hand right
+    after the opening would explain nothing for ever.
+    """
+    earliest = opened_at_ns - seconds_to_ns(OFFSET_SECONDS_MAX)
+    return earliest - earliest % NANOSECONDS_PER_SECOND
+
+
+def distinct(trades: Iterable[TradeReport]) -> tuple[TradeReport, ...]:
+    """Drop repeated rows; rows without a trade id cannot be told apart and all count."""
+    rows: dict[object, TradeReport] = {}
+    for place, trade in enumerate(trades):
+        name = (trade.broker_order_id, trade.exec_id) if trade.exec_id else place
+        rows.setdefault(name, trade)
+    return tuple(rows.values())
+
+
+def _without_first(trades: Iterable[TradeReport], used: int) -> list[Piece]:
+    """Return the trades as pieces, less the units that are booked already, oldest first."""
+    pieces = []
+    for trade in sorted(trades, key=lambda each: each.exchange_time_ns or 0):
+        left = max(0, trade.quantity - used)
+        used = max(0, used - trade.quantity)
+        if left:
+            pieces.append(Piece(left, trade))
+    return pieces
+
+
+def _lost_by(
+    holders: Sequence[PositionTracker], missing: int
+) -> Iterator[tuple[PositionTracker, int]]:
+    """Yield who loses how much: what no exit is about to close goes first, for an exit at rest may
+    fill before it can be cancelled."""
+    lost = []
+    for tracker in holders:
+        free = max(0, tracker.open_quantity - tracker.exit_leaves_quantity)
+        lost.append(min(missing, free))
+        missing -= lost[-1]
+    for tracker, first in zip(holders, lost, strict=True):
+        further = min(missing, tracker.open_quantity - first)
+        missing -= further
+        if first + further:
+            yield tracker, first + further
+
+
+def _shares(
+    holders: Sequence[PositionTracker], missing: int, pieces: list[Piece]
+) -> Iterator[ForeignClose]:
+    for tracker, quantity in _lost_by(holders, missing):
+        taken = take_pieces(pieces, quantity)
+        times = [t.exchange_time_ns for _, t in taken if t.exchange_time_ns is not None]
+        last_ns = max(times, default=None)
+        yield ForeignClose(tracker.tracker_id, quantity, average_price(taken), last_ns)
+
+
+def units_of(pieces: Iterable[Piece]) -> int:
+    """Return how many units the pieces are."""
+    return sum(piece.quantity for piece in pieces)
+
+
+def take_pieces(pieces: list[Piece], quantity: int) -> list[Piece]:
+    """Take units off the front of the pieces, which hold as many."""
+    taken: list[Piece] = []
+    while quantity:
+        units, trade = pieces.pop(0)
+        used = min(units, quantity)
+        taken.append(Piece(used, trade))
+        quantity -= used
+        if units > used:
+            pieces.insert(0, Piece(units - used, trade))
+    return taken
+
+
+def average_price(pieces: Collection[Piece]) -> Decimal:
+    """Return the quantity-weighted price of some pieces, rupees."""
+    notional = sum((units * trade.price for units, trade in pieces), Decimal(0))
+    return round_average_half_even(notional, units_of(pieces))
+
+
+def on_closed_by_others(step: Step, event: ClosedByOthers) -> None:
+    """Book what others closed of this position, unless it moved in the meantime.
+
+    Exits that rest may fill what is gone: `advance` cancels them once it is booked. Of one that we
+    do not know the end of, a fill may be what the broker's positions show.
+    """
+    tracker = step.tracker
+    unsettled = sum(each.leaves_quantity for each in tracker.exit_orders if not each.is_resting)
+    free = tracker.open_quantity - unsettled
+    if tracker.status not in _HOLDING or not 0 < event.quantity <= free:
+        return
+    step.record(ClosedExternally(tracker.tracker_id, event.quantity, event.price))
+    who = "the broker's own square-off, by its time" if _is_broker(step, event) else "somebody else"
+    step.alarm(
+        Severity.WARNING,
+        "closed_externally",
+        f"{event.quantity} units of {tracker.instrument.trading_symbol} ({tracker.tracker_id}) "
+        f"were closed at {event.price} by {who}; {step.tracker.open_quantity} are still held.",
+    )
+
+
+def _is_broker(step: Step, event: ClosedByOthers) -> bool:
+    if step.tracker.product_type is not ProductType.INTRADAY or event.last_trade_ns is None:
+        return False
+    time = Now(event.last_trade_ns, 0).ist()
+    return (time.hour, time.minute) >= BROKER_SQUARE_OFF_FROM

@@ -1,0 +1,96 @@
+"""The protection price of a marketable limit exit.
+
+From the best price on the other side where the view has one, else the last traded price; off by a
+protection percentage that widens with every step up to the configured slippage, and is halved by
+every rejection of the price; on the tick grid; inside the circuit limits. Limits that the market
+itself stands outside of are of another day, and none. Source of the slabs: Dhan's option table of
+2024-06, OpenAlgo's generic figures for equity and futures.
+"""
+
+from decimal import Decimal
+
+from squareoff.core.state.inputs import PriceView
+from squareoff.domain.instruments import Instrument
+from squareoff.domain.orders import Side
+from squareoff.domain.prices import round_to_tick_down, round_to_tick_up
+
+_OPTION_SLABS = (
+    (Decimal(50), Decimal(20)),
+    (Decimal(200), Decimal(10)),
+    (Decimal(1000), Decimal(5)),
+)
+_OPTION_PERCENT_ABOVE = Decimal(2)
+_GENERIC_SLABS = ((Decimal(100), Decimal(2)), (Decimal(500), Decimal(1)))
+_GENERIC_PERCENT_ABOVE = Decimal("0.5")
+_HUNDRED = Decimal(100)
+_HALVINGS_MAX = 10
+"""So many halvings leave less than a tick of any distance."""
+
+
+def protection_percent(instrument: Instrument, price: Decimal) -> Decimal:
+    """Return the first step's distance in percent for an instrument at `price` rupees."""
+    is_option = instrument.instrument_type.startswith("OPT")
+    slabs = _OPTION_SLABS if is_option else _GENERIC_SLABS
+    for bound, percent in slabs:
+        if price <= bound:
+            return percent
+    return _OPTION_PERCENT_ABOVE if is_option else _GENERIC_PERCENT_ABOVE
+
+
+def protected_limit(
+    instrument: Instrument,
+    side: Side,
+    view: PriceView,
+    *,
+    step: int,
+    max_slippage_percent: Decimal,
+    price_rejections: int = 0,
+) -> Decimal:
+    """Return the limit price in rupees for an exit of `side`.
+
+    Args:
+        step: 0 for the first price, one more with every chase; widens the distance.
+        price_rejections: how often in a row the exchange turned a price away; halves the distance.
+    """
+    reference = _reference(side, view)
+    percent = min(protection_percent(instrument, reference) * (step + 1), max_slippage_percent)
+    percent /= 2 ** min(price_rejections, _HALVINGS_MAX)
+    if side is Side.SELL:
+        price = round_to_tick_down(reference * (1 - percent / _HUNDRED), instrument.tick_size)
+        floor = _inside(instrument.lower_circuit, instrument.tick_size, up=True)
+        lowest = instrument.tick_size if floor is None or reference < floor else floor
+        return max(price, lowest)
+    price = round_to_tick_up(reference * (1 + percent / _HUNDRED), instrument.tick_size)
+    ceiling = _inside(instrument.upper_circuit, instrument.tick_size, up=False)
+    return price if ceiling is None or reference > ceiling else min(price, ceiling)
+
+
+def is_at_farthest(
+    instrument: Instrument,
+    side: Side,
+    view: PriceView,
+    *,
+    step: int,
+    max_slippage_percent: Decimal,
+) -> bool:
+    """Say whether no later step goes further from the price than this one, at a standing market."""
+    percent = protection_percent(instrument, _reference(side, view)) * (step + 1)
+    return percent >= max_slippage_percent
+
+
+def _reference(side: Side, view: PriceView) -> Decimal:
+    touch = view.best_bid if side is Side.SELL else view.best_ask
+    return touch if touch is not None and touch > 0 else view.last_traded_price
+
+
+def _inside(circuit: Decimal | None, tick_size: Decimal, *, up: bool) -> Decimal | None:
+    if circuit is None or circuit <= 0:
+        return None
+    return round_to_tick_up(circuit, tick_size) if up else round_to_tick_down(circuit, tick_size)
+
+
+def is_more_aggressive(side: Side, new: Decimal, old: Decimal | None) -> bool:
+    """Say whether `new` is nearer to (or further through) the market than `old`."""
+    if old is None:
+        return True
+    return new < old if side is Side.SELL else new > old

@@ -1,0 +1,210 @@
+"""From a planned order to its answer: permits, `OrderSent`, and what an answer proves."""
+
+from decimal import Decimal
+
+from squareoff.core.exits.flattening import note_ended_flattening
+from squareoff.core.exits.pricing import protected_limit
+from squareoff.core.exits.setbacks import (
+    block_exit,
+    note_ended_exit,
+    note_exit_at_exchange,
+    price_rejections,
+)
+from squareoff.core.state.commands import RequestPermit, TransmitOrder
+from squareoff.core.state.facts import (
+    ExitResumed,
+    OrderAccepted,
+    OrderDropped,
+    OrderNotSent,
+    OrderOutcomeLost,
+    OrderRefused,
+    OrderSent,
+)
+from squareoff.core.state.inputs import (
+    PermitGranted,
+    PriceView,
+    SendAccepted,
+    SendAnswer,
+    SendAnswered,
+    SendLost,
+    SendNotMade,
+    SendRefused,
+)
+from squareoff.core.state.policy import (
+    LOOK_UP_DELAYS_SECONDS,
+    PLAN_AGE_SECONDS_MAX,
+    QUIET_BEFORE_PLAN_SECONDS,
+    QUIET_PLAN_AGE_SECONDS_MAX,
+)
+from squareoff.core.state.step import Step, retry_delay_seconds
+from squareoff.core.state.tracker import PositionTracker, Send, SendOutcome, TrackedOrder
+from squareoff.domain.orders import OrderRequest, OrderRole, OrderType
+from squareoff.domain.rules import Urgency
+from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
+from squareoff.domain.time import seconds_to_ns
+
+_UNREACHABLE_RETRY_SECONDS_MAX = 5.0
+"""A broker that cannot be reached is tried at least this often while an exit waits."""
+
+
+def urgency_of(tracker: PositionTracker, order: TrackedOrder) -> Urgency:
+    """Return how urgent this order is."""
+    return Urgency.ENTRY if order.role is OrderRole.ENTRY else closing_urgency(tracker)
+
+
+def closing_urgency(tracker: PositionTracker) -> Urgency:
+    """Return how urgent it is to close this position, or to take back what was closed too much.
+
+    Without an exit of ours it is as urgent as a stop: what reduces a position never waits behind
+    entries, nor is it held by a switch that holds these.
+    """
+    intent = tracker.intent
+    return Urgency.STOP if intent is None else Urgency.of_rule(intent.trigger.rule)
+
+
+def request_permits(step: Step) -> None:
+    """Queue a request for a permit for every planned order."""
+    for order in step.tracker.orders:
+        if order.state is OrderState.PLANNED:
+            risk = Decimal(order.order_quantity) * step.tracker.entry_price
+            step.command(
+                RequestPermit(order.client_order_id, urgency_of(step.tracker, order), risk)
+            )
+
+
+def on_permit_granted(step: Step, event: PermitGranted) -> None:
+    """Record the send and queue the order; a permit that came too late does nothing."""
+    _end_breaker_block(step)
+    order = step.tracker.order(event.client_order_id)
+    if order is None or order.state is not OrderState.PLANNED or not _is_wanted(step, order):
+        return
+    if _is_overdue(step, order, event.quiet_since_ns):
+        text = "it waited too long for its turn and is sized anew"
+        step.record(OrderDropped(step.tracker.tracker_id, order.client_order_id, text))
+        return
+    order_type, limit_price, source = _price(step, order, event.price)
+    number = len(order.sends) + 1
+    step.record(
+        OrderSent(
+            step.tracker.tracker_id, order.client_order_id, number, order_type, limit_price, source
+        )
+    )
+    step.pace_order(order.client_order_id, priced_at_ns=step.now.monotonic_ns)
+    step.command(
+        TransmitOrder(
+            number,
+            OrderRequest(
+                client_order_id=order.client_order_id,
+                key=step.tracker.key,
+                side=order.side,
+                order_type=order_type,
+                order_quantity=order.order_quantity,
+                limit_price=limit_price,
+            ),
+        )
+    )
+
+
+def _end_breaker_block(step: Step) -> None:
+    """A permit is the end of waiting for the breaker."""
+    intent = step.tracker.intent
+    if (
+        intent is not None
+        and intent.status is IntentStatus.BLOCKED
+        and intent.block_reason is BlockReason.BREAKER_OPEN
+    ):
+        step.record(ExitResumed(step.tracker.tracker_id))
+
+
+def _is_wanted(step: Step, order: TrackedOrder) -> bool:
+    if order.role is OrderRole.ENTRY:
+        return step.tracker.status is PositionStatus.PENDING
+    if order.role is OrderRole.FLATTEN:
+        return step.policy.flatten_over_exit
+    intent = step.tracker.intent
+    fits = step.tracker.exit_leaves_quantity <= step.tracker.open_quantity
+    return intent is not None and intent.status is IntentStatus.OPEN and fits
+
+
+def _is_overdue(step: Step, order: TrackedOrder, quiet_since_ns: int | None) -> bool:
+    """Say whether somebody else may have closed what the plan would close."""
+    planned_at_ns = step.pacing.of(order.client_order_id).planned_at_ns
+    quiet_from_ns = planned_at_ns - seconds_to_ns(QUIET_BEFORE_PLAN_SECONDS)
+    is_quiet = quiet_since_ns is not None and quiet_since_ns <= quiet_from_ns
+    longest = QUIET_PLAN_AGE_SECONDS_MAX if is_quiet else PLAN_AGE_SECONDS_MAX
+    age_ns = step.now.monotonic_ns - planned_at_ns
+    return order.role is not OrderRole.ENTRY and age_ns > seconds_to_ns(longest)
+
+
+def _price(
+    step: Step, order: TrackedOrder, view: PriceView | None
+) -> tuple[OrderType, Decimal | None, str]:
+    """Return type, limit price and the price's source.
+
+    With no usable price from anywhere the order goes as MARKET, which the broker itself turns into
+    a protected limit (dhanhq-v2.md 2.4): an exit not sent is the greater harm.
+    """
+    if order.role is OrderRole.ENTRY and order.limit_price is not None:
+        return order.order_type, order.limit_price, "owner"
+    if order.order_type is OrderType.MARKET or view is None:
+        return OrderType.MARKET, None, "none" if view is None else view.source
+    limit = protected_limit(
+        step.tracker.instrument,
+        order.side,
+        view,
+        step=0,
+        max_slippage_percent=step.policy.max_slippage_percent,
+        price_rejections=price_rejections(step.tracker),
+    )
+    return OrderType.LIMIT, limit, view.source
+
+
+def on_send_answered(step: Step, event: SendAnswered) -> None:
+    """Record what the answer to one send proves."""
+    before = step.tracker.order(event.client_order_id)
+    if before is None:
+        return
+    send = next((s for s in before.sends if s.number == event.send_number), None)
+    if send is None or not _is_news(send, event.answer):
+        return
+    tracker_id, order_id, number = step.tracker.tracker_id, event.client_order_id, send.number
+    match event.answer:
+        case SendAccepted(broker_order_id):
+            step.record(OrderAccepted(tracker_id, order_id, number, broker_order_id))
+            note_exit_at_exchange(step)
+            note_ended_exit(step, before)  # its end may have been reported before this answer
+            note_ended_flattening(step, before)
+        case SendRefused(code, text):
+            step.record(OrderRefused(tracker_id, order_id, number, code, text))
+            note_ended_exit(step, before, code)
+            note_ended_flattening(step, before)
+        case SendNotMade(reason, text):
+            step.record(OrderNotSent(tracker_id, order_id, number, text))
+            _note_unreachable(step, before, reason, text)
+        case SendLost(text):
+            step.record(OrderOutcomeLost(tracker_id, order_id, number, text))
+            step.pace_order(
+                order_id,
+                unknown_since_ns=step.now.monotonic_ns,
+                next_look_up_ns=step.after(LOOK_UP_DELAYS_SECONDS[0]),
+                look_ups=0,
+                lacking_readings=0,
+            )
+            note_ended_exit(step, before)  # as above: the record tells more than the lost answer
+            note_ended_flattening(step, before)
+
+
+def _is_news(send: Send, answer: SendAnswer) -> bool:
+    """A send that was declared absent may still be answered: that answer names a real order."""
+    if send.outcome is SendOutcome.ABSENT:
+        return isinstance(answer, SendAccepted)
+    if send.outcome is SendOutcome.UNKNOWN:
+        return not isinstance(answer, SendLost)
+    return not send.outcome.is_resolved
+
+
+def _note_unreachable(step: Step, before: TrackedOrder, reason: BlockReason, text: str) -> None:
+    intent = step.tracker.intent
+    if before.role is OrderRole.EXIT and intent is not None and intent.status is IntentStatus.OPEN:
+        pause = min(retry_delay_seconds(len(before.sends)), _UNREACHABLE_RETRY_SECONDS_MAX)
+        block_exit(step, reason, text, pause)

@@ -1,0 +1,105 @@
+"""One instrument under watch: its newest prices, its circuit limits, and who waits for what."""
+
+from squareoff.core.prices.late_prices import LevelsBeforeQuotes
+from squareoff.core.prices.price_hygiene import (
+    NO_CIRCUIT,
+    HygieneLimits,
+    PriceMemory,
+    circuit_of,
+    credible_time_ns,
+)
+from squareoff.core.prices.quiet_prices import QuietPrices
+from squareoff.core.rules.side_book import NEVER
+from squareoff.core.rules.trigger_book import InstrumentLevels
+from squareoff.core.state.tracker import PositionTracker
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE
+from squareoff.domain.ticks import Tick
+from squareoff.domain.time import DAY_NS, ist_midnight_ns
+
+NEAR_DIVISOR = 100
+"""A price within its hundredth part of a level is near it."""
+
+NO_LEVEL = 0, NEVER
+_NO_END_NS = 1 << 63
+
+
+class WatchedInstrument:
+    """One instrument with positions."""
+
+    __slots__ = (
+        "before_quotes",
+        "calm",
+        "circuit",
+        "circuit_ends_ns",
+        "heard",
+        "instrument",
+        "known_ends_ns",
+        "latest_ns",
+        "levels",
+        "memory",
+        "quiet",
+        "quoted",
+        "spike",
+        "told",
+        "trackers",
+    )
+
+    def __init__(self, tracker: PositionTracker, levels: InstrumentLevels) -> None:
+        self.levels = levels
+        self.memory: PriceMemory | None = None
+        self.know(tracker)
+        self.latest_ns = 0
+        self.quiet: QuietPrices | None = None
+        self.heard: Tick | None = None
+        self.told: Tick | None = None
+        self.quoted: Tick | None = None
+        self.before_quotes: LevelsBeforeQuotes | None = None
+        self.spike: Tick | None = None
+        self.trackers: dict[TrackerId, PositionTracker] = {}
+
+    def know(self, tracker: PositionTracker) -> None:
+        """Take the instrument as this position has it; its circuit limits are of the day on which
+        the position came under watch, and end with it."""
+        self.instrument = tracker.instrument
+        self.circuit = circuit_of(tracker.instrument)
+        self.circuit_ends_ns = self.known_ends_ns = end_of_day(tracker)
+        self.calm = 0, 0
+
+    def pass_to(self, traded_ns: int) -> None:
+        """A trade of this instant: limits of a day before it say nothing."""
+        if traded_ns >= self.circuit_ends_ns:
+            self.circuit, self.circuit_ends_ns = NO_CIRCUIT, _NO_END_NS
+            self.calm = 0, 0
+
+    def first_memory(self) -> PriceMemory:
+        """Measure the first print by an entry price: a print far from it needs a second one."""
+        for tracker in self.trackers.values():
+            if tracker.entry_price > 0:
+                return PriceMemory(last_good=int(tracker.entry_price * PRICE_UNITS_PER_RUPEE))
+        return PriceMemory()
+
+    def catch_up(self, memory: PriceMemory, limits: HygieneLimits) -> Tick | None:
+        """Remember the newest quiet tick, as if it had come here; return it."""
+        kept = None if self.quiet is None else self.quiet.newest()
+        if kept is not None:
+            newest_ns = max(memory.last_exchange_time_ns, credible_time_ns(kept, limits))
+            self.memory = PriceMemory(kept.last_traded_price, newest_ns)
+        return kept
+
+    def is_near_a_level(self) -> bool:
+        """Say whether the newest good price is near an armed level."""
+        falling, rising = self.levels.nearest()
+        if (falling, rising) == NO_LEVEL:
+            return False
+        kept = None if self.quiet is None else self.quiet.newest()
+        price = 0 if self.memory is None else self.memory.last_good
+        if kept is not None:
+            price = kept.last_traded_price
+        margin = price // NEAR_DIVISOR
+        return price > 0 and (price - falling <= margin or rising - price <= margin)
+
+
+def end_of_day(tracker: PositionTracker) -> int:
+    """Return when the day of India ends on which a position came under watch (UTC ns)."""
+    return ist_midnight_ns(tracker.created_at_ns) + DAY_NS

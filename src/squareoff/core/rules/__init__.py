@@ -1,0 +1,1 @@
+"""Levels and times that fire an exit."""

@@ -1,0 +1,1 @@
+"""The account as a whole: who owns it, its rules, its limits, its kill switch."""

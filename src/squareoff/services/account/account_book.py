@@ -1,0 +1,88 @@
+"""The day's P&L of the account as its positions change: what each one adds today.
+
+What a position had realised before today is no part of today. Of a position that was carried over
+with a part of it closed, the journal tells how much that was.
+Invariant: a position that ended before today adds nothing.
+"""
+
+from collections.abc import Iterable
+
+from squareoff.core.account.account_pnl import AccountPnl, share_of
+from squareoff.core.state.evolve import fold
+from squareoff.core.state.facts import TrackerFact
+from squareoff.core.state.tracker import PositionTracker
+from squareoff.domain.copies import replace
+from squareoff.domain.ids import TrackerId
+from squareoff.ports import Journal
+from squareoff.services.desk.position_journal import entries_of
+
+
+class AccountBook:
+    """What every position adds to the day."""
+
+    def __init__(self, pnl: AccountPnl, journal: Journal) -> None:
+        self._pnl = pnl
+        self._journal = journal
+        self._trackers: dict[TrackerId, PositionTracker] = {}
+        self._realized_before: dict[TrackerId, int] = {}
+        self.midnight_ns = 0
+
+    def put(self, tracker: PositionTracker) -> None:
+        """Take a position in, or its change."""
+        tracker_id = tracker.tracker_id
+        self._trackers[tracker_id] = tracker
+        if _has_ended_before(tracker, self.midnight_ns):
+            del self._trackers[tracker_id]
+            self._realized_before.pop(tracker_id, None)
+            self._pnl.drop(tracker_id)
+            return
+        share = share_of(tracker)
+        today = share.realized - self._realized_before.get(tracker_id, 0)
+        share = replace(share, realized=today)
+        self._pnl.put(tracker_id, tracker.instrument.instrument_id, share)
+
+    async def begin(self, midnight_ns: int) -> None:
+        """Begin with the day that began then; raises StoreError where the journal is away."""
+        before = {}
+        for tracker in tuple(self._trackers.values()):
+            is_carried = tracker.created_at_ns < midnight_ns and tracker.exited_quantity
+            if is_carried and not _has_ended_before(tracker, midnight_ns):
+                before[tracker.tracker_id] = await self._realized_at(tracker, midnight_ns)
+        self._realized_before = before
+        self._begin(midnight_ns)
+
+    def roll(self, midnight_ns: int) -> None:
+        """Go over into the day that begins now; prices of the one before count no more."""
+        self._pnl.forget_day()
+        self._realized_before = {
+            tracker.tracker_id: share_of(tracker).realized for tracker in self._trackers.values()
+        }
+        self._begin(midnight_ns)
+
+    def trackers(self) -> Iterable[PositionTracker]:
+        """Return every position that is held or ended today."""
+        return tuple(self._trackers.values())
+
+    def _begin(self, midnight_ns: int) -> None:
+        self.midnight_ns = midnight_ns
+        for tracker in tuple(self._trackers.values()):
+            self.put(tracker)
+
+    async def _realized_at(self, tracker: PositionTracker, wall_ns: int) -> int:
+        """Return what a position had realised by an instant, as its journal tells.
+
+        The journal is read up to its first entry of that instant or later: a clock that was set
+        back may date what follows earlier, and a story with a hole in it is none.
+        """
+        facts: list[tuple[int, TrackerFact]] = []
+        async for entry in entries_of(self._journal, tracker.tracker_id):
+            if entry.time_ns >= wall_ns:
+                break
+            if isinstance(entry.fact, TrackerFact):
+                facts.append((entry.time_ns, entry.fact))
+        then = fold(facts)
+        return 0 if then is None else share_of(then).realized
+
+
+def _has_ended_before(tracker: PositionTracker, wall_ns: int) -> bool:
+    return tracker.status.is_final and (tracker.exited_at_ns or 0) < wall_ns

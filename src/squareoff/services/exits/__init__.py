@@ -1,0 +1,1 @@
+"""The exit engine: claims, decisions and their commits, and exits of the whole account."""

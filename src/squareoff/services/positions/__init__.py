@@ -1,0 +1,1 @@
+"""What we hold: the book of positions, what the broker shows, and where the two differ."""

@@ -1,0 +1,125 @@
+"""Notice that others close positions of ours, and book it once it is sure.
+
+The broker must show less than our trackers hold in several spaced readings while nothing of ours
+moves on the key but exits that rest, and strangers' trades must explain all of it. What they do not
+explain stays with the trackers: the difference is alarmed by the comparison, and exits go by what
+the broker shows.
+
+Invariants:
+1. Trades are read before orders, so that an order of ours that fills meanwhile is no stranger.
+2. Nothing is booked on a reading that a fill of ours has overtaken, nor while an exit is sized,
+   nor where a reading may show less than is held.
+3. While it is found out who closed what a resting exit would close, that exit is not chased.
+"""
+
+from dataclasses import dataclass
+
+from squareoff.core.exits.foreign_closes import holders_of, missing_quantity, share_out
+from squareoff.core.state.inputs import ClosedByOthers
+from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import TradeReport
+from squareoff.domain.time import ist_date, seconds_to_ns
+from squareoff.ports import Clock
+from squareoff.services.exits.exit_engine import ExitEngine
+from squareoff.services.orders.order_update_handler import OrderUpdateHandler
+from squareoff.services.positions.broker_reads import (
+    FAST_READINGS_MAX,
+    READING_SPACING_SECONDS,
+    BrokerReads,
+    PositionsReading,
+)
+
+READINGS_NEEDED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortage:
+    """How much is missing on a key and how much is there, in how many agreeing readings, the last
+    of them when."""
+
+    missing: int
+    there: int
+    readings: int
+    read_at_ns: int
+
+
+class ForeignCloses:
+    """Watches every key for units that others have closed."""
+
+    def __init__(
+        self, engine: ExitEngine, reads: BrokerReads, handler: OrderUpdateHandler, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._reads = reads
+        self._handler = handler
+        self._clock = clock
+        self._shortages: dict[PositionKey, _Shortage] = {}
+
+    @property
+    def wants_reading(self) -> bool:
+        """Say whether a further reading soon may settle something."""
+        return any(each.readings < FAST_READINGS_MAX for each in self._shortages.values())
+
+    def holds_up_chase(self, key: PositionKey) -> bool:
+        """Say whether exits of ours on the key would close more than the broker shows, and who
+        closed that is still being found out."""
+        known = self._shortages.get(key)
+        if known is None or known.readings >= FAST_READINGS_MAX:
+            return False
+        return known.there < self._engine.book.exit_leaves(key)
+
+    async def review(self, reading: PositionsReading) -> None:
+        """Look at one reading of the positions; book what has become sure."""
+        for key in self._engine.book.position_keys():
+            trackers = self._engine.book.on_key(key)
+            missing = missing_quantity(trackers, reading.net_of(key))
+            is_open_question = self._engine.book.is_unsettled(key) or key in reading.unsure
+            if missing == 0 or is_open_question:
+                self._shortages.pop(key, None)
+                continue
+            held = sum(tracker.open_quantity for tracker in holders_of(trackers))
+            if self._count(key, missing, held - missing) >= READINGS_NEEDED:
+                await self._book_explained(key, reading)
+
+    def _count(self, key: PositionKey, missing: int, there: int) -> int:
+        now_ns = self._clock.now().monotonic_ns
+        known = self._shortages.get(key)
+        if known is None or known.missing != missing:
+            known = _Shortage(missing, there, 1, now_ns)
+        elif now_ns - known.read_at_ns >= seconds_to_ns(READING_SPACING_SECONDS):
+            known = _Shortage(missing, there, known.readings + 1, now_ns)
+        self._shortages[key] = known
+        return known.readings
+
+    async def _book_explained(self, key: PositionKey, reading: PositionsReading) -> None:
+        trades = await self._read_trades(key)
+        orders = await self._reads.order_book()
+        if trades is None or orders is None:
+            return
+        book = self._engine.book
+        await self._handler.handle_book(orders)
+        async with book.key_lock(key):
+            if not (book.is_unsettled(key) or book.has_filled_since(key, reading.fill_count)):
+                await self._book(key, reading, trades)
+
+    async def _read_trades(self, key: PositionKey) -> tuple[TradeReport, ...] | None:
+        """Read the trades since the oldest holder of a key was opened, None where today's cannot be
+        read. Where earlier ones cannot be, what today's explain by themselves is explained."""
+        holders = holders_of(self._engine.book.on_key(key))
+        trades = await self._reads.trade_book()
+        if trades is None or not holders:
+            return trades
+        opened, now = ist_date(holders[0].created_at_ns), self._clock.now()
+        return *(await self._reads.earlier_trades(opened, now, trades) or ()), *trades
+
+    async def _book(
+        self, key: PositionKey, reading: PositionsReading, trades: tuple[TradeReport, ...]
+    ) -> None:
+        book = self._engine.book
+        net, own = reading.net_of(key), book.own_broker_order_ids()
+        for close in share_out(book.on_key(key), net, trades, own):
+            actor = book.get(close.tracker_id)
+            assert actor is not None, "it was found in the book"
+            event = ClosedByOthers(close.quantity, close.price, close.last_trade_ns)
+            await self._engine.tell(actor, event)
+            self._shortages.pop(key, None)

@@ -1,0 +1,162 @@
+"""What an exit is sized on: the broker's positions, and how far they can be trusted.
+
+Invariants:
+1. A reading that failed stays one that failed; it is repeated for a while, never made up.
+2. A reading that a fill of ours has overtaken is not used.
+3. Where a reading could hide a close of somebody else behind our newest fills, the trade book is
+   asked.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from squareoff.core.state import inputs as i
+from squareoff.core.state.tracker import PositionTracker
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import PositionKey
+from squareoff.domain.orders import BrokerPosition, Side, TradeReport, net_quantity
+from squareoff.domain.time import seconds_to_ns
+from squareoff.ports import Clock
+from squareoff.services.orders.unknown_orders import UnknownOrders
+from squareoff.services.positions.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
+from squareoff.services.positions.position_book import PositionBook
+from squareoff.services.positions.warm_positions import WarmPositions
+
+DEADLINE_SECONDS = 2.0
+"""How long failed readings are repeated before the tracker's own word must do."""
+
+RETRY_SECONDS = 0.25
+
+AHEAD_SECONDS_MAX = 1.0
+"""A reading that was begun with the claim is for the sizing right after it; where that is put off
+(no token, the switch thrown) the positions of then are no answer."""
+
+FOREIGN_SECONDS = 60.0
+"""A fill of somebody else's this old is in every reading: far beyond what any book lags."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizingReading:
+    """One reading for one sizing. `positions` is None where it failed; `since_ns` is the monotonic
+    instant of the oldest fill that it may lack."""
+
+    positions: PositionsReading | None
+    since_ns: int
+    only_ours_closed: bool
+
+
+class SizingReadings:
+    """Reads positions for the sizing of exits."""
+
+    def __init__(
+        self,
+        book: PositionBook,
+        reads: BrokerReads,
+        clock: Clock,
+        agreed_age_seconds: Callable[[PositionKey], float | None],
+        warm: WarmPositions,
+        unknown_orders: UnknownOrders,
+    ) -> None:
+        self._book = book
+        self._reads = reads
+        self._clock = clock
+        self._agreed_age_seconds = agreed_age_seconds
+        self._warm = warm
+        self._unknown_orders = unknown_orders
+        self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
+        self._judged: tuple[TradeReport, ...] = ()
+        self._verdicts: dict[tuple[PositionKey, Side, int], bool] = {}
+
+    def begin(self, tracker: PositionTracker, tasks: asyncio.TaskGroup) -> None:
+        """Begin the reading for an exit that is being claimed, beside the commit of its claim."""
+        reading = tasks.create_task(self._reads.positions_ahead())
+        self._ahead[tracker.tracker_id] = self._clock.now().monotonic_ns, reading
+
+    async def read(self, tracker: PositionTracker) -> SizingReading:
+        """Read what the sizing of this position's exit needs; never raises for the broker."""
+        began_ns = now_ns = self._clock.now().monotonic_ns
+        positions = None
+        ahead_ns, ahead = self._ahead.pop(tracker.tracker_id, (0, None))
+        if ahead is not None and now_ns - ahead_ns <= seconds_to_ns(AHEAD_SECONDS_MAX):
+            began_ns, positions = ahead_ns, await ahead
+        if _usable_rows(tracker, positions) is None:
+            began_ns, positions = now_ns, await self._within_deadline(tracker)
+        since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
+        only_ours = await self._have_only_we_closed(tracker, since_ns)
+        return SizingReading(positions, since_ns, only_ours)
+
+    def warm_input(self, tracker: PositionTracker) -> i.PositionsRead | None:
+        """Return the input that the warm reading is now, None where none may be used."""
+        warm = self._warm.at_hand(tracker)
+        if warm is None:
+            return None
+        began_ns, positions = warm
+        since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
+        return self.input_of(tracker, SizingReading(positions, since_ns, only_ours_closed=False))
+
+    def is_overtaken(self, tracker: PositionTracker, reading: SizingReading) -> bool:
+        """Say whether a quantity on the key has changed since the reading began."""
+        positions = reading.positions
+        return positions is not None and self._book.has_filled_since(
+            tracker.key, positions.fill_count
+        )
+
+    def input_of(self, tracker: PositionTracker, reading: SizingReading) -> i.PositionsRead:
+        """Return the input that the reading is now, under the key's lock."""
+        positions = reading.positions
+        return i.PositionsRead(
+            positions=_usable_rows(tracker, positions),
+            others_leaves=self._book.others_leaves(tracker),
+            others_open=self._book.others_open(tracker),
+            opposed_open=self._book.opposed_open(tracker),
+            reconciled_age_seconds=self._agreed_age_seconds(tracker.key),
+            exited_quantity=tracker.exited_quantity,
+            closed_lately=self._book.closed_since(tracker.key, reading.since_ns),
+            only_ours_closed=reading.only_ours_closed,
+            taken_ids=self._unknown_orders.ids(),
+        )
+
+    async def _within_deadline(self, tracker: PositionTracker) -> PositionsReading | None:
+        """Read again where a reading failed at once: sizing without one is the last resort."""
+        deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(DEADLINE_SECONDS)
+        while True:
+            reading = await self._reads.positions()
+            is_usable = _usable_rows(tracker, reading) is not None
+            if is_usable or self._clock.now().monotonic_ns >= deadline_ns:
+                return reading
+            await self._clock.sleep(RETRY_SECONDS)
+
+    async def _have_only_we_closed(self, tracker: PositionTracker, since_ns: int) -> bool:
+        """Ask the trade book, where our fills are so new that a reading may lack them.
+
+        The broker's books are prefixes of one ledger: a trade book with all our fills also has
+        every fill before them.
+        """
+        if self._book.closed_since(tracker.key, since_ns) == 0:
+            return False  # nobody asks
+        trades = await self._reads.trade_book()
+        return trades is not None and self._explains(tracker, trades)
+
+    def _explains(self, tracker: PositionTracker, trades: tuple[TradeReport, ...]) -> bool:
+        """Judge a trade book once for all exits of a key that share it, until one of them fills."""
+        if trades is not self._judged:
+            self._judged = trades
+            self._verdicts.clear()
+        key, side = tracker.key, tracker.side.exit_order_side
+        question = key, side, self._book.fill_count
+        if question not in self._verdicts:
+            oldest_ns = self._clock.now().wall_ns - seconds_to_ns(FOREIGN_SECONDS)
+            self._verdicts[question] = self._book.explains(key, side, trades, oldest_ns)
+        return self._verdicts[question]
+
+
+def _usable_rows(
+    tracker: PositionTracker, reading: PositionsReading | None
+) -> tuple[BrokerPosition, ...] | None:
+    """Return what an exit can be sized on. What an unsure reading shows is there; that it shows
+    nothing is no reading."""
+    if reading is None:
+        return None
+    is_flat = tracker.side.sign * net_quantity(reading.rows, tracker.key) <= 0
+    return None if is_flat and tracker.key in reading.unsure else reading.rows

@@ -1,0 +1,39 @@
+"""Know since when nobody else was heard to close what we hold.
+
+The order stream tells of every order of the account, also of those a person or another program
+sends. Silence proves something only while the stream is up.
+"""
+
+from squareoff.core.state.tracker import PositionTracker
+from squareoff.domain.instruments import InstrumentId
+from squareoff.domain.orders import OrderReport, Side
+from squareoff.ports import Clock
+from squareoff.services.positions.position_book import PositionBook
+
+
+class StrangerWatch:
+    """Hears the order stream of one account."""
+
+    def __init__(self, book: PositionBook, clock: Clock) -> None:
+        self._book = book
+        self._clock = clock
+        self._up_since_ns: int | None = None
+        self._heard_ns: dict[tuple[InstrumentId, Side], int] = {}
+
+    def note_connection(self, is_up: bool) -> None:
+        """The order stream came up, or ended: what it did not tell meanwhile is not known."""
+        self._up_since_ns = self._clock.now().monotonic_ns if is_up else None
+
+    def note_report(self, report: OrderReport) -> None:
+        """Hear of an order; a stranger's may close what we hold, and readings may lag behind it."""
+        if self._book.owner_of(report.client_order_id, report.broker_order_id) is None:
+            about = report.instrument_id, report.side
+            self._heard_ns[about] = self._clock.now().monotonic_ns
+
+    def quiet_since_ns(self, tracker: PositionTracker) -> int | None:
+        """Return the monotonic instant since which the stream told of nobody else who closes on
+        the tracker's instrument; None while the stream is down."""
+        if self._up_since_ns is None:
+            return None
+        about = tracker.instrument.instrument_id, tracker.side.exit_order_side
+        return max(self._up_since_ns, self._heard_ns.get(about, self._up_since_ns))

@@ -1,0 +1,44 @@
+"""The clock of the rules about time: the time that is trusted, and how long a position is held.
+
+What to believe is decided by `core.session.trusted_time`. `ClockWatch` tells how far the wall clock
+is from the broker's.
+
+Invariants:
+1. Within one life of the process a position's holding time grows with the monotonic clock, from
+   what the wall clock said when it was first seen here. It is never less than the time since then.
+"""
+
+from squareoff.core.session.trusted_time import TrustedNow, TrustedTime
+from squareoff.core.state.tracker import PositionTracker
+from squareoff.domain.ids import TrackerId
+from squareoff.ports import Clock
+
+
+class RuleClock:
+    """The trusted time of one engine."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.trusted = TrustedTime(clock.now())
+        self._first_seen: dict[TrackerId, tuple[int, int]] = {}
+
+    def look(self) -> TrustedNow:
+        """Return what is believed of this instant."""
+        return self.trusted.look(self._clock.now())
+
+    def note(self, tracker: PositionTracker) -> None:
+        """Count a position's holding time from now on; drop it with the position."""
+        tracker_id = tracker.tracker_id
+        if tracker.status.is_final:
+            self._first_seen.pop(tracker_id, None)
+        elif tracker_id not in self._first_seen:
+            # The opening was stamped by the wall clock as it stands: the difference is its age.
+            now = self._clock.now()
+            age_ns = now.wall_ns - tracker.created_at_ns
+            opened_ns = self.trusted.look(now).steady.wall_ns - age_ns
+            self._first_seen[tracker_id] = opened_ns, now.monotonic_ns
+
+    def held_ns(self, tracker: PositionTracker, now: TrustedNow) -> int:
+        """Return how long a position that was noted is held by now."""
+        opened_ns, seen_ns = self._first_seen[tracker.tracker_id]
+        return max(now.steady.wall_ns - opened_ns, now.steady.monotonic_ns - seen_ns)

@@ -1,0 +1,1 @@
+"""What the broker asks of a session: token, address, clock."""

@@ -1,0 +1,85 @@
+"""An exit that ended short is sized anew only once the broker's own books have shown its end."""
+
+import pytest
+
+from exit_story.story import Story
+from exit_story.values import net
+from squareoff.core.state.commands import ReadBooks, ReadPositions
+from squareoff.core.state.inputs import BooksRead
+from squareoff.core.state.policy import END_READINGS_MAX
+from squareoff.domain.orders import BrokerOrderStatus as B
+from squareoff.domain.orders import ReportSource
+
+STREAM = ReportSource.STREAM
+ENDS = (B.REJECTED, B.CANCELLED, B.EXPIRED)
+
+
+def ended_by_stream(status: B = B.REJECTED, quantity: int = 28) -> Story:
+    """Return an exit of 100 whose only order ended after `quantity`, by the stream's word."""
+    story = Story()
+    story.work()
+    story.see(status, quantity, source=STREAM)
+    return story
+
+
+def unread() -> BooksRead:
+    """Return a reading of the books that failed."""
+    return BooksRead(None, frozenset())
+
+
+@pytest.mark.parametrize("status", ENDS)
+def test_the_books_are_read_for_an_end_that_the_stream_told(status: B) -> None:
+    """They are asked while the pause before the next try runs, and sizing waits for them."""
+    story = ended_by_stream(status)
+
+    assert story.wants(ReadBooks)
+    story.later(60.0)
+    story.feed(net(72))
+    assert not story.wants(ReadPositions)
+    assert len(story.orders) == 1
+
+
+def test_the_books_tell_what_the_stream_left_out() -> None:
+    """A stream that names the last fill for all fills does not make us close the rest twice."""
+    story = ended_by_stream(quantity=1)
+    story.see(B.REJECTED, 30)
+    story.wait(60.0)
+    story.feed(net(200))
+
+    assert story.order().order_quantity == 70
+
+
+def test_an_end_that_the_books_tell_first_needs_no_second_reading() -> None:
+    """Nothing is asked for where the word is the broker's record already."""
+    story = Story()
+    story.work()
+    story.see(B.CANCELLED, 28)
+
+    assert not story.wants(ReadBooks)
+    story.wait(60.0)
+    assert story.wants(ReadPositions)
+
+
+def test_books_that_cannot_be_read_hold_an_exit_up_for_some_readings_only() -> None:
+    """Then the positions alone decide, as they do where nothing else can be read."""
+    story = ended_by_stream()
+    for reading in range(END_READINGS_MAX):
+        assert not story.wants(ReadPositions), reading
+        story.wait(1.0)
+        assert story.wants(ReadBooks)
+        story.feed(unread())
+    story.wait(60.0)
+
+    assert story.wants(ReadPositions)
+    assert "fills_unconfirmed" not in story.alarm_codes()
+
+
+def test_a_book_that_lags_is_asked_again() -> None:
+    """A record from before the end is no end."""
+    story = ended_by_stream()
+    story.see(B.PART_TRADED, 28)
+    story.feed(BooksRead((), frozenset()))
+
+    assert not story.wants(ReadBooks)
+    story.wait(1.0)
+    assert story.wants(ReadBooks)

@@ -1,0 +1,219 @@
+"""Tests of flattening: what was closed too much is taken back once, and only when sure."""
+
+from dataclasses import replace
+
+import pytest
+
+from exit_story.story import Story
+from exit_story.values import PRICE, net, report
+from squareoff.core.state.commands import LookUpOrder, ReadPositions, RequestPermit, TransmitOrder
+from squareoff.core.state.inputs import (
+    ExitHindered,
+    OrderSeen,
+    PermitGranted,
+    PositionsRead,
+    SendAccepted,
+    SendAnswer,
+    SendAnswered,
+    SendLost,
+    SendNotMade,
+    SendRefused,
+    SettleRead,
+)
+from squareoff.core.state.policy import ExitPolicy
+from squareoff.core.state.tracker import TrackedOrder
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.orders import BrokerOrderStatus, OrderRole, Side
+from squareoff.domain.states import BlockReason, OrderState, PositionStatus
+
+B = BrokerOrderStatus
+FLATTEN = ExitPolicy(flatten_over_exit=True)
+
+
+def over_exited(policy: ExitPolicy = FLATTEN, filled: int = 150) -> Story:
+    """Return a story of 100 held whose exit closed 150."""
+    story = Story(policy=policy).work()
+    story.see(B.TRADED, filled, order_quantity=filled)
+    assert story.tracker.is_frozen
+    return story
+
+
+def flattening(story: Story) -> tuple[TrackedOrder, ...]:
+    """Return the orders that take back."""
+    return tuple(order for order in story.tracker.orders if order.role is OrderRole.FLATTEN)
+
+
+def read(story: Story, reading: PositionsRead, times: int = 3) -> None:
+    """Answer readings a second apart."""
+    for _ in range(times):
+        story.wait(1.0)
+        story.feed(reading)
+
+
+def sent(story: Story) -> list[TransmitOrder]:
+    """Return the orders that left to take back."""
+    return [command for command in story.sent if command.request.client_order_id.startswith("sqf")]
+
+
+def send(story: Story, answer: SendAnswer) -> None:
+    """Let the planned order go and be answered."""
+    order_id = flattening(story)[-1].client_order_id
+    story.feed(PermitGranted(order_id, PRICE))
+    story.feed(SendAnswered(order_id, 1, answer))
+
+
+def see(story: Story, status: BrokerOrderStatus, cumulative_quantity: int = 0) -> None:
+    """Report on the order that takes back."""
+    order = flattening(story)[-1]
+    seen = report(
+        status,
+        cumulative_quantity,
+        broker_order_id="F1",
+        order_quantity=order.order_quantity,
+    )
+    story.feed(OrderSeen(order.client_order_id, seen))
+
+
+def test_without_the_setting_nothing_is_taken_back() -> None:
+    """The default only calls a person."""
+    story = over_exited(ExitPolicy())
+    read(story, net(-50), times=6)
+
+    assert not flattening(story)
+    assert not story.commands
+
+
+def test_agreeing_readings_take_back_what_is_beyond_zero() -> None:
+    """Three spaced readings of the net on the other side plan one order of the other side."""
+    story = over_exited()
+    read(story, net(-50), times=2)
+    assert not flattening(story)
+    read(story, net(-50), times=1)
+
+    (order,) = flattening(story)
+    assert (order.order_quantity, order.side) == (50, Side.BUY)
+    assert story.wants(RequestPermit)
+    assert story.alarm_codes() == ["over_exit", "over_exit_flatten"]
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    assert story.tracker.exited_quantity == 150
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        net(0),
+        net(20),
+        PositionsRead(None, 0, 5.0),
+        replace(net(-50), others_leaves=25),
+        replace(net(-50), closed_lately=150),
+        replace(net(-50), opposed_open=50),
+        replace(net(-50), exited_quantity=100),
+    ],
+)
+def test_what_is_not_sure_is_not_taken_back(reading: PositionsRead) -> None:
+    """No net beyond zero, an unreadable one, a moving one, or one owed to another tracker."""
+    story = over_exited()
+    read(story, reading, times=8)
+
+    assert not flattening(story)
+    assert story.wait(1.0).commands == (ReadPositions(),)
+
+
+def test_a_net_that_moves_starts_the_count_anew() -> None:
+    """Only readings that agree count."""
+    story = over_exited()
+    for quantity in (-50, -50, -25, -25, -50, -50):
+        read(story, net(quantity), times=1)
+
+    assert not flattening(story)
+
+
+def test_no_more_is_taken_back_than_the_tracker_closed_too_much() -> None:
+    """The rest of the net is somebody else's doing."""
+    story = over_exited()
+    read(story, net(-500))
+
+    assert sum(order.order_quantity for order in flattening(story)) == 50
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (SendRefused("DH-905", "no"), "over_exit_not_flattened"),
+        (SendAccepted(BrokerOrderId("F1")), "over_exit_not_flattened"),
+    ],
+)
+def test_one_order_and_never_another(answer: SendAnswer, code: str) -> None:
+    """However the one order ends, nothing follows it and a person is told."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, answer)
+    if isinstance(answer, SendAccepted):
+        see(story, B.REJECTED)
+    read(story, net(-50), times=5)
+
+    assert story.alarm_codes()[-1] == code
+    assert len(sent(story)) == 1
+
+
+def test_an_excess_after_the_one_order_is_left_to_a_person() -> None:
+    """Once the order that takes back has left, the next alarm promises no other."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    story.see(B.TRADED, 25, broker_order_id="B0", order_quantity=25)
+
+    messages = [alarm.message for alarm in story.alarms if alarm.code == "over_exit"]
+    assert len(messages) == 2
+    assert "taken back once" in messages[0]
+    assert "nothing is bought back by itself" in messages[1]
+
+
+def test_a_lost_order_is_settled_and_not_sent_again() -> None:
+    """Its outcome is found out like any other's; proved absent, it stays with the person."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, SendLost("no answer"))
+    for _ in range(12):
+        story.wait(2.0)
+        assert not story.wants(ReadPositions)
+        if story.wants(LookUpOrder):
+            order_id = flattening(story)[0].client_order_id
+            story.feed(SettleRead(order_id, complete=True, lacking=True, steady_net_quantity=-50))
+        if flattening(story)[0].state is OrderState.ABSENT:
+            break
+    read(story, net(-50), times=5)
+
+    assert story.alarm_codes()[-1] == "over_exit_not_flattened"
+    assert len(sent(story)) == 1
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_an_order_that_never_left_is_decided_anew(is_planned: bool) -> None:
+    """Hindered or proved not sent, it did nothing: readings must agree again first."""
+    story = over_exited()
+    read(story, net(-50))
+    if is_planned:
+        story.feed(ExitHindered(BlockReason.KILL_SWITCH, "kill switch", 30.0))
+    else:
+        send(story, SendNotMade(BlockReason.BROKER_UNREACHABLE, "no route"))
+    assert not story.wants(RequestPermit)
+    story.wait(30.0)
+    read(story, net(-50))
+
+    assert len(flattening(story)) == 2
+    assert story.wants(RequestPermit)
+
+
+def test_a_position_that_had_ended_is_flattened_too() -> None:
+    """A lost order that comes after EXITED is the likely case; the position stays EXITED."""
+    story = Story(policy=FLATTEN).work()
+    story.fill_and_confirm()
+    story.see(B.TRADED, 100, broker_order_id="B0")
+    read(story, net(-100))
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    see(story, B.TRADED, 100)
+
+    assert story.tracker.status is PositionStatus.EXITED
+    assert story.alarm_codes()[-1] == "over_exit_flattened"
+    assert story.tracker.signed_quantity == 0

@@ -1,0 +1,173 @@
+"""Tests of pricing: the protection price is on the grid, inside the circuits, and widens."""
+
+from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exit_story.values import INSTRUMENT
+from squareoff.core.exits.pricing import is_more_aggressive, protected_limit, protection_percent
+from squareoff.core.state.inputs import PriceView
+from squareoff.domain.orders import Side
+from squareoff.domain.prices import is_on_tick
+
+FUTURE = replace(INSTRUMENT, instrument_type="FUTIDX")
+REFERENCES = st.decimals(min_value="0.05", max_value="90000", places=2)
+
+
+def view(price: str | Decimal, bid: str | None = None, ask: str | None = None) -> PriceView:
+    """Return a usable price."""
+    return PriceView(
+        Decimal(price),
+        None if bid is None else Decimal(bid),
+        None if ask is None else Decimal(ask),
+        "memory",
+        0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("price", "option", "other"),
+    [
+        ("50", "20", "2"),
+        ("50.05", "10", "2"),
+        ("200", "10", "1"),
+        ("500.05", "5", "0.5"),
+        ("1000.05", "2", "0.5"),
+    ],
+)
+def test_the_slabs(price: str, option: str, other: str) -> None:
+    """The first distance follows the broker's slabs, for options and for the rest."""
+    assert protection_percent(INSTRUMENT, Decimal(price)) == Decimal(option)
+    assert protection_percent(FUTURE, Decimal(price)) == Decimal(other)
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [(Side.SELL, "22853.55"), (Side.BUY, "23146.45")],
+)
+def test_the_touch_counts_before_the_last_price(side: Side, expected: str) -> None:
+    """A sell is priced off the best bid, a buy off the best ask."""
+    limit = protected_limit(
+        FUTURE, side, view("23000", "22968.40", "23031.25"), step=0, max_slippage_percent=Decimal(5)
+    )
+
+    assert limit == Decimal(expected)
+
+
+def test_without_depth_the_last_price_counts() -> None:
+    """With an empty book side the last traded price is the reference."""
+    limit = protected_limit(
+        INSTRUMENT, Side.SELL, view("600"), step=0, max_slippage_percent=Decimal(5)
+    )
+
+    assert limit == Decimal("570.00")
+
+
+def test_the_circuits_clip_on_the_grid() -> None:
+    """A limit outside the circuit would be rejected, so it is the nearest tick inside."""
+    bounded = replace(INSTRUMENT, lower_circuit=Decimal("98.98"), upper_circuit=Decimal("103.02"))
+    five = Decimal(5)
+
+    assert protected_limit(bounded, Side.SELL, view("100"), step=0, max_slippage_percent=five) == (
+        Decimal("99.00")
+    )
+    assert protected_limit(bounded, Side.BUY, view("100"), step=0, max_slippage_percent=five) == (
+        Decimal("103.00")
+    )
+
+
+@pytest.mark.parametrize(("side", "expected"), [(Side.SELL, "85.50"), (Side.BUY, "126.00")])
+def test_circuits_of_another_day_clip_nothing(side: Side, expected: str) -> None:
+    """A market beyond the limits shows that they are old: clipped by them, an exit would rest."""
+    bounded = replace(INSTRUMENT, lower_circuit=Decimal(98), upper_circuit=Decimal(103))
+    price = "90" if side is Side.SELL else "120"
+
+    limit = protected_limit(bounded, side, view(price), step=0, max_slippage_percent=Decimal(5))
+
+    assert limit == Decimal(expected)
+
+
+def test_an_empty_book_side_of_zero_is_none() -> None:
+    """A best bid of zero says that nobody bids; the last traded price counts."""
+    limit = protected_limit(
+        FUTURE, Side.SELL, view("600", "0"), step=0, max_slippage_percent=Decimal(5)
+    )
+
+    assert limit == Decimal("597.00")
+
+
+def test_a_price_turned_away_is_halved_toward_the_market() -> None:
+    """Every rejection of the price halves the distance; many leave the reference itself."""
+    limits = [
+        protected_limit(
+            INSTRUMENT,
+            Side.SELL,
+            view("600"),
+            step=0,
+            max_slippage_percent=Decimal(5),
+            price_rejections=count,
+        )
+        for count in (0, 1, 2, 50)
+    ]
+
+    assert limits == [Decimal("570.00"), Decimal("585.00"), Decimal("592.50"), Decimal("599.95")]
+
+
+def test_a_sell_never_falls_below_one_tick() -> None:
+    """The last option on its last tick is still offered at a price above zero."""
+    limit = protected_limit(
+        INSTRUMENT, Side.SELL, view("0.05"), step=24, max_slippage_percent=Decimal(100)
+    )
+
+    assert limit == Decimal("0.05")
+
+
+def test_a_circuit_of_zero_is_no_circuit() -> None:
+    """Instrument files write 0 for no band; it must not clip a buy to nothing."""
+    free = replace(INSTRUMENT, lower_circuit=Decimal(0), upper_circuit=Decimal(0))
+
+    limit = protected_limit(free, Side.BUY, view("100"), step=0, max_slippage_percent=Decimal(5))
+
+    assert limit == Decimal("105.00")
+
+
+@given(price=REFERENCES, step=st.integers(0, 25), side=st.sampled_from(Side))
+def test_a_limit_is_marketable_and_within_the_slippage(
+    price: Decimal, step: int, side: Side
+) -> None:
+    """The limit is on the grid, through the reference, at most the slippage off."""
+    limit = protected_limit(FUTURE, side, view(price), step=step, max_slippage_percent=Decimal(5))
+    bound, tick = price * Decimal("0.05"), FUTURE.tick_size
+
+    assert is_on_tick(limit, tick)
+    if side is Side.SELL:
+        assert limit <= max(price, tick)
+        assert limit >= min(price - bound - tick, tick)
+    else:
+        assert price <= limit <= price + bound + tick
+
+
+@given(price=REFERENCES, side=st.sampled_from(Side))
+def test_every_chase_step_widens_or_stays(price: Decimal, side: Side) -> None:
+    """A later step is never less aggressive than an earlier one at the same price."""
+    limits = [
+        protected_limit(FUTURE, side, view(price), step=step, max_slippage_percent=Decimal(5))
+        for step in range(26)
+    ]
+
+    for earlier, later in pairwise(limits):
+        assert not is_more_aggressive(side, earlier, later)
+
+
+def test_what_more_aggressive_means() -> None:
+    """Lower for a sell, higher for a buy, and anything where no limit stood."""
+    low, high = Decimal(1), Decimal(2)
+
+    assert is_more_aggressive(Side.SELL, low, high)
+    assert is_more_aggressive(Side.BUY, high, low)
+    assert not is_more_aggressive(Side.SELL, low, low)
+    assert is_more_aggressive(Side.SELL, high, None)

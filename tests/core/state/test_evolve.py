@@ -1,0 +1,128 @@
+"""Tests of core.state.evolve: what facts do to a tracker, and that the journal rebuilds it."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from exit_story.story import Story
+from exit_story.values import OPENED_AT_NS, TRACKER, held, new_position, report
+from squareoff.core.entries.opening import open_position
+from squareoff.core.state.evolve import evolve, fold
+from squareoff.core.state.facts import (
+    ExitClaimed,
+    ExitWithdrawn,
+    OrderDropped,
+    OrderReported,
+    TrackerOpened,
+)
+from squareoff.core.state.inputs import OrderSeen
+from squareoff.core.state.tracker import BrokerOrder, TrackedOrder
+from squareoff.domain.errors import InvalidTransition, InvariantBroken
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId
+from squareoff.domain.orders import BrokerOrderStatus, ReportSource, Side
+from squareoff.domain.rules import RuleName, Trigger
+from squareoff.domain.states import OrderState, PositionStatus
+
+B = BrokerOrderStatus
+
+
+def _reported(status: BrokerOrderStatus, filled: int, average: str | None) -> OrderReported:
+    return OrderReported(
+        tracker_id=TRACKER,
+        client_order_id=ClientOrderId("sqx-000000000000-001-01"),
+        broker_order_id=BrokerOrderId("B1"),
+        status=status,
+        cumulative_quantity=filled,
+        average_price=None if average is None else Decimal(average),
+        reason="",
+        source=ReportSource.STREAM,
+    )
+
+
+def _order_with(*records: tuple[BrokerOrderStatus, int]) -> TrackedOrder:
+    planned = Story().claim().order()
+    return replace(
+        planned,
+        state=OrderState.WORKING,
+        broker_orders=tuple(
+            BrokerOrder(BrokerOrderId(f"B{n}"), status, filled, None)
+            for n, (status, filled) in enumerate(records, start=1)
+        ),
+    )
+
+
+def test_a_claim_after_a_withdrawn_intent_goes_on_counting_attempts() -> None:
+    """Order ids come from attempts, so a second exit of one position never reuses an id."""
+    story = Story().claim()
+    first = story.order().client_order_id
+    dropped = evolve(story.tracker, OrderDropped(TRACKER, first, "withdrawn"), OPENED_AT_NS)
+    story.tracker = evolve(dropped, ExitWithdrawn(TRACKER, "the owner thought better"), 1)
+
+    story.claim()
+
+    assert story.tracker.status is PositionStatus.EXITING
+    ids = [order.client_order_id for order in story.orders]
+    assert len(set(ids)) == len(ids)
+    assert story.order().state is OrderState.PLANNED
+
+
+def test_quantity_and_price_follow_the_entry_fills() -> None:
+    """A position with an entry order holds what has filled, at the average to eight decimals."""
+    story = Story(held(entry_order_id=BrokerOrderId("E1"), entry_price=Decimal("150")))
+    entry = story.tracker.entry_orders[0].client_order_id
+    buy = report(B.PART_TRADED, 75, broker_order_id="E1", average_price="149.8", side=Side.BUY)
+    story.feed(OrderSeen(entry, buy))
+
+    assert (story.tracker.status, story.tracker.quantity) == (PositionStatus.ACTIVE, 75)
+    assert story.tracker.entry_price == Decimal("149.80000000")
+    assert -story.tracker.entry_price.as_tuple().exponent == 8  # type: ignore[operator]
+
+
+def test_a_fill_after_a_cancelled_entry_revives_the_position() -> None:
+    """An entry that filled after all is held, and nothing of its false end is left."""
+    story = Story(held(entry_order_id=BrokerOrderId("E1")))
+    entry = story.tracker.entry_orders[0].client_order_id
+    story.feed(OrderSeen(entry, report(B.CANCELLED, broker_order_id="E1", side=Side.BUY)))
+    assert story.tracker.status is PositionStatus.CANCELLED
+
+    story.feed(OrderSeen(entry, report(B.CANCELLED, 25, broker_order_id="E1", side=Side.BUY)))
+
+    assert (story.tracker.status, story.tracker.quantity) == (PositionStatus.ACTIVE, 25)
+    assert (story.tracker.exit_reason, story.tracker.exited_at_ns) == (None, None)
+
+
+def test_facts_about_what_does_not_exist_are_defects() -> None:
+    """A fact about an unknown tracker or order, or a second opening, is an invariant broken."""
+    tracker, facts = open_position(new_position(), OPENED_AT_NS)
+    ghost = ClientOrderId("sqx-000000000000-001-01")
+
+    with pytest.raises(InvariantBroken):
+        evolve(tracker, facts[0], 1)
+    with pytest.raises(InvariantBroken):
+        evolve(None, OrderDropped(TRACKER, ghost, ""), 1)
+    with pytest.raises(InvariantBroken):
+        evolve(tracker, OrderDropped(TRACKER, ghost, ""), 1)
+
+
+def test_an_exit_cannot_be_claimed_twice() -> None:
+    """A second claim of a live exit is an invalid transition (I1)."""
+    story = Story().claim()
+    fact = ExitClaimed(TRACKER, IntentId("exit-2"), "again", Trigger(RuleName.MANUAL))
+
+    with pytest.raises(InvalidTransition):
+        evolve(story.tracker, fact, 1)
+
+
+def test_the_journal_alone_rebuilds_the_tracker() -> None:
+    """Folding all facts from the first on gives the tracker as it stands (I10)."""
+    tracker, facts = open_position(new_position(), OPENED_AT_NS)
+    story = Story(tracker)
+    pairs = [(OPENED_AT_NS, fact) for fact in facts]
+    story.work()
+    story.fill_and_confirm()
+    pairs += [(story.now.wall_ns, fact) for fact in story.facts]
+
+    assert isinstance(pairs[0][1], TrackerOpened)
+    assert fold(pairs) == story.tracker
+    assert fold([]) is None

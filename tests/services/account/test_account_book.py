@@ -1,0 +1,98 @@
+"""What each position adds to the day, as journal and trackers tell."""
+
+import asyncio
+from typing import Any, cast
+
+from exit_story.story import Story
+from exit_story.values import OPENED_AT_NS, net, new_position
+from squareoff.core.account.account_pnl import AccountPnl, share_of
+from squareoff.core.entries.opening import open_position
+from squareoff.core.state.evolve import fold
+from squareoff.core.state.facts import JournalEntry, TrackerFact
+from squareoff.domain.copies import replace
+from squareoff.domain.orders import BrokerOrderStatus as B
+from squareoff.domain.states import PositionStatus
+from squareoff.ports import Journal
+from squareoff.services.account.account_book import AccountBook
+
+MIDNIGHT_NS = 2_000_000_000_000_000_000
+"""Beyond every time of a story."""
+
+
+class Pages:
+    """A journal of one position."""
+
+    def __init__(self, entries: list[JournalEntry]) -> None:
+        self._entries = entries
+        self.reads = 0
+
+    async def entries(self, *, after_seq: int, limit: int, **_: Any) -> tuple[JournalEntry, ...]:
+        """Return a page."""
+        self.reads += 1
+        return tuple([e for e in self._entries if e.seq > after_seq][:limit])
+
+
+def part_closed() -> Story:
+    """Return a position of which 40 units were closed, and the rest is on its way."""
+    story = Story().claim()
+    story.permit()
+    story.accept()
+    story.see(B.CANCELLED, 40)
+    story.wait(60.0)
+    story.feed(net(60))
+    return story
+
+
+def told(story: Story) -> list[TrackerFact]:
+    """Return the whole journal of a story."""
+    _, opening = open_position(new_position(), OPENED_AT_NS)
+    return [*opening, *story.facts]
+
+
+def realized_today(story: Story, times: list[int]) -> int:
+    """Return what the position adds to the day that began at midnight."""
+    entries = [
+        JournalEntry(seq, time_ns, fact, "")
+        for seq, (fact, time_ns) in enumerate(zip(told(story), times, strict=True), 1)
+    ]
+    pnl = AccountPnl()
+    book = AccountBook(pnl, cast("Journal", Pages(entries)))
+    book.put(story.tracker)
+    asyncio.run(book.begin(MIDNIGHT_NS))
+    return pnl.realized
+
+
+def test_what_was_realized_before_today_is_no_part_of_today() -> None:
+    """A part closed yesterday adds nothing; one closed today adds all of it."""
+    story = part_closed()
+    count = len(told(story))
+
+    assert realized_today(story, [MIDNIGHT_NS - 1] * count) == 0
+    after_claim = [MIDNIGHT_NS - 1] * 3 + [MIDNIGHT_NS] * (count - 3)
+    assert realized_today(story, after_claim) == share_of(story.tracker).realized != 0
+
+
+def test_a_clock_that_was_set_back_leaves_no_hole_in_the_story() -> None:
+    """What follows the first entry of today is of today, however it is dated."""
+    story = part_closed()
+    count = len(told(story))
+    for ahead in range(count):
+        times = [MIDNIGHT_NS - 1] * count
+        times[ahead] = MIDNIGHT_NS + 1
+        before = fold([(MIDNIGHT_NS - 1, fact) for fact in told(story)[:ahead]])
+        realized_before = 0 if before is None else share_of(before).realized
+
+        whole = share_of(story.tracker).realized
+        assert realized_today(story, times) == whole - realized_before
+
+
+def test_the_journal_of_what_ended_before_today_is_not_read() -> None:
+    """A start reads the stories of what is held or ended today, not those of all history."""
+    ended = replace(part_closed().tracker, status=PositionStatus.EXITED)
+    for exited_at_ns, reads in ((MIDNIGHT_NS - 1, 0), (MIDNIGHT_NS, 1)):
+        pages = Pages([])
+        book = AccountBook(AccountPnl(), cast("Journal", pages))
+        book.put(replace(ended, exited_at_ns=exited_at_ns))
+        asyncio.run(book.begin(MIDNIGHT_NS))
+
+        assert pages.reads == len(list(book.trackers())) == reads

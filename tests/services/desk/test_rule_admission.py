@@ -1,0 +1,128 @@
+"""Stops and targets are held against the market of today, never against the entry price."""
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal as D
+
+import pytest
+
+from exit_story.values import INSTRUMENT, TRACKER, new_position
+from service_world.virtual import VirtualClock, run_virtual
+from service_world.world import World, running_world
+from squareoff.domain.instruments import ExchangeSegment, ProductType
+from squareoff.domain.orders import OrderType, PositionSide
+from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.services.desk.desk_requests import EntryRequest, InvalidRequest, PositionRequest
+
+DAY_NS = 86_400 * NANOSECONDS_PER_SECOND
+LOCKS_PROFIT = RuleSet(stop_loss=PriceRule(price=D(155)))
+"""Above the entry at 150: right while the market is above it, wrong while it is below."""
+
+POSITION = PositionRequest(
+    exchange_segment=ExchangeSegment.NSE_FNO,
+    security_id="49081",
+    product_type=ProductType.INTRADAY,
+    side=PositionSide.LONG,
+    quantity=100,
+    entry_price=D(150),
+    rules=LOCKS_PROFIT,
+)
+ENTRY = EntryRequest(
+    ExchangeSegment.NSE_FNO,
+    "49081",
+    ProductType.INTRADAY,
+    PositionSide.LONG,
+    100,
+    OrderType.LIMIT,
+    limit_price=D(150),
+    rules=LOCKS_PROFIT,
+)
+
+
+def quote(world: World, price: D | None, days_ago: int = 0) -> None:
+    """Let the broker quote a price that was traded so long ago."""
+    world.gateway.quote_price = price
+    world.gateway.quote_traded_ns = VirtualClock().now().wall_ns - days_ago * DAY_NS
+
+
+@pytest.mark.parametrize("silent_seconds", [0.5, 60.0])
+@pytest.mark.parametrize(("price", "is_taken"), [("160", True), ("152", False)])
+def test_a_stop_is_judged_by_the_newest_tick_of_today_whatever_its_age(
+    price: str, is_taken: bool, silent_seconds: float
+) -> None:
+    """A quiet minute makes no profit-locking stop a fault, and no wrong one right."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            quote(world, None)
+            await world.hold()
+            world.tick(price)
+            await asyncio.sleep(silent_seconds)
+            desk = world.engine.desk
+            if is_taken:
+                assert (await desk.set_rules(TRACKER, LOCKS_PROFIT)).rules == LOCKS_PROFIT
+                return
+            with pytest.raises(InvalidRequest) as caught:
+                await desk.set_rules(TRACKER, LOCKS_PROFIT)
+            assert caught.value.field == "rules.stop_loss.price"
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(
+    ("price", "days_ago", "is_taken"),
+    [(D(160), 0, True), (D(152), 0, False), (D(152), 1, True), (None, 0, True)],
+)
+def test_without_a_tick_the_broker_is_asked_and_yesterday_does_not_count(
+    price: D | None, days_ago: int, is_taken: bool
+) -> None:
+    """A position that nobody watches yet has no tick: its first stop is held against a quote."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.hold(new_position().key, 100)
+            quote(world, price, days_ago)
+            if is_taken:
+                await world.engine.desk.track(POSITION)
+                return
+            with pytest.raises(InvalidRequest) as caught:
+                await world.engine.desk.track(POSITION)
+            assert caught.value.field == "rules.stop_loss.price"
+            assert world.engine.desk.trackers() == ()
+
+    run_virtual(body())
+
+
+def test_only_a_rule_that_needs_a_price_asks_the_broker() -> None:
+    """Quotes are few; a stop in points is judged without one."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.hold(new_position().key, 100)
+            rules = RuleSet(stop_loss=PriceRule(points=D(10)), trailing=TrailingRule(points=D(8)))
+            await world.engine.desk.track(replace(POSITION, rules=rules))
+
+            assert "quotes" not in world.gateway.calls
+
+    run_virtual(body())
+
+
+def test_an_entry_is_held_against_its_limit_and_asks_nobody() -> None:
+    """It fills at its limit or better, so a stop above that fires at the fill."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            quote(world, D(160))
+            with pytest.raises(InvalidRequest) as caught:
+                await world.engine.desk.enter(ENTRY)
+            assert caught.value.field == "rules.stop_loss.price"
+            below = RuleSet(stop_loss=PriceRule(price=D(140)))
+            view = await world.engine.desk.enter(replace(ENTRY, rules=below))
+
+            assert view.rules == below
+            assert view.trading_symbol == INSTRUMENT.trading_symbol
+            assert "quotes" not in world.gateway.calls
+
+    run_virtual(body())

@@ -1,0 +1,75 @@
+"""Readings for sizing: begun with the claim, never used late, never made up."""
+
+import asyncio
+
+from exit_story.values import TRACKER
+from service_world.virtual import VirtualClock, run_virtual
+from service_world.world import World, running_world
+from squareoff.domain.errors import BrokerUnreachable
+from squareoff.services.orders.unknown_orders import UnknownOrders
+from squareoff.services.positions.broker_reads import BrokerReads
+from squareoff.services.positions.read_pace import ReadPace
+from squareoff.services.positions.sizing_readings import AHEAD_SECONDS_MAX, SizingReadings
+from squareoff.services.positions.stranger_watch import StrangerWatch
+from squareoff.services.positions.warm_positions import WarmPositions
+
+
+async def made(world: World) -> SizingReadings:
+    """Return readings over the world's broker, for the one position it holds."""
+    await world.hold()
+    book = world.engine.exit_engine.book
+    clock = VirtualClock()
+    reads = BrokerReads(world.gateway, book, ReadPace(clock, reads_per_second=16))
+    warm = WarmPositions(book, reads, StrangerWatch(book, clock), clock, can_read=lambda: False)
+    return SizingReadings(book, reads, clock, lambda key: 1.0, warm, UnknownOrders(clock))
+
+
+def test_a_reading_begun_with_the_claim_is_the_sizings() -> None:
+    """It is read once: whoever sizes takes what was begun."""
+
+    async def body() -> None:
+        async with running_world() as world, asyncio.TaskGroup() as tasks:
+            readings, tracker = await made(world), world.tracker(TRACKER)
+            world.gateway.calls.clear()
+            readings.begin(tracker, tasks)
+            reading = await readings.read(tracker)
+
+            assert reading.positions is not None
+            assert world.gateway.calls.count("positions") == 1
+
+    run_virtual(body())
+
+
+def test_a_reading_begun_long_ago_is_not_used() -> None:
+    """Where the sizing was put off, the positions of then say nothing of now."""
+
+    async def body() -> None:
+        async with running_world() as world, asyncio.TaskGroup() as tasks:
+            readings, tracker = await made(world), world.tracker(TRACKER)
+            readings.begin(tracker, tasks)
+            await asyncio.sleep(AHEAD_SECONDS_MAX + 0.1)
+            world.gateway.hold(tracker.key, 0)
+            reading = await readings.read(tracker)
+
+            assert reading.positions is not None
+            assert [row.net_quantity for row in reading.positions.rows if row.net_quantity] == []
+
+    run_virtual(body())
+
+
+def test_a_failed_reading_ahead_is_read_again() -> None:
+    """What failed ahead is asked for anew, and what fails to the end is no reading of zero."""
+
+    async def body() -> None:
+        async with running_world() as world, asyncio.TaskGroup() as tasks:
+            readings, tracker = await made(world), world.tracker(TRACKER)
+            world.gateway.failures["positions"] = BrokerUnreachable("away")
+            readings.begin(tracker, tasks)
+            await asyncio.sleep(0)
+            failed = await readings.read(tracker)
+            del world.gateway.failures["positions"]
+
+            assert failed.positions is None
+            assert (await readings.read(tracker)).positions is not None
+
+    run_virtual(body())

@@ -1,0 +1,51 @@
+"""Silence of the order stream proves something only while the stream is up."""
+
+import asyncio
+
+from exit_story.values import held, report
+from service_world.virtual import START_MONOTONIC_NS, VirtualClock, run_virtual
+from squareoff.domain.orders import BrokerOrderStatus, Side
+from squareoff.domain.time import seconds_to_ns
+from squareoff.services.positions.position_book import PositionBook
+from squareoff.services.positions.stranger_watch import StrangerWatch
+
+
+def since(seconds: float) -> int:
+    """Return the monotonic instant this long after the start of the test."""
+    return START_MONOTONIC_NS + seconds_to_ns(seconds)
+
+
+def test_it_is_quiet_since_the_stream_came_up() -> None:
+    """What a stream that is down would have told is not known, nor what it told before."""
+
+    async def body() -> None:
+        watch, tracker = StrangerWatch(PositionBook(), VirtualClock()), held()
+        assert watch.quiet_since_ns(tracker) is None
+        await asyncio.sleep(1.0)
+        watch.note_connection(True)
+        await asyncio.sleep(1.0)
+        assert watch.quiet_since_ns(tracker) == since(1.0)
+        watch.note_connection(False)
+        assert watch.quiet_since_ns(tracker) is None
+        await asyncio.sleep(1.0)
+        watch.note_connection(True)
+        assert watch.quiet_since_ns(tracker) == since(3.0)
+
+    run_virtual(body())
+
+
+def test_a_stranger_who_closes_ends_the_quiet() -> None:
+    """His order on the closing side counts; one that opens more, or one of ours, does not."""
+
+    async def body() -> None:
+        book = PositionBook()
+        watch, tracker = StrangerWatch(book, VirtualClock()), held()
+        book.add(tracker)
+        watch.note_connection(True)
+        await asyncio.sleep(1.0)
+        watch.note_report(report(BrokerOrderStatus.PENDING, side=Side.BUY))
+        assert watch.quiet_since_ns(tracker) == since(0.0)
+        watch.note_report(report(BrokerOrderStatus.PENDING, side=Side.SELL))
+        assert watch.quiet_since_ns(tracker) == since(1.0)
+
+    run_virtual(body())

@@ -1,0 +1,105 @@
+"""Prices for a chart: exact extremes, bounded however long the day."""
+
+import asyncio
+from decimal import Decimal
+
+from exit_story.values import INSTRUMENT
+from service_world.virtual import VirtualClock, run_virtual
+from squareoff.domain.instruments import ExchangeSegment, InstrumentId
+from squareoff.domain.prices import PriceUnits, units_from_decimal
+from squareoff.domain.ticks import Tick
+from squareoff.domain.time import seconds_to_ns
+from squareoff.services.prices.price_history import SAMPLE_SECONDS, SPANS_MAX, PriceHistory
+
+BEGIN = 1_789_440_000
+
+
+def tick(price: str, second: float) -> Tick:
+    """Return a tick that was received this many seconds after the beginning."""
+    at_ns = seconds_to_ns(BEGIN) + seconds_to_ns(second)
+    return Tick(
+        instrument_id=INSTRUMENT.instrument_id,
+        last_traded_price=units_from_decimal(Decimal(price)),
+        exchange_time_ns=at_ns,
+        received_time_ns=at_ns,
+        received_monotonic_ns=at_ns,
+    )
+
+
+def units(*prices: str) -> tuple[PriceUnits, ...]:
+    """Return prices in price units."""
+    return tuple(units_from_decimal(Decimal(price)) for price in prices)
+
+
+def test_a_span_holds_first_highest_lowest_and_last() -> None:
+    """All ticks of one second are one span; the next second begins another."""
+    history = PriceHistory()
+    for price, second in (("152", 0.1), ("155", 0.2), ("150", 0.5), ("151", 0.9), ("153", 1.0)):
+        history.note(tick(price, second))
+    seconds, spans = history.of(INSTRUMENT.instrument_id)
+
+    assert seconds == 1
+    assert [span.began_seconds - BEGIN for span in spans] == [0, 1]
+    first = spans[0]
+    assert (first.open, first.high, first.low, first.close) == units("152", "155", "150", "151")
+
+
+def test_a_long_day_stays_bounded_and_keeps_its_extremes() -> None:
+    """Spans are joined in pairs when they become too many; no high or low is lost."""
+    history = PriceHistory()
+    for second in range(20_000):
+        history.note(tick(str(150 + second % 7), second))
+    history.note(tick("199", 20_000))
+    history.note(tick("101", 20_001))
+    seconds, spans = history.of(INSTRUMENT.instrument_id)
+
+    assert len(spans) <= SPANS_MAX
+    assert seconds == 32
+    began = [span.began_seconds for span in spans]
+    assert began == sorted(set(began))
+    assert all(at % seconds == 0 for at in began)
+    assert (max(s.high for s in spans), min(s.low for s in spans)) == units("199", "101")
+    assert (spans[0].open, spans[-1].close) == units("150", "101")
+
+
+def test_a_clock_that_was_set_back_adds_to_the_newest_span() -> None:
+    """A chart's time never runs backwards."""
+    history = PriceHistory()
+    history.note(tick("152", 100))
+    history.note(tick("140", 3))
+    _, spans = history.of(INSTRUMENT.instrument_id)
+
+    assert [(s.began_seconds - BEGIN, s.low) for s in spans] == [(100, *units("140"))]
+
+
+def test_what_is_returned_does_not_change() -> None:
+    """Spans are copies; an instrument that was never seen has none."""
+    history = PriceHistory()
+    history.note(tick("152", 0))
+    _, spans = history.of(INSTRUMENT.instrument_id)
+    history.note(tick("160", 0))
+
+    assert spans[0].high == units("152")[0]
+    assert history.of(InstrumentId(ExchangeSegment.NSE_EQ, "1")) == (1, ())
+
+
+def test_prices_that_no_listener_hears_of_are_looked_at_every_second() -> None:
+    """A quiet feed keeps them; each is taken in once, and an old one never after a newer one."""
+
+    async def body() -> None:
+        history, clock = PriceHistory(), VirtualClock()
+        newest = [tick("150.00", 100)]
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(history.run(lambda: newest, clock))
+            await asyncio.sleep(SAMPLE_SECONDS * 2.5)
+            newest[:] = [tick("151.00", 102)]
+            await asyncio.sleep(SAMPLE_SECONDS)
+            history.note(tick("152.00", 104))
+            await asyncio.sleep(SAMPLE_SECONDS * 3)
+            looking.cancel()
+
+        _, spans = history.of(INSTRUMENT.instrument_id)
+        assert [span.began_seconds - BEGIN for span in spans] == [100, 102, 104]
+        assert tuple(span.close for span in spans) == units("150", "151", "152")
+
+    run_virtual(body())
