@@ -479,17 +479,19 @@ def test_endless_attempts_are_seen(filled_at: int, escalated_at: int, *, is_true
     """I6: after ten attempts that filled nothing a person is called, and no order is planned."""
     scene = Scene()
     scene.open()
-    for attempt in range(2, 12):
+    for attempt in range(2, 13):
+        order_id = f"{TAG}{attempt:03}-01"
         scene.write(
-            "order_planned", tracker_id="t", client_order_id=f"{TAG}{attempt}", role="EXIT",
+            "order_planned", tracker_id="t", client_order_id=order_id, role="EXIT",
             side="SELL", order_quantity=2, attempt=attempt,
         )  # fmt: skip
         filled = int(attempt == filled_at)
         scene.write(
-            "order_reported", tracker_id="t", client_order_id=f"{TAG}{attempt}",
+            "order_reported", tracker_id="t", client_order_id=order_id,
             broker_order_id=str(attempt), cumulative_quantity=filled, status="CANCELLED",
             source="STREAM", average_price=None, reason="",
         )  # fmt: skip
+        scene.write("exit_attempt_failed", tracker_id="t", client_order_id=order_id, failures=1)
         is_told = attempt == escalated_at
         scene.write(
             "exit_escalated" if is_told else "exit_blocked", tracker_id="t",

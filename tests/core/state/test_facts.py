@@ -5,7 +5,8 @@ import typing
 
 import pytest
 
-from squareoff.core.state import evolve, exit_protocol, order_fold
+from squareoff.core.exits import exit_protocol
+from squareoff.core.state import evolve, order_fold
 from squareoff.core.state.commands import Command
 from squareoff.core.state.facts import (
     FACT_TYPES,

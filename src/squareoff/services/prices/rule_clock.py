@@ -32,11 +32,12 @@ class RuleClock:
         if tracker.status.is_final:
             self._first_seen.pop(tracker_id, None)
         elif tracker_id not in self._first_seen:
-            # The opening was stamped by the wall clock as it stands: the difference is its age.
             now = self._clock.now()
-            age_ns = now.wall_ns - tracker.created_at_ns
-            opened_ns = self.trusted.look(now).steady.wall_ns - age_ns
-            self._first_seen[tracker_id] = opened_ns, now.monotonic_ns
+            steady_ns = self.trusted.look(now).steady.wall_ns
+            # Stamped by the wall clock as it stands, or, right before it was set, as it stood.
+            ages = (now.wall_ns - tracker.created_at_ns, steady_ns - tracker.created_at_ns)
+            age_ns = min((age for age in ages if age >= 0), default=0)
+            self._first_seen[tracker_id] = steady_ns - age_ns, now.monotonic_ns
 
     def held_ns(self, tracker: PositionTracker, now: TrustedNow) -> int:
         """Return how long a position that was noted is held by now."""

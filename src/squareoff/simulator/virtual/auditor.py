@@ -272,6 +272,7 @@ class Auditor(Outside):
             )
             plan = self.planned.get(tag or "")
             self.over_exits.take_trade(plan, before, before + signed, now_ns)
+            self.over_exits.take_net(key, before + signed, now_ns)
         self._seen_trades = len(account.trades)
         self._check_exposure(list(account.orders.values()), now_ns)
 

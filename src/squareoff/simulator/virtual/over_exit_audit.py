@@ -3,7 +3,8 @@
 Part of the auditor. A net that an exit of ours carries across zero is seen here at the trade
 itself. A person must be told as critical and by the key, within the two seconds of the promise and
 what the broker's books lag. How soon is judged only where nothing else befell the run meanwhile
-that keeps an engine from looking; that it is told is judged always.
+that keeps an engine from looking; that it is told is judged always, but for a crossing that others
+undid: of one that is gone before anybody could look there is nothing to tell.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,13 +33,14 @@ _HARMLESS = frozenset(
 """What people and the exchange do keeps no engine from looking at the net."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Crossing:
-    """A net that one fill of ours carried across zero."""
+    """A net that one fill of ours carried across zero; `undone_ns` is when it came back."""
 
     key: Key
     at_ns: int
     net: int
+    undone_ns: int | None = None
 
 
 class OverExitAudit:
@@ -55,7 +57,7 @@ class OverExitAudit:
             self._struck_ns.append(now_ns)
 
     def take_trade(self, plan: Planned | None, before: int, after: int, now_ns: int) -> None:
-        """Take in one trade on a key, and the net before and after it."""
+        """Take in one trade of ours on a key, and the net before and after it."""
         if plan is None or plan.role != "EXIT":
             return
         opened = self._trackers[plan.tracker_id]
@@ -75,6 +77,8 @@ class OverExitAudit:
             told = [at_ns for at_ns, row in alarms if self._tells(row, crossing.key)]
             late_ns = min((at_ns - crossing.at_ns for at_ns in told), default=None)
             text = f"{crossing.key}: our fill carried the net to {crossing.net}"
+            if late_ns is None and self._may_pass_unseen(crossing):
+                continue
             if late_ns is None:
                 found.append(f"{text} and no critical alarm names it")
             elif late_ns > TOLD_NS + LAG_NS and self._is_calm(crossing.at_ns):
@@ -83,6 +87,18 @@ class OverExitAudit:
 
     def _tells(self, row: dict[str, Any], key: Key) -> bool:
         return tells_of_over_exit(row, key, self._trackers)
+
+    def take_net(self, key: Key, net: int, now_ns: int) -> None:
+        """Take in the net of a key after any trade, whoever made it."""
+        for crossing in self.crossings:
+            if crossing.key == key and crossing.undone_ns is None and crossing.net * net <= 0:
+                crossing.undone_ns = now_ns
+
+    def _may_pass_unseen(self, crossing: Crossing) -> bool:
+        if crossing.undone_ns is None:
+            return False
+        lasted_ns = crossing.undone_ns - crossing.at_ns
+        return lasted_ns <= TOLD_NS + LAG_NS or not self._is_calm(crossing.at_ns)
 
     def _is_calm(self, at_ns: int) -> bool:
         return not any(
