@@ -182,10 +182,6 @@ class AdminDesk:
 
     def begin_next_day(self, now_ns: int) -> dict[str, Any]:
         """Let the night pass: what still works ends, and the books of a new day begin."""
-        self.broker.desk.take_events(self.broker.engine.expire(now_ns))
-        for account in self.broker.desk.accounts.values():
-            for order in account.open_orders():  # accepted, not yet at the exchange
-                self.broker.desk.cancel_now(order, now_ns)
         pass_night(self.broker, now_ns)
         return {"done": True}
 

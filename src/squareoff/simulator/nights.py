@@ -1,9 +1,9 @@
 """What the night between two trading days does to the accounts and to the market.
 
-Orders of the day leave the books and the kill switch goes off. Shares of CNC and MTF in a cash
-segment leave the positions for the holdings, where those of the newest day are not in the demat
-yet. What is open of everything else is carried at its cost, what is flat is forgotten, and the
-money of both stays in the funds. The market's last price becomes the previous close.
+Orders of the day end and leave the books, and the kill switch goes off. Shares of CNC and MTF in a
+cash segment leave the positions for the holdings, where those of the newest day are not in the
+demat yet. What is open of everything else is carried at its cost, what is flat is forgotten, and
+the money of both stays in the funds. The market's last price becomes the previous close.
 """
 
 from squareoff.domain.ids import AccountId
@@ -17,7 +17,10 @@ from squareoff.simulator.orders import Account, Delivery
 
 def pass_night(broker: SimulatedBroker, now_ns: int) -> None:
     """Begin the next day of every account and instrument."""
+    broker.desk.take_events(broker.engine.expire(now_ns))
     for account in broker.desk.accounts.values():
+        for order in account.open_orders():  # accepted, not yet at the exchange
+            broker.desk.cancel_now(order, now_ns)
         _begin_day(account, now_ns)
     for day in broker.days.values():
         day.begin_next_day()
