@@ -11,8 +11,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.set-up-from-lock
-TEST_WORKERS ?= 2
+# One more than there are cores: tests of real processes wait for the clock, the others compute.
+TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SBOM ?= squareoff.cdx.json
+UV ?= .tools/uv/bin/uv
 ARGS ?=
 
 .PHONY: help setup demo test check campaign format docs docs-site campaign-kill campaign-bugs soak sbom
@@ -59,10 +61,12 @@ format: $(STAMP) ## Format the code and apply safe lint fixes
 docs: $(STAMP) ## Write the generated parts of docs/ again
 	@$(PYTHON) scripts/generate_docs.py
 
+# Nobody's browser fetches anything from elsewhere; without npm the diagrams are shown as text.
 docs-site: $(STAMP) ## Build the documentation as a site into site/
+	@sh scripts/get_mermaid.sh .tools/mermaid.min.js || echo "docs-site: diagrams are shown as text" >&2
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet
 
 sbom: $(STAMP) ## Write the bill of materials of what runs with squareoff, as CycloneDX (SBOM=FILE)
-	@.tools/uv/bin/uv export --frozen --no-dev --no-group docs --quiet \
+	@$(UV) export --frozen --offline --no-dev --no-group docs --quiet \
 	  --preview-features sbom-export --format cyclonedx1.5 --output-file $(SBOM) >/dev/null
 	@echo "$(SBOM)"

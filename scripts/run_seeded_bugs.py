@@ -1,6 +1,7 @@
 """Try every seeded bug: apply it to a copy of the tree and see that its check fails there.
 
-First all checks are run on the tree as it is, where none may fail; `--baseline` does only that.
+First the type checker looks at all patches, and all checks are run on the tree as it is, where none
+may fail; `--baseline` does only that.
 `--only NAME` tries one bug, without that (may be repeated), `--jobs N` so many at a time,
 `--patience X` stretches the time boxes on a busy machine, `--report FILE` says where the report
 goes (`-` for nowhere, as without it where `--only` is given), `--list` names all bugs.
@@ -25,6 +26,7 @@ from seeded_bugs.running import (
     run_check,
     try_bug,
 )
+from seeded_bugs.typed import ill_typed
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[1]
 BASELINE_SECONDS_MAX = 1_800.0
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
             print("that is not the copy: nothing would be proved", file=sys.stderr)
             return 1
         if options.baseline or not options.only:
-            status = _run_baseline(chosen, copy)
+            status = _check_types(chosen) or _run_baseline(chosen, copy)
             if options.baseline or status != 0:
                 return status
         return _try_all(chosen, options, copy, imported)
@@ -89,6 +91,14 @@ def _try_all(chosen: list[Bug], options: argparse.Namespace, frozen: Path, impor
         path.write_text(text, encoding="utf-8")
         print(f"report: {report}")
     return 0 if caught == len(chosen) else 1
+
+
+def _check_types(chosen: list[Bug]) -> int:
+    """Say which patches would fail for a wrong name alone; none may."""
+    with project_copy(PROJECT_FOLDER) as copy:
+        said = ill_typed(copy, chosen)
+    print("\n".join(said) or f"{len(chosen)} patches make sense to the type checker", flush=True)
+    return 1 if said else 0
 
 
 def _run_baseline(chosen: list[Bug], copy: Path) -> int:

@@ -23,8 +23,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a longer run be asked for: `--api-calls 100000` of tests/controls/test_api_fuzz.py."""
+    """Let longer runs of the fuzz in tests/controls/ be asked for: `--api-calls 100000`."""
     parser.addoption("--api-calls", type=int, default=None, help="fuzzed calls of the API")
+    parser.addoption("--api-report", type=Path, default=None, help="report of those without token")
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,7 @@ async def rehearsal(
         async with asyncio.TaskGroup() as tasks:
             run = tasks.create_task(engine.supervisor.run())
             run_of = Rehearsal(simulator, engine, alarms, store)
-            await run_of.until(lambda: engine.supervisor.status().is_ready)
+            await run_of.until(lambda: engine.status.view().is_ready)
             try:
                 yield run_of
             finally:

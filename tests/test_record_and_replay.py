@@ -64,7 +64,7 @@ async def record(sim: EmbeddedSimulator, folder: Path) -> None:
     )
     async with open_engine(settings) as engine, asyncio.TaskGroup() as tasks:
         run = tasks.create_task(engine.supervisor.run())
-        while not engine.supervisor.status().is_ready:
+        while not engine.status.view().is_ready:
             await SystemClock().sleep(0.01)
         await engine.desk.track(request, TrackerId("recorded"))
         while len(records_of(folder)) < FRAMES_WANTED:

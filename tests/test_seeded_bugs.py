@@ -9,6 +9,7 @@ from seeded_bugs.bug import SECONDS_MAX, SOURCE, Bug, PatchDoesNotFit
 from seeded_bugs.catalogue import BUGS
 from seeded_bugs.report import Facts, report_text
 from seeded_bugs.running import Outcome, Verdict, first_line, judge
+from seeded_bugs.typed import ill_typed
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[1]
 BUGS_MIN = 40
@@ -120,3 +121,15 @@ def test_an_unknown_name_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is run where a name is wrong."""
     assert main(["--only", "no-such-bug"]) == 2
     assert "no-such-bug" in capsys.readouterr().err
+
+
+def test_a_patch_that_breaks_a_name_is_told(tmp_path: Path) -> None:
+    """It would be caught by anything; a dead branch is a bug like others."""
+    (tmp_path / SOURCE).mkdir(parents=True)
+    (tmp_path / SOURCE / "a.py").write_text("def f(x: int) -> int:\n    return x + 1\n")
+    wrong = Bug("wrong-name", "", "a.py", "x + 1", "y + 1")
+    dead = Bug("dead-branch", "", "a.py", "return x", "return 0\n    return x")
+
+    said = ill_typed(tmp_path, [wrong, dead])
+
+    assert [line.partition(":")[0] for line in said] == ["wrong-name"]

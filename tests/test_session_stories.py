@@ -93,7 +93,7 @@ class Story:
         return actor.tracker.status is PositionStatus.EXITED
 
     def sockets_are_up(self) -> bool:
-        status = self.engine.supervisor.status()
+        status = self.engine.status.view()
         return (status.market_feed, status.order_stream) == ("connected", "connected")
 
     async def orders(self) -> list[Any]:
@@ -156,7 +156,7 @@ async def story(
         run = tasks.create_task(engine.supervisor.run())
         told = Story(folder, simulator, engine)
         try:
-            await told.until(lambda: engine.supervisor.status().is_ready)
+            await told.until(lambda: engine.status.view().is_ready)
             yield told
         finally:
             run.cancel()
@@ -199,7 +199,7 @@ def test_a_token_that_dies_in_mid_exit_is_taken_from_its_file(
         await told.engine.desk.exit(tracker_id, "by hand", Wait.CLAIMED, 1.0)
         await told.until(lambda: told.blocked_for(tracker_id) != "")
         await told.until(lambda: told.alarms() != [])
-        assert not told.engine.supervisor.status().is_ready
+        assert not told.engine.status.view().is_ready
         path.write_text(f"{NEW}\n")
         await told.until(lambda: told.is_exited(tracker_id))
         await told.until(told.sockets_are_up)
@@ -277,7 +277,7 @@ def test_a_token_near_its_end_is_renewed_and_saved(
         assert [fact["how"] for fact in told.journal("token_replaced")] == ["renewal"]
         assert len(await told.calls("/RenewToken")) == 1
         assert path.read_text().startswith("eyJ")
-        assert told.engine.supervisor.status().token_expires_ns is not None
+        assert told.engine.status.view().token_expires_ns is not None
         assert told.alarms() in ([], ["token_ends_soon"])
 
     play(tmp_path, simulator, body, DHAN_ACCESS_TOKEN_FILE=str(path))

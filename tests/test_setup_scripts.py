@@ -1,6 +1,7 @@
 """The scripts that set the project up can be read by their shells and keep their promises."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 PROJECT_FOLDER = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize(("shell", "script"), [("sh", "scripts/setup.sh"), ("bash", ".ci/run")])
+@pytest.mark.parametrize(
+    ("shell", "script"),
+    [("sh", "scripts/setup.sh"), ("sh", "scripts/get_mermaid.sh"), ("bash", ".ci/run")],
+)
 def test_a_script_has_no_syntax_error(shell: str, script: str) -> None:
     """Each script parses in the shell that it names."""
     done = subprocess.run(
@@ -45,3 +49,46 @@ def test_a_set_up_without_python_says_what_to_install(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert "Python 3.11 or newer is needed" in done.stderr
     assert not (tmp_path / "stamp").exists()
+
+
+def _get_mermaid(file: Path, *, npm: str) -> "subprocess.CompletedProcess[str]":
+    """Ask for the script with this program as npm, "" for none."""
+    tool_folder = file.parent / "bin"
+    tool_folder.mkdir()
+    for name in ("dirname", "gzip", "mkdir", "mktemp", "mv", "rm", "sha256sum", "tail", "tar"):
+        found = shutil.which(name)
+        assert found is not None, name
+        (tool_folder / name).symlink_to(found)
+    if npm:
+        program = tool_folder / "npm"
+        program.write_text(f"#!/bin/sh\n{npm}\n")
+        program.chmod(0o755)
+    return subprocess.run(
+        ["/bin/sh", str(PROJECT_FOLDER / "scripts" / "get_mermaid.sh"), str(file)],
+        env={"PATH": str(tool_folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("npm", "told"),
+    [
+        ("", "npm is needed"),
+        ("echo no network; exit 1", "could not be downloaded"),
+        ("mkdir -p package/dist; echo other >package/dist/mermaid.min.js; "
+         "tar -czf mermaid-11.12.0.tgz package", "is not the file that is pinned"),
+    ],
+)  # fmt: skip
+def test_a_script_for_diagrams_is_the_pinned_one_or_none(
+    npm: str, told: str, tmp_path: Path
+) -> None:
+    """Without npm, without a network and with another file nothing is left and the reason said."""
+    wanted = tmp_path / "mermaid.min.js"
+    wanted.write_text("of before, and another")
+    done = _get_mermaid(wanted, npm=npm)
+
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert wanted.read_text() == "of before, and another"

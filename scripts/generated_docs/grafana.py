@@ -115,6 +115,11 @@ PANELS = (
         "s",
         (("squareoff_feed_age_seconds", "age"), ("squareoff_feed_lag_seconds", "lag")),
     ),
+    Panel(
+        "Instruments without prices",
+        "short",
+        (("squareoff_blind_instruments", "blind"),),
+    ),
     Panel("Sockets", "bool_on_off", (("squareoff_socket_up", "{{socket}}"),)),
     Panel(
         "Ticks",

@@ -103,8 +103,8 @@ BUGS = (
         name="night-forgets-fills",
         careless="Takes an order of yesterday for expired because today's order book lacks it.",
         file="services/orders/placer.py",
-        old="fills = () if order is None else",
-        new="fills = () if order is not None else",
+        old="unbooked_fills(order, tracker.key, earlier or ())",
+        new="unbooked_fills(order, tracker.key, trades or ())",
         tests=("tests/services/test_earlier_days.py",),
     ),
     Bug(
@@ -170,7 +170,7 @@ BUGS = (
         careless="Takes an answer without a body for a book without rows.",
         file="adapters/broker/dhan/rest.py",
         old="await self._content(site, response, token)  # raises for",
-        new="if not response.body.strip():\n            return ()\n"
+        new="if not response.body.strip():\n            return ReadRows((), ())\n"
         "        await self._content(site, response, token)  # raises for",
         tests=("tests/adapters/broker/dhan/test_rest.py",),
     ),

@@ -135,8 +135,8 @@ BUGS = (
         name="holiday-forgotten",
         careless="Takes every weekday for a trading day.",
         file="adapters/calendar.py",
-        old="return () if holiday_name(exchange, day) else (hours,)",
-        new="return (hours,)",
+        old="return () if is_named or holiday_name(exchange, day) else (hours,)",
+        new="return () if is_named else (hours,)",
         tests=("tests/adapters/test_calendar.py",),
     ),
 )

@@ -141,7 +141,7 @@ BUGS = (
         careless="Lets orders out before the books were compared after a start.",
         file="services/supervisor.py",
         old='        self._checkpoints.reach("recovery_told")\n',
-        new='        self._checkpoints.reach("recovery_told"); self._placer.may_send.set()\n',
+        new='        self._checkpoints.reach("recovery_told"); self._terms.may_send.set()\n',
         tests=("tests/services/test_supervisor.py",),
     ),
     Bug(

@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from squareoff import __version__
-from squareoff.adapters.alerts import AppriseAlerts
 from squareoff.adapters.broker.dhan.instrument_source import (
     InstrumentSettings,
     OfItsDay,
@@ -34,9 +35,9 @@ from squareoff.adapters.feed_recording.recorder import FeedRecorder
 from squareoff.adapters.feed_recording.recording_transport import RecordingTransport
 from squareoff.adapters.paper.broker import PaperBroker
 from squareoff.adapters.paper.feed import PaperFeed, PaperWideFeed
+from squareoff.adapters.paper.settings import PaperSettings
 from squareoff.adapters.process_key import is_gone, process_key
 from squareoff.adapters.recordings import Recording, read_recording
-from squareoff.adapters.redis.tick_cache import RedisTickCache
 from squareoff.adapters.replay import ReplayFeed
 from squareoff.adapters.sql.database import Database, open_database
 from squareoff.adapters.sql.locks import account_lock
@@ -81,6 +82,10 @@ from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.orders.gateway import GatewayLive, GatewayPaper
 from squareoff.services.orders.rate_budget import RateLimits
 from squareoff.services.positions.reconciler import ReconcilePace
+
+if TYPE_CHECKING:  # loaded where a setting asks for them: their libraries take long to import
+    from squareoff.adapters.alerts import AppriseAlerts
+    from squareoff.adapters.redis.tick_cache import RedisTickCache
 
 PAPER_ACCOUNT = AccountId("PAPER")
 """The account id of paper trading without broker credentials."""
@@ -299,16 +304,17 @@ def _alerts(settings: Settings, stack: AsyncExitStack) -> tuple[Alerts, ...]:
     addresses = settings.alert_addresses()
     if not addresses:
         return ()
-    alerts = AppriseAlerts(addresses)
+    alerts: AppriseAlerts = import_module("squareoff.adapters.alerts").AppriseAlerts(addresses)
     stack.push_async_callback(alerts.close)
     return (alerts,)
 
 
-def _shared_ticks(settings: Settings, stack: AsyncExitStack) -> RedisTickCache | None:
+def _shared_ticks(settings: Settings, stack: AsyncExitStack) -> "RedisTickCache | None":
     url = settings.redis_url.get_secret_value()
     if not url:
         return None
-    cache = RedisTickCache(url)
+    redis = import_module("squareoff.adapters.redis.tick_cache")
+    cache: RedisTickCache = redis.RedisTickCache(url)
     stack.push_async_callback(cache.close)
     return cache
 
@@ -420,6 +426,7 @@ async def _paper_broker(
         store=store,
         clock=clock,
         instruments=instruments,
+        settings=PaperSettings(closes_intraday=True),
         calendar=calendar_of(settings),
     )
     await broker.load()

@@ -111,6 +111,31 @@ MCX_DAYS = {
 }
 
 
+NAMED_DAYS = {
+    # a holiday that the settings name: what MCX trades on it
+    "of the stock exchanges, winter": ("2027-03-10", ["17:00-23:55"]),
+    "of the stock exchanges, summer": ("2027-06-16", ["17:00-23:30"]),
+    "known, with an evening": ("2026-11-24", ["17:00-23:55"]),
+    "known, closed all day": ("2026-12-25", []),
+    "New Year's Day": ("2027-01-01", ["09:00-17:00"]),
+    "a Saturday": ("2027-03-13", []),
+}
+
+
+@pytest.mark.parametrize("name", NAMED_DAYS)
+def test_a_named_holiday_leaves_mcx_its_evening(name: str) -> None:
+    """As other holidays do: exits of the evening must not be held back. If MCX is closed after
+    all it refuses them, and they wait."""
+    text, expected = NAMED_DAYS[name]
+    day = date.fromisoformat(text)
+    calendar = ExchangeCalendar([day])
+
+    assert calendar.sessions(EQ, day) == ()
+    assert [f"{each.opens:%H:%M}-{each.closes:%H:%M}" for each in calendar.sessions(MCX, day)] == (
+        expected
+    )
+
+
 @pytest.mark.parametrize("name", MCX_DAYS)
 def test_mcx_keeps_evenings_of_its_own(name: str) -> None:
     """MCX trades the evening of most holidays and later while New York keeps winter time."""

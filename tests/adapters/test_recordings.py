@@ -154,6 +154,20 @@ def test_a_file_that_cannot_be_played_is_refused(tmp_path: Path, name: str) -> N
         written(tmp_path, BAD[name])
 
 
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("time,type,ltp,volume", "packets must have the columns bid_price_1, bid_qty_1, "),
+        ("timestamp,last_price", "ticks must have the columns time, volume_delta"),
+        ("date,open,high,low,volume", "candles must have the columns close"),
+    ],
+)
+def test_columns_that_are_missing_are_named(tmp_path: Path, header: str, text: str) -> None:
+    """Whoever writes a file himself is told what it lacks."""
+    with pytest.raises(ConfigError, match=text):
+        written(tmp_path, f"{header}\n{','.join('1' * len(header.split(',')))}\n")
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A file that is not there stops the start by its name."""
     with pytest.raises(ConfigError, match=r"gone\.csv"):

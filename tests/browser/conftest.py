@@ -77,7 +77,7 @@ def stand(shared_stand: Stand) -> Iterator[Stand]:
     shared_stand.broker.admin("DELETE", "faults")
     shared_stand.lift()
     shared_stand.price("26000.00", 1_000_000)
-    body = {"reason": "test over", "wait_seconds": 20}
+    body = {"reason": "closed by hand", "wait_seconds": 20}
     shared_stand.engine.api("POST", "/exit-all", body)
     shared_stand.lift()
 

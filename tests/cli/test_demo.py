@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from squareoff.cli.demo.audit import audit, average_of
 from squareoff.cli.demo.evidence import BrokerTrade, Evidence
 from squareoff.cli.demo.failure import DemoFailure
 from squareoff.cli.demo.picture import save_picture
+from squareoff.cli.demo.processes import free_ports
 from squareoff.cli.demo.scenario import (
     EQUITY_RECORDING,
     FUTURE_RECORDING,
@@ -234,6 +236,18 @@ def test_the_picture_loads_nothing(tmp_path: Path) -> None:
 
 
 # --- The whole thing ----------------------------------------------------------------------------
+
+
+def test_a_port_that_an_engine_comes_back_to_is_never_lent_to_another_program() -> None:
+    """It is outside what the system gives for `port 0`, where the wish was taken as without one."""
+    lent = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = free_ports(taken.getsockname()[1], *[0] * 50)
+
+    assert len(set(ports)) == 51
+    assert not set(ports) & set(range(int(lent[0]), int(lent[1]) + 1))
 
 
 def test_the_demo_runs_and_everything_agrees(tmp_path: Path) -> None:

@@ -77,6 +77,29 @@ def test_a_reader_that_goes_away_changes_no_status(
     assert "BrokenPipe" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--version",), 0, __version__),
+        (("--help",), 0, "Usage: squareoff [OPTIONS] COMMAND"),
+        (("fly",), 2, "No such command 'fly'"),
+        (("positions",), 2, "squareoff: api.token_path: "),
+    ],
+)
+def test_the_package_is_the_command(
+    words: tuple[str, ...], status: int, said: str, tmp_path: Path
+) -> None:
+    """`python -m squareoff` says what `squareoff` says, under that name, with the same status."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "squareoff", *words],
+        cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == status, ended.stderr
+    assert said in ended.stdout + ended.stderr
+
+
 def test_help_lists_every_command(run: Any) -> None:
     """Each documented command is in the help."""
     helped = run("--help")

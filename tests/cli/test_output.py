@@ -14,6 +14,7 @@ from squareoff.cli.output import (
     Column,
     print_pairs,
     print_table,
+    profit_of,
     table_of,
 )
 
@@ -76,6 +77,32 @@ class _Row(dict[str, object]):
             "raised_at": "2026-09-15T09:15:00.000000+05:30", "cleared_at": None,
         }  # fmt: skip
         return known.get(name, "25974.90")
+
+
+@pytest.mark.parametrize(
+    ("status", "exited", "realized", "unrealized", "shown"),
+    [
+        ("ACTIVE", 0, None, "-25.00", "-25.00"),
+        ("ACTIVE", 0, None, None, None),
+        ("EXITING", 40, "60.00", "150.00", "210.00"),
+        ("EXITING", 40, "60.00", "-60.00", "0.00"),
+        ("EXITING", 40, "60.00", None, None),
+        ("EXITING", 40, None, "150.00", None),
+        ("EXITED", 100, "0.00", None, "0.00"),
+        ("UNTRACKED", 40, "60.00", None, "60.00"),
+        ("CANCELLED", 0, None, None, None),
+    ],
+)
+def test_profit_is_all_of_it_or_nothing(
+    status: str, exited: int, realized: str | None, unrealized: str | None, shown: str | None
+) -> None:
+    """A part-filled exit shows both parts together; a part that is unknown is never left out."""
+    row = {
+        "status": status, "exited_quantity": exited, "realized_pnl": realized,
+        "unrealized_pnl": unrealized,
+    }  # fmt: skip
+
+    assert profit_of(row) == shown
 
 
 def test_a_table_for_a_reader_who_went_away_is_no_refusal(

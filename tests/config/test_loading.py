@@ -138,6 +138,47 @@ FILE_FAULTS = {
         "[timeouts]\norder_seconds = 0",
         "squareoff.toml: timeouts.order_seconds: must be above 0",
     ),
+    "milliseconds of a chase": (
+        "[exit]\nchase_interval_seconds = 2000",
+        "squareoff.toml: exit.chase_interval_seconds: must be at most 300, was 2000",
+    ),
+    "milliseconds of an age": (
+        "[prices]\nstale_after_seconds = 5000",
+        "squareoff.toml: prices.stale_after_seconds: must be at most 300, was 5000",
+    ),
+    "milliseconds of a call": (
+        "[timeouts]\ngateway_seconds = 8000",
+        "squareoff.toml: timeouts.gateway_seconds: must be at most 60, was 8000",
+    ),
+    "milliseconds of a comparison": (
+        "[reconcile]\nin_flight_seconds = 1000",
+        "squareoff.toml: reconcile.in_flight_seconds: must be at most 300, was 1000",
+    ),
+    "milliseconds of a quarantine": (
+        "[settle]\nquarantine_seconds = 10000",
+        "squareoff.toml: settle.quarantine_seconds: must be at most 900, was 10000",
+    ),
+    "a database that ends with the process": (
+        'database_url = "sqlite:///:memory:"',
+        "squareoff.toml: database_url: must be sqlite:///FILE or postgresql://",
+    ),
+    "an afternoon time as of the night": (
+        '[square_off]\nnse_fno = "03:15"',
+        "square_off.nse_fno: must not be before the exchange opens at 09:15 (15:15 is 3:15 in the "
+        "afternoon), was 03:15",
+    ),
+    "a commodity before its open": (
+        '[square_off]\nmcx_comm = "08:59:59"',
+        "square_off.mcx_comm: must not be before the exchange opens at 09:00",
+    ),
+    "an account's time of the night": (
+        '[account_rules]\nsquare_off_at = "03:18"',
+        "account_rules.square_off_at: must not be before the exchange opens at 09:00",
+    ),
+    "an adopted position's time of the night": (
+        '[rules.default]\nsquare_off_at = "03:15"',
+        "rules.default.square_off_at: must not be before the exchange opens at 09:00",
+    ),
     "open to the network": (
         '[api]\nhost = "0.0.0.0"',
         "squareoff.toml: api.host: must be a loopback address",
@@ -272,6 +313,11 @@ ENVIRONMENT_FAULTS = {
         {"SQUAREOFF_MODE": "live", "DHAN_ACCESS_TOKEN": SECRET},
         "DHAN_CLIENT_ID: is needed in live mode",
     ),
+    "a client of blanks": ({**LIVE, "DHAN_CLIENT_ID": "  "}, "DHAN_CLIENT_ID: must be letters and"),
+    "a client with more in it": (
+        {**LIVE, "DHAN_CLIENT_ID": "1100000001 # mine"},
+        "DHAN_CLIENT_ID: must be letters and digits alone",
+    ),
     "live without a token": (
         {"SQUAREOFF_MODE": "live", "DHAN_CLIENT_ID": "1100000001"},
         "DHAN_ACCESS_TOKEN: is needed in live mode (or DHAN_ACCESS_TOKEN_FILE, or DHAN_PIN with",
@@ -378,6 +424,31 @@ def test_an_empty_secret_beside_its_file_counts_as_unset(tmp_path: Path) -> None
 
     assert settings.api_token is not None
     assert settings.api_token.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("written", ["1100000001 ", "\t1100000001", "1100000001\r\n"])
+def test_blanks_around_the_client_id_make_no_other_account(written: str, tmp_path: Path) -> None:
+    """Another account would not find its positions, and would not keep a second engine out."""
+    settings = load(tmp_path, "", {**LIVE, "DHAN_CLIENT_ID": written})
+
+    assert settings.credentials.client_id == "1100000001"
+
+
+def test_no_real_engine_takes_every_hour_for_market_time(tmp_path: Path) -> None:
+    """Prints of the pre-open auction would fire stops; a rehearsal broker and paper may."""
+    (line,) = faults_of(tmp_path, 'session = "always"', LIVE)
+    assert line.startswith("SQUAREOFF_SESSION: `always` is for rehearsals"), line
+
+    rehearsal = {**LIVE, "DHAN_REST_URL": "http://127.0.0.1:8800/v2"}
+    assert load(tmp_path, 'session = "always"', rehearsal).session == "always"
+    assert load(tmp_path, 'session = "always"').session == "always"
+
+
+def test_a_rehearsal_may_square_off_at_night(tmp_path: Path) -> None:
+    """Where every hour is market time none is before the open."""
+    night = 'session = "always"\n[square_off]\nnse_fno = "03:15"\nmcx_comm = "09:00"'
+
+    assert len(load(tmp_path, night).square_off.by_segment()) == 2
 
 
 def test_variables_of_the_test_suite_are_not_settings(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_secrets_are_marked() -> None:
 
     assert sensitive == {
         "database_url", "redis_url", "alert_urls", "api_token", "api_operate_token",
-        "api_read_token", "credentials.access_token", "credentials.pin",
+        "api_read_token", "credentials.access_token", "credentials.client_id", "credentials.pin",
         "credentials.totp_secret",
     }  # fmt: skip
 

@@ -1,11 +1,7 @@
-"""Who may call and do what: controls T2 to T7 of docs/security.md, on a real socket."""
+"""Who may call and do what: controls T2 to T5 and T7 of docs/security.md, on a real socket."""
 
-import ast
-import hmac
-import re
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +9,6 @@ from api_rig import OPERATE_TOKEN, READ_TOKEN, TOKEN, TRAIL_KINDS, ApiRig, posit
 from squareoff.web.api_token import TOKEN_BYTES
 from squareoff.web.roles import CHANGING_METHODS, ROLE_OF_CHANGE, Role, Tokens, role_of_call
 
-SOURCE_FOLDER = Path(__file__).resolve().parents[2] / "src" / "squareoff"
 TOKEN_OF_ROLE = {Role.READ: READ_TOKEN, Role.OPERATE: OPERATE_TOKEN, Role.ADMIN: TOKEN}
 
 
@@ -102,15 +97,24 @@ def _read_paths(rig: ApiRig) -> Iterator[str]:
             yield path
 
 
-def test_t04_there_is_no_socket_to_open(rig: ApiRig) -> None:
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Origin: https://evil.example", 403),
+        ("Accept: text/html", 401),
+        (f"Authorization: Bearer {TOKEN}", 200),
+    ],
+    ids=["another site", "no token", "a token"],
+)
+def test_t04_there_is_no_socket_to_open(header: str, status: int, rig: ApiRig) -> None:
     """The dashboard needs no WebSocket, so none is served: an upgrade is a plain GET or nothing."""
     asked = (
-        "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n"
+        f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n{header}\r\n"
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
 
-    assert spoken(rig, asked.encode()).startswith("HTTP/1.1 403 ")
+    assert spoken(rig, asked.encode()).startswith(f"HTTP/1.1 {status} ")
 
 
 def test_t05_of_a_token_only_its_hash_is_kept() -> None:
@@ -123,53 +127,19 @@ def test_t05_of_a_token_only_its_hash_is_kept() -> None:
     assert tokens.role_of(f"Bearer {READ_TOKEN}") is Role.READ
 
 
-def test_t06_nothing_compares_a_secret_by_equality() -> None:
-    """In all of the API's code no name that holds a token or its hash meets == or `in`."""
-    found = [
-        f"{path.name}: {ast.unparse(node)}"
-        for path in sorted((SOURCE_FOLDER / "web").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if _may_leak(node)
-    ]
-
-    assert found == []
-    assert _may_leak(ast.parse("given_token == expected", mode="eval").body)
+OF_ADMIN = {
+    ("POST", "/api/v1/entries"),
+    ("POST", "/api/v1/trackers/{tracker_id}/withdraw"),
+    ("POST", "/api/v1/trackers/{tracker_id}/untrack"),
+    ("POST", "/api/v1/trackers/{tracker_id}/resolve-over-exit"),
+}
+"""What lets out, lets go or opens; written down a second time, because it is the promise."""
 
 
-def _may_leak(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Compare):
-        return False
-    if not any(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops):
-        return False
-    names = " ".join(ast.unparse(part) for part in (node.left, *node.comparators))
-    return re.search(r"\b\w*(token|secret|authorization)\b", names) is not None
-
-
-def test_t06_every_wrong_token_takes_the_same_way(
-    rig: ApiRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A header of any kind is hashed and compared with every token, and answered alike."""
-    compared: list[int] = []
-    real = hmac.compare_digest
-
-    def counted(first: bytes, second: bytes) -> bool:
-        compared.append(len(first))
-        return real(first, second)
-
-    monkeypatch.setattr("squareoff.web.roles.hmac.compare_digest", counted)
-    tokens = Tokens(TOKEN_OF_ROLE)
-    ways = []
-    for wrong in ("", "Bearer", "Bearer ", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN * 9):
-        compared.clear()
-        assert tokens.role_of(wrong) is None
-        ways.append(tuple(compared))
-
-    assert set(ways) == {(32, 32, 32)}
-    texts = {
-        rig.get("/status", headers={"Authorization": wrong}).text
-        for wrong in ("", "Bearer x", f"Bearer {TOKEN[:-1]}")
-    }
-    assert len(texts) == 1
+def _role_by_the_promise(method: str, path: str) -> Role:
+    if method not in CHANGING_METHODS:
+        return Role.READ
+    return Role.ADMIN if (method, path) in OF_ADMIN else Role.OPERATE
 
 
 def _calls(rig: ApiRig) -> list[tuple[str, str]]:
@@ -183,7 +153,7 @@ def _calls(rig: ApiRig) -> list[tuple[str, str]]:
 
 
 def test_t07_the_matrix_of_roles_and_calls(rig: ApiRig) -> None:
-    """Every call of the API lets a role in exactly where the table says so."""
+    """Every call of the API lets a role in exactly where docs/security.md says so."""
     seen = {}
     for method, template in _calls(rig):
         path = template.format(tracker_id="nobody", alarm_id=2**50)
@@ -194,7 +164,7 @@ def test_t07_the_matrix_of_roles_and_calls(rig: ApiRig) -> None:
             seen[method, template, role] = answer.status != 403
 
     expected = {
-        (method, template, role): role.covers(role_of_call(method, template))
+        (method, template, role): role.covers(_role_by_the_promise(method, template))
         for method, template, role in seen
     }
     assert seen == expected

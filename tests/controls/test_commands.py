@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api_rig import OPERATE_TOKEN, TOKEN, ApiRig, position_body
-from squareoff.web.errors import ApiError
+from squareoff.web.error_shape import ApiError
 from squareoff.web.preview_tickets import EXIT_ALL, VALID_SECONDS, PreviewTickets, Shown
 from squareoff.web.rate_limits import FREE_FAILURES, USUAL_LIMITS, ApiLimits, FailureDelays
 from squareoff.web.roles import Caller, Role
@@ -220,3 +220,16 @@ def test_t20_every_command_and_refusal_is_in_the_journal(rig: ApiRig) -> None:
     refused = [f["data"] for f in facts if f["kind"] == "calls_refused"]
     assert {"code": "unauthorized", "source": "127.0.0.1 guesser", "count": 1} in refused
     assert TOKEN not in str(facts)
+
+
+def test_t20_a_command_stands_before_all_that_it_brings_about(rig: ApiRig) -> None:
+    """Also where the act begins with its write: the asking is asked for first."""
+    head = rig.journal_head()
+    rig.post("/kill-switch", {"active": True, "reason": "asked first"})
+    rig.post("/kill-switch", {"active": False, "reason": "and again"})
+    kinds = [f["kind"] for f in rig.facts_after(head) if f["kind"] != "books_reconciled"]
+    own = [kind for kind in kinds if kind.startswith(("command", "kill_switch"))]
+
+    assert len(own) == 6, own
+    assert own[0::3] == ["command_asked"] * 2
+    assert own[2::3] == ["command_answered"] * 2

@@ -1,6 +1,7 @@
 """Dashboard and alert rules name metrics and labels that a running engine has, and no other."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 
 from api_rig import ApiRig
 from generate_docs import PROJECT_FOLDER
+from squareoff.core.prices.feed_lag import TOLD_FOR_SECONDS
 from squareoff.services.monitoring.metrics import Metrics
 
 DEPLOY = PROJECT_FOLDER / "deploy"
@@ -127,3 +129,32 @@ def test_an_alert_fires_for_the_first_of_its_kind(alert: str, name: str) -> None
     assert re.search(rf"^{name}_created\{{.+}} \d", metrics.render().decode(), re.MULTILINE)
     assert rule["expr"].startswith(f"time() - {name}_created{{")
     assert f" or increase({name}_total{{" in rule["expr"]
+
+
+def _rule(alert: str) -> dict[str, Any]:
+    (rule,) = (rule for rule in _rules() if rule["alert"] == alert)
+    return rule
+
+
+def test_the_lag_of_the_feed_alerts_only_where_it_lasts() -> None:
+    """The metric holds one late trade for half as long as the alert waits, and for nothing else."""
+    rule = _rule("SquareoffFeedLate")
+
+    assert rule["expr"] == "squareoff_feed_lag_seconds > 5"
+    assert rule["for"] == f"{2 * TOLD_FOR_SECONDS / 60:.0f}m"
+    assert math.isnan(_value_of_a_new_engine("squareoff_feed_lag_seconds"))
+
+
+def test_silence_alone_alerts_nobody() -> None:
+    """Neither the age of the newest price nor that of a trade is asked: a quiet option has old
+    ones. What is missing is the engine's own word."""
+    asked = {name for rule in _rules() for name in _NAME.findall(rule["expr"])}
+
+    assert "squareoff_feed_age_seconds" not in asked
+    assert _rule("SquareoffBlind")["expr"] == "squareoff_blind_instruments > 0"
+
+
+def _value_of_a_new_engine(name: str) -> float:
+    found = Metrics().registry.get_sample_value(name)
+    assert found is not None, name
+    return found

@@ -107,8 +107,9 @@ def _wait_halted(engine: EngineProcess) -> None:
 
 def _wait_blocked(engine: EngineProcess) -> None:
     def ask() -> bool:
-        intent = _tracker(engine)["intent"] or {}
-        return intent.get("block_reason") == "kill_switch"
+        # The API serves a moment before the engine has loaded its positions.
+        found = engine.api("GET", "/trackers")["items"]
+        return [(each["intent"] or {}).get("block_reason") for each in found] == ["kill_switch"]
 
     wait_until(ask, f"blocked; {engine.log_tail()}", SECONDS_MAX)
 

@@ -17,6 +17,9 @@ from squareoff.domain.states import BlockReason, OrderState
 from squareoff.simulator.protocol_model.journal_path import JournalPath, journal_path
 from squareoff.simulator.protocol_model.order_rules import Kind
 
+# Run where the page folds the same journals, which a process makes once for all (`seed_journals`).
+pytestmark = pytest.mark.xdist_group("chromium")
+
 SEEDS = 100
 CHUNK = 25
 SPOILED_SEEDS = range(30)

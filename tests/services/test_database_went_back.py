@@ -28,7 +28,7 @@ async def _started() -> tuple[World, "asyncio.Task[None]"]:
     world = await make_world()
     world.gateway.fills = False
     run = asyncio.get_running_loop().create_task(world.engine.supervisor.run())
-    await world.until(lambda: world.engine.supervisor.status().is_ready)
+    await world.until(lambda: world.engine.status.view().is_ready)
     await world.hold()
     return world, run
 

@@ -71,7 +71,7 @@ def test_the_minute_is_counted_before_anything_is_sent() -> None:
                 await dead.engine.exit_engine.execute_exit(name, "x", wait_seconds=5.0)
         again = await make_world(store=dead.store, gateway=dead.gateway, limits=limits)
         async with running(again):
-            assert again.engine.supervisor.status().budget_used["minute"] == 2
+            assert again.engine.status.view().budget_used["minute"] == 2
             await asyncio.sleep(50.0)
             assert len(dead.gateway.requests) == 2
             await again.until_status(TrackerId("trk-2"), PositionStatus.EXITED)

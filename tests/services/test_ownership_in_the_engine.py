@@ -75,7 +75,7 @@ def test_a_forbidden_send_is_sized_anew_and_tells_nothing_about_the_broker() -> 
                 IntentStatus.BLOCKED,
                 BlockReason.SEND_FORBIDDEN,
             )
-            assert world.engine.supervisor.status().breaker == BreakerState.CLOSED.value
+            assert world.engine.status.view().breaker == BreakerState.CLOSED.value
             facts = [fact for change in world.store.commits for fact in change.facts]
             not_sent = [fact for fact in facts if isinstance(fact, OrderNotSent)]
             assert len(not_sent) == len(world.gateway.requests) >= 2, (
@@ -111,7 +111,7 @@ def test_a_lost_account_ends_the_engine() -> None:
         ownership = LostOwnership()
         world.engine.supervisor._ownership = ownership
         running = asyncio.get_running_loop().create_task(world.engine.supervisor.run())
-        await world.until(lambda: world.engine.supervisor.status().is_ready)
+        await world.until(lambda: world.engine.status.view().is_ready)
         assert world.alarms.codes == ["account_taken_over"]
         ownership.is_lost.set()
         with pytest.raises(ExceptionGroup) as caught:
@@ -128,7 +128,7 @@ def test_a_refused_commit_ends_the_engine_without_a_send() -> None:
     async def body() -> None:
         world = await make_world()
         running = asyncio.get_running_loop().create_task(world.engine.supervisor.run())
-        await world.until(lambda: world.engine.supervisor.status().is_ready)
+        await world.until(lambda: world.engine.status.view().is_ready)
         await world.hold()
         gate = world.gateway.gates["positions"] = asyncio.Event()
         asking = leave(world)

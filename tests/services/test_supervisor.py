@@ -87,12 +87,12 @@ def test_status_says_what_is_missing() -> None:
         world = await make_world()
         world.stream.refusals = [FeedDisconnected("no")] * 3
         world.feed.refusals = [FeedDisconnected("no")] * 3
-        assert len(world.engine.supervisor.status().not_ready_because) == 3
+        assert len(world.engine.status.view().not_ready_because) == 3
         async with running(world):
             await world.hold()
             world.tick("150")
             await asyncio.sleep(2.0)
-            status = world.engine.supervisor.status()
+            status = world.engine.status.view()
 
             assert status.not_ready_because == ()
             assert status.positions == {"ACTIVE": 1}
@@ -108,16 +108,16 @@ def test_a_database_that_is_away_is_told() -> None:
 
     async def body() -> None:
         async with running_world() as world:
-            assert world.engine.supervisor.status().database == "open"
+            assert world.engine.status.view().database == "open"
             world.store.down = StoreUnavailable("disk full")
             await asyncio.sleep(1.0)
-            status = world.engine.supervisor.status()
+            status = world.engine.status.view()
 
             assert status.database == "away: disk full"
             assert "the database cannot be read" in status.not_ready_because
             world.store.down = None
             await asyncio.sleep(1.0)
-            assert world.engine.supervisor.status().is_ready
+            assert world.engine.status.view().is_ready
 
     run_virtual(body())
 
@@ -130,8 +130,8 @@ def test_an_open_breaker_is_not_ready() -> None:
             await world.hold()
             world.gateway.failures["exit_market"] = BrokerUnreachable("away")
             await world.engine.desk.exit(TRACKER, "x", Wait.CLAIMED, 0.0)
-            await world.until(lambda: not world.engine.supervisor.status().is_ready)
-            status = world.engine.supervisor.status()
+            await world.until(lambda: not world.engine.status.view().is_ready)
+            status = world.engine.status.view()
 
             assert status.breaker == "open"
             assert any("circuit breaker" in cause for cause in status.not_ready_because)
@@ -198,9 +198,9 @@ def test_a_feed_that_ends_is_connected_again() -> None:
             world.feed.push(FeedGarbled("packet 50"))
             world.feed.cut()
             await settle()
-            assert world.engine.supervisor.status().market_feed == "disconnected"
+            assert world.engine.status.view().market_feed == "disconnected"
 
-            await world.until(lambda: world.engine.supervisor.status().is_ready)
+            await world.until(lambda: world.engine.status.view().is_ready)
 
     run_virtual(body())
 

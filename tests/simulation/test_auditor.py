@@ -372,11 +372,13 @@ def test_more_calls_than_the_broker_takes_are_seen(count: int, *, is_true: bool)
     assert scene.found() == (set() if is_true else {"I13"})
 
 
-def _claim(scene: Scene, rule: str, level: int | None = None, reason: str = "") -> None:
+def _claim(
+    scene: Scene, rule: str, level: int | None = None, reason: str = "", traded_ago: int = 0
+) -> None:
     """Write a claim of the position."""
     trigger = {
         "rule": rule, "level": level, "price": None if level is None else 1_400_0000,
-        "exchange_time_ns": scene.now_ns, "received_time_ns": scene.now_ns,
+        "exchange_time_ns": scene.now_ns - traded_ago * SECOND, "received_time_ns": scene.now_ns,
     }  # fmt: skip
     scene.write("exit_claimed", tracker_id="t", trigger=trigger, reason=reason)
     scene.auditor.read_journal()
@@ -460,6 +462,25 @@ def test_a_level_that_the_rules_do_not_mean_is_seen(
     assert scene.found() == (set() if is_true else {"I8"})
 
 
+@pytest.mark.parametrize(("traded_ago", "is_true"), [(3, True), (1, False), (0, False)])
+def test_a_late_print_is_held_against_the_stop_of_its_own_time(
+    traded_ago: int, *, is_true: bool
+) -> None:
+    """I8: what a newer quote moved meanwhile does not count; trade times are whole seconds."""
+    scene = Scene()
+    scene.open(rules={"trailing": {"percent": "1"}})
+    instrument_id = next(i for i in scene.broker.days if i.security_id == "2885")
+    for level in (1_450_0000, 1_470_0000):
+        scene.write("stop_moved", tracker_id="t", stop_level=level, stop_rule="trailing")
+        scene.auditor.read_journal()
+        scene.now_ns += 2 * SECOND
+    for price in (1500, 1400):
+        scene.auditor.hear_print(instrument_id, Decimal(price), scene.now_ns)
+    _claim(scene, "trailing", 1_450_0000, traded_ago=traded_ago)
+
+    assert scene.found() == (set() if is_true else {"I8"})
+
+
 @pytest.mark.parametrize(("level", "is_true"), [(1_460_0000, True), (1_449_9500, False)])
 def test_a_stop_that_loosens_is_seen(level: int, *, is_true: bool) -> None:
     """I11: a long position's stop never falls."""
@@ -501,6 +522,32 @@ def test_endless_attempts_are_seen(filled_at: int, escalated_at: int, *, is_true
     scene.auditor.read_journal()
 
     assert scene.found() == (set() if is_true else {"I6"})
+
+
+def test_a_late_slice_is_no_other_attempt() -> None:
+    """I6: a fill begins the count anew; what ends after it of older attempts was counted."""
+    scene = Scene()
+    scene.open()
+
+    def fail(name: str) -> None:
+        scene.write("exit_attempt_failed", tracker_id="t", client_order_id=name, failures=1)
+
+    older = [f"{TAG}{attempt:03}" for attempt in range(2, 12)]
+    for attempt in older[:-1]:
+        fail(f"{attempt}-01")
+    scene.write(
+        "order_reported", tracker_id="t", client_order_id=f"{older[-1]}-01", broker_order_id="9",
+        cumulative_quantity=1, status="EXPIRED", source="STREAM", average_price=None, reason="",
+    )  # fmt: skip
+    for attempt in older:
+        fail(f"{attempt}-02")
+    scene.write(
+        "order_planned", tracker_id="t", client_order_id=f"{TAG}012-01", role="EXIT",
+        side="SELL", order_quantity=1, attempt=12,
+    )  # fmt: skip
+    scene.auditor.read_journal()
+
+    assert scene.found() == set()
 
 
 @pytest.mark.parametrize(

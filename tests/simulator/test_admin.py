@@ -81,6 +81,10 @@ def test_each_route_answers(make_server: Callable[..., Any]) -> None:
         ("positions", HELD | {"product_type": "intraday"}),
         ("positions", HELD | {"carried": "no"}),
         ("positions", HELD | {"dhan_client_id": 5}),
+        ("instruments", FUTURE | {"option_type": "STRADDLE"}),
+        ("instruments", FUTURE | {"instrument_type": "FUTURE"}),
+        ("instruments", FUTURE | {"expiry": "next Tuesday"}),
+        ("instruments", FUTURE | {"expiry": "2026-02-30"}),
         ("instruments", FUTURE | {"lot_size": 0}),
         ("instruments", FUTURE | {"lot_size": 2.5}),
         ("instruments", FUTURE | {"tick_size": "-0.05"}),
@@ -140,6 +144,21 @@ def test_no_body_breaks_the_admin(make_server: Callable[..., Any], raw: bytes) -
         urllib.request.urlopen(urllib.request.Request(url, data=raw, method="POST"), timeout=10)
 
     assert caught.value.code == 400
+
+
+@pytest.mark.parametrize("action", ["fill", "cancel", "reject", "expire", "free"])
+def test_nothing_is_done_to_an_order_that_has_ended(
+    make_server: Callable[..., Any], action: str
+) -> None:
+    """Where nothing can happen the admin says so, rather than answering that it did."""
+    sim = make_server()
+    sim.admin("POST", "positions", HELD)
+    (order,) = sim.state("orders")["orders"]
+
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        sim.admin("POST", f"orders/{order['order_id']}/{action}", {})
+
+    assert (caught.value.code, b"has ended" in caught.value.read()) == (400, True)
 
 
 def test_an_unknown_part_of_the_state_is_named(make_server: Callable[..., Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from squareoff.domain.errors import ConfigError
+from squareoff.simulator.catalogue import master_csv
 
 FUTURE = {"exchange_segment": "NSE_FNO", "security_id": "49543"}
 
@@ -104,6 +105,24 @@ def test_instruments_are_added_changed_and_halted(bench: Any) -> None:
     bench.run()
 
     assert bench.row(order_id)["orderStatus"] == "REJECTED"
+
+
+@pytest.mark.parametrize(
+    ("given", "in_rows", "in_file"),
+    [("CE", "CALL", "CE"), ("CALL", "CALL", "CE"), ("PUT", "PUT", "PE"), ("XX", "NA", "XX")],
+)
+def test_an_option_is_named_in_either_spelling(
+    bench: Any, given: str, in_rows: str, in_file: str
+) -> None:
+    """Rows say CALL and PUT, the instrument file CE and PE, whichever the admin used."""
+    bench.admin.add_instrument(FUTURE | {"option_type": given, "expiry": "2027-09-28"})
+
+    row = bench.row(bench.place())
+
+    assert (row["drvOptionType"], row["drvExpiryDate"]) == (in_rows, "2027-09-28")
+    file = master_csv(bench.broker.listings().values(), freeze_is_first_refused=True)
+    (line,) = (each for each in file.splitlines() if ",49543," in each)
+    assert line.split(",")[14] == in_file
 
 
 def test_state_tells_everything(bench: Any) -> None:

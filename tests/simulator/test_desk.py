@@ -221,6 +221,20 @@ def test_sandbox_habits(make_bench: Callable[..., Any]) -> None:
     assert rows[1]["orderStatus"] == "PENDING"
 
 
+@pytest.mark.parametrize("changes", [{}, {"validity": "IOC"}, {"orderType": "MARKET", "price": 0}])
+def test_the_sandbox_fills_at_100_whatever_the_market_offers(
+    make_bench: Callable[..., Any], changes: dict[str, Any]
+) -> None:
+    """An order that the market would take at once is filled at 100 all the same."""
+    bench = make_bench(fills="at_100")
+    bench.tick("25999.0")
+    order_id = bench.place(**changes)
+    bench.run()
+
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["averageTradedPrice"]) == ("TRADED", 100.0)
+
+
 def test_after_market_orders_wait_for_the_open(make_bench: Callable[..., Any]) -> None:
     """An AMO is PENDING while the market is closed and goes out when it opens."""
     bench = make_bench(market_hours="closed")

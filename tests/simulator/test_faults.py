@@ -45,7 +45,7 @@ def hits(made: FaultPlan, point: FaultPoint, count: int = 10) -> list[int]:
 def test_where(where: dict[str, Any], point: FaultPoint, is_hit: bool) -> None:
     """A rule matches by method, path pattern or socket, and by the fields of the event."""
     assert (
-        plan({"where": where, "what": {"drop": True}}).decide(point, 0) is not NO_FAULT
+        plan({"where": where, "what": {"refuse": True}}).decide(point, 0) is not NO_FAULT
     ) is is_hit
 
 
@@ -63,12 +63,12 @@ def test_where(where: dict[str, Any], point: FaultPoint, is_hit: bool) -> None:
 )
 def test_how_often(often: dict[str, Any], numbers: list[int]) -> None:
     """A rule fires on the n-th, every n-th, or a limited number of matching events."""
-    assert hits(plan({"what": {"drop": True}, "how_often": often}), PLACE) == numbers
+    assert hits(plan({"what": {"refuse": True}, "how_often": often}), PLACE) == numbers
 
 
 def test_probability_comes_from_the_seed() -> None:
     """Chance is the seed's: the same seed hits the same events, and about as many as asked."""
-    rule = {"what": {"drop": True}, "how_often": {"probability": 0.3}}
+    rule = {"what": {"refuse": True}, "how_often": {"probability": 0.3}}
 
     first, again = hits(plan(rule), PLACE, 1_000), hits(plan(rule), PLACE, 1_000)
 
@@ -78,8 +78,8 @@ def test_probability_comes_from_the_seed() -> None:
 
 def test_until() -> None:
     """A rule ends after a time or after a number of matching events."""
-    timed = plan({"what": {"drop": True}, "until": {"seconds": 1}})
-    counted = plan({"what": {"drop": True}, "until": {"count": 2}})
+    timed = plan({"what": {"refuse": True}, "until": {"seconds": 1}})
+    counted = plan({"what": {"refuse": True}, "until": {"count": 2}})
 
     assert timed.decide(PLACE, 999_999_999) is not NO_FAULT
     assert timed.decide(PLACE, 1_000_000_000) is NO_FAULT
@@ -102,7 +102,7 @@ def test_several_rules_merge() -> None:
 
 def test_rules_are_described_and_lifted() -> None:
     """Each rule tells how often it saw and hit; one or all can be lifted."""
-    made = plan({"what": {"drop": True}, "how_often": {"nth": 2}}, {"id": "x", "what": {}})
+    made = plan({"what": {"refuse": True}, "how_often": {"nth": 2}}, {"id": "x", "what": {}})
     hits(made, PLACE, 3)
 
     described = made.describe()
@@ -123,10 +123,14 @@ def test_rules_are_described_and_lifted() -> None:
         {"what": {"explode": True}},
         {"what": {"delay_ms": "x"}},
         {"what": {}, "where": {"sock": 1}},
+        {"what": {"drop": True}, "where": {"method": "POST", "path": "/v2/orders"}},
+        {"what": {"garbage": "text"}},
+        {"what": {"partial_fill": 75}, "where": {"socket": "order_update"}},
+        {"what": {"drop_before": "hold"}, "where": {"socket": "feed"}},
     ],
     ids=str,
 )
 def test_bad_rules_are_refused(rule: dict[str, Any]) -> None:
-    """A rule without effect, with an unknown field or a bad value is refused, naming the place."""
+    """A rule without effect there, with an unknown field or a bad value is refused by its place."""
     with pytest.raises(ConfigError, match="faults"):
         parse_rules(rule)

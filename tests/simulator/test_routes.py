@@ -182,6 +182,14 @@ def test_trade_rows(bench: Any) -> None:
     assert bench.call("GET", "/trades/1") == (200, [])
 
 
+@pytest.mark.parametrize("days", ["today/2100-01-01", "2026-01-01/2026-02-30", "20260101/20260102"])
+def test_a_history_between_no_days_is_refused(bench: Any, days: str) -> None:
+    """What is no YYYY-MM-DD is a bad parameter, not a time without trades."""
+    status, answer = bench.call("GET", f"/trades/{days}/0")
+
+    assert (status, answer["errorCode"]) == (400, "DH-905")
+
+
 def test_single_trade_can_be_an_object(make_bench: Callable[..., Any]) -> None:
     """GET /trades/{id} of one fill may be an object, as documented."""
     bench = make_bench(trades_by_order_shape="object")

@@ -1,5 +1,6 @@
 """The wire's outer shapes."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -57,4 +58,7 @@ def test_error_shapes() -> None:
     assert refusal(429, "DH-904", "slow").response.body == (
         b'{"errorType":"Rate_Limit","errorCode":"DH-904","errorMessage":"slow"}'
     )
-    assert b'"path":"/v2/x"' in gateway_not_found("/v2/x").body
+    not_found = gateway_not_found("/v2/x", MOMENT).body
+    assert json.loads(not_found) == {
+        "timestamp": "2026-06-10 09:49:57", "status": 404, "error": "Not Found", "path": "/v2/x",
+    }  # fmt: skip

@@ -16,7 +16,8 @@ from squareoff.adapters.broker.dhan.credentials import FixedToken
 from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
 from squareoff.adapters.broker.dhan.rest import DhanRestClient, RestSettings
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
-from squareoff.adapters.paper.broker import PaperBroker, PaperSettings
+from squareoff.adapters.paper.broker import PaperBroker
+from squareoff.adapters.paper.settings import PaperSettings
 from squareoff.adapters.system import SystemClock
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId
 from squareoff.domain.instruments import (

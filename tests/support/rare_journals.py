@@ -65,6 +65,7 @@ STORIES: dict[str, tuple[f.Fact, ...]] = {
         *OPENED,
         f.RulesChanged(ID, RULES),
         f.StopMoved(ID, PriceUnits(1_600_000), PriceUnits(1_550_000), "trailing"),
+        f.BestPriceNoted(ID, PriceUnits(1_602_500)),
         _CLAIM,
         *_SENDING,
         f.OrderAccepted(ID, ORDER, 1, BROKER),

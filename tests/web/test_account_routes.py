@@ -7,6 +7,7 @@ import pytest
 
 from api_rig import ApiRig, position_body
 from squareoff.core.state.facts import Severity
+from squareoff.services.positions.broker_reads import BrokerReads
 
 
 @pytest.fixture
@@ -167,7 +168,8 @@ def test_an_alarm_is_shown_until_acknowledged_and_after(rig: ApiRig) -> None:
     assert seen.status == 200
     assert seen.json["acknowledged_at"] is not None
     assert again.status == 200
-    assert rig.get("/alarms").json["items"][-1]["acknowledged_at"] is not None
+    listed = rig.get("/alarms").json["items"][-1]["acknowledged_at"]
+    assert seen.json["acknowledged_at"] == again.json["acknowledged_at"] == listed
 
 
 @pytest.mark.parametrize(
@@ -186,6 +188,20 @@ def test_reconcile_tells_differences_in_words(rig: ApiRig) -> None:
     answer = rig.post("/reconcile")
 
     assert (answer.status, answer.json) == (200, {"differences": []})
+
+
+def test_a_comparison_that_could_not_be_made_is_no_answer(
+    rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Books that cannot be read are an error, for a script must not take them for compared."""
+
+    async def unreadable(_: BrokerReads) -> None:
+        return None
+
+    monkeypatch.setattr(BrokerReads, "order_book", unreadable)
+    answer = rig.post("/reconcile")
+
+    assert (answer.status, answer.error["code"]) == (502, "broker_unavailable")
 
 
 def test_status_says_how_the_engine_is_doing(rig: ApiRig) -> None:

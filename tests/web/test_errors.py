@@ -18,7 +18,8 @@ from squareoff.domain.errors import (
     StoreUnavailable,
 )
 from squareoff.services.desk.desk import InvalidRequest, UnknownTracker
-from squareoff.web.errors import ApiError, _on_own, error_body
+from squareoff.web.error_shape import ApiError, error_body
+from squareoff.web.errors import _on_own
 
 SECRET = "postgresql://user:hunter2secret@host"
 

@@ -76,6 +76,18 @@ def test_a_new_price_is_told_once(rig: ApiRig) -> None:
     rig.tick("152.35")
 
 
+def test_a_position_and_the_stream_tell_one_time_of_a_price(rig: ApiRig) -> None:
+    """`last_price_at` of a position is the stream's `received_at`, which its age counts from."""
+    mine = rig.track()
+    with live_stream(rig, rig.journal_head()) as events:
+        (told,) = first_with(events, "prices")["prices"]
+    shown = rig.get(f"/trackers/{mine}").json
+
+    assert shown["last_traded_price"] == told["last_traded_price"]
+    assert shown["last_price_at"] == told["received_at"]
+    assert shown["last_price_at"].endswith("+05:30")
+
+
 def test_facts_keep_their_numbers(rig: ApiRig) -> None:
     """The journal's part of the stream is the journal, from the asked number on."""
     head = rig.journal_head()

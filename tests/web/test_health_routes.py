@@ -23,10 +23,10 @@ def test_health_is_told_without_a_body(path: str, rig: ApiRig) -> None:
 
 def test_readiness_says_why_not(rig: ApiRig) -> None:
     """An engine that could not send exits answers 503 with the reasons."""
-    supervisor = rig.engine.supervisor
-    supervisor.is_recovered = False
+    may_send = rig.engine.supervisor._terms.may_send
+    may_send.clear()
     answer = rig.call("GET", "/readyz", headers=NO_TOKEN)
-    supervisor.is_recovered = True
+    may_send.set()
 
     assert answer.status == 503
     assert answer.json["ready"] is False

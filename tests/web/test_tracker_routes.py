@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from api_rig import TRAIL_KINDS, Answer, ApiRig, position_body
+from squareoff.domain.ids import TrackerId
 
 TRACKER_FIELDS = {
     "id", "status", "exchange_segment", "security_id", "product_type", "trading_symbol", "side",
     "quantity", "entry_quantity", "exited_quantity", "entry_price", "exit_price", "realized_pnl",
-    "unrealized_pnl", "last_traded_price", "exit_reason", "created_at", "exited_at", "rules",
-    "stop_level", "intent",
+    "unrealized_pnl", "last_traded_price", "last_price_at", "exit_reason", "created_at",
+    "exited_at", "rules", "stop_level", "intent",
 }  # fmt: skip
 RESULT_FIELDS = {
     "success", "code", "tracker_id", "exit_price", "exited_quantity", "reason", "orders", "error",
@@ -86,6 +87,20 @@ def test_an_entry_places_its_order(rig: ApiRig) -> None:
     assert [(row["role"], row["side"], row["order_quantity"]) for row in mine] == [
         ("ENTRY", "SELL", 25)
     ]
+
+
+@pytest.mark.parametrize("security_id", ["999999", "NIFTY"])
+def test_an_entry_is_not_asked_for_what_it_cannot_carry(rig: ApiRig, security_id: str) -> None:
+    """Of an instrument that nobody knows only the id is at fault: entries have no lot or tick."""
+    body = {
+        "exchange_segment": "NSE_FNO", "security_id": security_id, "product_type": "INTRADAY",
+        "side": "LONG", "quantity": 75, "order_type": "MARKET",
+    }  # fmt: skip
+
+    answer = rig.post("/entries", body)
+
+    assert (answer.status, answer.error["code"]) == (422, "invalid_request")
+    assert [fault["field"] for fault in answer.error["details"]["faults"]] == ["security_id"]
 
 
 def test_trackers_are_filtered_by_status(rig: ApiRig) -> None:
@@ -321,6 +336,8 @@ BAD_EXITS: dict[str, tuple[Any, str]] = {
     "endless reason": ({"reason": "x" * 201}, "reason"),
     "unknown wait": ({"reason": "x", "wait": "forever"}, "wait"),
     "too long a wait": ({"reason": "x", "wait_seconds": 61}, "wait_seconds"),
+    "a wait that is no number": ({"reason": "x", "wait_seconds": True}, "wait_seconds"),
+    "a wait as text": ({"reason": "x", "wait_seconds": "5"}, "wait_seconds"),
     "unknown field": ({"reason": "x", "quantity": 5}, "quantity"),
 }
 
@@ -404,3 +421,35 @@ def _at_once(count: int, call: Any) -> list[Answer]:
         thread.join()
     assert len(answers) == count
     return answers
+
+
+def test_on_paper_no_unit_is_held_twice() -> None:
+    """What was let go is still held: under watch again it is the same position, and one that was
+    bought on top adds what is missing."""
+    with ApiRig() as rig:
+        mine = rig.track()
+        rig.run(rig.engine.desk.untrack(TrackerId(mine), "by hand from here", "trader"))
+        again = rig.track(quantity=150)
+        assert _held(rig, again) == 150
+
+        exited = rig.post(f"/trackers/{again}/exit", {"reason": "enough", "wait": "filled"})
+        assert exited.json["code"] == "exited"
+        assert rig.post("/exit-all", {"reason": "end of day"}).json["unknown_positions"] == []
+
+
+def test_on_paper_a_position_is_not_turned_around() -> None:
+    """As at the real broker, the other side of what is held cannot be taken under watch."""
+    with ApiRig() as rig:
+        mine = rig.track()
+        rig.run(rig.engine.desk.untrack(TrackerId(mine), "by hand from here", "trader"))
+        answer = rig.post("/trackers", position_body(side="SHORT"))
+
+        assert (answer.status, answer.error["code"]) == (409, "not_held")
+        assert _held(rig, rig.track()) == 75
+
+
+def _held(rig: ApiRig, tracker_id: str) -> int | None:
+    """Return what the broker holds on a position's key."""
+    (preview,) = rig.get(f"/exit-preview?tracker_id={tracker_id}").json["items"]
+    net: int | None = preview["broker_net_quantity"]
+    return net

@@ -22,7 +22,7 @@ from functools import lru_cache
 import holidays
 
 from squareoff.domain.instruments import ExchangeSegment
-from squareoff.domain.sessions import ALL_DAY, Session, TradingDay
+from squareoff.domain.sessions import ALL_DAY, Session, TradingDay, usual_open
 from squareoff.domain.time import IST, NANOSECONDS_PER_SECOND
 
 SEARCH_DAYS_MAX = 30
@@ -61,8 +61,8 @@ class SpecialSession:
     close: time
 
 
-_EQUITY = Session(time(9, 15), time(15, 30))
-_CURRENCY = Session(time(9, 0), time(17, 0))
+_EQUITY = Session(usual_open(ExchangeSegment.NSE_EQ), time(15, 30))
+_CURRENCY = Session(usual_open(ExchangeSegment.NSE_CURRENCY), time(17, 0))
 _MCX_SUMMER_CLOSE, _MCX_WINTER_CLOSE = time(23, 30), time(23, 55)
 _BROKER_MINUTES = {
     _EQUITY.closes: 10,
@@ -88,7 +88,7 @@ class ExchangeCalendar:
     """Fulfils `ports.SessionCalendar` for every segment the broker trades.
 
     Args:
-        holidays_extra: further days without any trading, on all exchanges.
+        holidays_extra: further holidays of the stock exchanges; MCX trades their evenings.
         special_sessions: announced sessions; they go before holidays, further ones included.
     """
 
@@ -138,11 +138,12 @@ class ExchangeCalendar:
         special = self._special.get((exchange, day))
         if special is not None:
             return tuple(special)
-        if day in self._closed_days or day.weekday() >= _SATURDAY:
+        if day.weekday() >= _SATURDAY:
             return ()
+        is_named = day in self._closed_days
         if hours is None:
-            return _mcx_sessions(day)
-        return () if holiday_name(exchange, day) else (hours,)
+            return _mcx_sessions(day, is_holiday=is_named)
+        return () if is_named or holiday_name(exchange, day) else (hours,)
 
     def trading_day(self, segment: ExchangeSegment, day: date) -> TradingDay:
         """Return the hours of a day, and when the broker closes intraday positions by itself."""
@@ -203,12 +204,12 @@ def _calendar(is_bse: bool) -> holidays.HolidayBase:
     return holidays.financial_holidays("XBOM" if is_bse else "XNSE", language="en_US")
 
 
-def _mcx_sessions(day: date) -> tuple[Session, ...]:
+def _mcx_sessions(day: date, *, is_holiday: bool) -> tuple[Session, ...]:
     usual = _mcx_hours(day)
     if (day.month, day.day) == _NEW_YEAR:
         return (Session(usual.opens, _EVENING_OPEN),)
     name = holiday_name(Exchange.MCX, day)
-    if not name:
+    if not (name or is_holiday):
         return (usual,)
     is_full_day = (day.month, day.day) in _MCX_FULL_DAYS
     if is_full_day or any(full in name for full in _MCX_FULL_NAMES):
@@ -219,7 +220,7 @@ def _mcx_sessions(day: date) -> tuple[Session, ...]:
 def _mcx_hours(day: date) -> Session:
     """Return the hours of an ordinary day: the evening follows New York's clocks."""
     close = _MCX_SUMMER_CLOSE if us_keeps_summer_time(day) else _MCX_WINTER_CLOSE
-    return Session(time(9, 0), close)
+    return Session(usual_open(ExchangeSegment.MCX_COMM), close)
 
 
 def _sunday(year: int, month: int, number: int) -> date:

@@ -37,10 +37,6 @@ _CANDLE_STEP_NS = 15 * NANOSECONDS_PER_SECOND
 _LOOP_PAUSE_NS = NANOSECONDS_PER_SECOND
 """Market time between the last step of a recording and its first one again."""
 _LEVELS = range(1, 6)
-_PACKET_COLUMNS = (
-    "time", "type", "volume", "bid_price_1", "bid_qty_1", "ask_price_1", "ask_qty_1",
-)  # fmt: skip
-
 _UNREADABLE = (
     OSError, EOFError, zlib.error, csv.Error, ValueError, KeyError, ArithmeticError,
 )  # fmt: skip
@@ -165,15 +161,11 @@ def _steps(lines: Iterator[str], tick_size: Decimal) -> Iterator[RecordedStep]:
 
 
 def _reader_for(names: list[str]) -> _Reader:
-    if "ltp" in names:
-        missing = [name for name in _PACKET_COLUMNS if name not in names]
-        if missing:
-            raise ValueError(f"packets must have the columns {', '.join(missing)}")
-        return _packet_steps
-    if "last_price" in names:
-        return _tick_steps
-    if "open" in names:
-        return _candle_steps
+    for shape in _SHAPES:
+        if shape.sign in names:
+            if missing := [name for name in shape.columns if name not in names]:
+                raise ValueError(f"{shape.plural} must have the columns {', '.join(missing)}")
+            return shape.reader
     raise ValueError(f"no known shape has the first line {','.join(names)!r:.80}")
 
 
@@ -252,6 +244,28 @@ def _candle_steps(rows: Iterable[_Row], tick_size: Decimal) -> Iterator[Recorded
 def _index_steps(rows: Iterable[_Row], tick_size: Decimal) -> Iterator[RecordedStep]:
     for row in rows:
         yield RecordedStep(_time_ns(row["time"]), last_price=_price(row["price"], tick_size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A kind of file with a header: the column that gives it away, and all it must have."""
+
+    plural: str
+    sign: str
+    columns: tuple[str, ...]
+    reader: _Reader
+
+
+_SHAPES = (
+    _Shape(
+        "packets",
+        "ltp",
+        ("time", "type", "volume", "bid_price_1", "bid_qty_1", "ask_price_1", "ask_qty_1"),
+        _packet_steps,
+    ),
+    _Shape("ticks", "last_price", ("time", "volume_delta"), _tick_steps),
+    _Shape("candles", "open", ("date", "high", "low", "close", "volume"), _candle_steps),
+)
 
 
 def _price(text: str, tick_size: Decimal) -> Decimal:

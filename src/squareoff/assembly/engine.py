@@ -16,11 +16,12 @@ from squareoff.assembly.price_side import (
 from squareoff.core.prices.quiet_prices import LOUD_FEED
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
-from squareoff.services.account.account_lock import AccountLock
+from squareoff.services.account.broker_lock import BrokerLock
 from squareoff.services.account.daily_summary import DailySummary
 from squareoff.services.account.kill_switch import KillSwitch
 from squareoff.services.account.local_halt import LocalHalt
 from squareoff.services.desk.desk import Desk
+from squareoff.services.desk.engine_status import EngineStatus
 from squareoff.services.desk.rule_admission import RuleAdmission
 from squareoff.services.desk.screen import Screen, ScreenMarket
 from squareoff.services.exits.exit_all import ExitAll
@@ -32,7 +33,11 @@ from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.orders.order_update_hub import OrderUpdateHub
 from squareoff.services.positions.flip_watch import FlipWatch
 from squareoff.services.positions.position_book import PositionBook
+from squareoff.services.prices.best_price_keeper import BestPriceKeeper
+from squareoff.services.prices.blind_watch import BlindWatch
 from squareoff.services.prices.day_range_keeper import DayRangeKeeper
+from squareoff.services.prices.feed_intake import FeedIntake
+from squareoff.services.prices.feed_lines import FeedLines
 from squareoff.services.prices.price_history import PriceHistory
 from squareoff.services.prices.risk_manager import RiskManager
 from squareoff.services.prices.rule_clock import RuleClock
@@ -50,13 +55,13 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
     exit_all = ExitAll(
         shared.engine,
         shared.kill_switch,
-        AccountLock(ports.gateway, orders.reads, ports.store, ports.clock),
+        BrokerLock(ports.gateway, orders.reads, ports.store, ports.clock),
         store=ports.store,
         alarms=shared.alarms,
         clock=ports.clock,
         ids=ports.ids,
     )
-    supervisor = _supervisor(settings, ports, shared, orders, exit_all)
+    supervisor, status = _supervisor(settings, ports, shared, orders, exit_all)
     screen = Screen(
         shared.engine.book,
         store=ports.store,
@@ -81,14 +86,16 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         exit_all=exit_all,
         reads=orders.reads,
         reconcile=orders.reconciler.reconcile,
-        status=supervisor.status,
+        status=status.view,
         screen=screen,
         declare_position=ports.declare_position,
         square_off=settings.square_off,
-        admission=RuleAdmission(shared.ticks, orders.sending.quotes, ports.clock),
+        admission=RuleAdmission(shared.ticks, orders.sending.quotes, ports.clock, ports.calendar),
     )
     local_halt = LocalHalt(shared.kill_switch, shared.alarms)
-    return Engine(supervisor, desk, shared.metrics, shared.engine, orders.reconciler, local_halt)
+    return Engine(
+        supervisor, desk, status, shared.metrics, shared.engine, orders.reconciler, local_halt
+    )
 
 
 def _shared(settings: EngineSettings, ports: Ports) -> Shared:
@@ -131,7 +138,7 @@ def _supervisor(
     shared: Shared,
     orders: OrderSide,
     exit_all: ExitAll,
-) -> Supervisor:
+) -> tuple[Supervisor, EngineStatus]:
     guard = account_guard(settings, ports, shared, orders, exit_all)
     risk = risk_manager(settings, ports, shared, orders, guard)
     hub = OrderUpdateHub(
@@ -146,8 +153,12 @@ def _supervisor(
     keep_warm(orders, risk, details, hub)
     clock_watch = clock_watch_of(ports, shared, hub, risk, orders)
     blind = blind_watch(settings, ports, shared, risk, orders.sending.quotes)
+    feed_lines = _feed_lines(ports, shared)
+    on_tick = (*ports.on_tick, shared.history.note)
+    if blind is not None:
+        blind.connect(lambda: feed_lines.up_since_ns)
+    status = _status(settings, ports, shared, orders, risk, feed_lines, hub, blind)
     supervisor = Supervisor(
-        account_id=settings.account_id,
         mode=settings.mode,
         store=ports.store,
         journal=ports.journal,
@@ -159,18 +170,15 @@ def _supervisor(
         risk=risk,
         hub=hub,
         reconciler=orders.reconciler,
-        feed=ports.market_feed,
-        lines=() if ports.wide_feed is None else ports.wide_feed.lines,
+        feed_lines=feed_lines,
+        intake=FeedIntake(
+            ports.market_feed, shared.engine.book, risk, shared.metrics, on_tick=on_tick
+        ),
         kill_switch=shared.kill_switch,
         clock=ports.clock,
-        chance=ports.chance,
-        metrics=shared.metrics,
         checkpoints=ports.checkpoints,
         alarms=shared.alarms,
         ownership=ports.ownership,
-        session=orders.session,
-        blind=tuple if blind is None else blind.blind,
-        on_tick=(*ports.on_tick, shared.history.note),
         background=(
             *ports.background,
             *_watches(orders, clock_watch),
@@ -182,9 +190,46 @@ def _supervisor(
             guard.run_firing,
         ),
     )
-    if blind is not None:
-        blind.connect(supervisor.feed_up_since_ns)
-    return supervisor
+    return supervisor, status
+
+
+def _feed_lines(ports: Ports, shared: Shared) -> FeedLines:
+    return FeedLines(
+        ports.market_feed,
+        () if ports.wide_feed is None else ports.wide_feed.lines,
+        clock=ports.clock,
+        chance=ports.chance,
+        alarms=shared.alarms,
+        metrics=shared.metrics,
+    )
+
+
+def _status(
+    settings: EngineSettings,
+    ports: Ports,
+    shared: Shared,
+    orders: OrderSide,
+    risk: RiskManager,
+    feed_lines: FeedLines,
+    hub: OrderUpdateHub,
+    blind: BlindWatch | None,
+) -> EngineStatus:
+    return EngineStatus(
+        settings.account_id,
+        settings.mode,
+        book=shared.engine.book,
+        queue=orders.router.queue,
+        terms=orders.sending.terms,
+        reconciler=orders.reconciler,
+        risk=risk,
+        feed=feed_lines,
+        order_stream=hub,
+        kill_switch=shared.kill_switch,
+        session=orders.session,
+        blind=tuple if blind is None else blind.blind,
+        metrics=shared.metrics,
+        clock=ports.clock,
+    )
 
 
 def _watches(orders: OrderSide, clock_watch: ClockWatch | None) -> tuple[Background, ...]:
@@ -202,6 +247,7 @@ def _background(
     )
     return (
         ranges.run,
+        BestPriceKeeper(shared.engine, risk, ports.clock).run,
         FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock).run,
         orders.sending.warm.run,
         orders.permit_watch.run,

@@ -86,8 +86,7 @@ def _sending(
         holds_up_chase=reconciler.foreign_closes.holds_up_chase,
     )
     strangers = StrangerWatch(engine.book, clock)
-    can_read = lambda: hindrance() is None  # noqa: E731
-    warm = WarmPositions(engine.book, reads, strangers, clock, can_read=can_read)
+    warm = WarmPositions(engine.book, reads, strangers, clock, can_read=lambda: hindrance() is None)
     unknown = parts.handler.unknown_orders
     readings = SizingReadings(
         engine.book, reads, clock, reconciler.agreed_age_seconds, warm, unknown

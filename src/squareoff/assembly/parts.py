@@ -32,6 +32,7 @@ from squareoff.ports import (
 from squareoff.services.account.kill_switch import WATCH_SECONDS, KillSwitch
 from squareoff.services.account.local_halt import LocalHalt
 from squareoff.services.desk.desk import DeclarePosition, Desk
+from squareoff.services.desk.engine_status import EngineStatus
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
 from squareoff.services.monitoring.fact_log import OnFacts
@@ -120,6 +121,7 @@ class Engine:
 
     supervisor: Supervisor
     desk: Desk
+    status: EngineStatus
     metrics: Metrics
     exit_engine: ExitEngine
     reconciler: Reconciler

@@ -2,7 +2,6 @@
 
 import json
 import math
-import threading
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -25,9 +24,9 @@ from squareoff.cli.output import (
     print_table,
     table_of,
 )
+from squareoff.cli.progress import pause
 from squareoff.domain.states import PositionStatus
 
-_NEVER = threading.Event()
 WATCH_SECONDS = 1.0
 """A person reads no faster; the engine answers from memory."""
 
@@ -82,7 +81,7 @@ def _print_changes(client: EngineClient, status: list[str]) -> None:
         if found != last:
             print(json.dumps(found), flush=True)
         last = found
-        _NEVER.wait(WATCH_SECONDS)
+        pause(WATCH_SECONDS)
 
 
 def _show_table(client: EngineClient, status: list[str]) -> None:
@@ -97,7 +96,7 @@ def _show_table(client: EngineClient, status: list[str]) -> None:
                 away = f"NOT UP TO DATE: {refused}"
             table = table_of("positions", POSITION_COLUMNS, rows)
             screen.update(Group(table, Text(away, style="bold red")), refresh=True)
-            _NEVER.wait(WATCH_SECONDS)
+            pause(WATCH_SECONDS)
 
 
 def orders(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from squareoff.cli.api_client import CommandRefused, EngineAway
 from squareoff.cli.output import json_shown
 from squareoff.domain.errors import ConfigError, SquareoffError
-from squareoff.web.errors import error_body
+from squareoff.web.error_shape import error_body
 
 MISUSED_CODE = "misused"
 

@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from rich import box
@@ -11,14 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from squareoff.domain.states import PositionStatus
 from squareoff.web.fact_sentences import sentence_of
 
 WIDTH_OF_A_FILE = 400
 """Wide enough for every row on one line, so that other programs can read them."""
 
 LEAST_FIRST = (
-    "broker order id", "product", "type", "raised", "acknowledged", "stop", "entry", "average",
-    "limit", "exit", "last", "for", "order", "reason", "position",
+    "broker order id", "product", "type", "raised", "acknowledged", "at (IST)", "stop", "entry",
+    "average", "limit", "exit", "last", "for", "order", "reason", "position",
 )  # fmt: skip
 """Columns that a narrow screen does without, the least first."""
 
@@ -28,6 +30,8 @@ TEXT_WIDTH_MIN = 16
 
 FRAME_WIDTH = 3
 """The room beside a column's text."""
+
+FINAL_STATUSES = frozenset(status.value for status in PositionStatus if status.is_final)
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], object]]
@@ -142,6 +146,17 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def profit_of(row: Row) -> str | None:
+    """Return a position's P&L as text, realised and open together; None where a part is unknown."""
+    realized: str | None = row["realized_pnl"]
+    unrealized: str | None = row["unrealized_pnl"]
+    if row["status"] in FINAL_STATUSES:
+        return realized
+    if unrealized is None or not row["exited_quantity"]:
+        return unrealized
+    return None if realized is None else str(Decimal(realized) + Decimal(unrealized))
+
+
 def _waits_for(intent: Row) -> object:
     if intent.get("status") == "NEEDS_HUMAN":
         return f"A PERSON: {intent.get('note', '')}"
@@ -157,9 +172,10 @@ POSITION_COLUMNS: Sequence[Column] = (
     ("open", lambda row: f"{row['quantity'] - row['exited_quantity']}/{row['quantity']}"),
     ("entry", lambda row: row["entry_price"]),
     ("last", lambda row: row["last_traded_price"]),
+    ("at (IST)", lambda row: (row["last_price_at"] or "")[11:19]),
     ("stop", lambda row: row["stop_level"]),
     ("exit", lambda row: row["exit_price"]),
-    ("P&L", lambda row: row["realized_pnl"] or row["unrealized_pnl"]),
+    ("P&L", profit_of),
     ("reason", lambda row: row["exit_reason"] or (row["intent"] or {}).get("reason")),
     ("waits for", lambda row: _waits_for(row["intent"] or {})),
 )

@@ -10,6 +10,14 @@ DELAY_SECONDS = 1.0
 """What is done sooner needs no words."""
 
 
+_NEVER = threading.Event()
+
+
+def pause(seconds: float) -> None:
+    """Wait between two looks at the engine."""
+    _NEVER.wait(seconds)
+
+
 @contextmanager
 def working(text: str) -> Iterator[None]:
     """Show `text` with a moving sign while the block runs, where somebody can see it."""

@@ -1,7 +1,6 @@
 """Commands that stop: close everything, throw the kill switch, lift it."""
 
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,8 +24,8 @@ from squareoff.cli.output import (
     print_table,
     table_of,
 )
+from squareoff.cli.progress import pause
 
-_NEVER = threading.Event()
 FIRST_WAIT_SECONDS = 8.0
 """What the command waits without `--wait`: a healthy exit is over by then."""
 
@@ -81,7 +80,7 @@ def _wait_for_end(client: EngineClient, found: Any, seconds: float, *, then_lock
     for _ in range(max(1, round(seconds / LOOK_SECONDS))):
         if away is not None:
             print(f"{away}; looking again ...", file=sys.stderr)
-            _NEVER.wait(LOOK_SECONDS)
+            pause(LOOK_SECONDS)
         elif found["outcome"] != "running":
             break
         else:

@@ -9,9 +9,11 @@ from pydantic import SecretStr
 from squareoff.config.fields import is_loopback
 from squareoff.config.settings import Settings
 from squareoff.core.rules.rule_checks import RuledPosition, rule_faults
+from squareoff.core.rules.time_rules import early_text
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.rules import RuleSet
+from squareoff.domain.sessions import usual_open
 
 API_TOKEN_LENGTH_MIN = 16
 """A shorter token could be guessed; ours have 43 characters."""
@@ -30,6 +32,8 @@ def together_lines(settings: Settings) -> Iterator[str]:
     if (credentials.pin is None) != (credentials.totp_secret is None):
         yield "DHAN_PIN and DHAN_TOTP_SECRET: the token is renewed with both or not at all"
     yield from _token_lines(settings)
+    if settings.session == "exchange":
+        yield from _early_lines(settings)
     timeouts = settings.timeouts
     if timeouts.order_seconds > timeouts.gateway_seconds:
         yield (
@@ -44,10 +48,37 @@ def together_lines(settings: Settings) -> Iterator[str]:
         )
 
 
+def _early_lines(settings: Settings) -> Iterator[str]:
+    """Yield the square-off times that would be due at once, on every day."""
+    first = min(usual_open(segment) for segment in ExchangeSegment)
+    times = [
+        (f"square_off.{segment.value.lower()}", wanted, usual_open(segment))
+        for segment, wanted in settings.square_off.by_segment().items()
+    ]
+    times += [
+        (f"{name}.square_off_at", rules.square_off_at, first)
+        for name, rules in (
+            ("account_rules", settings.account_rules),
+            ("rules.default", settings.default_rules),
+        )
+        if rules.square_off_at is not None
+    ]
+    for name, wanted, opens in times:
+        text = early_text(wanted, opens)
+        if text is not None:
+            yield f"{name}: {text}"
+
+
 def engine_lines(settings: Settings) -> Iterator[str]:
-    """Yield one line per credential that the broker wants of a live engine and that is missing."""
+    """Yield one line per fault that keeps an engine from trading live: missing credentials, and
+    hours that are for rehearsals."""
     if settings.mode != "live":
         return
+    if settings.session == "always" and trades_for_real(settings):
+        yield (
+            "SQUAREOFF_SESSION: `always` is for rehearsals: prices of the pre-open auction would "
+            "fire stops, and nothing would be closed before the broker closes it"
+        )
     credentials = settings.credentials
     if not credentials.client_id:
         yield "DHAN_CLIENT_ID: is needed in live mode"

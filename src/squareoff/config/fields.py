@@ -25,6 +25,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 BROKER_DOMAIN = "dhan.co"
 """Where tokens and orders may go besides this machine: a wrong address would be told them."""
 
+_CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DAY_TEXT = "must be a date as YYYY-MM-DD"
 
@@ -94,7 +95,8 @@ def _has_good_port(parts: SplitResult) -> bool:
 
 def _database_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
-    is_file = url.startswith("sqlite:///") and len(url) > len("sqlite:///")
+    # A database in memory would forget what is watched with the process.
+    is_file = url.startswith("sqlite:///") and url not in ("sqlite:///", "sqlite:///:memory:")
     is_server = url.startswith(("postgresql://", "postgres://")) and bool(urlsplit(url).hostname)
     if not (is_file or is_server):
         raise ValueError("must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
@@ -114,6 +116,15 @@ def _not_blank(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().strip():
         raise ValueError("must not be blank")
     return SecretStr(value.get_secret_value().strip())
+
+
+def _client_id(value: str) -> str:
+    """A blank more is another account to the database: its positions would not be found, and its
+    lock would keep no second engine out."""
+    name = value.strip()
+    if not _CLIENT_ID.fullmatch(name):
+        raise ValueError("must be letters and digits alone")
+    return name
 
 
 def _decimal(value: object) -> object:
@@ -160,13 +171,16 @@ SocketUrl = Annotated[str, AfterValidator(lambda value: _address(value, "ws", "w
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url), Sensitive()]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url), Sensitive()]
 Secret = Annotated[SecretStr, AfterValidator(_not_blank), Sensitive()]
+ClientId = Annotated[str, AfterValidator(_client_id), Sensitive()]
 TickSource = Annotated[str, AfterValidator(_tick_source)]
 Percent = Annotated[
     Decimal, BeforeValidator(_decimal), BeforeValidator(_no_switch), Field(gt=0, le=100)
 ]
 Number = Annotated[float, BeforeValidator(_no_switch)]
 Whole = Annotated[int, BeforeValidator(_no_switch)]
-Seconds = Annotated[Number, Field(gt=0, le=86_400)]
+Seconds = Annotated[Number, Field(gt=0, le=300)]
+"""So low that a number meant as milliseconds is a fault, and not an exit that never moves."""
+CallSeconds = Annotated[Number, Field(gt=0, le=60)]
 Count = Annotated[Whole, Field(ge=1, le=1_000)]
 Port = Annotated[Whole, Field(ge=0, le=65_535)]
 ClockTime = Annotated[time, BeforeValidator(_clock_time)]

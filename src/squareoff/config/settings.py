@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from squareoff.config.fields import (
     AccountRulesValue,
+    CallSeconds,
+    ClientId,
     ClockTime,
     Count,
     DatabaseUrl,
@@ -86,16 +88,16 @@ class Api(Group):
 class Timeouts(Group):
     """How long a call may take."""
 
-    gateway_seconds: Seconds = 8.0
+    gateway_seconds: CallSeconds = 8.0
     """A whole gateway call: accepted, refused, or unknown and being settled."""
-    order_seconds: Seconds = 3.0
+    order_seconds: CallSeconds = 3.0
     """One order write; after it the outcome is unknown and being settled."""
 
 
 class Settle(Group):
     """When an order of unknown outcome may be called absent."""
 
-    quarantine_seconds: Annotated[Number, Field(ge=0, le=86_400)] = 0.0
+    quarantine_seconds: Annotated[Number, Field(ge=0, le=900)] = 0.0
     """How long it stays unknown at the least; 0: the larger of 10 and the order timeout + 5."""
     readings: Count = 3
     """How many spaced, complete readings of the broker's books must lack it."""
@@ -180,9 +182,9 @@ class Calendar(Group):
     """What the built-in exchange calendar does not know."""
 
     holidays: tuple[Day, ...] = ()
-    """More days without trading."""
+    """More days without trading; MCX trades the evening of them, as of other holidays."""
     special_sessions: tuple[SpecialSession, ...] = ()
-    """More sessions: tables of `date`, `exchange`, `open`, `close`."""
+    """Sessions in place of a day's usual hours: tables of `date`, `exchange`, `open`, `close`."""
 
 
 class SquareOff(Group):
@@ -243,7 +245,7 @@ class Rules(Group):
 class Credentials(Group):
     """What proves who we are at the broker; only from the environment or files."""
 
-    client_id: Annotated[str | None, Environment("DHAN_CLIENT_ID")] = Field(
+    client_id: Annotated[ClientId | None, Environment("DHAN_CLIENT_ID")] = Field(
         default=None, repr=False
     )
     """The account at the broker."""

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from datetime import time
 
+from squareoff.domain.instruments import ExchangeSegment
+
+_STOCKS_OPEN, _OTHERS_OPEN = time(9, 15), time(9, 0)
+_OTHERS = (ExchangeSegment.NSE_CURRENCY, ExchangeSegment.BSE_CURRENCY, ExchangeSegment.MCX_COMM)
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -46,3 +51,8 @@ class TradingDay:
 
 ALL_DAY = TradingDay((Session(time.min, time.max),), Session(time.min, time.max))
 """A day that is market time from end to end (rehearsals)."""
+
+
+def usual_open(segment: ExchangeSegment) -> time:
+    """Return when ordinary trading begins in a segment."""
+    return _OTHERS_OPEN if segment in _OTHERS else _STOCKS_OPEN

@@ -184,6 +184,11 @@ class MatchingEngine:
         self._books.setdefault(instrument_id, MarketBook()).set_depth(depth, last_price)
         return self._react(instrument_id, now_ns)
 
+    def forget_market(self, instrument_id: InstrumentId) -> None:
+        """Know nothing of an instrument's market until its next update; its orders stay."""
+        if instrument_id in self._books:
+            self._books[instrument_id] = MarketBook()
+
     def expire(self, now_ns: int, order_ids: Iterable[str] | None = None) -> list[ExchangeEvent]:
         """End the validity of the named orders, or of all (end of day)."""
         names = list(self._orders if order_ids is None else order_ids)
@@ -320,7 +325,10 @@ class MatchingEngine:
             for order in sorted(ready, key=_priority):
                 events += self._take(order, book, now_ns)
                 best = book.best_opposite_price(side)
-                order.is_passive = book.is_known if best is None else not order.accepts(best)
+                if best is not None:
+                    order.is_passive = not order.accepts(best)
+                elif book.is_known:
+                    order.is_passive = True
         return events
 
     def _take(self, order: WorkingOrder, book: MarketBook, now_ns: int) -> list[ExchangeEvent]:

@@ -1,5 +1,6 @@
 """HTTP under `/admin` (loopback only): the hands of tests and rehearsals on the broker."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,8 +20,8 @@ Answer = Callable[[web.Request], Awaitable[Any]]
 class AdminRoutes:
     """The admin's routes on one broker.
 
-    `kick` is called after anything that may make something due; `close_listener(seconds)` stops
-    accepting connections for a while.
+    `kick` is called after anything that may make something due; `close_listener(seconds,
+    asker)` stops accepting connections for a while and ends all but the asker's at once.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class AdminRoutes:
         broker: SimulatedBroker,
         now_ns: Callable[[], int],
         kick: Callable[[], None],
-        close_listener: Callable[[float], None],
+        close_listener: Callable[[float, asyncio.Transport | None], Awaitable[None]],
     ) -> None:
         self._broker = broker
         self._desk = AdminDesk(broker)
@@ -127,9 +128,12 @@ class AdminRoutes:
         return conduct_to_json(changed)
 
     async def _act_on_order(self, request: web.Request) -> Any:
-        path = request.match_info
+        order_id, action = request.match_info["order_id"], request.match_info["action"]
         body = await _object_or_nothing(request)
-        return self._desk.act_on_order(path["order_id"], path["action"], body, self._now_ns())
+        order = self._broker.desk.orders.get(order_id)
+        if order is not None and order.is_terminal:
+            raise ConfigError(f"orders: {order_id} has ended: {order.status}")
+        return self._desk.act_on_order(order_id, action, body, self._now_ns())
 
     async def _tokens(self, request: web.Request) -> Any:
         fields = read_fields("tokens", await _object(request), TOKENS)
@@ -155,7 +159,7 @@ class AdminRoutes:
         fields = read_fields("listener", await _object(request), LISTENER)
         if "closed_seconds" not in fields:
             raise ConfigError("listener: closed_seconds is needed")
-        self._close_listener(fields["closed_seconds"])
+        await self._close_listener(fields["closed_seconds"], request.transport)
         return {"done": True}
 
     async def _expire(self, request: web.Request) -> Any:

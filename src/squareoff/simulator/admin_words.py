@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, TypeVar
@@ -26,6 +27,15 @@ QUANTITY_MAX = 2**32 - 1
 
 PRICE_MAX = Decimal(10) ** 12
 """Rupees; far above any price, and within what a feed packet carries."""
+
+INSTRUMENT_TYPES = (
+    "INDEX", "FUTIDX", "OPTIDX", "EQUITY", "FUTSTK", "OPTSTK", "FUTCOM", "OPTFUT", "FUTCUR",
+    "OPTCUR",
+)  # fmt: skip
+"""As the instrument file names them (dhanhq-v2.md 11.5)."""
+
+_OPTION_WORDS = {"CALL": "CE", "PUT": "PE"}
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 SECONDS_MAX = 10.0 * 365 * 86_400
 SPEED_MAX = 1e9
@@ -164,6 +174,19 @@ def security_id(value: Any) -> str:
     return str(whole(0)(value))
 
 
+def iso_day(value: Any) -> str:
+    """Read a day as YYYY-MM-DD."""
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise ValueError(f"a day as YYYY-MM-DD is needed, was {_shown(value)}")
+    return date.fromisoformat(value).isoformat()
+
+
+def option_type(value: Any) -> str:
+    """Read CE, PE or XX; CALL and PUT are the words of the REST rows for the first two."""
+    word: str = one_of("CE", "PE", "XX", *_OPTION_WORDS)(value)
+    return _OPTION_WORDS.get(word, word)
+
+
 def levels(value: Any) -> tuple[DepthLevel, ...]:
     """Read one side of the depth: `[[price, quantity], ...]` or with the count of orders."""
     if not isinstance(value, list | tuple):
@@ -211,13 +234,13 @@ INSTRUMENT_TERMS: Readers = {
     "lower_circuit": optional(price),
     "upper_circuit": optional(price),
     "trading_symbol": text,
-    "instrument_type": text,
+    "instrument_type": one_of(*INSTRUMENT_TYPES),
 }
 LISTING_TERMS: Readers = {
     "previous_close": price,
-    "expiry": optional(text),
+    "expiry": optional(iso_day),
     "strike": optional(amount),
-    "option_type": text,
+    "option_type": option_type,
     "symbol": text,
     "display_name": text,
 }

@@ -15,7 +15,6 @@ from squareoff.domain.errors import ConfigError
 DelayRange = tuple[float, float]
 RateLimits = dict[str, dict[str, int]]
 
-_HORIZONS = ("second", "minute", "hour", "day")
 ORDER_CLASS, DATA_CLASS, QUOTE_CLASS, OTHER_CLASS = "order", "data", "quote", "other"
 
 
@@ -203,8 +202,9 @@ def conduct_to_json(conduct: BrokerConduct) -> dict[str, Any]:
 def _check_sense(name: str, value: Any) -> None:
     """Raise ConfigError for a number below zero, a range upside down, an unknown rate limit."""
     if name == "rate_limits":
-        unknown = sorted(set(value) - set(documented_rate_limits()))
-        unknown += sorted({h for of_class in value.values() for h in of_class} - set(_HORIZONS))
+        known = documented_rate_limits()
+        horizons = {horizon for of_class in value.values() for horizon in of_class}
+        unknown = sorted(set(value) - set(known)) + sorted(horizons - set(known[ORDER_CLASS]))
         if unknown:
             raise ConfigError(f"conduct: rate_limits: {', '.join(unknown)} is not known")
         numbers: list[Any] = [limit for of_class in value.values() for limit in of_class.values()]

@@ -29,7 +29,7 @@ from squareoff.exchange.events import (
     Triggered,
 )
 from squareoff.exchange.ledger import Trade
-from squareoff.exchange.orders import NewOrder, OrderChange
+from squareoff.exchange.orders import NewOrder, OrderChange, TimeInForce
 from squareoff.simulator.agenda import Agenda
 from squareoff.simulator.alerts import order_alert
 from squareoff.simulator.conduct import BrokerConduct, DelayRange
@@ -170,10 +170,12 @@ class OrderDesk:
             self._record(order, now_ns)
             self._announce(order, now_ns)
             return
-        self.take_events(self._engine.submit(_new_order(order), now_ns))
+        new = _new_order(order)
+        if conduct.fills == "at_100":  # out of the market's reach until it is filled
+            new = replace(new, fill_cap=0, time_in_force=TimeInForce.DAY)
+        self.take_events(self._engine.submit(new, now_ns))
         if conduct.fills == "at_100" and not order.is_terminal:
-            rest = order.quantity - order.filled_quantity
-            self.fill_now(order, rest, SANDBOX_PRICE, now_ns)
+            self.fill_now(order, order.quantity, SANDBOX_PRICE, now_ns)
 
     def open_market(self, now_ns: int) -> None:
         """Send the after-market orders that waited for the open."""

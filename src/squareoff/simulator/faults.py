@@ -126,7 +126,8 @@ class FaultDecision:
     rule_ids: tuple[str, ...] = ()
 
 
-NO_FAULT = FaultDecision(What())
+_NOTHING = What()
+NO_FAULT = FaultDecision(_NOTHING)
 
 
 @dataclass(slots=True)
@@ -242,6 +243,17 @@ _BOUNDS: tuple[tuple[str, str, float, float], ...] = (
 a fixed length these make msgspec 0.22.0 read past its own memory."""
 
 
+_FOR_FRAMES = (
+    "drop", "silence", "duplicate", "reorder", "garbage", "disconnect", "price",
+    "time_shift_seconds", "security_id", "fields",
+)  # fmt: skip
+_FOR_CALLS = (
+    "answer_delay_ms", "drop_before", "drop_after", "reset_mid_answer", "error", "body", "headers",
+    "act", "html", "truncated_json", "empty_body", "repeat", "lag_ms", "partial_fill", "reject",
+)  # fmt: skip
+"""What befalls only one of the two; the rest, `refuse`, `delay_ms` and `status`, befalls both."""
+
+
 def _check_sense(rule: FaultRule, place: str) -> None:
     """Raise ValueError for what never could strike, or only fails once it does."""
     for part, name, low, high in _BOUNDS:
@@ -253,6 +265,10 @@ def _check_sense(rule: FaultRule, place: str) -> None:
         if name.endswith("_ms") and list(numbers) != sorted(numbers):
             raise ValueError(f"{value} begins above its end - at `{place}.{part}.{name}`")
     what = rule.what
+    strangers, event = (_FOR_CALLS, "a socket") if rule.where.socket else (_FOR_FRAMES, "a call")
+    for name in strangers:
+        if getattr(what, name) != getattr(_NOTHING, name):
+            raise ValueError(f"{name} cannot befall {event} - at `{place}.what.{name}`")
     if what.status and not 100 <= what.status <= 599:
         raise ValueError(f"{what.status} is no HTTP status - at `{place}.what.status`")
     if what.price:

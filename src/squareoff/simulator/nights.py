@@ -17,13 +17,19 @@ from squareoff.simulator.orders import Account, Delivery
 
 def pass_night(broker: SimulatedBroker, now_ns: int) -> None:
     """Begin the next day of every account and instrument."""
-    broker.desk.take_events(broker.engine.expire(now_ns))
+    end_orders(broker, now_ns)
     for account in broker.desk.accounts.values():
-        for order in account.open_orders():  # accepted, not yet at the exchange
-            broker.desk.cancel_now(order, now_ns)
         _begin_day(account, now_ns)
     for day in broker.days.values():
         day.begin_next_day()
+
+
+def end_orders(broker: SimulatedBroker, now_ns: int) -> None:
+    """End what works at the exchange, and what was accepted and is not there yet."""
+    broker.desk.take_events(broker.engine.expire(now_ns))
+    for account in broker.desk.accounts.values():
+        for order in account.open_orders():
+            broker.desk.cancel_now(order, now_ns)
 
 
 def _begin_day(account: Account, now_ns: int) -> None:

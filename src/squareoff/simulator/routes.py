@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
@@ -43,7 +44,7 @@ def answer(
     """Return the true answer to one request."""
     handler, arguments = _find(request)
     if handler is None and request.path != identity_routes.LOGIN_PATH:
-        return gateway_not_found(f"/v2{request.path}")
+        return gateway_not_found(f"/v2{request.path}", now_ns)
     try:
         if handler is None:
             return identity_routes.log_in(broker, request, now_ns)
@@ -144,10 +145,19 @@ def _trades_of_order(call: Call, order_id: str) -> WireResponse:
 
 def _trade_history(call: Call, first: str, last: str, page: str) -> WireResponse:
     """Earlier days are kept as long as the process lives; history rows carry trade id `0`."""
+    if not (_is_day(first) and _is_day(last)):
+        raise bad_input()
     book = views.trade_history(call.account, call.conduct)
     rows = [row for row in book if first <= row["exchangeTime"][:10] <= last]
     start = int(page) * 20
     return json_response(200, [_history_row(row) for row in rows[start : start + 20]])
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _history_row(row: dict[str, Any]) -> dict[str, Any]:

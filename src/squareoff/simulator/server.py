@@ -110,9 +110,7 @@ class SimulatorServer:
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=8 * 2**20)
-        AdminRoutes(self._broker, self.now_ns, self.kick, self._close_listener_later).add_to(
-            application
-        )
+        AdminRoutes(self._broker, self.now_ns, self.kick, self._close_listener).add_to(application)
         application.router.add_get("/order-update", self._serve_order_updates)
         application.router.add_get("/feed", self._serve_feed)
         application.router.add_get("/instruments.csv", self._serve_instruments)
@@ -283,21 +281,25 @@ class SimulatorServer:
         text = master_csv(listings, freeze_is_first_refused=is_first_refused)
         return web.Response(text=text, content_type="text/csv")
 
-    def _close_listener_later(self, seconds: float) -> None:
-        assert self._group is not None, "the admin answers only while the server runs"
-        self._side_tasks.append(self._group.create_task(self._close_listener(seconds)))
-
-    async def _close_listener(self, seconds: float) -> None:
+    async def _close_listener(self, seconds: float, asker: asyncio.Transport | None) -> None:
         """Refuse connections for a while: the only fault in which no byte of a request leaves."""
         assert self._site is not None, "the listener is open"
-        assert self._runner.server is not None, "the server runs"
-        await asyncio.sleep(HOLD_CHECK_SECONDS)
+        assert self._group is not None, "the admin answers only while the server runs"
         await self._site.stop()
-        for connection in list(self._runner.server.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+        self._abort_connections(spared=asker)
+        self._side_tasks.append(self._group.create_task(self._listen_again(seconds)))
+
+    async def _listen_again(self, seconds: float) -> None:
+        await asyncio.sleep(HOLD_CHECK_SECONDS)  # whoever asked for it gets his answer first
+        self._abort_connections(spared=None)
         await self._options.clock.sleep(seconds)
         await self._listen()
+
+    def _abort_connections(self, *, spared: asyncio.Transport | None) -> None:
+        assert self._runner.server is not None, "the server runs"
+        for connection in list(self._runner.server.connections):
+            if connection.transport is not None and connection.transport is not spared:
+                connection.transport.abort()
 
 
 def _refused_upgrade(request: web.Request, what: What) -> web.Response | None:

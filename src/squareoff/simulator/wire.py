@@ -78,9 +78,9 @@ def data_refusal(status: int, code: str, text: str) -> WireRefusal:
     return WireRefusal(json_response(status, {"data": {code: text}, "status": "failed"}))
 
 
-def gateway_not_found(path: str) -> WireResponse:
+def gateway_not_found(path: str, now_ns: int) -> WireResponse:
     """Return the gateway's 404 for a path that is not served."""
-    body = {"timestamp": NEVER_TEXT, "status": 404, "error": "Not Found", "path": path}
+    body = {"timestamp": clock_text(now_ns), "status": 404, "error": "Not Found", "path": path}
     return json_response(404, body)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query
 
 from squareoff.domain.results import ExitCode
+from squareoff.services.positions.reconciler import UNREADABLE
 from squareoff.web.answers import (
     AlarmOut,
     ExitAllOut,
@@ -16,7 +17,7 @@ from squareoff.web.answers import (
 )
 from squareoff.web.commands import CommandRoute
 from squareoff.web.context import TheCaller, TheContext, TheDesk
-from squareoff.web.errors import ApiError
+from squareoff.web.error_shape import ApiError
 from squareoff.web.preview_tickets import EXIT_ALL, RESUME, let_out_by_resume, open_positions
 from squareoff.web.requests import ExitAllIn, ExitAllQuery, KillSwitchIn, NothingIn
 from squareoff.web.roles import Role
@@ -99,7 +100,10 @@ async def acknowledge_alarm(
 @router.post("/reconcile")
 async def reconcile(desk: TheDesk, _body: Nothing = None) -> ReconcileOut:
     """Compare with the broker's books now."""
-    return ReconcileOut(differences=list(await desk.reconcile()))
+    differences = list(await desk.reconcile())
+    if UNREADABLE in differences:
+        raise ApiError(502, "broker_unavailable", f"{UNREADABLE}; nothing was compared, ask again")
+    return ReconcileOut(differences=differences)
 
 
 @router.get("/status")

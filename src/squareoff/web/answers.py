@@ -58,8 +58,12 @@ class TrackerOut(Outgoing):
     entry_price: DecimalText
     exit_price: DecimalText | None
     realized_pnl: DecimalText | None
+    """Of what is closed so far; null while nothing is, or the price of a fill is not told yet."""
     unrealized_pnl: DecimalText | None
+    """Of what is still held, at `last_traded_price`."""
     last_traded_price: DecimalText | None
+    last_price_at: Instant | None = Field(validation_alias="last_price_at_ns")
+    """When that price reached the engine; its age on the dashboard counts from here."""
     exit_reason: str | None
     created_at: Instant = Field(validation_alias="created_at_ns")
     exited_at: Instant | None = Field(validation_alias="exited_at_ns")

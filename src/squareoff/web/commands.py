@@ -20,7 +20,8 @@ from squareoff.domain.ids import TrackerId
 from squareoff.services.desk.command_trail import Command
 from squareoff.services.desk.desk import Desk
 from squareoff.services.desk.desk_requests import UnknownTracker
-from squareoff.web.errors import ApiError, answer_defect, answer_http, answer_own, answer_validation
+from squareoff.web.error_shape import ApiError
+from squareoff.web.errors import answer_defect, answer_http, answer_own, answer_validation
 from squareoff.web.idempotency import IdempotencyDesk
 from squareoff.web.roles import CHANGING_METHODS, Caller, role_of_call
 

@@ -1,11 +1,11 @@
-"""The one shape of every error, and which HTTP status goes with which code.
+"""Which HTTP status goes with which error, and the answers that say so.
 
 Invariant: an answer never holds more than the code and text of an error of ours; of what is not
 ours it says nothing but that it happened.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -27,6 +27,7 @@ from squareoff.domain.errors import (
 )
 from squareoff.domain.rule_parsing import InvalidRules
 from squareoff.services.desk.desk_requests import InvalidRequest, NotHeld
+from squareoff.web.error_shape import ApiError, error_body, fault_details
 
 _log = structlog.get_logger("squareoff.web")
 
@@ -69,36 +70,6 @@ _MESSAGES: Mapping[int, str] = {
     404: "there is nothing at this address",
     405: "this address does not take this method",
 }
-
-
-class ApiError(SquareoffError):
-    """A refusal of the API itself: `status` is the HTTP status."""
-
-    def __init__(
-        self, status: int, code: str, message: str, details: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.details = dict(details or {})
-
-
-def error_body(
-    code: str, message: str, details: Mapping[str, Any] | None = None
-) -> dict[str, object]:
-    """Return an error in the one shape."""
-    return {
-        "ok": False,
-        "error": {"code": code, "message": message, "details": dict(details or {})},
-    }
-
-
-def fault_details(faults: Sequence[FieldFault]) -> dict[str, Any]:
-    """Return the details of an input's faults; `field` is the first one's."""
-    return {
-        "field": faults[0].field,
-        "faults": [{"field": fault.field, "message": fault.message} for fault in faults],
-    }
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -104,6 +104,7 @@ SENTENCES: dict[str, Callable[[Data], str]] = {
     "tracker_opened": _opened,
     "rules_changed": lambda _: "takes other rules",
     "stop_moved": _stop_moved,
+    "best_price_noted": lambda data: f"saw {_price(data['peak_price'])}, its best price so far",
     "exit_claimed": lambda data: f"exit claimed: {data['reason']}",
     "exit_sized": _sized,
     "exit_blocked": lambda data: f"waits: {data['text']}",

@@ -25,7 +25,8 @@ from squareoff.web.admission import (
     Call,
     source_text,
 )
-from squareoff.web.errors import SECURITY_HEADERS, error_body
+from squareoff.web.error_shape import error_body
+from squareoff.web.errors import SECURITY_HEADERS
 from squareoff.web.roles import CHANGING_METHODS, Caller
 
 BODY_BYTES_MAX = 64 * 1024

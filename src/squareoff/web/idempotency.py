@@ -22,7 +22,7 @@ from fastapi.responses import JSONResponse, Response
 from squareoff.domain.errors import StoreError
 from squareoff.ports import RememberedAnswer
 from squareoff.services.desk.desk import Desk
-from squareoff.web.errors import ApiError
+from squareoff.web.error_shape import ApiError
 
 _log = structlog.get_logger("squareoff.web")
 KEY_LENGTH_MAX = 200

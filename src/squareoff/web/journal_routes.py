@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from squareoff.web.answers import EntryOut, ItemList
 from squareoff.web.commands import CommandRoute
 from squareoff.web.context import TheContext, TheDesk
-from squareoff.web.errors import ApiError
+from squareoff.web.error_shape import ApiError
 from squareoff.web.event_stream import journal_events, live_events
 from squareoff.web.facts_as_json import entry_out
 from squareoff.web.requests import EventsQuery, JournalQuery

@@ -16,7 +16,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from squareoff.web.errors import SECURITY_HEADERS, error_body
+from squareoff.web.error_shape import error_body
+from squareoff.web.errors import SECURITY_HEADERS
 from squareoff.web.turnstile import Turnstile, is_incomplete
 
 CONNECTIONS_MAX = 100

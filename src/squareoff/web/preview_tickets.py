@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from squareoff.domain.states import PositionStatus
 from squareoff.ports import KillSwitchState
 from squareoff.services.desk.views import TrackerView
-from squareoff.web.errors import ApiError
+from squareoff.web.error_shape import ApiError
 from squareoff.web.roles import Caller
 
 VALID_SECONDS = 30.0

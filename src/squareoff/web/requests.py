@@ -23,6 +23,9 @@ JOURNAL_PAGE = 1_000
 Name = Annotated[str, Field(max_length=64)]
 Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX)]
 
+WaitSeconds = Annotated[float, Field(strict=True, ge=0, le=EXIT_WAIT_SECONDS_LIMIT)]
+"""In a body: JSON's "5" and true are refused."""
+
 Ticket = Annotated[str | None, Field(max_length=64)]
 """The `ticket` of a preview that was looked at first."""
 
@@ -147,7 +150,7 @@ class ExitIn(Incoming):
     """Why, in your words; it must be given and not blank."""
     wait: Wait = Wait.ACCEPTED
     """Answer once the exit is durably claimed, accepted by the broker, or filled and confirmed."""
-    wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = EXIT_WAIT_SECONDS_MAX
+    wait_seconds: WaitSeconds = EXIT_WAIT_SECONDS_MAX
     """How long to wait at the most; the exit goes on by itself."""
 
 
@@ -161,7 +164,7 @@ class ExitAllIn(Incoming):
 
     lock_account: Annotated[bool, Field(strict=True)] = False
     """Put on the broker's own kill switch for the day, once nothing is held and no order open."""
-    wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = 0.0
+    wait_seconds: WaitSeconds = 0.0
     """How long to wait for nothing to remain; it goes on by itself."""
     ticket: Ticket = None
     """From `GET /exit-preview`: refused where more would be closed now than was shown."""
@@ -199,7 +202,7 @@ class WithdrawIn(PersonIn):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_PERSON_EXAMPLE]})
 
-    wait_seconds: Annotated[float, Field(ge=0, le=EXIT_WAIT_SECONDS_LIMIT)] = EXIT_WAIT_SECONDS_MAX
+    wait_seconds: WaitSeconds = EXIT_WAIT_SECONDS_MAX
     """How long to wait for its orders to end at the broker; it goes on by itself."""
 
 

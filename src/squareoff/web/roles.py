@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from squareoff.web.errors import ApiError
+from squareoff.web.error_shape import ApiError
 
 CHANGING_METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 SCHEME = "bearer "

@@ -15,7 +15,8 @@ from squareoff.config.fields import LOOPBACK_NAMES
 from squareoff.core.session.lease import AccountOwner
 from squareoff.web.admission import Admission
 from squareoff.web.answers import HealthOut, ReadinessOut
-from squareoff.web.errors import ApiError, install_error_handlers
+from squareoff.web.error_shape import ApiError
+from squareoff.web.errors import install_error_handlers
 from squareoff.web.guard import Guard, GuardRules, allowed_hosts
 from squareoff.web.health_routes import OPEN_PATHS
 from squareoff.web.roles import Role, Tokens

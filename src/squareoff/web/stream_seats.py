@@ -5,7 +5,7 @@ Invariant: streams never take all connections, so that a halt always finds one.
 
 from collections.abc import AsyncIterator
 
-from squareoff.web.errors import ApiError
+from squareoff.web.error_shape import ApiError
 
 STREAMS_MAX = 40
 """Some dashboards and scripts; well below the connections that may be open (patient_protocol)."""

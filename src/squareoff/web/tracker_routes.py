@@ -15,7 +15,7 @@ from squareoff.services.desk.views import TrackerView
 from squareoff.web.answers import EntryOut, ExitResultOut, ItemList, TrackerOut
 from squareoff.web.commands import CommandRoute
 from squareoff.web.context import TheCaller, TheContext, TheDesk
-from squareoff.web.errors import ApiError
+from squareoff.web.error_shape import ApiError
 from squareoff.web.facts_as_json import entry_out
 from squareoff.web.preview_tickets import open_positions
 from squareoff.web.requests import (

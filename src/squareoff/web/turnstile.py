@@ -24,7 +24,8 @@ from squareoff.web.admission import (
     Call,
     source_text,
 )
-from squareoff.web.errors import SECURITY_HEADERS, error_body
+from squareoff.web.error_shape import error_body
+from squareoff.web.errors import SECURITY_HEADERS
 
 HEAD_BYTES_MAX = 64 * 1024
 """As many as the HTTP parser keeps of a head that is not whole."""

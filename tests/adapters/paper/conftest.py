@@ -10,7 +10,8 @@ import pytest
 
 from async_body import settle
 from squareoff.adapters.calendar import AlwaysOpen
-from squareoff.adapters.paper.broker import PaperBroker, PaperSettings
+from squareoff.adapters.paper.broker import PaperBroker
+from squareoff.adapters.paper.settings import PaperSettings
 from squareoff.domain.errors import StoreUnavailable
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId
 from squareoff.domain.instruments import (

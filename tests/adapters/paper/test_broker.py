@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,7 @@ from squareoff.domain.errors import (
     StoreError,
 )
 from squareoff.domain.ids import BrokerOrderId
-from squareoff.domain.orders import BrokerOrderStatus, OrderType, ReportSource, Side
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, Quote, ReportSource, Side
 from squareoff.ports import StreamConnected
 
 
@@ -512,5 +513,75 @@ def test_carried_shares_stay_positions(world: Any) -> None:
         broker = await world.boot()
 
         assert await broker.holdings() == ()
+
+    run_async(body())
+
+
+def test_the_history_holds_the_fills_of_earlier_days(world: Any) -> None:
+    """What filled in a day's last moments is confirmed on the next one, also after a kill."""
+
+    async def body() -> None:
+        broker = await world.boot()
+        broker.on_tick(world.tick("25000.00"))
+        placed = await broker.place_order(world.request(Side.BUY, 75, "25000.00"))
+        world.arrive()
+        (filled,) = await broker.trade_book()
+        first = world.clock.now().ist().date()
+
+        world.clock.advance(24 * 3600)
+        broker = await world.boot()
+        assert await broker.trade_book() == ()
+        assert filled.broker_order_id == placed.broker_order_id
+        assert await broker.trade_history(first, first) == (filled,)
+        assert await broker.trade_history(first + timedelta(1), first + timedelta(1)) == ()
+
+        world.clock.advance(24 * 3600)
+        broker = await world.boot()
+        assert await broker.trade_history(first, first + timedelta(1)) == (filled,)
+
+    run_async(body())
+
+
+@pytest.mark.parametrize("hours", [-0.9, 5.6])  # 09:06 and 15:36 IST
+def test_nothing_fills_at_a_price_of_a_closed_exchange(world: Any, hours: float) -> None:
+    """Prices of the auctions before the open and after the close are none to trade at."""
+    world.calendar = ExchangeCalendar()
+
+    async def body() -> None:
+        broker = await world.boot()
+        await broker.place_order(world.request(Side.SELL, 75, "25000.00"))
+        world.arrive()
+        await broker.order_book()
+        world.clock.advance(hours * 3600)
+        broker.on_tick(world.tick("25100.00"))
+        assert (await broker.order_book())[0].status is BrokerOrderStatus.PENDING
+
+        world.clock.advance(-hours * 3600)
+        broker.on_tick(world.tick("25000.00"))
+        (filled,) = await broker.order_book()
+        assert (filled.status, filled.average_price) == (BrokerOrderStatus.TRADED, Decimal(25000))
+
+    run_async(body())
+
+
+def test_a_quote_is_traded_at_where_the_feed_is_silent(world: Any) -> None:
+    """With the feed gone the real broker's quotes show the market; a fresh tick goes before."""
+
+    async def body() -> None:
+        broker = await world.boot()
+        broker.on_tick(world.tick("25000.00"))
+        world.clock.advance(600)
+        name = world.instrument.instrument_id
+        broker.on_quote(Quote(name, Decimal(24000), None, Decimal(23990), Decimal(24010)))
+        await broker.place_order(world.request(Side.SELL, 75, "23000.00"))
+        world.arrive()
+        (sold,) = await broker.order_book()
+        assert sold.average_price == Decimal(23990)
+
+        broker.on_tick(world.tick("24500.00"))
+        broker.on_quote(Quote(name, Decimal(24000), None))
+        await broker.place_order(world.request(Side.SELL, 75, "23000.00", name="sqx-2"))
+        world.arrive()
+        assert (await broker.order_book())[1].average_price == Decimal(24500)
 
     run_async(body())

@@ -3,10 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
-from squareoff.adapters.paper.desk import PaperDesk, trading_day
+from squareoff.adapters.paper.desk import HISTORY_TRADES_MAX, PaperDesk, trading_day
 from squareoff.adapters.paper.orders import PaperOrder
 from squareoff.domain.orders import Side
-from squareoff.domain.time import ns_from_iso
+from squareoff.domain.time import ns_from_iso, seconds_to_ns
 from squareoff.exchange.rules import MatchingRules
 
 DELAY_NS = 50_000_000
@@ -123,3 +123,23 @@ def test_the_books_balance_through_a_dump(world: Any) -> None:
     again.on_tick(world.tick("25000.00"))
     [position] = again.ledger.positions()
     assert position.net_quantity == 0
+
+
+def test_the_history_is_bounded(world: Any) -> None:
+    """Every save writes all of it, so the oldest fills leave it."""
+    desk, _ = make_desk(world)
+    half = HISTORY_TRADES_MAX // 2
+    lengths = []
+    for _ in range(3):
+        for _ in range(half):
+            desk.on_tick(world.tick("25000.00"))
+            desk.place(world.request(Side.BUY, 75, "25000.00"), world.clock.now())
+        world.arrive()
+        desk.advance(world.clock.now())
+        world.clock.advance(24 * 3600)
+        desk.advance(world.clock.now())
+        lengths.append(len(desk.history))
+
+    assert lengths == [half, 2 * half, 2 * half]
+    assert len({trade.trade_id for trade in desk.history}) == 2 * half
+    assert world.clock.now().wall_ns - desk.history[0].time_ns < seconds_to_ns(49 * 3600)

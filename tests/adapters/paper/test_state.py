@@ -60,9 +60,19 @@ def test_every_part_survives_the_round_trip(world: Any) -> None:
             )
         ],
         instruments=[world.instrument],
+        history=[Trade("h", name, identity, ProductType.INTRADAY, Side.BUY, 75, Decimal("0.1"), 8)],
     )
 
     assert decode_state(StateEncoder().encode(state)) == state
+
+
+def test_a_ledger_without_a_history_is_read(world: Any) -> None:
+    """It was written before there was one."""
+    written = StateEncoder().encode(PaperState(day="2026-09-15"))
+    older = written.replace(b',"history":[]', b"")
+
+    assert older != written
+    assert decode_state(older) == PaperState(day="2026-09-15")
 
 
 DAMAGED = {

@@ -3,14 +3,16 @@
 import asyncio
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from async_body import run_async
+from ready_databases import ready_in_memory
 from sql_samples.histories import ACCOUNT
 from squareoff.adapters.sql import schema
+from squareoff.adapters.sql.revision_scripts import run_scripts, scripts_config
 from squareoff.adapters.sql.schema import SchemaAge, check_revision, prepare, schema_state, upgrade
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import metadata
@@ -25,9 +27,7 @@ def _differences(connection: Connection) -> list[object]:
 
 def _make_first_revision(connection: Connection) -> None:
     """Make the tables of revision 0001, with a journal of seven entries."""
-    config = schema._config()
-    config.attributes |= {"connection": connection, "version_table": schema.VERSION_TABLE}
-    command.upgrade(config, "0001")
+    run_scripts(connection, schema.VERSION_TABLE, "0001")
     head = text("INSERT INTO journal_head (account_id, seq, entry_hash) VALUES (:account, 7, 'x')")
     connection.execute(head, {"account": ACCOUNT})
 
@@ -35,6 +35,14 @@ def _make_first_revision(connection: Connection) -> None:
 def _set_revision(revision: str):
     statement = text(f"UPDATE {schema.VERSION_TABLE} SET version_num = :revision")
     return lambda connection: connection.execute(statement, {"revision": revision})
+
+
+def test_the_revisions_are_those_of_the_scripts() -> None:
+    """What is told without alembic is what alembic would tell."""
+    scripts = ScriptDirectory.from_config(scripts_config())
+    found = [script.revision for script in scripts.walk_revisions()]
+
+    assert list(schema.REVISIONS) == found[::-1]
 
 
 def test_migrations_make_exactly_our_tables(opened) -> None:
@@ -179,5 +187,18 @@ def test_two_processes_may_prepare_the_same_empty_database(shared_opener) -> Non
         finally:
             for database in databases:
                 await database.close()
+
+    run_async(body())
+
+
+def test_a_copied_database_is_as_a_migrated_one() -> None:
+    """What other tests begin with in memory is what `prepare` leaves."""
+
+    async def body() -> None:
+        for _ in range(2):
+            database = await ready_in_memory()
+            assert (await schema_state(database)).age is SchemaAge.SAME
+            assert await database.runner.read(_differences) == []
+            await database.close()
 
     run_async(body())

@@ -15,6 +15,7 @@ from squareoff.core.state.commands import (
     TransmitOrder,
 )
 from squareoff.core.state.facts import (
+    BestPriceNoted,
     ExitClaimed,
     ExitSized,
     FillsConfirmed,
@@ -23,8 +24,10 @@ from squareoff.core.state.facts import (
     OrderReported,
     OrderSent,
     PositionExited,
+    StopMoved,
 )
 from squareoff.core.state.inputs import (
+    BestPriceSeen,
     BooksRead,
     OrderSeen,
     PeakReached,
@@ -237,6 +240,34 @@ def test_a_latched_exit_ignores_prices() -> None:
     assert story.tracker.status is EXITING
     assert story.tracker.stop_level == 1_520_000
     assert story.states == [OrderState.PLANNED]
+
+
+def test_a_best_price_is_kept_through_an_open_exit_and_moves_no_stop_of_it() -> None:
+    """A best price that is to be kept is, before the claim and after it; a worse one is none."""
+    story = Story(held(rules=RuleSet(trailing=TrailingRule(Decimal(8), step=Decimal(50)))))
+    story.feed(BestPriceSeen(PriceUnits(1_600_000)))
+    story.feed(BestPriceSeen(PriceUnits(1_610_000)))
+    assert [type(fact) for fact in story.facts] == [StopMoved, BestPriceNoted]
+    story.claim()
+    stop_level = story.tracker.stop_level
+    story.feed(BestPriceSeen(PriceUnits(2_100_000)))
+    story.feed(BestPriceSeen(PriceUnits(1_700_000)))
+
+    assert story.tracker.peak_price == 2_100_000
+    assert story.tracker.stop_level == stop_level
+    assert story.states == [OrderState.PLANNED]
+
+
+def test_no_best_price_is_kept_of_a_position_that_has_ended() -> None:
+    """What is over counts no prices."""
+    story = Story()
+    story.work()
+    story.see(B.TRADED, 100)
+    story.books(trade(100, "151.50"))
+    assert story.tracker.status is PositionStatus.EXITED
+    story.feed(BestPriceSeen(PriceUnits(1_600_000)))
+
+    assert story.tracker.peak_price is None
 
 
 @pytest.mark.parametrize("loose", [RuleSet(trailing=TrailingRule(points=Decimal(8))), RuleSet()])

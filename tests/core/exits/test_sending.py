@@ -21,8 +21,8 @@ from squareoff.core.state.inputs import (
 )
 from squareoff.core.state.policy import (
     PLAN_AGE_SECONDS_MAX,
-    QUIET_BEFORE_PLAN_SECONDS,
     QUIET_PLAN_AGE_SECONDS_MAX,
+    READING_LAG_SECONDS,
 )
 from squareoff.core.state.tracker import SendOutcome
 from squareoff.domain.ids import BrokerOrderId
@@ -155,9 +155,9 @@ def test_a_plan_that_waited_too_long_is_sized_again() -> None:
 @pytest.mark.parametrize(
     ("quiet_before_plan", "waited", "is_sent"),
     [
-        (QUIET_BEFORE_PLAN_SECONDS, QUIET_PLAN_AGE_SECONDS_MAX, True),
-        (QUIET_BEFORE_PLAN_SECONDS, QUIET_PLAN_AGE_SECONDS_MAX + 0.001, False),
-        (QUIET_BEFORE_PLAN_SECONDS - 0.001, PLAN_AGE_SECONDS_MAX + 0.001, False),
+        (READING_LAG_SECONDS, QUIET_PLAN_AGE_SECONDS_MAX, True),
+        (READING_LAG_SECONDS, QUIET_PLAN_AGE_SECONDS_MAX + 0.001, False),
+        (READING_LAG_SECONDS - 0.001, PLAN_AGE_SECONDS_MAX + 0.001, False),
         (-1.0, PLAN_AGE_SECONDS_MAX + 0.001, False),
         (-1.0, PLAN_AGE_SECONDS_MAX, True),
     ],

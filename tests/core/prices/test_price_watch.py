@@ -396,16 +396,12 @@ def test_what_the_feed_told_is_known_apart_from_quotes() -> None:
     watch, slot = watching()
     old = replace(tick("150", 1), received_time_ns=OPENED_AT_NS + 60 * NANOSECONDS_PER_SECOND)
     watch.on_tick(old)
-    assert (watch.heard(INSTRUMENT.instrument_id), watch.told(INSTRUMENT.instrument_id)) == (
-        None,
-        old,
-    )
+    assert watch.heard_and_told(INSTRUMENT.instrument_id) == (None, old)
     watch.on_tick(tick("150", 2))
     slot.kept = tick("151", 3)
     watch.on_quote(quoted("152", 4))
 
-    assert watch.heard(INSTRUMENT.instrument_id) == tick("151", 3)
-    assert watch.told(INSTRUMENT.instrument_id) == tick("151", 3)
+    assert watch.heard_and_told(INSTRUMENT.instrument_id) == (tick("151", 3), tick("151", 3))
 
 
 def test_a_late_print_after_a_reconnect_is_not_the_newest() -> None:
@@ -419,5 +415,4 @@ def test_a_late_print_after_a_reconnect_is_not_the_newest() -> None:
     seen = watch.on_tick(late)
 
     assert seen is not None and seen.verdict is TickVerdict.GOOD
-    assert watch.heard(INSTRUMENT.instrument_id) == newest
-    assert watch.told(INSTRUMENT.instrument_id) == newest
+    assert watch.heard_and_told(INSTRUMENT.instrument_id) == (newest, newest)

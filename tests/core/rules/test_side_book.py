@@ -64,6 +64,23 @@ def test_what_is_latched_waits_for_nothing_and_goes_on_seeing() -> None:
     assert book.peak_of(follower) == 1_600_000
 
 
+def test_what_rests_keeps_its_best_price_and_not_its_stop() -> None:
+    """While an exit is open prices go on to count; its end may take out the rule with its stop."""
+    book = SideBook(PositionSide.LONG, 500)
+    first = book.follow(held(rules=TRAILING), None)
+    book.raise_peaks(1_550_000)
+    book.rest(first)
+    assert book.raise_peaks(1_600_000) == []
+    assert list(book.pop_stopped(1)) == []
+    fixed = RuleSet(stop_loss=PriceRule(points=D(10)))
+    second = book.follow(held(rules=fixed), first)
+    current = book.current(second)
+
+    assert (current.peak_price, current.stop_level) == (1_600_000, None)
+    assert list(book.pop_stopped(1_400_500)) == []
+    assert list(book.pop_stopped(1_400_000)) == [second]
+
+
 def test_arming_anew_keeps_the_best_price_and_the_stop() -> None:
     """A commit that lags, or wider rules, take back neither the best price nor the stop."""
     book = SideBook(PositionSide.LONG, 500)

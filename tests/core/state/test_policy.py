@@ -2,8 +2,12 @@
 
 from squareoff.bootstrap import engine_settings
 from squareoff.config import Settings
-from squareoff.core.state.policy import POSITIONS_LAG_SECONDS_MAX, ExitPolicy
-from squareoff.services.positions import broker_reads, flip_watch, held_check
+from squareoff.core.state.policy import (
+    POSITIONS_LAG_SECONDS_MAX,
+    READING_LAG_SECONDS,
+    ExitPolicy,
+)
+from squareoff.services.positions import flip_watch, held_check
 from squareoff.simulator.virtual import fault_classes
 
 
@@ -11,8 +15,8 @@ def test_everybody_waits_for_longer_than_positions_lag() -> None:
     """Who concludes that something is gone waits longest, and the simulation lags as far."""
     assert fault_classes.LAG_SECONDS_MAX == POSITIONS_LAG_SECONDS_MAX
     assert POSITIONS_LAG_SECONDS_MAX < held_check.HELD_WAIT_SECONDS
-    assert held_check.HELD_WAIT_SECONDS < broker_reads.LAG_SECONDS < flip_watch.WATCH_SECONDS
-    assert (held_check.HELD_WAIT_SECONDS, broker_reads.LAG_SECONDS) == (3.0, 5.0)
+    assert held_check.HELD_WAIT_SECONDS < READING_LAG_SECONDS < flip_watch.WATCH_SECONDS
+    assert (held_check.HELD_WAIT_SECONDS, READING_LAG_SECONDS) == (3.0, 5.0)
     assert flip_watch.WATCH_SECONDS == 6.0
 
 

@@ -13,6 +13,7 @@ from service_world.virtual import START_WALL_NS, run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.prices.price_hygiene import HygieneLimits
 from squareoff.core.prices.quiet_prices import LoudFeed, QuietPrices
+from squareoff.core.session.trusted_time import DOUBT_SECONDS
 from squareoff.core.state.facts import (
     AccountPeakReached,
     AccountRuleFired,
@@ -685,7 +686,7 @@ def test_a_clock_that_is_set_back_begins_no_day(monkeypatch: pytest.MonkeyPatch)
             world.tick("139")
             await world.until_status(TRACKER, PositionStatus.EXITED)
             monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS - DAY_NS)
-            await asyncio.sleep(3)
+            await asyncio.sleep(DOUBT_SECONDS + 3)  # then the wall clock counts again
             assert account(world).fired == (AccountRuleName.MAX_LOSS,)
             assert account(world).realized_pnl == D("150.00")
         again = await make_world(store=world.store, gateway=world.gateway, account_rules=LOSS)

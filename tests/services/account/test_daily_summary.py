@@ -19,6 +19,7 @@ from squareoff.services.exits.exit_results import Wait
 
 USUAL = Session(time(9, 15), time(15, 30))
 TOLD_AT = time(15, 40)
+BEFORE_CLOSE = time(15, 25)
 NO_SESSION = TradingDay((), USUAL)
 
 
@@ -64,7 +65,7 @@ def test_the_day_is_told_when_it_is_over_and_once() -> None:
             assert "Alarms: none." in text
 
     assert timedelta(minutes=10) == AFTER_CLOSE
-    run_virtual(body())
+    run_virtual(body(), begins=BEFORE_CLOSE)
 
 
 def test_what_is_left_is_said_first_of_all() -> None:
@@ -84,7 +85,7 @@ def test_what_is_left_is_said_first_of_all() -> None:
             assert f"{held.instrument.trading_symbol} LONG 100" in text
             assert "Alarms: 1 critical, 0 warnings. Unseen: over_exit." in text
 
-    run_virtual(body())
+    run_virtual(body(), begins=BEFORE_CLOSE)
 
 
 def test_a_day_that_ends_about_midnight_is_told_after_it() -> None:
@@ -106,7 +107,7 @@ def test_a_day_that_ends_about_midnight_is_told_after_it() -> None:
             ((title, _),) = world.alarms.told
             assert title == "squareoff: 15 Sep 2026, paper"
 
-    run_virtual(body())
+    run_virtual(body(), begins=time(23, 50))
 
 
 def test_a_day_that_ended_long_before_midnight_is_not_told_on_the_next() -> None:
@@ -120,7 +121,7 @@ def test_a_day_that_ended_long_before_midnight_is_not_told_on_the_next() -> None
             await summary.look()
             assert world.alarms.told == []
 
-    run_virtual(body())
+    run_virtual(body(), begins=time(23, 50))
 
 
 def test_a_day_without_a_session_is_not_told() -> None:
@@ -134,7 +135,7 @@ def test_a_day_without_a_session_is_not_told() -> None:
             await summary.look()
             assert world.alarms.told == []
 
-    run_virtual(body())
+    run_virtual(body(), begins=time(22, 55))
 
 
 def test_a_database_that_is_away_delays_the_summary() -> None:
@@ -153,7 +154,7 @@ def test_a_database_that_is_away_delays_the_summary() -> None:
             assert away.failed
             assert len(world.alarms.told) == 1
 
-    run_virtual(body())
+    run_virtual(body(), begins=BEFORE_CLOSE)
 
 
 class _AwayOnce:
@@ -187,7 +188,7 @@ def test_an_engine_tells_the_day_where_it_is_wanted() -> None:
             await at(time(16, 0))
             assert silent.alarms.told == []
 
-    run_virtual(body())
+    run_virtual(body(), begins=BEFORE_CLOSE)
 
 
 def test_a_reading_that_fails_delays_the_summary() -> None:
@@ -205,4 +206,4 @@ def test_a_reading_that_fails_delays_the_summary() -> None:
 
         assert len(world.alarms.told) == 1
 
-    run_virtual(body())
+    run_virtual(body(), begins=BEFORE_CLOSE)

@@ -1,7 +1,9 @@
 """Stops and targets are held against the market of today, never against the entry price."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
+from datetime import time
 from decimal import Decimal as D
 
 import pytest
@@ -9,9 +11,11 @@ import pytest
 from exit_story.values import INSTRUMENT, TRACKER, new_position
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
+from squareoff.domain.errors import DomainError
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderType, PositionSide
 from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
+from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.services.desk.desk_requests import EntryRequest, InvalidRequest, PositionRequest
 
@@ -124,5 +128,37 @@ def test_an_entry_is_held_against_its_limit_and_asks_nobody() -> None:
             assert view.rules == below
             assert view.trading_symbol == INSTRUMENT.trading_symbol
             assert "quotes" not in world.gateway.calls
+
+    run_virtual(body())
+
+
+NSE_HOURS = TradingDay((Session(time(9, 15), time(15, 30)),), Session(time(9, 15), time(15, 30)))
+
+
+@pytest.mark.parametrize(("at", "is_taken"), [("03:15", False), ("09:14", False), ("09:15", True)])
+def test_a_square_off_before_the_open_is_refused(at: str, is_taken: bool) -> None:
+    """It would be due at once, all day long: 03:15 is written for 15:15."""
+    rules = RuleSet(square_off_at=time.fromisoformat(at))
+
+    async def body() -> None:
+        async with running_world() as world:
+            quote(world, None)
+            await world.hold()
+            world.calendar.hours = NSE_HOURS
+            desk = world.engine.desk
+            for ask in (
+                desk.track(replace(POSITION, rules=rules)),
+                desk.enter(replace(ENTRY, rules=rules)),
+                desk.set_rules(TRACKER, rules),
+            ):
+                if is_taken:
+                    with suppress(DomainError):  # what is not held is refused later
+                        await ask
+                    continue
+                with pytest.raises(InvalidRequest) as caught:
+                    await ask
+                (fault,) = caught.value.faults
+                assert fault.field == "rules.square_off_at"
+                assert "before the exchange opens at 09:15" in fault.message
 
     run_virtual(body())

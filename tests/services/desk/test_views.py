@@ -3,13 +3,16 @@
 from dataclasses import replace
 from decimal import Decimal as D
 
+import pytest
+
 from exit_story.story import Story
-from exit_story.values import INSTRUMENT, OPENED_AT_NS, held
+from exit_story.values import INSTRUMENT, OPENED_AT_NS, held, net
+from squareoff.core.account.account_pnl import AccountPnl, rupees_of, share_of
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus, PositionSide
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.rules import PriceRule, RuleSet
-from squareoff.domain.states import OrderState
+from squareoff.domain.states import OrderState, PositionStatus
 from squareoff.domain.ticks import Tick
 from squareoff.services.desk.views import order_views, tracker_view
 
@@ -22,6 +25,61 @@ def test_unrealized_profit_is_signed_by_side() -> None:
 
     assert (long.unrealized_pnl, short.unrealized_pnl) == (D("250.00"), D("-250.00"))
     assert tracker_view(held(), None).unrealized_pnl is None
+
+
+def test_the_last_price_has_the_time_it_reached_us() -> None:
+    """Its age counts from its arrival, whenever it was traded; without a price there is no time."""
+    told = replace(TICK, exchange_time_ns=OPENED_AT_NS - 1, received_time_ns=OPENED_AT_NS + 7)
+
+    assert tracker_view(held(), told).last_price_at_ns == OPENED_AT_NS + 7
+    assert tracker_view(held(), None).last_price_at_ns is None
+
+
+@pytest.mark.parametrize("side", PositionSide)
+def test_a_part_filled_exit_has_both_parts_of_its_profit(side: PositionSide) -> None:
+    """What is closed counts at its fills and the rest at the last price: the account's own sums."""
+    story = Story(held(side=side)).claim(net(100 * side.sign))
+    story.permit()
+    story.accept()
+    story.see(BrokerOrderStatus.PART_TRADED, 40)
+    view = tracker_view(story.tracker, TICK)
+    pnl = AccountPnl()
+    pnl.put(story.tracker.tracker_id, INSTRUMENT.instrument_id, share_of(story.tracker))
+    pnl.price(INSTRUMENT.instrument_id, TICK.last_traded_price)
+
+    assert (view.exited_quantity, view.quantity) == (40, 100)
+    assert (view.realized_pnl, view.unrealized_pnl) == (D(60) * side.sign, D(150) * side.sign)
+    assert view.realized_pnl == rupees_of(pnl.realized)
+    assert view.unrealized_pnl == rupees_of(pnl.open_pnl)
+
+
+def test_a_fill_without_a_price_leaves_the_realized_part_unknown() -> None:
+    """Nothing is made up: what the broker has not told yet is null, not a part of the sum."""
+    story = Story().work()
+    story.see(BrokerOrderStatus.PART_TRADED, 40, average_price=None)
+
+    assert tracker_view(story.tracker, TICK).realized_pnl is None
+    assert tracker_view(held(), TICK).realized_pnl is None
+
+
+def test_what_was_closed_too_much_is_held_on_the_other_side() -> None:
+    """An over-exit's other position counts at the last price, as in the account's P&L."""
+    over = replace(
+        held(), externally_closed_quantity=130, externally_closed_notional=D(130) * D("151.50")
+    )
+    view = tracker_view(over, TICK)
+
+    assert (view.realized_pnl, view.unrealized_pnl) == (D(195), D(-75))
+
+
+def test_nothing_held_needs_no_price() -> None:
+    """All is filled and not yet confirmed: what is open is worth nothing at any price."""
+    story = Story().work()
+    story.see(BrokerOrderStatus.TRADED, 100)
+    view = tracker_view(story.tracker, None)
+
+    assert view.status is PositionStatus.EXITING
+    assert (view.realized_pnl, view.unrealized_pnl) == (D(150), D(0))
 
 
 def test_a_closed_position_has_realized_profit_only() -> None:

@@ -268,7 +268,7 @@ def test_a_defect_in_the_claim_is_answered_and_halts(monkeypatch: pytest.MonkeyP
 
             assert result.code is ExitCode.HALTED
             assert "position_halted" in world.alarms.codes
-            assert world.engine.supervisor.status().is_ready
+            assert world.engine.status.view().is_ready
 
     run_virtual(body())
 

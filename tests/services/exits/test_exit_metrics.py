@@ -99,9 +99,9 @@ def test_the_engine_tells_its_own_state() -> None:
             await world.hold()
             assert value(world, "ready") == 1.0
             assert value(world, "kill_switch_active") == 0.0
-            world.tick("150.00", traded_ago=3.0)
+            world.tick("150.00")
             await settle()
-            assert value(world, "feed_lag_seconds") == 3.0
+            assert value(world, "feed_age_seconds") == 0.0
             age = value(world, "reconciliation_age_seconds")
             assert age is not None
             assert age < 60.0

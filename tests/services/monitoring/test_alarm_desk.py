@@ -37,8 +37,9 @@ def test_an_alarm_is_journalled_counted_and_told() -> None:
         assert 'squareoff_alarms_total{code="test",severity="warning"} 1.0' in (
             metrics.render().decode()
         )
-        await desk.acknowledge(alarm)
+        seen_at_ns = await desk.acknowledge(alarm)
         assert await store.alarms(unacknowledged_only=True) == ()
+        assert [each.acknowledged_at_ns for each in await store.alarms()] == [seen_at_ns]
 
     run_virtual(body())
 

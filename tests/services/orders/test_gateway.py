@@ -1,7 +1,7 @@
 """What a gateway may answer, how long a call may take, and the one retry of a replaced token."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -11,17 +11,23 @@ from exit_story.values import ACCOUNT, INSTRUMENT
 from service_world.virtual import run_virtual
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerSessionExpired, Sent
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
-from squareoff.domain.instruments import PositionKey, ProductType
+from squareoff.domain.instruments import InstrumentId, PositionKey, ProductType
 from squareoff.domain.orders import (
     BrokerOrderStatus,
     BrokerPosition,
     OrderRequest,
     OrderType,
     PlacementAnswer,
+    Quote,
     Side,
 )
 from squareoff.ports import BrokerClient
-from squareoff.services.orders.gateway import GatewayLive, read_gateway_answer
+from squareoff.services.orders.gateway import (
+    GatewayLive,
+    GatewayPaper,
+    PaperHoldings,
+    read_gateway_answer,
+)
 
 KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)
 REQUEST = OrderRequest(ClientOrderId("sqx-1"), KEY, Side.SELL, OrderType.MARKET, 100)
@@ -189,5 +195,40 @@ def test_a_position_is_found_by_its_whole_key() -> None:
         assert row.net_quantity == 50
         client.rows = client.rows[:1]
         assert await live(client).position(KEY) is None
+
+    run_virtual(body())
+
+
+class QuotedMarket:
+    """A real broker's gateway that knows quotes alone."""
+
+    async def quotes(self, instrument_ids: Sequence[InstrumentId]) -> dict[InstrumentId, Quote]:
+        return {name: Quote(name, Decimal(150), None) for name in instrument_ids}
+
+
+class HearingHoldings:
+    """A paper broker that remembers what it was quoted."""
+
+    def __init__(self) -> None:
+        self.quoted: list[Quote] = []
+
+    def on_quote(self, quote: Quote) -> None:
+        self.quoted.append(quote)
+
+
+def test_what_the_real_broker_quotes_can_be_traded_at_on_paper() -> None:
+    """While the feed is silent an exit is priced by quotes, so it must fill by them too."""
+
+    async def body() -> None:
+        holdings = HearingHoldings()
+        gateway = GatewayPaper(
+            cast("BrokerClient", SlowClient(0.0)),
+            gateway_seconds=8.0,
+            holdings=cast("PaperHoldings", holdings),
+            market=cast("GatewayLive", QuotedMarket()),
+        )
+        quotes = await gateway.quotes([REQUEST.key.instrument_id])
+
+        assert holdings.quoted == list(quotes.values()) != []
 
     run_virtual(body())

@@ -82,12 +82,12 @@ def test_the_state_of_the_stream_is_shown() -> None:
 
     async def body() -> None:
         async with running_world() as world:
-            assert world.engine.supervisor.status().order_stream == "connected"
+            assert world.engine.status.view().order_stream == "connected"
             world.stream.refusals = [FeedDisconnected("refused") for _ in range(3)]
             world.stream.cut()
             await settle()
 
-            status = world.engine.supervisor.status()
+            status = world.engine.status.view()
             assert status.order_stream == "disconnected"
             assert not status.is_ready
             assert 'squareoff_socket_up{socket="order_updates"} 0.0' in (

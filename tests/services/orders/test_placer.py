@@ -8,7 +8,7 @@ from exit_story.values import INSTRUMENT, TRACKER, new_position
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, running_world
 from squareoff.core.state.facts import ExitSized, OrderModifySent, OrderSent
-from squareoff.core.state.policy import ExitPolicy
+from squareoff.core.state.policy import PLAN_AGE_SECONDS_MAX, ExitPolicy
 from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
     BrokerRateLimited,
@@ -96,6 +96,24 @@ def test_a_sizing_overtaken_by_our_own_fill_reads_again(seed: int) -> None:
             assert world.gateway.net(first.key) == 0
 
     run_virtual(body(), seed)
+
+
+def test_a_reading_that_grew_old_in_its_turn_sizes_nothing() -> None:
+    """While another sizing on the key held things up, a person closed the position by hand."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            async with world.engine.exit_engine.book.key_lock(tracker.key):
+                await leave(world, wait=Wait.CLAIMED)
+                await asyncio.sleep(PLAN_AGE_SECONDS_MAX + 1.0)
+                world.gateway.trade_by_hand(tracker.key, Side.SELL, tracker.quantity)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert world.gateway.requests == []
+            assert world.tracker(TRACKER).exit_reason == "closed_externally"
+
+    run_virtual(body())
 
 
 @pytest.mark.parametrize("unreadable", ["order_book", "trade_book", "positions"])
@@ -460,6 +478,6 @@ def test_permits_that_were_taken_ahead_and_not_used_are_given_back() -> None:
             await settle()
 
             assert world.gateway.requests == []
-            assert world.engine.supervisor.status().budget_used["second"] == 0
+            assert world.engine.status.view().budget_used["second"] == 0
 
     run_virtual(body())

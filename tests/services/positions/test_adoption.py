@@ -8,17 +8,17 @@ import pytest
 from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER
 from service_world.virtual import run_virtual
 from service_world.world import World, make_world, running, running_world
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.domain.instruments import PositionKey, ProductType
 from squareoff.domain.rules import RuleSet
 from squareoff.services.exits.exit_results import Wait
 from squareoff.services.positions.broker_reads import (
     FAST_READINGS_MAX,
-    LAG_SECONDS,
     READING_SPACING_SECONDS,
 )
 
 KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)
-SEEN_LAG_SECONDS = LAG_SECONDS / 2
+SEEN_LAG_SECONDS = READING_LAG_SECONDS / 2
 
 
 async def _close_while_positions_lag(world: World) -> None:

@@ -8,6 +8,7 @@ from service_world.store import LostAfterCommit
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.state.facts import ClosedExternally, JournalEntry, OrderReported
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.instruments import PositionKey, ProductType
 from squareoff.domain.orders import BrokerOrderStatus
@@ -15,7 +16,6 @@ from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import Now
 from squareoff.ports import Journal
 from squareoff.services.exits.exit_results import Wait
-from squareoff.services.positions.broker_reads import LAG_SECONDS
 from squareoff.services.positions.late_closes import PAGE_ENTRIES, note_late_closes
 from squareoff.services.positions.position_book import PositionBook
 
@@ -95,7 +95,7 @@ def test_a_start_after_the_lag_holds_nothing_back() -> None:
             await world.hold()
             await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.FILLED)
             await world.until_status(TRACKER, PositionStatus.EXITED)
-        await asyncio.sleep(LAG_SECONDS + 1.0)
+        await asyncio.sleep(READING_LAG_SECONDS + 1.0)
         again = await make_world(store=world.store, gateway=world.gateway)
         async with running(again):
             assert again.engine.exit_engine.book.closed_since(KEY, 0) == 0
@@ -105,7 +105,7 @@ def test_a_start_after_the_lag_holds_nothing_back() -> None:
 
 def test_what_others_closed_lately_counts_by_its_own_quantity() -> None:
     """Only what is young enough, of positions that are known; a clock set back makes none old."""
-    now, lag_ns = NOW.wall_ns, round(LAG_SECONDS * SECOND_NS)
+    now, lag_ns = NOW.wall_ns, round(READING_LAG_SECONDS * SECOND_NS)
     late, early = (by_others(7), now - lag_ns), (by_others(9), now - lag_ns - 1)
 
     assert closed_within_lag(early, late) == 7

@@ -42,11 +42,11 @@ def test_the_start_repeats_until_the_books_were_read() -> None:
         world.gateway.failures["positions"] = BrokerUnreachable("down")
         async with running(world, until_ready=False):
             await asyncio.sleep(20.0)
-            assert not world.engine.supervisor.status().is_ready
+            assert not world.engine.status.view().is_ready
             assert world.engine.reconciler.age_seconds() is None
             del world.gateway.failures["positions"]
 
-            await world.until(lambda: world.engine.supervisor.status().is_ready)
+            await world.until(lambda: world.engine.status.view().is_ready)
             assert world.engine.reconciler.age_seconds() is not None
 
     run_virtual(body())

@@ -9,13 +9,13 @@ from exit_story.values import TRACKER, report
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, running_world
 from squareoff.core.state.facts import ExitClaimed, ExitSized, OrderPlanned, OrderSent, TrackerFact
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import BrokerUnreachable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.orders import BrokerOrderStatus, Side
 from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
 from squareoff.domain.states import BlockReason, PositionStatus
-from squareoff.services.positions.broker_reads import LAG_SECONDS
 from squareoff.services.positions.warm_positions import REFRESH_SECONDS, WARM_SECONDS_MAX
 
 STOP = RuleSet(stop_loss=PriceRule(price=Decimal("149.00")))
@@ -27,7 +27,7 @@ ONE_COMMIT = [ExitClaimed, ExitSized, OrderPlanned, OrderSent]
 async def near(world: World, price: str = NEAR) -> PositionTracker:
     """Hold a position whose stop the price comes near, long enough for a warm reading; the order
     stream has been up for long enough too."""
-    await asyncio.sleep(LAG_SECONDS)
+    await asyncio.sleep(READING_LAG_SECONDS)
     tracker = await world.hold(rules=STOP)
     world.tick(price)
     await asyncio.sleep(REFRESH_SECONDS * 1.5)
@@ -36,7 +36,7 @@ async def near(world: World, price: str = NEAR) -> PositionTracker:
 
 async def near_other(world: World) -> None:
     """Hold a second position of the same key, with the price near both stops."""
-    await asyncio.sleep(LAG_SECONDS)
+    await asyncio.sleep(READING_LAG_SECONDS)
     await world.hold(tracker_id=OTHER, rules=STOP)
     world.tick(NEAR)
     await asyncio.sleep(REFRESH_SECONDS * 1.5)
@@ -129,8 +129,8 @@ def test_without_the_order_stream_strangers_could_close_unheard() -> None:
     ("side", "seconds", "is_warm"),
     [
         (Side.SELL, 0.0, False),
-        (Side.SELL, LAG_SECONDS - 1.0, False),
-        (Side.SELL, LAG_SECONDS + 1.0, True),
+        (Side.SELL, READING_LAG_SECONDS - 1.0, False),
+        (Side.SELL, READING_LAG_SECONDS + 1.0, True),
         (Side.BUY, 0.0, True),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_reading_that_does_not_cover_it_all_is_read_anew(net: int, *, is_warm:
 
     async def body() -> None:
         async with running_world() as world:
-            await asyncio.sleep(LAG_SECONDS)
+            await asyncio.sleep(READING_LAG_SECONDS)
             tracker = await world.hold(rules=STOP)
             world.gateway.hold(tracker.key, net)
             world.tick(NEAR)
@@ -195,14 +195,14 @@ def test_a_blocked_exit_claims_alone_and_keeps_no_permit() -> None:
         async with running_world() as world:
             await near(world)
             await world.engine.desk.set_kill_switch(active=True, level="all", reason="test")
-            used = world.engine.supervisor.status().budget_used
+            used = world.engine.status.view().budget_used
             world.tick(THROUGH)
             await asyncio.sleep(1.0)
 
             assert claim_commit(world) == [ExitClaimed]
             intent = world.tracker(TRACKER).intent
             assert intent is not None and intent.block_reason is BlockReason.KILL_SWITCH
-            assert world.engine.supervisor.status().budget_used == used
+            assert world.engine.status.view().budget_used == used
 
     run_virtual(body())
 
@@ -212,7 +212,7 @@ def test_a_trailing_stop_near_its_level_is_warm_too() -> None:
 
     async def body() -> None:
         async with running_world() as world:
-            await asyncio.sleep(LAG_SECONDS)
+            await asyncio.sleep(READING_LAG_SECONDS)
             await world.hold(rules=RuleSet(trailing=TrailingRule(percent=Decimal("0.5"))))
             world.tick("150.50")
             await asyncio.sleep(REFRESH_SECONDS * 1.5)

@@ -1,6 +1,7 @@
 """Prices that go missing: told once and in time, and the broker's quotes stand in for them."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import time
@@ -13,6 +14,7 @@ from exit_story.values import INSTRUMENT, TRACKER
 from service_world.broker import ScriptedGateway
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running, running_world
+from squareoff.core.prices.feed_lag import TOLD_FOR_SECONDS
 from squareoff.core.prices.price_hygiene import HygieneLimits
 from squareoff.core.state.facts import (
     AccountRuleFired,
@@ -30,6 +32,7 @@ from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
 from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.services.exits.exit_results import Wait
+from squareoff.services.prices.blind_watch import LOOK_SECONDS
 from squareoff.services.prices.quote_turns import QUOTE_SPACING_SECONDS
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
@@ -127,7 +130,7 @@ def test_a_dead_feed_is_told_within_a_second_of_the_limit() -> None:
 
             assert LIMIT < took <= LIMIT + 1
             assert [severity for severity, _ in told(world)] == [Severity.WARNING]
-            assert world.engine.supervisor.status().blind_instruments == ("NSE_FNO:49081",)
+            assert world.engine.status.view().blind_instruments == ("NSE_FNO:49081",)
             assert await blind_facts(world) == ["raised"]
 
     run_virtual(body())
@@ -229,7 +232,7 @@ def test_prices_that_come_back_end_it() -> None:
             for _ in range(30):
                 print_price(world, "150.5")
                 await asyncio.sleep(0.5)
-                if world.engine.supervisor.status().blind_instruments == ():
+                if world.engine.status.view().blind_instruments == ():
                     asked = len(market.asked)
             print_price(world, "150.5")
 
@@ -268,6 +271,48 @@ def test_an_instrument_that_never_traded_today_is_quiet() -> None:
             await asyncio.sleep(60)
 
             assert told(world) == []
+
+    run_virtual(body())
+
+
+def lag(world: World) -> float | None:
+    """Return what the gauge says now, None for not a number."""
+    world.engine.metrics.render()
+    found = world.engine.metrics.registry.get_sample_value("squareoff_feed_lag_seconds")
+    return None if found is None or math.isnan(found) else found
+
+
+def test_a_quiet_option_is_not_late() -> None:
+    """Its last trade is told again with each change of its book, ever older: no lag is seen."""
+
+    async def body() -> None:
+        async with running_world(gateway=Market()) as world:
+            assert lag(world) is None
+            await world.hold(rules=STOP)
+            for second in range(90):
+                world.tick("150.00", traded_ago=3.0 + second)
+                await asyncio.sleep(1)
+                assert lag(world) is None
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("late", [0.5, 4.0, 12.0])
+def test_a_feed_that_tells_trades_late_is_measured(late: float) -> None:
+    """Each trade comes so much after it was made, also too late to be judged: the gauge says it,
+    within a quarter of a second, until no trade came for half a minute."""
+
+    async def body() -> None:
+        async with running_world(gateway=Market()) as world:
+            await world.hold(rules=STOP)
+            for _ in range(60):
+                world.tick("150.00", traded_ago=late)
+                await asyncio.sleep(1)
+            found = lag(world)
+            await asyncio.sleep(TOLD_FOR_SECONDS)
+
+            assert found == pytest.approx(late, abs=LOOK_SECONDS)
+            assert lag(world) is None
 
     run_virtual(body())
 
@@ -368,7 +413,7 @@ def test_many_that_go_blind_at_once_are_one_alarm() -> None:
 
             [(_, text)] = told(world)
             assert "and 495 more" in text
-            assert len(world.engine.supervisor.status().blind_instruments) == 500
+            assert len(world.engine.status.view().blind_instruments) == 500
             times = [at for at, _ in market.asked]
             assert all(b - a >= QUOTE_SPACING_SECONDS for a, b in pairwise(times))
             assert {count for _, count in market.asked[2:]} == {500}

@@ -108,6 +108,28 @@ def test_the_quote_answers_where_redis_is_stale_or_of_the_future(age: float) -> 
     run_virtual(body())
 
 
+@pytest.mark.parametrize("ahead_seconds", [5.0, 5.1])
+def test_a_tick_dated_after_it_came_prices_no_exit(ahead_seconds: float) -> None:
+    """Beyond what clocks differ its time is wrong, and so may its price be: the quote answers."""
+
+    async def body() -> None:
+        for place in ("memory", "redis"):
+            sources = Sources()
+            now = tick(0.0)
+            traded_ns = now.exchange_time_ns + round(ahead_seconds * 1e9)
+            told = replace(now, exchange_time_ns=traded_ns)
+            if place == "memory":
+                sources.cache.put(told)
+            else:
+                sources.shared.tick = told
+            view = await sources.resolve()
+
+            assert view is not None
+            assert view.source == ("quote" if ahead_seconds > 5.0 else place)
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize("price", [None, Decimal(0), Decimal(-1)])
 def test_no_source_is_no_price(price: Decimal | None) -> None:
     """Without a usable price anywhere the answer is None, never an old or a zero price."""

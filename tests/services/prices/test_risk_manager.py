@@ -8,9 +8,10 @@ from decimal import Decimal as D
 import pytest
 
 from exit_story.values import INSTRUMENT, TRACKER
+from service_world.session import ScriptedTimes
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import World, make_world, running, running_world
-from squareoff.core.state.facts import ExitClaimed, StopMoved
+from squareoff.core.state.facts import ExitClaimed, OrderSent, StopMoved
 from squareoff.core.state.inputs import RulesSet
 from squareoff.domain.errors import StoreUnavailable
 from squareoff.domain.ids import TrackerId
@@ -244,6 +245,27 @@ def test_nothing_of_before_a_reconnect_vouches_for_a_price_after_it() -> None:
             world.tick("121")
 
             await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(("offset", "source"), [(0.0, "quote"), (-8.0, "memory")])
+def test_a_price_of_the_future_prices_no_exit(offset: float, source: str) -> None:
+    """Trade times eight seconds ahead are of the future, unless our clock is seen to be behind."""
+
+    async def body() -> None:
+        times = ScriptedTimes()
+        times.offset_seconds = offset
+        async with running_world(broker_time=times) as world:
+            await world.hold(rules=STOP)
+            await asyncio.sleep(30.0)
+            world.tick("150", traded_ago=-8.0)
+            await settle()
+            await world.engine.exit_engine.execute_exit(TRACKER, "by hand", wait=Wait.CLAIMED)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            sends = [f for c in world.store.commits for f in c.facts if isinstance(f, OrderSent)]
+            assert [send.price_source for send in sends] == [source]
 
     run_virtual(body())
 

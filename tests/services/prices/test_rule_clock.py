@@ -164,6 +164,25 @@ def test_the_broker_is_asked_while_there_is_a_doubt() -> None:
     stepped(body)
 
 
+def test_a_clock_of_yesterday_that_is_put_right_ages_no_position() -> None:
+    """A restart whose clock is a day behind finds stamps of its future; they are right."""
+
+    async def body() -> None:
+        clock = SteppedClock()
+        clock.lead = -24 * HOUR
+        rule_clock = RuleClock(clock)
+        tracker = replace(held(), created_at_ns=START_WALL_NS)
+        rule_clock.note(tracker)
+        await asyncio.sleep(5.0)
+        assert rule_clock.held_ns(tracker, rule_clock.look()) == 5 * 10**9
+        clock.lead = 0.0
+        rule_clock.look()
+        rule_clock.trusted.note_offset(0.0)
+        assert rule_clock.held_ns(tracker, rule_clock.look()) == 5 * 10**9
+
+    run_virtual(body())
+
+
 def test_holding_time_goes_on_from_what_the_wall_clock_said_at_the_start() -> None:
     """A restart knows only the stamp; a stamp of the future takes nothing away."""
 

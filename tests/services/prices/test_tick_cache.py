@@ -31,8 +31,33 @@ def test_an_older_trade_never_replaces_a_newer_one() -> None:
     assert newest.last_traded_price == 2
 
 
+def test_a_tick_of_the_future_mutes_none_and_is_no_fresh_price() -> None:
+    """Invariant 2: an hour ahead, it is shown until the next one comes, and prices nothing."""
+    cache = TickCache(5.0)
+    cache.put(tick(10, 10, 1))
+    cache.put(tick(3_611, 11, 2))
+    newest = cache.newest(INSTRUMENT.instrument_id)
+    assert newest is not None
+    assert newest.last_traded_price == 2
+    assert cache.fresh(INSTRUMENT.instrument_id, 11 * SECOND) is None
+
+    assert cache.put(tick(11, 12, 3))
+    fresh = cache.fresh(INSTRUMENT.instrument_id, 12 * SECOND)
+    assert fresh is not None
+    assert fresh.last_traded_price == 3
+
+
+def test_a_trade_time_may_be_ahead_as_far_as_clocks_differ() -> None:
+    """Five seconds, and what our clock is seen to be behind; a clock ahead of theirs adds none."""
+    cache = TickCache(5.0)
+    for ahead, allowed in ((0.0, 5), (-7.0, 12), (7.0, 5)):
+        cache.allow_for_clock(ahead)
+        assert cache.is_dated_right(tick(100 + allowed, 100))
+        assert not cache.is_dated_right(tick(101 + allowed, 100))
+
+
 def test_reading_makes_no_tick_younger() -> None:
-    """Invariant 2: a tick that was read again and again is stale all the same."""
+    """Invariant 3: a tick that was read again and again is stale all the same."""
     cache = TickCache(5.0)
     cache.put(tick(10, 10))
 

@@ -45,13 +45,13 @@ def test_the_status_knows_when_the_token_ends() -> None:
     session = ScriptedSession(lives_seconds=DAY_SECONDS)
 
     async def body(world: World) -> None:
-        status = world.engine.supervisor.status()
+        status = world.engine.status.view()
         assert status.token_expires_ns == session.state.expires_ns
         assert status.is_ready
         session.kill()
         session.refuse()
         await asyncio.sleep(1.0)
-        causes = world.engine.supervisor.status().not_ready_because
+        causes = world.engine.status.view().not_ready_because
         assert "the broker refuses the access token" in causes
 
     watched(body, session)

@@ -67,6 +67,54 @@ def test_between_files_the_wall_clock_counts(tmp_path: Path) -> None:
     ]
 
 
+def connected(seconds: float, number: int) -> FeedRecord:
+    return FeedRecord(RecordKind.CONNECTED, number, at(seconds), b"")
+
+
+def framed(seconds: float, number: int, payload: bytes) -> FeedRecord:
+    return FeedRecord(RecordKind.FRAME, number, at(seconds), payload)
+
+
+@pytest.mark.parametrize("has_beginning", [True, False])
+def test_connections_of_a_killed_process_end_with_it(has_beginning: bool, tmp_path: Path) -> None:
+    """It recorded no end of its own, and the next process counts its connections anew."""
+    begun = [connected(0, 1), connected(1, 2)] if has_beginning else []
+    killed = written(tmp_path / "a.sqfeed", *begun, framed(2, 1, b"a"), framed(3, 2, b"b"))
+    next_one = written(tmp_path / "b.sqfeed", connected(60, 1), framed(61, 1, b"c"))
+    played = list(FeedFiles([killed, next_one]).timed_records())
+
+    kinds = [(each.record.kind.name, each.record.connection) for each in played[-5:]]
+    assert kinds[1:] == [("ENDED", 1), ("ENDED", 2), ("CONNECTED", 1), ("FRAME", 1)]
+    assert [played[-1].elapsed_ns - each.elapsed_ns for each in played[-4:-2]] == [58 * SECOND] * 2
+    assert played[-4].record.fields()["text"]
+
+
+def test_the_next_file_of_the_same_process_ends_nothing(tmp_path: Path) -> None:
+    """A day or a full file is no end of a connection."""
+    first = written(tmp_path / "a.sqfeed", connected(0, 1), framed(1, 1, b"a"))
+    second = written(tmp_path / "b.sqfeed", framed(2, 1, b"b"), connected(3, 2))
+
+    kinds = [each.record.kind.name for each in FeedFiles([first, second]).timed_records()]
+    assert "ENDED" not in kinds
+
+
+def test_recordings_of_two_engines_are_not_played_one_after_the_other(tmp_path: Path) -> None:
+    """Every price of the day would come twice, the second time from the past."""
+    one = written(tmp_path / "one.sqfeed", terms(), frame(0, b"a"), frame(3_600, b"b"))
+    other = written(tmp_path / "other.sqfeed", terms(), frame(10, b"a"), frame(3_610, b"b"))
+
+    with pytest.raises(ConfigError, match=r"other\.sqfeed begins before one\.sqfeed ends"):
+        FeedFiles([other, one]).instruments()
+
+
+def test_a_clock_that_was_set_back_between_two_files_is_no_second_engine(tmp_path: Path) -> None:
+    """Some seconds are a clock that was set."""
+    one = written(tmp_path / "one.sqfeed", terms(), frame(0, b"a"), frame(100, b"b"))
+    other = written(tmp_path / "other.sqfeed", terms(), frame(95, b"c"))
+
+    assert FeedFiles([one, other]).instruments()
+
+
 def test_what_was_torn_or_lost_is_told(tmp_path: Path) -> None:
     """A file without its end is played up to there; lost frames are counted."""
     lost = FeedRecord(RecordKind.LOST, 1, at(1), json_payload({"count": 7}))

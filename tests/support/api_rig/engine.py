@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 
-from squareoff.adapters.paper.broker import PaperBroker, PaperSettings
+from ready_databases import ready_in_memory
+from squareoff.adapters.paper.broker import PaperBroker
 from squareoff.adapters.paper.feed import PaperFeed
-from squareoff.adapters.sql.database import open_inline_database
+from squareoff.adapters.paper.settings import PaperSettings
 from squareoff.adapters.sql.paper_state import PaperStateStore
-from squareoff.adapters.sql.schema import prepare
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.system import NoCheckpoints, RandomIds, SystemChance, SystemClock
 from squareoff.assembly import Engine, EngineSettings, Ports, assemble
@@ -87,8 +87,7 @@ class ScriptedFeed:
     def push(self, price: Decimal) -> None:
         """Print one price of the instrument, now."""
         now = self._clock.now()
-        assert self._publish is not None, "the feed is connected"
-        self._publish(
+        self.publish(
             Tick(
                 instrument_id=INSTRUMENT.instrument_id,
                 last_traded_price=units_from_decimal(price),
@@ -98,12 +97,16 @@ class ScriptedFeed:
             )
         )
 
+    def publish(self, tick: Tick) -> None:
+        """Tell one tick, of whatever instrument; in the engine's own loop."""
+        assert self._publish is not None, "the feed is connected"
+        self._publish(tick)
+
 
 async def open_test_engine() -> tuple[Engine, ScriptedFeed]:
     """Return an engine over an empty database and a paper broker without positions."""
     clock = SystemClock()
-    database = open_inline_database()
-    await prepare(database)
+    database = await ready_in_memory()
     store = SqlStore(database.runner, ACCOUNT)
     broker = PaperBroker(
         ACCOUNT,

@@ -4,10 +4,12 @@ import asyncio
 import http.client
 import json
 import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
 
@@ -17,6 +19,8 @@ from squareoff.web.app import create_app
 from squareoff.web.rate_limits import ApiLimits
 from squareoff.web.roles import Role
 from squareoff.web.server import ApiServer
+
+T = TypeVar("T")
 
 TOKEN = "test-token-0123456789abcdef"
 OPERATE_TOKEN = "operate-token-0123456789abcdef"
@@ -158,7 +162,11 @@ class ApiRig:
 
     def run(self, work: Any) -> Any:
         """Run a coroutine in the engine's loop and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE_SECONDS)
+        return self.start(work).result(DEADLINE_SECONDS)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Start a coroutine in the engine's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def call(
         self,
@@ -207,3 +215,13 @@ class ApiRig:
         """Return the journal's newest sequence number."""
         head: int = self.run(self.engine.desk.journal_head())
         return head
+
+    def facts_after(self, head: int) -> list[dict[str, Any]]:
+        """Return every fact of the journal after a sequence number, from all its pages."""
+        found: list[dict[str, Any]] = []
+        after: int | None = head
+        while after is not None:
+            page = self.get(f"/journal?after={after}").json
+            found += page["items"]
+            after = page["next"]
+        return found

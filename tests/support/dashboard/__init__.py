@@ -2,7 +2,7 @@
 
 from dashboard.page import Dashboard, OpenDashboard
 from dashboard.staged import StagedDashboard
-from dashboard.stand import ENTRY, SECURITY_ID, Stand, free_port
+from dashboard.stand import ENTRY, SECURITY_ID, Stand
 
 __all__ = [
     "ENTRY",
@@ -11,5 +11,4 @@ __all__ = [
     "OpenDashboard",
     "StagedDashboard",
     "Stand",
-    "free_port",
 ]

@@ -1,21 +1,14 @@
 """One engine at the simulator for the dashboard to look at, and what happens to it."""
 
-import socket
 from pathlib import Path
 from typing import Any
 
 from engine_process import BrokerProcess, EngineProcess, wait_until
+from throwaway.programs import free_loopback_port
 
 SECURITY_ID = "49543"
 ENTRY = "26000.00"
 LOOK_SECONDS_MAX = 30.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, for an engine that is to come back at its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Stand:
@@ -25,7 +18,7 @@ class Stand:
         self, folder: Path, broker: BrokerProcess, client_id: str, *, settings: str = ""
     ) -> None:
         self.broker = broker
-        port = free_port()
+        port = free_loopback_port()
         self.engine = EngineProcess(folder, broker, client_id, port, settings=settings)
 
     def __enter__(self) -> "Stand":

@@ -3,8 +3,6 @@
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +12,7 @@ from engine_process.broker import BrokerProcess, token_of
 from engine_process.environment import clean_environment, simulator_environment
 from engine_process.http import Refused, call
 from engine_process.waiting import wait_until
+from engine_process.warm import WarmProcess, starter
 
 START_SECONDS_MAX = 60.0
 KILLED_SECONDS_MAX = 40.0
@@ -52,7 +51,7 @@ class EngineProcess:
         self.client_id = client_id
         self.database_url = f"sqlite:///{folder / 'engine.db'}"
         self._broker = broker
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: WarmProcess | None = None
         self._starts = 0
         self._url = ""
         (folder / "settings.toml").write_text(_SETTINGS + settings)
@@ -67,11 +66,9 @@ class EngineProcess:
         self._starts += 1
         announced = self.folder / f"announced-{self._starts}.json"
         log = self.folder / f"engine-{self._starts}.log"
-        command = [str(Path(sys.executable).with_name("squareoff")), "run", "--json"]
-        command += ["--config", "settings.toml", *words]
         with announced.open("wb") as out, log.open("wb") as err:
-            self._process = subprocess.Popen(
-                command,
+            self._process = starter().start(
+                ["run", "--json", "--config", "settings.toml", *words],
                 cwd=self.folder,
                 env=self.environment(kill_at, stop_at),
                 stdout=out,

@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from squareoff.adapters.sql.database import open_inline_database
-from squareoff.adapters.sql.schema import prepare
+from ready_databases import ready_in_memory
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.core.state.change import Change
 from squareoff.core.state.facts import AccountFact, JournalEntry
@@ -94,6 +93,5 @@ class FaultyStore:
 
 async def memory_store(account_id: AccountId) -> FaultyStore:
     """Return a store on a fresh database in memory."""
-    database = open_inline_database()
-    await prepare(database)
+    database = await ready_in_memory()
     return FaultyStore(SqlStore(database.runner, account_id))

@@ -282,7 +282,7 @@ async def running(world: World, *, until_ready: bool = True) -> AsyncIterator[Wo
         run = tasks.create_task(world.engine.supervisor.run())
         await settle()
         if until_ready:
-            await world.until(lambda: world.engine.supervisor.status().is_ready)
+            await world.until(lambda: world.engine.status.view().is_ready)
         try:
             yield world
         finally:

@@ -141,6 +141,7 @@ class _FactDrawer:
         facts: list[f.TrackerFact] = [
             f.RulesChanged(self._id, self._rules()),
             f.StopMoved(self._id, units, chance.choice([None, units]), "trailing"),
+            f.BestPriceNoted(self._id, units),
             f.ClosedExternally(self._id, chance.randint(1, 75), self._price()),
             f.PositionExited(self._id, self._price(), -self._price(), "stop_loss"),
             f.PositionCancelled(self._id, "entry rejected: ünïcode"),

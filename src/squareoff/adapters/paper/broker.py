@@ -12,13 +12,13 @@ Invariants:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import NoReturn, TypeVar
 
+from squareoff.adapters.paper.broker_close import BrokerClose
 from squareoff.adapters.paper.desk import PaperDesk
+from squareoff.adapters.paper.no_lock import NoAccountLock
 from squareoff.adapters.paper.orders import PaperOrder
 from squareoff.adapters.paper.refusals import (
     check_is_live,
@@ -26,17 +26,18 @@ from squareoff.adapters.paper.refusals import (
     check_modification,
     check_placement,
 )
-from squareoff.adapters.paper.rows import position_row, quote_of, trade_row
-from squareoff.adapters.paper.state import PaperLedgerStore, StateEncoder, decode_state
+from squareoff.adapters.paper.rows import position_row, quote_of, tick_of, trade_row
+from squareoff.adapters.paper.saving import StateSaver
+from squareoff.adapters.paper.settings import PaperSettings
+from squareoff.adapters.paper.state import PaperLedgerStore, decode_state
 from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
-    BrokerRejected,
     BrokerUnreachable,
     FeedDisconnected,
     StoreError,
 )
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId
-from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
 from squareoff.domain.orders import (
     BrokerPosition,
     BrokerProfile,
@@ -53,7 +54,6 @@ from squareoff.domain.orders import (
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_date, seconds_to_ns
 from squareoff.exchange.ledger import ZERO
-from squareoff.exchange.rules import MatchingRules
 from squareoff.ports import (
     Clock,
     InstrumentSource,
@@ -68,20 +68,7 @@ UPDATES_WAITING_MAX = 10_000
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class PaperSettings:
-    """How the paper broker behaves.
-
-    `balance` is rupees, `exchange_delay_seconds` how long a request is on its way. `matching` says
-    what one tick offers (`quantity_per_print`, units; None for any) and names the market policy.
-    """
-
-    balance: Decimal = Decimal(1_000_000)
-    exchange_delay_seconds: float = 0.03
-    matching: MatchingRules = field(default_factory=MatchingRules)
-
-
-class PaperBroker:
+class PaperBroker(NoAccountLock):
     """One account's paper broker. Call `load` first, which brings back what was saved.
 
     Args:
@@ -110,10 +97,11 @@ class PaperBroker:
         self._settings = settings or PaperSettings()
         self._calendar = calendar
         delay_ns = seconds_to_ns(self._settings.exchange_delay_seconds)
-        self._desk = PaperDesk(self._settings.matching, delay_ns, self._announce)
-        self._encoder = StateEncoder()
-        self._saved_version = 0
-        self._saving = asyncio.Lock()
+        self._desk = PaperDesk(self._settings.matching, delay_ns, self._announce, self._is_open)
+        self._close: BrokerClose | None = None
+        if self._settings.closes_intraday and calendar is not None:
+            self._close = BrokerClose(self._desk, account_id, calendar, self._terms)
+        self._saver = StateSaver(store)
         self._wake = asyncio.Event()
         self._waiting: deque[OrderReport] | None = None
         self._is_loaded = False
@@ -141,6 +129,23 @@ class PaperBroker:
             self._desk.advance(self._clock.now())
         self._desk.on_tick(tick)
 
+    def on_quote(self, quote: Quote) -> None:
+        """Take a price of the real broker's quotes, where the feed tells no fresh one."""
+        now, name = self._clock.now(), quote.instrument_id
+        if quote.last_traded_price > 0 and quote_of(self._desk.tick(name), None, now) is None:
+            self.on_tick(tick_of(quote, now))
+
+    def forget_prices(self, instrument_ids: Iterable[InstrumentId]) -> None:
+        """Fill nothing in these until the market has spoken again: their feed was lost."""
+        for instrument_id in instrument_ids:
+            self._desk.forget_price(instrument_id)
+
+    def net_quantity(self, instrument_id: InstrumentId, product_type: ProductType) -> int:
+        """Return what is held at this instant, below zero for a short."""
+        return self._act(
+            lambda _: self._desk.ledger.position(instrument_id, product_type).net_quantity
+        )
+
     def declare_position(self, position: BrokerPosition) -> None:
         """Add a position as if it had been traded before; saved with the next call or update.
 
@@ -154,7 +159,8 @@ class PaperBroker:
         Raises:
             StoreError: it may or may not have been kept; it is tried again with the next call.
         """
-        await self._save_up_to(self._desk.version)
+        desk = self._desk
+        await self._saver.save(desk.version, lambda: (desk.version, desk.dump()))
 
     async def place_order(self, request: OrderRequest) -> PlacementAnswer:
         """Take an order; it reaches the exchange later.
@@ -234,12 +240,14 @@ class PaperBroker:
         )
 
     async def trade_history(self, first: date, last: date) -> tuple[TradeReport, ...]:
-        """Return the fills of earlier days (IST, both included), oldest first."""
-        return tuple(
-            trade
-            for trade in await self.trade_book()
-            if trade.exchange_time_ns is not None
-            and first <= ist_date(trade.exchange_time_ns) <= last
+        """Return the fills of earlier days (IST, both included), oldest first; the newest of them
+        are kept."""
+        return await self._read(
+            lambda _: tuple(
+                trade_row(trade)
+                for trade in self._desk.history
+                if first <= ist_date(trade.time_ns) <= last
+            )
         )
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
@@ -282,18 +290,6 @@ class PaperBroker:
         """Describe the account; there is no token, so none ends."""
         return BrokerProfile(self._account_id, None)
 
-    async def lock_account(self) -> None:
-        """Refuse: there is no broker whose account could be locked.
-
-        Raises:
-            BrokerRejected: always.
-        """
-        raise BrokerRejected("lock the account", text="paper trading has no account to lock")
-
-    async def is_account_locked(self) -> bool:
-        """Say no: see `lock_account`."""
-        return False
-
     async def close(self) -> None:
         """End the stream and save; a store that fails is heard of by who calls."""
         self._is_closed = True
@@ -321,7 +317,7 @@ class PaperBroker:
     ) -> NoReturn:
         while not self._is_closed:
             self._wake.clear()
-            self._desk.advance(self._clock.now())
+            self._advance(self._clock.now())
             if len(waiting) > UPDATES_WAITING_MAX:
                 raise FeedDisconnected(f"{len(waiting)} order updates wait, too many to tell")
             saved = tuple(waiting)
@@ -370,18 +366,15 @@ class PaperBroker:
         if self._is_closed:
             raise BrokerUnreachable("the paper broker was closed")
         now = self._clock.now()
-        self._desk.advance(now)
+        self._advance(now)
         answer = act(now)
         self._wake.set()
         return answer
 
-    async def _save_up_to(self, version: int) -> None:
-        async with self._saving:
-            if self._saved_version >= version:
-                return  # a caller at the same time saved this too
-            saved_version = self._desk.version
-            await self._store.save(self._encoder.encode(self._desk.dump()))
-            self._saved_version = saved_version
+    def _advance(self, now: Now) -> None:
+        self._desk.advance(now)
+        if self._close is not None:
+            self._close.look(now)
 
     def _announce(self, order: PaperOrder) -> None:
         if self._waiting is not None:
@@ -392,7 +385,10 @@ class PaperBroker:
         """Return today's terms from the master, else those an owner of a position gave."""
         return self._instruments.get(instrument_id) or self._desk.instrument(instrument_id)
 
+    def _is_open(self, segment: ExchangeSegment, wall_ns: int) -> bool:
+        return self._calendar is None or self._calendar.is_open(segment, wall_ns)
+
     def _check_open(self, what: str, instrument: Instrument | None, now: Now) -> None:
-        if self._calendar is not None and instrument is not None:
+        if instrument is not None:
             segment = instrument.instrument_id.exchange_segment
-            check_market_is_open(self._calendar.is_open(segment, now.wall_ns), what)
+            check_market_is_open(self._is_open(segment, now.wall_ns), what)

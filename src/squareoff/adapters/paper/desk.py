@@ -7,6 +7,7 @@ Invariants:
 2. Every fill is one trade in the ledger and one change of its order.
 3. `version` grows with every change that must outlive a kill; ticks alone change nothing.
 4. A tick's liquidity is offered once: it is put into the book only if it is newer than the book.
+5. Nothing fills at a price that was told while the exchange was closed, or by a feed since lost.
 """
 
 from collections import deque
@@ -16,7 +17,7 @@ from datetime import datetime, timedelta
 from squareoff.adapters.paper.orders import PaperOrder
 from squareoff.adapters.paper.state import InFlight, PaperState, RequestKind
 from squareoff.domain.ids import BrokerOrderId
-from squareoff.domain.instruments import Instrument, InstrumentId
+from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
 from squareoff.domain.orders import (
     BrokerOrderStatus,
     BrokerPosition,
@@ -37,6 +38,12 @@ from squareoff.exchange.rules import MatchingRules
 DAY_TURN_HOUR = 3
 """The books turn over at 03:00 IST, when no exchange trades: MCX, the last, closes by 23:55."""
 
+CARRIED_PREFIX = "carried-"
+
+HISTORY_TRADES_MAX = 1_000
+"""Every save writes all of them. The engine looks for what it has not heard of yet, and that is of
+the last day that it ran."""
+
 
 class PaperDesk:
     """One account at the paper exchange.
@@ -45,12 +52,18 @@ class PaperDesk:
         rules: how the exchange matches.
         delay_ns: how long a request is on its way, nanoseconds.
         announce: called with each order that changed, within the call that changed it.
+        is_open: says of an instant (UTC ns) whether a segment trades.
     """
 
     def __init__(
-        self, rules: MatchingRules, delay_ns: int, announce: Callable[[PaperOrder], None]
+        self,
+        rules: MatchingRules,
+        delay_ns: int,
+        announce: Callable[[PaperOrder], None],
+        is_open: Callable[[ExchangeSegment, int], bool] = lambda segment, wall_ns: True,
     ) -> None:
         self._engine = MatchingEngine(rules)
+        self._is_open = is_open
         self._delay_ns = delay_ns
         self._announce = announce
         self._instruments: dict[InstrumentId, Instrument] = {}
@@ -58,11 +71,14 @@ class PaperDesk:
         self._in_book: dict[InstrumentId, Tick] = {}
         self._live: dict[InstrumentId, dict[BrokerOrderId, PaperOrder]] = {}
         self._in_flight: deque[InFlight] = deque()
+        self._left_over: set[tuple[InstrumentId, ProductType]] = set()
         self._day = ""
         self._order_count = 0
         self._declared_count = 0
         self.orders: dict[BrokerOrderId, PaperOrder] = {}
         self.ledger = Ledger()
+        self.history: list[Trade] = []
+        """Fills of earlier days, oldest first."""
         self.version = 0
 
     def list_instrument(self, instrument: Instrument) -> None:
@@ -77,6 +93,17 @@ class PaperDesk:
     def tick(self, instrument_id: InstrumentId) -> Tick | None:
         """Return the newest tick."""
         return self._ticks.get(instrument_id)
+
+    def live_orders(
+        self, instrument_id: InstrumentId, product_type: ProductType
+    ) -> list[PaperOrder]:
+        """Return what works on a position, or is on its way."""
+        live = self._live.get(instrument_id, {}).values()
+        return [order for order in live if order.product_type is product_type]
+
+    def is_left_over(self, position: Position) -> bool:
+        """Say whether a position, or a part of it, was carried from an earlier day."""
+        return (position.instrument_id, position.product_type) in self._left_over
 
     def next_due_ns(self) -> int | None:
         """Return when the next request reaches the exchange (monotonic), None without any."""
@@ -123,6 +150,12 @@ class PaperDesk:
         if self._live.get(tick.instrument_id):
             self._take(self._feed_book(tick.instrument_id))
 
+    def forget_price(self, instrument_id: InstrumentId) -> None:
+        """Know nothing of an instrument's market until its next tick."""
+        self._ticks.pop(instrument_id, None)
+        self._in_book.pop(instrument_id, None)
+        self._engine.forget_market(instrument_id)
+
     def declare(self, position: BrokerPosition, now_ns: int) -> None:
         """Book a position as traded before today; it adds to what is held on its key."""
         sides = (
@@ -160,6 +193,7 @@ class PaperDesk:
             working=[order for order in working if order is not None],
             in_flight=list(self._in_flight),
             trades=self.ledger.trades(),
+            history=self.history,
             instruments=[self._instruments[name] for name in names],
         )
 
@@ -171,6 +205,8 @@ class PaperDesk:
         for instrument in state.instruments:
             self.list_instrument(instrument)
         self.ledger = Ledger.of(state.trades)
+        self._left_over = _left_over(state.trades)
+        self.history = state.history
         self.orders = {order.broker_order_id: order for order in state.orders}
         for order in state.orders:
             if not order.is_terminal:
@@ -213,6 +249,8 @@ class PaperDesk:
         if tick is None or self._in_book.get(instrument_id) is tick:
             return []
         self._in_book[instrument_id] = tick
+        if not self._is_open(instrument_id.exchange_segment, tick.received_time_ns):
+            return []  # of an auction: nobody can trade at it
         last_price = decimal_from_units(tick.last_traded_price)
         now_ns = tick.received_time_ns
         if tick.best_bid is None and tick.best_ask is None:
@@ -234,6 +272,9 @@ class PaperDesk:
             order.take(event)
             if isinstance(event, Filled):
                 self.ledger.apply(_trade(order, event))
+                key = (order.instrument_id, order.product_type)
+                if self.ledger.position(*key).net_quantity == 0:
+                    self._left_over.discard(key)
             if order.is_terminal and not was_terminal:
                 self._drop_live(order)
             self._note(order)
@@ -258,7 +299,10 @@ class PaperDesk:
             self._take(self._engine.expire(now.wall_ns))
             for order in list(self.orders.values()):
                 self._retire(order, day, now.wall_ns)
-            self.ledger = Ledger.of(_carried(self.ledger.positions(), day, now.wall_ns))
+            fills = [trade for trade in self.ledger.trades() if not trade.is_carried]
+            self.history = (self.history + fills)[-HISTORY_TRADES_MAX:]
+            carried = _carried(self.ledger.positions(), day, now.wall_ns)
+            self.ledger, self._left_over = Ledger.of(carried), _left_over(carried)
         self._day = day
         self.version += 1
 
@@ -294,7 +338,7 @@ def _carried(positions: list[Position], day: str, now_ns: int) -> list[Trade]:
     """Return open positions as carried trades at their cost; flat ones are forgotten."""
     return [
         Trade(
-            trade_id=f"carried-{day}-{number}",
+            trade_id=f"{CARRIED_PREFIX}{day}-{number}",
             order_id="",
             instrument_id=position.instrument_id,
             product_type=position.product_type,
@@ -307,3 +351,18 @@ def _carried(positions: list[Position], day: str, now_ns: int) -> list[Trade]:
         for number, position in enumerate(positions)
         if position.net_quantity
     ]
+
+
+def _left_over(trades: list[Trade]) -> set[tuple[InstrumentId, ProductType]]:
+    """Return whose positions were carried from an earlier day and not flat since; a declared one
+    is of today."""
+    found: set[tuple[InstrumentId, ProductType]] = set()
+    nets: dict[tuple[InstrumentId, ProductType], int] = {}
+    for trade in trades:
+        key = (trade.instrument_id, trade.product_type)
+        nets[key] = nets.get(key, 0) + trade.quantity * (1 if trade.side is Side.BUY else -1)
+        if trade.trade_id.startswith(CARRIED_PREFIX):
+            found.add(key)
+        if nets[key] == 0:
+            found.discard(key)
+    return found

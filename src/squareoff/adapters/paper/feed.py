@@ -1,7 +1,9 @@
 """A market feed that the paper broker listens to as well.
 
-Invariant: the broker has seen a tick before the engine does, so an exit that a tick fires meets the
-market of that tick.
+Invariants:
+1. The broker has seen a tick before the engine does, so an exit that a tick fires meets the market
+   of that tick.
+2. Once a connection has ended nothing fills at what it told: the market goes on without us.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,17 +20,21 @@ class PaperFeed:
     def __init__(self, feed: MarketFeed, broker: PaperBroker) -> None:
         self._feed = feed
         self._broker = broker
+        self._watched: set[InstrumentId] = set()
 
     def watch(self, instruments: Iterable[Instrument]) -> None:
         """Add instruments to the feed, and to what the paper broker trades."""
         watched = tuple(instruments)
         for instrument in watched:
             self._broker.list_instrument(instrument)
+            self._watched.add(instrument.instrument_id)
         self._feed.watch(watched)
 
     def unwatch(self, instrument_ids: Iterable[InstrumentId]) -> None:
         """Drop instruments from the feed; the paper broker still trades them."""
-        self._feed.unwatch(instrument_ids)
+        dropped = tuple(instrument_ids)
+        self._watched.difference_update(dropped)
+        self._feed.unwatch(dropped)
 
     async def run_once(self, publish: Callable[[FeedEvent], None]) -> None:
         """Publish the other feed's events until its connection ends.
@@ -36,8 +42,10 @@ class PaperFeed:
         Raises:
             FeedDisconnected: always, in the end.
         """
-
-        await self._feed.run_once(_heard_by(self._broker, publish))
+        try:
+            await self._feed.run_once(_heard_by(self._broker, publish))
+        finally:
+            self._broker.forget_prices(self._watched)
 
 
 class PaperWideFeed:
@@ -75,7 +83,10 @@ class _PaperLine:
         Raises:
             FeedDisconnected: always, in the end.
         """
-        await self._line.run_once(_heard_by(self._broker, publish))
+        try:
+            await self._line.run_once(_heard_by(self._broker, publish))
+        finally:
+            self._broker.forget_prices(self._line.instrument_ids)
 
 
 def _heard_by(

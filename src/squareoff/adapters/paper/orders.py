@@ -99,7 +99,7 @@ class PaperOrder:
         filled = self.cumulative_quantity
         return OrderReport(
             broker_order_id=self.broker_order_id,
-            client_order_id=self.client_order_id,
+            client_order_id=self.client_order_id or None,
             status=self.status,
             instrument_id=self.instrument_id,
             product_type=self.product_type,

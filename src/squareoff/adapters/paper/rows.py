@@ -1,10 +1,12 @@
 """The paper broker's books as the port's rows. Rupees, units, UTC nanoseconds."""
 
+from decimal import Decimal
+
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.instruments import Instrument
 from squareoff.domain.orders import BrokerPosition, Quote, TradeReport
-from squareoff.domain.prices import decimal_from_units
-from squareoff.domain.ticks import Tick
+from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE, PriceUnits, decimal_from_units
+from squareoff.domain.ticks import Tick, TickSource
 from squareoff.domain.time import Now, seconds_to_ns
 from squareoff.exchange.ledger import Position, Trade
 
@@ -55,3 +57,22 @@ def quote_of(tick: Tick | None, instrument: Instrument | None, now: Now) -> Quot
         lower_circuit=None if instrument is None else instrument.lower_circuit,
         upper_circuit=None if instrument is None else instrument.upper_circuit,
     )
+
+
+def tick_of(quote: Quote, now: Now) -> Tick:
+    """Return a quote of this moment as a tick."""
+    return Tick(
+        instrument_id=quote.instrument_id,
+        last_traded_price=_units(quote.last_traded_price),
+        exchange_time_ns=quote.last_trade_time_ns or now.wall_ns,
+        received_time_ns=now.wall_ns,
+        received_monotonic_ns=now.monotonic_ns,
+        best_bid=None if quote.best_bid is None else _units(quote.best_bid),
+        best_ask=None if quote.best_ask is None else _units(quote.best_ask),
+        source=TickSource.QUOTE,
+    )
+
+
+def _units(price: Decimal) -> PriceUnits:
+    """Return a price that the real broker told, which may be finer than any tick."""
+    return PriceUnits(int((price * PRICE_UNITS_PER_RUPEE).to_integral_value()))

@@ -65,7 +65,8 @@ class InFlight:
 class PaperState:
     """Everything of one account. `day` is the trading day as an ISO date, "" before the first.
 
-    `working` holds the orders that stand in the exchange's book, `instruments` their terms.
+    `working` holds the orders that stand in the exchange's book, `instruments` their terms,
+    `history` the newest fills of earlier days.
     """
 
     version: int = STATE_VERSION
@@ -78,6 +79,7 @@ class PaperState:
     in_flight: list[InFlight] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     instruments: list[Instrument] = field(default_factory=list)
+    history: list[Trade] = field(default_factory=list)
 
 
 class StateEncoder:
@@ -101,6 +103,7 @@ class StateEncoder:
         value = {each.name: getattr(state, each.name) for each in fields(state)}
         value["orders"] = [self._order(order) for order in state.orders]
         value["trades"] = [self._trade(trade) for trade in state.trades]
+        value["history"] = [self._trade(trade) for trade in state.history]
         return self._encoder.encode(value)
 
     def _order(self, order: PaperOrder) -> PaperOrder | msgspec.Raw:

@@ -7,23 +7,13 @@ Messages carry the database's own words without parameters, row values or the co
 """
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import asyncpg
 from sqlalchemy import exc
 
 from squareoff.domain.errors import CommitOutcomeUnknown, LostUpdate, StoreError, StoreUnavailable
-
-FOREIGN_ERRORS = (
-    exc.SQLAlchemyError,
-    sqlite3.Error,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    # Met where the server ends a session in the very moment in which a statement is sent.
-    asyncpg.InternalClientError,
-    OSError,  # TimeoutError among them
-)
 
 _SQLITE_PRIMARY_CODE_MASK = 0xFF
 # A commit that ends so was rolled back as a whole: the lock was not had, or the commit record did
@@ -41,6 +31,23 @@ _POSTGRES_COMMIT_REFUSED = frozenset({"40001", "40P01"})
 _MAPPED_OWN_FAULTS = (exc.ProgrammingError, exc.DataError, exc.NotSupportedError)
 
 
+def foreign_errors() -> tuple[type[Exception], ...]:
+    """Return what a database may raise; asyncpg's errors only where a server made us load it."""
+    return (
+        exc.SQLAlchemyError,
+        sqlite3.Error,
+        OSError,  # TimeoutError among them
+        *_of_asyncpg("PostgresError", "InterfaceError", "InternalClientError"),
+    )
+
+
+def _of_asyncpg(*names: str) -> tuple[type[Exception], ...]:
+    # InternalClientError is met where the server ends a session in the very moment in which a
+    # statement is sent.
+    asyncpg = sys.modules.get("asyncpg")
+    return () if asyncpg is None else tuple(getattr(asyncpg, name) for name in names)
+
+
 @contextmanager
 def before_commit() -> Iterator[None]:
     """Translate failures of a block whose transaction cannot have been committed.
@@ -52,7 +59,7 @@ def before_commit() -> Iterator[None]:
     """
     try:
         yield
-    except FOREIGN_ERRORS as error:
+    except foreign_errors() as error:
         raise _failure_before_commit(error) from error
 
 
@@ -66,7 +73,7 @@ def in_commit() -> Iterator[None]:
     """
     try:
         yield
-    except FOREIGN_ERRORS as error:
+    except foreign_errors() as error:
         reason = describe(error)
         if _took_nothing(error):
             text = f"the database refused the commit and kept nothing: {reason}"
@@ -124,4 +131,4 @@ def _root(error: BaseException) -> BaseException:
     if isinstance(error, exc.StatementError) and error.orig is not None:
         error = error.orig
     cause = error.__cause__
-    return cause if isinstance(cause, asyncpg.PostgresError) else error
+    return cause if isinstance(cause, _of_asyncpg("PostgresError")) else error

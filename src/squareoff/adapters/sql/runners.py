@@ -12,14 +12,16 @@ they run. Invariants:
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from squareoff.adapters.sql.failures import before_commit, in_commit
 from squareoff.adapters.sql.group_commit import GroupCommit, Outcome, Work, write_each
 from squareoff.adapters.sql.worker_thread import WorkerThread
+
+if TYPE_CHECKING:  # for PostgreSQL alone, which most engines do without
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 Result = TypeVar("Result")
 
@@ -99,7 +101,7 @@ class ThreadRunner:
 class AsyncRunner:
     """Runs work through an asynchronous engine."""
 
-    def __init__(self, engine: AsyncEngine, reading_engine: AsyncEngine) -> None:
+    def __init__(self, engine: "AsyncEngine", reading_engine: "AsyncEngine") -> None:
         self._engine = engine
         self._reading_engine = reading_engine
         self._group = GroupCommit(self._write_group)
@@ -165,7 +167,7 @@ def _read_on(held: _HeldConnection, work: Work[Result]) -> Result:
     return held.run(_read_transaction, work)
 
 
-async def _write_through(engine: AsyncEngine, works: Sequence[Work[Any]]) -> list[Outcome]:
+async def _write_through(engine: "AsyncEngine", works: Sequence[Work[Any]]) -> list[Outcome]:
     with before_commit():
         connection = await engine.connect()
     try:
@@ -176,7 +178,7 @@ async def _write_through(engine: AsyncEngine, works: Sequence[Work[Any]]) -> lis
         await connection.close()
 
 
-async def _read_through(engine: AsyncEngine, work: Work[Result]) -> Result:
+async def _read_through(engine: "AsyncEngine", work: Work[Result]) -> Result:
     with before_commit():
         connection = await engine.connect()
     try:

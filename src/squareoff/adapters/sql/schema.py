@@ -3,17 +3,17 @@
 Invariants:
 1. An upgrade is one transaction: a database is of the old revision or of the new one.
 2. Nothing is written to a database of another revision; a newer one is never touched at all.
+
+A database of our revision is known by its number alone: alembic takes as long to import as SQLite
+to open, and an engine that comes back after a crash needs nothing of it.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import Enum
+from importlib import import_module
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, select, table, text
 
 from squareoff.adapters.sql.database import Database
 from squareoff.adapters.sql.tables import metadata
@@ -22,9 +22,12 @@ from squareoff.domain.errors import SchemaMismatch
 VERSION_TABLE = "schema_revision"
 """Where the revision is kept: not alembic's default table, which another program may use."""
 
-_SCRIPTS = "squareoff.adapters.sql:migrations"
+REVISIONS = ("0001", "0002", "0003")
+"""Every revision that there is, oldest first: those of `migrations/versions`."""
+
 # Any fixed number: it keeps two processes from creating the same tables at once on PostgreSQL.
 _UPGRADE_LOCK = 7_411_853_120
+_version_number = table(VERSION_TABLE, column("version_num")).c.version_num
 
 
 class SchemaAge(Enum):
@@ -117,33 +120,23 @@ def _upgrade(connection: Connection) -> None:
     state = _state(connection)
     if state.age in (SchemaAge.NEWER, SchemaAge.FOREIGN):
         _refuse_mismatch(state)
-    config = _config()
-    config.attributes |= {"connection": connection, "version_table": VERSION_TABLE}
-    command.upgrade(config, "head")
+    scripts = import_module("squareoff.adapters.sql.revision_scripts")
+    scripts.run_scripts(connection, VERSION_TABLE, REVISIONS[-1])
 
 
 def _state(connection: Connection) -> SchemaState:
-    scripts = ScriptDirectory.from_config(_config())
-    expected = scripts.get_current_head() or ""
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    found = context.get_current_revision() or ""
-    return SchemaState(_age(connection, scripts, found, expected), found, expected)
+    tables = set(inspect(connection).get_table_names())
+    found = _revision(connection) if VERSION_TABLE in tables else ""
+    return SchemaState(_age(tables, found), found, REVISIONS[-1])
 
 
-def _age(connection: Connection, scripts: ScriptDirectory, found: str, expected: str) -> SchemaAge:
+def _revision(connection: Connection) -> str:
+    return connection.execute(select(_version_number)).scalar_one_or_none() or ""
+
+
+def _age(tables: Set[str], found: str) -> SchemaAge:
     if not found:
-        ours = set(metadata.tables) & set(inspect(connection).get_table_names())
-        return SchemaAge.FOREIGN if ours else SchemaAge.EMPTY
-    if found == expected:
+        return SchemaAge.FOREIGN if tables & metadata.tables.keys() else SchemaAge.EMPTY
+    if found == REVISIONS[-1]:
         return SchemaAge.SAME
-    try:
-        scripts.get_revision(found)
-    except CommandError:
-        return SchemaAge.NEWER
-    return SchemaAge.OLDER
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", _SCRIPTS)
-    return config
+    return SchemaAge.OLDER if found in REVISIONS else SchemaAge.NEWER

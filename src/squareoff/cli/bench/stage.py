@@ -20,7 +20,7 @@ from squareoff.adapters.system import SystemClock
 from squareoff.assembly import Engine
 from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.demo.clients import SimulatorClient
-from squareoff.cli.demo.processes import Children, free_port
+from squareoff.cli.demo.processes import Children, free_ports
 from squareoff.config import load_settings
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId, ProductType
@@ -130,7 +130,7 @@ async def open_stage(
     Raises:
         SquareoffError, TimeoutError: a part did not start.
     """
-    clock, children, port = SystemClock(), Children(), free_port(0)
+    clock, children, port = SystemClock(), Children(), free_ports(0)[0]
     async with AsyncExitStack() as stack:
         stack.push_async_callback(children.stop_all, clock)
         children.start("simulator", ["sim", "--port", str(port)], folder=folder, secrets={})
@@ -164,7 +164,7 @@ async def _start_engine(
     stack.push_async_callback(_end, running)
 
     async def is_ready() -> bool:
-        return engine.supervisor.status().is_ready
+        return engine.status.view().is_ready
 
     await _wait(clock, is_ready)
     return engine

@@ -27,7 +27,7 @@ from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import open_engine
 from squareoff.cli.bench.stage import CLIENT, write_settings
 from squareoff.cli.bench.tick_stage import new_positions
-from squareoff.cli.demo.processes import free_port, program
+from squareoff.cli.demo.processes import free_ports, program
 from squareoff.cli.loops import run_until_told
 from squareoff.cli.output import Column, print_json, print_table, table_of
 from squareoff.config import load_settings
@@ -93,7 +93,7 @@ def run(runs: int, *, as_json: bool) -> None:
 async def _row(positions: int, instruments: int, runs: int) -> Row:
     with tempfile.TemporaryDirectory(prefix="squareoff-bench-") as name:
         folder = Path(name)
-        config = write_settings(folder, free_port(0))
+        config = write_settings(folder, free_ports(0)[0])
         master = master_csv(default_listings(), freeze_is_first_refused=True)
         (folder / "instruments.csv").write_text(master)
         await _fill(folder, positions, instruments)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from squareoff.cli.demo.scenario import POSITIONS, DemoPosition
+from squareoff.cli.output import profit_of
 
 WIDTH = 100
 NEWS_SHOWN = 7
@@ -106,7 +107,7 @@ def _cells(position: DemoPosition, tracker: dict[str, Any]) -> list[Text | str]:
     if status == "EXITING":
         state = f"EXITING {tracker['exited_quantity']}/{tracker['quantity']}"
     price = tracker["exit_price"]
-    profit = tracker["realized_pnl"] or tracker["unrealized_pnl"]
+    profit = profit_of(tracker)
     return [
         f"{position.holding.label} {position.side.lower()} {position.quantity}",
         position.holding.product_type,

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from squareoff.cli.demo.failure import DemoFailure
@@ -23,6 +24,7 @@ STOP_SECONDS = 8.0
 LOG_LINES_SHOWN = 12
 _OWN_PREFIXES = ("SQUAREOFF_", "DHAN_")
 _POLL_SECONDS = 0.05
+_LASTING_PORTS = range(20_000, 32_000)
 
 
 class Child:
@@ -117,26 +119,37 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def program() -> list[str]:
-    """Return how to start squareoff: the script of this environment, else its function."""
+    """Return how to start squareoff: the script of this environment, else its package."""
     script = Path(sys.executable).with_name("squareoff")
     if script.is_file():
         return [str(script)]
-    return [sys.executable, "-c", "from squareoff.cli.main import main; main()"]
+    return [sys.executable, "-m", "squareoff"]
 
 
-def free_port(preferred: int) -> int:
-    """Return the preferred port of 127.0.0.1, or a free one where it is taken.
+def free_ports(*preferred: int) -> list[int]:
+    """Return for each preferred port of 127.0.0.1 (0: no wish) that one, or another if it is taken.
+
+    The others lie below the range from which the system serves `port 0`: an engine that was killed
+    comes back at its address, and meanwhile no program can have been given that port.
 
     Raises:
-        DemoFailure: none is free.
+        DemoFailure: too few were free.
     """
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            chosen: int = probe.getsockname()[1]
-            return chosen
-    raise DemoFailure("no port of 127.0.0.1 is free")
+    # Two demos at once begin at different places.
+    first = os.getpid() % len(_LASTING_PORTS)
+    others = chain(_LASTING_PORTS[first:], _LASTING_PORTS[:first])
+    free_others = filter(_is_free, others)
+    chosen = [wish if wish and _is_free(wish) else next(free_others, 0) for wish in preferred]
+    if 0 in chosen:
+        raise DemoFailure("no port of 127.0.0.1 is free")
+    return chosen
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

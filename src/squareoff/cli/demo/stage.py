@@ -11,7 +11,7 @@ from typing import Any
 from squareoff.adapters.system import SystemClock
 from squareoff.cli.demo.clients import EngineClient, SimulatorClient
 from squareoff.cli.demo.failure import DemoFailure
-from squareoff.cli.demo.processes import Child, Children, free_port
+from squareoff.cli.demo.processes import Child, Children, free_ports
 from squareoff.cli.demo.scenario import (
     BY_CLOCK,
     EQUITY_QUANTITY_PER_PRINT,
@@ -133,7 +133,7 @@ async def open_stage(
 ) -> AsyncIterator[Stage]:
     """Start both processes in a fresh folder; whatever happens, both are ended."""
     make_fresh(folder)
-    simulator_port, api_port = free_port(ports.simulator), free_port(ports.api)
+    simulator_port, api_port = free_ports(ports.simulator, ports.api)
     simulator_url, api_url = f"http://127.0.0.1:{simulator_port}", f"http://127.0.0.1:{api_port}"
     _write_settings(folder, simulator_port, api_port)
     async with AsyncExitStack() as stack:

@@ -70,6 +70,13 @@ def _broker_moments(evidence: Evidence, position: DemoPosition) -> Iterator[Mome
 
 
 _UNTOLD = frozenset(
-    {"alarm_acknowledged", "alarm_raised", "books_reconciled", "kill_switch_set", "stop_moved"}
+    {
+        "alarm_acknowledged",
+        "alarm_raised",
+        "best_price_noted",
+        "books_reconciled",
+        "kill_switch_set",
+        "stop_moved",
+    }
 )
 """Kinds that say nothing of one exit."""

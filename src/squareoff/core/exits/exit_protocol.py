@@ -41,9 +41,10 @@ from squareoff.core.exits.withdrawal import (
     on_untrack_asked,
     on_withdraw_asked,
 )
-from squareoff.core.rules.levels import move_stop, reached_stop
+from squareoff.core.rules.levels import is_better, move_stop, reached_stop
 from squareoff.core.state import inputs as i
 from squareoff.core.state.facts import (
+    BestPriceNoted,
     ExitClaimed,
     ExitResumed,
     OrderDropped,
@@ -207,6 +208,15 @@ def _on_peak_reached(step: Step, event: i.PeakReached) -> None:
             step.record(moved)
 
 
+def _on_best_price_seen(step: Step, event: i.BestPriceSeen) -> None:
+    """Keep a best price that `PeakReached` does not: it counts for rules of later on."""
+    _on_peak_reached(step, i.PeakReached(event.peak_price))
+    tracker = step.tracker
+    is_held = tracker.status in (PositionStatus.ACTIVE, PositionStatus.EXITING)
+    if is_held and is_better(tracker.side, event.peak_price, tracker.peak_price):
+        step.record(BestPriceNoted(tracker.tracker_id, event.peak_price))
+
+
 def _on_woke(step: Step, event: i.Woke) -> None:
     """Nothing happened but time; `advance` does the rest."""
 
@@ -239,6 +249,7 @@ _INPUTS: dict[type[i.Input], Callable[[Step, Any], None]] = {
     i.RepriceReady: on_reprice_ready,
     i.RulesSet: _on_rules_set,
     i.PeakReached: _on_peak_reached,
+    i.BestPriceSeen: _on_best_price_seen,
     i.ClosedByOthers: on_closed_by_others,
     i.WithdrawAsked: on_withdraw_asked,
     i.UntrackAsked: on_untrack_asked,

@@ -33,8 +33,8 @@ from squareoff.core.state.inputs import (
 from squareoff.core.state.policy import (
     LOOK_UP_DELAYS_SECONDS,
     PLAN_AGE_SECONDS_MAX,
-    QUIET_BEFORE_PLAN_SECONDS,
     QUIET_PLAN_AGE_SECONDS_MAX,
+    READING_LAG_SECONDS,
 )
 from squareoff.core.state.step import Step, retry_delay_seconds
 from squareoff.core.state.tracker import PositionTracker, Send, SendOutcome, TrackedOrder
@@ -129,7 +129,7 @@ def _is_wanted(step: Step, order: TrackedOrder) -> bool:
 def _is_overdue(step: Step, order: TrackedOrder, quiet_since_ns: int | None) -> bool:
     """Say whether somebody else may have closed what the plan would close."""
     planned_at_ns = step.pacing.of(order.client_order_id).planned_at_ns
-    quiet_from_ns = planned_at_ns - seconds_to_ns(QUIET_BEFORE_PLAN_SECONDS)
+    quiet_from_ns = planned_at_ns - seconds_to_ns(READING_LAG_SECONDS)
     is_quiet = quiet_since_ns is not None and quiet_since_ns <= quiet_from_ns
     longest = QUIET_PLAN_AGE_SECONDS_MAX if is_quiet else PLAN_AGE_SECONDS_MAX
     age_ns = step.now.monotonic_ns - planned_at_ns

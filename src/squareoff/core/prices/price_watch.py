@@ -119,11 +119,20 @@ class PriceWatch:
         """Let a position wait for nothing any more."""
         self._book.latch(tracker_id)
 
+    def rest(self, tracker: PositionTracker) -> None:
+        """An exit of a position is open: it waits for nothing, and its best price goes on."""
+        self._leave(tracker)
+        if self._book.rest(tracker):
+            self._open(self._watched(tracker))
+
     def forget(self, tracker: PositionTracker) -> None:
         """Take a position out; nothing happens where it is not in."""
+        self._leave(tracker)
+        self._book.forget(tracker.tracker_id)
+
+    def _leave(self, tracker: PositionTracker) -> None:
         watched = self._instruments.get(tracker.instrument.instrument_id)
         if watched is not None and watched.trackers.pop(tracker.tracker_id, None) is not None:
-            self._book.forget(tracker.tracker_id)
             if watched.before_quotes is not None:
                 watched.before_quotes.forget(tracker.tracker_id)
             self.ranges.forget(tracker)
@@ -320,23 +329,21 @@ class PriceWatch:
             watched.spike = tick
         return verdict, judged
 
-    def heard(self, instrument_id: InstrumentId) -> Tick | None:
-        """Return the newest valid price that the feed told, None for none."""
+    def heard_and_told(self, instrument_id: InstrumentId) -> tuple[Tick | None, Tick | None]:
+        """Return the newest valid price that the feed told, and the newest trade that it told, also
+        where that was too old to be judged or waits to be confirmed; None for none."""
         watched = self._instruments.get(instrument_id)
         if watched is None:
-            return None
+            return None, None
         kept = None if watched.quiet is None else watched.quiet.newest()
-        return watched.heard if kept is None else kept
+        heard, told = watched.heard if kept is None else kept, watched.told
+        if told is None or (heard is not None and is_later(heard, told)):
+            return heard, heard
+        return heard, told
 
     def told(self, instrument_id: InstrumentId) -> Tick | None:
-        """Return the newest trade that the feed told, also where it was too old to be judged or
-        waits to be confirmed."""
-        heard = self.heard(instrument_id)
-        watched = self._instruments.get(instrument_id)
-        told = None if watched is None else watched.told
-        if told is None or (heard is not None and is_later(heard, told)):
-            return heard
-        return told
+        """Return the newest trade that the feed told; see `heard_and_told`."""
+        return self.heard_and_told(instrument_id)[1]
 
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""

@@ -30,7 +30,16 @@ NEVER = 1 << 62
 class Follower:
     """One position: its tracker as of `placed`, and where it waits."""
 
-    __slots__ = ("entries", "group", "is_latched", "is_saving", "side", "tracker", "wake")
+    __slots__ = (
+        "entries",
+        "group",
+        "is_latched",
+        "is_resting",
+        "is_saving",
+        "side",
+        "tracker",
+        "wake",
+    )
 
     def __init__(self, side: "SideBook", tracker: PositionTracker) -> None:
         self.side = side
@@ -40,6 +49,7 @@ class Follower:
         self.wake: Entry | None = None
         self.is_saving = False
         self.is_latched = False
+        self.is_resting = False
 
 
 class SideBook:
@@ -65,7 +75,7 @@ class SideBook:
         follower = Follower(self, tracker)
         if known is not None:
             follower.is_saving = known.is_saving
-            follower.tracker = self._as_far_as(tracker, known.side.current(known))
+            follower.tracker = self._as_far_as(tracker, known)
             known.side.drop(known)
         if has_moving_stop(tracker):
             follower.group = self._moving.group_at(mirrored_peak(follower.tracker))
@@ -73,11 +83,16 @@ class SideBook:
         self.refresh()
         return follower
 
-    def _as_far_as(self, tracker: PositionTracker, known: PositionTracker) -> PositionTracker:
-        """Return the tracker with what is known beyond it: a tighter stop, a better best price."""
-        stop, peak = known.stop_level, known.peak_price
+    def _as_far_as(self, tracker: PositionTracker, known: Follower) -> PositionTracker:
+        """Return the tracker with what is known beyond it: a tighter stop, a better best price.
+
+        Of a resting one the stop does not count: its rule may have been taken out with the exit.
+        """
+        current = known.side.current(known)
+        stop = None if known.is_resting else current.stop_level
         if stop is not None and is_better(self._side, stop, tracker.stop_level):
-            tracker = replace(tracker, stop_level=stop, stop_rule=known.stop_rule)
+            tracker = replace(tracker, stop_level=stop, stop_rule=current.stop_rule)
+        peak = current.peak_price
         if peak is not None and is_better(self._side, peak, tracker.peak_price):
             tracker = with_peak(tracker, peak)
         return tracker
@@ -86,6 +101,11 @@ class SideBook:
         """Let a position wait for nothing any more."""
         follower.is_latched = True
         self.drop(follower)
+
+    def rest(self, follower: Follower) -> None:
+        """Let a position wait for nothing while an exit of it is open; its best price goes on."""
+        follower.is_resting = True
+        self.latch(follower)
 
     def drop(self, follower: Follower) -> None:
         """Take out all that a position waits for."""

@@ -64,6 +64,17 @@ def square_off_time(wanted: time, product: ProductType, day: TradingDay) -> time
     return _clock(min(begins, latest))
 
 
+def early_text(wanted: time, opens: time) -> str | None:
+    """Say what is wrong with a square-off time before the ordinary open: it would be due at once
+    on every day. None where nothing is."""
+    if wanted >= opens:
+        return None
+    return (
+        f"must not be before the exchange opens at {opens:%H:%M} (15:15 is 3:15 in the afternoon), "
+        f"was {wanted:%H:%M}"
+    )
+
+
 def _fits(wanted: time, day: TradingDay) -> bool:
     """Say whether a day of other hours trades at this time and for the same while after it."""
     assert day.last_close is not None, "asked of trading days only"

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
 
-from squareoff.core.rules.levels import Level, levels_of
+from squareoff.core.rules.levels import Level, has_moving_stop, levels_of
 from squareoff.core.rules.side_book import NEVER, Follower, SideBook
 from squareoff.core.rules.stop_path import NO_PRICE
 from squareoff.core.state.tracker import PositionTracker
@@ -177,6 +177,24 @@ class TriggerBook:
         follower = self._followers.get(tracker_id)
         if follower is not None:
             follower.side.latch(follower)
+
+    def rest(self, tracker: PositionTracker) -> bool:
+        """Let a position wait for nothing while an exit of it is open; its best price goes on to
+        count, as far as its rules use one.
+
+        Returns:
+            False where that was so already.
+        """
+        follower = self._followers.get(tracker.tracker_id)
+        if follower is None and not has_moving_stop(tracker):
+            return False
+        if follower is not None and follower.tracker.rules == tracker.rules:
+            follower.side.rest(follower)
+            return False
+        self.arm(tracker)
+        follower = self._followers[tracker.tracker_id]
+        follower.side.rest(follower)
+        return True
 
     def forget(self, tracker_id: TrackerId) -> None:
         """Take a position out; nothing happens where it is not in."""

@@ -87,6 +87,10 @@ def _stop_moved(t: PositionTracker, fact: f.StopMoved, _at_ns: int) -> PositionT
     )
 
 
+def _best_price_noted(t: PositionTracker, fact: f.BestPriceNoted, _at_ns: int) -> PositionTracker:
+    return replace(t, peak_price=fact.peak_price)
+
+
 def _exit_claimed(t: PositionTracker, fact: f.ExitClaimed, at_ns: int) -> PositionTracker:
     return replace(
         t,
@@ -273,6 +277,7 @@ def _position_untracked(t: PositionTracker, fact: f.PositionUntracked, at: int) 
 _STEPS: dict[type[f.TrackerFact], Callable[[PositionTracker, Any, int], PositionTracker]] = {
     f.RulesChanged: _rules_changed,
     f.StopMoved: _stop_moved,
+    f.BestPriceNoted: _best_price_noted,
     f.ExitClaimed: _exit_claimed,
     f.ExitSized: _exit_sized,
     f.ExitBlocked: _exit_blocked,

@@ -70,6 +70,14 @@ class StopMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class BestPriceNoted:
+    """A better price was seen that moved no stop, or came while an exit is open (price units)."""
+
+    tracker_id: TrackerId
+    peak_price: PriceUnits
+
+
+@dataclass(frozen=True, slots=True)
 class ExitClaimed:
     """The exit is latched: from here on the position is being closed, whatever prices do."""
 
@@ -370,6 +378,7 @@ TrackerFact = (
     TrackerOpened
     | RulesChanged
     | StopMoved
+    | BestPriceNoted
     | ExitClaimed
     | ExitSized
     | ExitBlocked

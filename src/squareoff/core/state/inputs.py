@@ -204,6 +204,13 @@ class PeakReached:
 
 
 @dataclass(frozen=True, slots=True)
+class BestPriceSeen:
+    """The best price seen is to be kept, whether it moves a stop or not (price units)."""
+
+    peak_price: PriceUnits
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedByOthers:
     """Others surely closed this much of the position, at this average price in rupees."""
 
@@ -266,6 +273,7 @@ Input = (
     | RepriceReady
     | RulesSet
     | PeakReached
+    | BestPriceSeen
     | ClosedByOthers
     | WithdrawAsked
     | UntrackAsked

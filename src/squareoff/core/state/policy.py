@@ -15,6 +15,10 @@ POSITIONS_LAG_SECONDS_MAX = 2.0
 and none was measured on a live account. Simulated runs lag as far (`simulator.virtual`). Whoever
 reads positions adds to it what his own error would cost."""
 
+READING_LAG_SECONDS = 2 * POSITIONS_LAG_SECONDS_MAX + 1.0
+"""A reading may lack fills this old: twice the lag of the broker's positions, for it is assumed,
+and a second for a slow answer. Only what all fills of ours are older than proves something."""
+
 ABSENCE_READING_SPACING_SECONDS = 1.0
 """Absence readings count only this far apart: two readings of one lagging replica are one."""
 
@@ -56,12 +60,9 @@ PLAN_AGE_SECONDS_MAX = 5.0
 fresh reading: a person may have closed by hand meanwhile."""
 
 QUIET_PLAN_AGE_SECONDS_MAX = 30.0
-"""So long a plan stands while the order stream is up and tells of nobody else who closes: exits
-fired together need as long to leave, two hundred of them at 8 a second."""
-
-QUIET_BEFORE_PLAN_SECONDS = 5.0
-"""The stream must have been quiet so long before the plan: the reading that the exit was sized on
-may lack what was closed then."""
+"""So long a plan stands while the order stream is up and tells of nobody else who closes, from
+before what its reading may lack: exits fired together need as long to leave, two hundred of them at
+8 a second."""
 
 SLICES_MAX = 1_000
 """Orders planned at once; an order id holds 1,295 slices. What is left is sized afterwards."""

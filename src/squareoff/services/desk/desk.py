@@ -41,6 +41,7 @@ from squareoff.services.desk.desk_requests import (
     UnknownTracker,
     broker_position_of,
     instrument_of,
+    instrument_to_enter,
     kill_switch_of,
 )
 from squareoff.services.desk.rule_admission import RuleAdmission
@@ -68,8 +69,9 @@ from squareoff.services.prices.tick_cache import TickCache
 EXIT_ALL_LOOK_SECONDS = 0.1
 """How often a caller who waits for everything to be closed looks again: memory only."""
 
-DeclarePosition = Callable[[Instrument, BrokerPosition], Awaitable[None]]
-"""Tells the paper broker to hold what a new tracker says is held."""
+DeclarePosition = Callable[[Instrument, BrokerPosition, int], Awaitable[int | None]]
+"""Tells the paper broker to hold what a new tracker says is held, beyond so many units of it that
+are under watch; returns its net where that is on the other side, else None."""
 
 
 class Desk:
@@ -172,7 +174,11 @@ class Desk:
         elif self._declare_position is None:
             await self._held_check.check_held(position)
         else:
-            await self._declare_position(position.instrument, broker_position_of(position))
+            watched = self._held_check.may_be_watched(position)
+            held = broker_position_of(position)
+            net = await self._declare_position(position.instrument, held, watched)
+            if net is not None:
+                raise self._held_check.refusal(position, net)
 
     async def enter(
         self, request: EntryRequest, tracker_id: TrackerId | None = None
@@ -193,7 +199,7 @@ class Desk:
         position = NewPosition(
             tracker_id=tracker_id or TrackerId(self._ids.new_id("trk")),
             account_id=self._account_id,
-            instrument=instrument_of(request.as_position(), self._instruments),
+            instrument=instrument_to_enter(request, self._instruments),
             product_type=request.product_type,
             side=request.side,
             quantity=request.quantity,
@@ -345,12 +351,10 @@ class Desk:
         known = {alarm.seq: alarm for alarm in await self._store.alarms()}
         if alarm_seq not in known:
             raise DomainError("alarm_not_found", f"there is no alarm {alarm_seq}", "id")
-        if known[alarm_seq].acknowledged_at_ns is None:
-            await self._alarms.acknowledge(known[alarm_seq])
-        return replace(
-            known[alarm_seq],
-            acknowledged_at_ns=known[alarm_seq].acknowledged_at_ns or self._clock.now().wall_ns,
-        )
+        alarm = known[alarm_seq]
+        if alarm.acknowledged_at_ns is not None:
+            return alarm
+        return replace(alarm, acknowledged_at_ns=await self._alarms.acknowledge(alarm))
 
     async def kill_switch(self) -> KillSwitchState:
         """Return the kill switch."""

@@ -123,6 +123,19 @@ def instrument_of(request: PositionRequest, master: InstrumentSource) -> Instrum
     )
 
 
+def instrument_to_enter(request: EntryRequest, master: InstrumentSource) -> Instrument:
+    """Return an entry's instrument by the master's word alone, for an entry carries no terms.
+
+    Raises:
+        InvalidRequest: the master lacks it; only the security id is at fault.
+    """
+    try:
+        return instrument_of(request.as_position(), master)
+    except InvalidRequest as error:
+        at_fault = [fault for fault in error.faults if fault.field == "security_id"]
+        raise InvalidRequest(at_fault) from None
+
+
 def _terms_faults(request: PositionRequest) -> Iterator[FieldFault]:
     """Yield what no instrument's terms can be, also where the master's word counts in their place:
     whoever sends that meant something else."""

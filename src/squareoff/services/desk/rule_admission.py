@@ -10,14 +10,15 @@ from decimal import Decimal
 
 from squareoff.core.entries.opening import NewPosition, opening_faults
 from squareoff.core.rules.rule_checks import RuledPosition, needs_price, rule_faults
+from squareoff.core.rules.time_rules import early_text
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import FieldFault
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import ist_day_number
-from squareoff.ports import Clock
+from squareoff.domain.time import ist_date, ist_day_number
+from squareoff.ports import Clock, SessionCalendar
 from squareoff.services.desk.desk_requests import InvalidRequest
 from squareoff.services.prices.quote_turns import QuoteTurns
 from squareoff.services.prices.tick_cache import TickCache
@@ -26,21 +27,25 @@ from squareoff.services.prices.tick_cache import TickCache
 class RuleAdmission:
     """Refuses what makes no sense; every method raises InvalidRequest with each fault by field."""
 
-    def __init__(self, ticks: TickCache, quotes: QuoteTurns, clock: Clock) -> None:
+    def __init__(
+        self, ticks: TickCache, quotes: QuoteTurns, clock: Clock, calendar: SessionCalendar
+    ) -> None:
         self._ticks = ticks
         self._quotes = quotes
         self._clock = clock
+        self._calendar = calendar
 
     async def check_position(self, position: NewPosition) -> None:
         """Refuse a position that cannot be taken under watch like this."""
         price = await self._price_for(
             position.rules, position.instrument.instrument_id, position.entry_price
         )
-        _refuse(opening_faults(position, price))
+        _refuse([*opening_faults(position, price), *self._early_faults(position)])
 
     def check_entry(self, position: NewPosition) -> None:
         """Refuse an entry that cannot be placed like this; asks nobody, for an entry is urgent."""
-        _refuse(opening_faults(position, self._price_at_hand(position.instrument.instrument_id)))
+        price = self._price_at_hand(position.instrument.instrument_id)
+        _refuse([*opening_faults(position, price), *self._early_faults(position)])
 
     async def check_rules(self, tracker: PositionTracker, rules: RuleSet) -> None:
         """Refuse rules that make no sense for a position under watch."""
@@ -51,7 +56,21 @@ class RuleAdmission:
         position = RuledPosition(
             tracker.instrument, tracker.side, tracker.entry_price, tracker.quantity, best
         )
-        _refuse(rule_faults(rules, position, price))
+        early = self._early_square_off(rules, tracker.instrument.instrument_id)
+        _refuse([*rule_faults(rules, position, price), *early])
+
+    def _early_faults(self, position: NewPosition) -> Sequence[FieldFault]:
+        return self._early_square_off(position.rules, position.instrument.instrument_id)
+
+    def _early_square_off(
+        self, rules: RuleSet, instrument_id: InstrumentId
+    ) -> Sequence[FieldFault]:
+        if rules.square_off_at is None:
+            return ()
+        today = ist_date(self._clock.now().wall_ns)
+        usual = self._calendar.trading_day(instrument_id.exchange_segment, today).usual
+        text = early_text(rules.square_off_at, usual.opens)
+        return () if text is None else (FieldFault("rules.square_off_at", text),)
 
     async def _price_for(
         self, rules: RuleSet, instrument_id: InstrumentId, entry_price: Decimal

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from squareoff.core.account.account_pnl import rupees_of, share_of
 from squareoff.core.rules.levels import stop_of
 from squareoff.core.state.tracker import ExitIntent, PositionTracker, TrackedOrder, notional_of
 from squareoff.domain.instruments import ExchangeSegment, ProductType
@@ -34,7 +35,11 @@ class IntentView:
 
 @dataclass(frozen=True, slots=True)
 class TrackerView:
-    """One tracked position; names are those of the API. Times are UTC ns, money rupees."""
+    """One tracked position; names are those of the API. Times are UTC ns, money rupees.
+
+    `realized_pnl` is of what is closed so far, `unrealized_pnl` of what is still held at the last
+    price; `last_price_at_ns` is when that price reached us.
+    """
 
     id: str
     status: PositionStatus
@@ -51,6 +56,7 @@ class TrackerView:
     realized_pnl: Decimal | None
     unrealized_pnl: Decimal | None
     last_traded_price: Decimal | None
+    last_price_at_ns: int | None
     exit_reason: str | None
     created_at_ns: int
     exited_at_ns: int | None
@@ -112,10 +118,6 @@ def tracker_view(tracker: PositionTracker, tick: Tick | None) -> TrackerView:
     """Return the view of one tracker with the newest tick of its instrument."""
     last = None if tick is None else decimal_from_units(tick.last_traded_price)
     stop = stop_of(tracker)
-    unrealized = None
-    if last is not None and not tracker.status.is_final:
-        unrealized = (last - tracker.entry_price) * tracker.open_quantity * tracker.side.sign
-        unrealized = unrealized.quantize(Decimal("0.01"))
     return TrackerView(
         id=tracker.tracker_id,
         status=tracker.status,
@@ -129,9 +131,10 @@ def tracker_view(tracker: PositionTracker, tick: Tick | None) -> TrackerView:
         exited_quantity=tracker.exited_quantity,
         entry_price=tracker.entry_price,
         exit_price=average_so_far(tracker),
-        realized_pnl=tracker.realized_pnl,
-        unrealized_pnl=unrealized,
+        realized_pnl=_realized(tracker),
+        unrealized_pnl=_unrealized(tracker, last),
         last_traded_price=last,
+        last_price_at_ns=None if tick is None else tick.received_time_ns,
         exit_reason=tracker.exit_reason,
         created_at_ns=tracker.created_at_ns,
         exited_at_ns=tracker.exited_at_ns,
@@ -139,6 +142,25 @@ def tracker_view(tracker: PositionTracker, tick: Tick | None) -> TrackerView:
         stop_level=None if stop is None else decimal_from_units(stop.price),
         intent=None if tracker.intent is None else _intent_view(tracker.intent),
     )
+
+
+def _realized(tracker: PositionTracker) -> Decimal | None:
+    """Return the P&L of what is closed; None where nothing is, or a fill's price is not told."""
+    if tracker.realized_pnl is not None:
+        return tracker.realized_pnl
+    share = share_of(tracker)
+    is_known = tracker.exited_quantity > 0 and share.is_priced
+    return rupees_of(share.realized) if is_known else None
+
+
+def _unrealized(tracker: PositionTracker, last: Decimal | None) -> Decimal | None:
+    """Return the P&L of what is held; more closed than held is held on the other side."""
+    if tracker.status.is_final:
+        return None
+    quantity = tracker.signed_quantity
+    if last is None:
+        return None if quantity else Decimal("0.00")
+    return ((last - tracker.entry_price) * quantity).quantize(Decimal("0.01"))
 
 
 def _entry_quantity(tracker: PositionTracker) -> int | None:

@@ -7,7 +7,7 @@ Invariants:
    person lifts it, which also ends the wish.
 2. Every exit is claimed like any other (durable, once); a repeat of the wish claims nothing twice.
 3. Shorts go first, for buying back frees margin; longs wait for them SHORTS_FIRST_SECONDS at most.
-4. The broker's own lock is asked for only after all is closed (`account_lock`).
+4. The broker's own lock is asked for only after all is closed (`broker_lock`).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from squareoff.domain.rules import RuleName, Trigger
 from squareoff.domain.states import BlockReason, IntentStatus, PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.ports import Clock, ExitAllState, IdSource, TrackerStore
-from squareoff.services.account.account_lock import AccountLock, LockOutcome
+from squareoff.services.account.broker_lock import BrokerLock, LockOutcome
 from squareoff.services.account.kill_switch import KillSwitch
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.exits.exit_results import Wait, result_of
@@ -56,7 +56,7 @@ class ExitAll:
         self,
         engine: ExitEngine,
         kill_switch: KillSwitch,
-        lock: AccountLock,
+        lock: BrokerLock,
         *,
         store: TrackerStore,
         alarms: AlarmDesk,

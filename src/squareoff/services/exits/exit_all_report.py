@@ -7,6 +7,7 @@ sends anybody to close what the broker does not hold.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition, PositionSide
@@ -15,7 +16,7 @@ from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock, ExitAllState
 from squareoff.services.exits.exit_all import ExitAll
-from squareoff.services.positions.broker_reads import LAG_SECONDS, BrokerReads
+from squareoff.services.positions.broker_reads import BrokerReads
 from squareoff.services.positions.position_book import PositionActor, PositionBook
 
 READ_AGAIN_SECONDS = 1.0
@@ -69,14 +70,16 @@ async def report_of(
     Where all of ours is closed, and units that the broker shows beyond that may still be a reading
     that lags behind our own fills, it reads again until that is no excuse any more.
     """
-    patient_until_ns = clock.now().monotonic_ns + seconds_to_ns(LAG_SECONDS + READ_AGAIN_SECONDS)
+    patient_until_ns = clock.now().monotonic_ns + seconds_to_ns(
+        READING_LAG_SECONDS + READ_AGAIN_SECONDS
+    )
     while True:
         reading = await reads.positions()
         now_ns = clock.now().monotonic_ns
         remaining = tuple(_remaining(actor) for actor in book if _remains(actor.tracker))
         if reading is None:
             return ExitAllReport(exit_all.state, exit_all.results(), remaining, None)
-        found = unknown_positions(reading.rows, book, now_ns - seconds_to_ns(LAG_SECONDS))
+        found = unknown_positions(reading.rows, book, now_ns - seconds_to_ns(READING_LAG_SECONDS))
         is_settled = not found.may_be_ours or bool(remaining)
         if is_settled or now_ns >= patient_until_ns:
             # What is not settled by now moves without end: nobody may take it for nothing.

@@ -248,7 +248,7 @@ class ExitEngine:
             try:
                 decision = await self._decide_and_commit(actor, replace(asked, reading=reading))
             finally:
-                self._sizing.settle(reading, decision)
+                self._sizing.return_unused(reading, decision)
 
     async def _wait_for_news(self, actor: PositionActor, wait: Wait, seconds: float) -> None:
         try:

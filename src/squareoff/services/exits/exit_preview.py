@@ -11,7 +11,7 @@ from typing import Protocol
 from squareoff.core.exits.exit_protocol import decide
 from squareoff.core.state.facts import ExitSized, OrderPlanned, OrderSent
 from squareoff.core.state.inputs import ExitAsked, ExitHindered, PositionsRead, ReadyToSend
-from squareoff.core.state.policy import SLICES_MAX, ExitPolicy
+from squareoff.core.state.policy import READING_LAG_SECONDS, SLICES_MAX, ExitPolicy
 from squareoff.domain.ids import ClientOrderId, IntentId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import OrderType, Side
@@ -21,7 +21,7 @@ from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.desk.views import TrackerView, tracker_view
 from squareoff.services.orders.send_terms import SendTerms
-from squareoff.services.positions.broker_reads import LAG_SECONDS, BrokerReads
+from squareoff.services.positions.broker_reads import BrokerReads
 from squareoff.services.positions.position_book import PositionActor
 from squareoff.services.positions.sizing_readings import SizingReading, SizingReadings
 
@@ -85,8 +85,10 @@ class ExitPreviews:
     async def of(self, actors: list[PositionActor]) -> tuple[ExitPreview, ...]:
         """Return the preview of each position, on one reading of the positions if that will do."""
         began_ns = self._clock.now().monotonic_ns
-        since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
-        first = SizingReading(await self._reads.positions(), since_ns, only_ours_closed=False)
+        since_ns = began_ns - seconds_to_ns(READING_LAG_SECONDS)
+        first = SizingReading(
+            await self._reads.positions(), since_ns, began_ns, only_ours_closed=False
+        )
         by_key: dict[PositionKey, SizingReading] = {}
         previews = []
         for actor in actors:

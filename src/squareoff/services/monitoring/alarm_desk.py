@@ -173,11 +173,12 @@ class AlarmDesk:
         self._notify(alarm.severity, alarm.code, alarm.message)
         return True
 
-    async def acknowledge(self, alarm: Alarm) -> None:
-        """Journal that a person has seen the alarm; raised anew, it is a new one."""
-        fact = AlarmAcknowledged(alarm.seq)
-        await self._store.record((fact,), self._clock.now().wall_ns)
+    async def acknowledge(self, alarm: Alarm) -> int:
+        """Journal that a person has seen the alarm; return when. Raised anew, it is a new one."""
+        seen_at_ns = self._clock.now().wall_ns
+        await self._store.record((AlarmAcknowledged(alarm.seq),), seen_at_ns)
         self._standing.pop(_group(alarm), None)
+        return seen_at_ns
 
     async def clear(
         self, code: str, text: str, tracker_id: TrackerId | None = None, *, about: str = ""

@@ -13,12 +13,13 @@ from typing import Any
 
 import structlog
 
-from squareoff.core.state.facts import StopMoved, TrackerFact, fact_kind
+from squareoff.core.state.facts import BestPriceNoted, StopMoved, TrackerFact, fact_kind
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.rules import Trigger
 
 _log = structlog.get_logger("squareoff.facts")
 _IDS = ("tracker_id", "client_order_id", "intent_id")
+_ALL_THE_TIME = (StopMoved, BestPriceNoted)
 
 
 OnFacts = Callable[[PositionTracker, Sequence[TrackerFact]], None]
@@ -52,7 +53,7 @@ def ids_of(tracker: PositionTracker, fact: TrackerFact) -> dict[str, str]:
 def _write(tracker: PositionTracker, facts: Sequence[TrackerFact]) -> None:
     symbol = tracker.instrument.trading_symbol
     for fact in facts:
-        log = _log.debug if isinstance(fact, StopMoved) else _log.info  # a stop moves all the time
+        log = _log.debug if isinstance(fact, _ALL_THE_TIME) else _log.info
         log(fact_kind(type(fact)), **ids_of(tracker, fact), symbol=symbol, **_told(fact))
 
 

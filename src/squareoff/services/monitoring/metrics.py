@@ -150,8 +150,10 @@ class Metrics:
         )
         self.feed_lag_seconds = self._gauge(
             "feed_lag_seconds",
-            "From the exchange's time of the newest tick (whole seconds) to its receipt",
+            "From the exchange's time of a trade (whole seconds) to its first telling, the "
+            "worst of 30 s; NaN where nothing was traded that price rules wait for",
         )
+        self.feed_lag_seconds.set(math.nan)
         self.socket_up = self._gauge("socket_up", "1 while a socket is connected", "socket")
 
     def _make_state_metrics(self) -> None:

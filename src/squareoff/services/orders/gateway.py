@@ -7,12 +7,13 @@ which its outcome is unknown. A plug-in gateway may answer loosely (`True`, `"ye
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Protocol, TypeVar
 
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerSessionExpired
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
-from squareoff.domain.instruments import Instrument, InstrumentId, PositionKey
+from squareoff.domain.instruments import Instrument, InstrumentId, PositionKey, ProductType
 from squareoff.domain.orders import (
     BrokerOrderStatus,
     BrokerPosition,
@@ -96,7 +97,7 @@ class BrokerBooks(Protocol):
         ...
 
 
-class AccountLocking(Protocol):
+class BrokerLocking(Protocol):
     """The broker's own kill switch; both calls raise `BrokerError`."""
 
     async def lock_account(self) -> None:
@@ -108,7 +109,7 @@ class AccountLocking(Protocol):
         ...
 
 
-class Gateway(OrderWrites, BrokerBooks, AccountLocking, Protocol):
+class Gateway(OrderWrites, BrokerBooks, BrokerLocking, Protocol):
     """All that the engine needs of a broker, real or simulated."""
 
 
@@ -220,10 +221,18 @@ class GatewayLive:
 
 
 class PaperHoldings(Protocol):
-    """The paper broker's side door: positions that are declared, not traded."""
+    """The paper broker's side door: positions that are declared, not traded, and quotes."""
+
+    def on_quote(self, quote: Quote) -> None:
+        """Take a price of the real broker's quotes."""
+        ...
 
     def list_instrument(self, instrument: Instrument) -> None:
         """Let an instrument be traded that the master does not hold."""
+        ...
+
+    def net_quantity(self, instrument_id: InstrumentId, product_type: ProductType) -> int:
+        """Return what is held at this instant, below zero for a short."""
         ...
 
     def declare_position(self, position: BrokerPosition) -> None:
@@ -253,16 +262,49 @@ class GatewayPaper(GatewayLive):
         self._market = market
 
     async def quotes(self, instrument_ids: Sequence[InstrumentId]) -> Mapping[InstrumentId, Quote]:
-        """Return the real broker's quotes, else those of the paper broker's prices."""
+        """Return the real broker's quotes, else those of the paper broker's prices.
+
+        What is quoted can be traded at: the paper broker hears of it.
+        """
         if self._market is None:
             return await super().quotes(instrument_ids)
-        return await self._market.quotes(instrument_ids)
+        quotes = await self._market.quotes(instrument_ids)
+        for quote in quotes.values():
+            self._holdings.on_quote(quote)
+        return quotes
 
-    async def declare_position(self, instrument: Instrument, position: BrokerPosition) -> None:
-        """Let the paper broker hold, durably, what a new tracker says is held."""
+    async def declare_position(
+        self, instrument: Instrument, position: BrokerPosition, under_watch: int
+    ) -> int | None:
+        """Let the paper broker hold, durably, what a new tracker says is held.
+
+        What it holds beyond the units that are under watch already is that position, or a part of
+        it; only the rest is added.
+
+        Returns:
+            Its net where that is on the other side, and nothing was added; else None.
+        """
         self._holdings.list_instrument(instrument)
-        self._holdings.declare_position(position)
+        net = self._holdings.net_quantity(position.instrument_id, position.product_type)
+        if net * position.net_quantity < 0:
+            return net
+        wanted = abs(position.net_quantity)
+        missing = min(wanted, wanted + under_watch - abs(net))
+        if missing > 0:
+            self._holdings.declare_position(_part_of(position, missing))
         await self._holdings.save()
+        return None
+
+
+def _part_of(position: BrokerPosition, quantity: int) -> BrokerPosition:
+    """Return so many units of a position that was only bought or only sold."""
+    is_long = position.net_quantity > 0
+    return replace(
+        position,
+        net_quantity=quantity if is_long else -quantity,
+        buy_quantity=quantity if is_long else 0,
+        sell_quantity=0 if is_long else quantity,
+    )
 
 
 _YES = frozenset({"true", "yes", "y", "1", "ok", "success", "accepted", "done"})

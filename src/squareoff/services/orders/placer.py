@@ -175,7 +175,7 @@ class Placer:
         try:
             decision = await self._engine.tell_within(actor, replace(event, ready=ready))
         finally:
-            self._terms.settle(ready, decision)
+            self._terms.return_unused(ready, decision)
 
     async def _read_books(self, actor: PositionActor) -> i.Input:
         """Read both books: the order book first, so that our own late orders are not strangers."""

@@ -1,7 +1,7 @@
 """What an order needs to leave at once: nothing in its way, a price, and permits.
 
 Whoever decides with `ready` at hand plans and sends in one commit; without it each order asks for
-its own permit. Invariant: permits that a decision did not use are given back by `settle`.
+its own permit. Invariant: permits that a decision did not use are given back by `return_unused`.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ class SendTerms:
         permits = self._router.take_permits(urgency, orders_needed(tracker))
         return ReadyToSend(permits, price) if permits else None
 
-    def settle(self, ready: ReadyToSend | None, decision: Decision | None) -> None:
+    def return_unused(self, ready: ReadyToSend | None, decision: Decision | None) -> None:
         """Give back the permits that the decision did not use; None: nothing was decided."""
         if ready is None:
             return

@@ -10,13 +10,13 @@ account. Invariants:
 
 from squareoff.core.exits.client_order_ids import is_ours
 from squareoff.core.state.inputs import ExitHindered
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import OrderReport
 from squareoff.domain.states import BlockReason
 from squareoff.domain.time import ist_day_number, seconds_to_ns
 from squareoff.ports import Clock
-from squareoff.services.positions.broker_reads import LAG_SECONDS
 
 RETRY_SECONDS = 1.0
 
@@ -71,7 +71,7 @@ class UnknownOrders:
         ended_ns = self._ended_ns.get(report.broker_order_id)
         if ended_ns is None:
             return False
-        return self._clock.now().monotonic_ns - ended_ns < seconds_to_ns(LAG_SECONDS)
+        return self._clock.now().monotonic_ns - ended_ns < seconds_to_ns(READING_LAG_SECONDS)
 
     def _today(self) -> int:
         return ist_day_number(self._clock.now().wall_ns)

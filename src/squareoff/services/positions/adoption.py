@@ -15,6 +15,7 @@ import structlog
 from squareoff.core.entries.opening import NewPosition
 from squareoff.core.rules.square_off_times import SquareOffTimes
 from squareoff.core.state.facts import Severity
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import AccountId, TrackerId
@@ -28,7 +29,6 @@ from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
 from squareoff.services.positions.broker_reads import (
     FAST_READINGS_MAX,
-    LAG_SECONDS,
     READING_SPACING_SECONDS,
 )
 
@@ -146,7 +146,7 @@ class Adoption:
     def _may_be_ours(self, key: PositionKey, began: Now) -> bool:
         """Say whether the reading may show what we have just closed; after a restart only the
         trackers tell."""
-        lag_ns = seconds_to_ns(LAG_SECONDS)
+        lag_ns = seconds_to_ns(READING_LAG_SECONDS)
         book = self._engine.book
         return book.closed_since(key, began.monotonic_ns - lag_ns) > 0 or any(
             (tracker.exited_at_ns or 0) >= began.wall_ns - lag_ns for tracker in book.on_key(key)

@@ -12,7 +12,6 @@ from typing import TypeVar, cast
 
 import structlog
 
-from squareoff.core.state.policy import POSITIONS_LAG_SECONDS_MAX
 from squareoff.domain.errors import BrokerError
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.instruments import InstrumentId, PositionKey, ProductType
@@ -25,10 +24,6 @@ from squareoff.services.positions.read_pace import ReadKind, ReadPace
 
 _log = structlog.get_logger("squareoff.broker_reads")
 _Book = TypeVar("_Book")
-LAG_SECONDS = 2 * POSITIONS_LAG_SECONDS_MAX + 1.0
-"""A reading may lack fills this old: twice the lag of the broker's positions, for it is assumed,
-and a second for a slow answer. Only what all fills of ours are older than proves something."""
-
 READING_SPACING_SECONDS = 1.0
 """Two readings of one lagging replica are one."""
 

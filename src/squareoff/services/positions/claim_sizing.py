@@ -31,7 +31,7 @@ class ClaimSizing:
     def at_hand(self, actor: PositionActor, urgency: Urgency) -> PositionsRead | None:
         """Return a reading that covers the exit, with permits taken; else begin a new one.
 
-        The caller holds the key's lock until its decision is committed, then calls `settle`.
+        The caller holds the key's lock until its decision is committed, then calls `return_unused`.
         """
         event = self._readings.warm_input(actor.tracker)
         if event is not None and is_plainly_covered(actor.tracker, event):
@@ -46,7 +46,7 @@ class ClaimSizing:
         assert self._tasks is not None, "connected before any exit"
         self._readings.begin(actor.tracker, self._tasks)
 
-    def settle(self, event: PositionsRead | None, decision: Decision | None) -> None:
+    def return_unused(self, event: PositionsRead | None, decision: Decision | None) -> None:
         """The decision was committed, or was not (None): unused permits are free again."""
         if event is not None:
-            self._terms.settle(event.ready, decision)
+            self._terms.return_unused(event.ready, decision)

@@ -9,6 +9,7 @@ the other side of zero, beyond what trackers of that side may hold, is an over-e
 """
 
 from squareoff.core.state.facts import Severity
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import PositionSide
@@ -17,9 +18,9 @@ from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
-from squareoff.services.positions.broker_reads import LAG_SECONDS, BrokerReads
+from squareoff.services.positions.broker_reads import BrokerReads
 
-WATCH_SECONDS = LAG_SECONDS + 1.0
+WATCH_SECONDS = READING_LAG_SECONDS + 1.0
 """Until every fill of before is old enough to show, and one look more."""
 
 RESTART_WATCH_SECONDS = 60.0

@@ -89,7 +89,7 @@ class HeldCheck:
                 await self._complain(position)
                 return
             if self._read_ns >= deadline_ns:
-                raise self._refusal(position, free)
+                raise self.refusal(position, net_quantity(reading.rows, position.key))
             await self._clock.sleep(READ_AGAIN_SECONDS)
 
     def _is_recent(self) -> bool:
@@ -101,6 +101,15 @@ class HeldCheck:
         """Return what the broker holds on the side of the position beyond what is under watch."""
         return position.side.sign * net_quantity(rows, position.key) - self._under_watch(position)
 
+    def may_be_watched(self, position: NewPosition) -> int:
+        """Return what trackers on the key hold, or will once their entries fill."""
+        entering = sum(
+            order.leaves_quantity
+            for tracker in self._book.on_key(position.key)
+            for order in tracker.entry_orders
+        )
+        return self._under_watch(position) + entering
+
     def _under_watch(self, position: NewPosition) -> int:
         return sum(
             tracker.open_quantity
@@ -108,8 +117,10 @@ class HeldCheck:
             if not tracker.status.is_final
         )
 
-    def _refusal(self, position: NewPosition, free: int) -> NotHeld:
-        watched, net = self._under_watch(position), net_quantity(self._rows, position.key)
+    def refusal(self, position: NewPosition, net: int) -> NotHeld:
+        """Return why a position is not taken where the broker's net is this."""
+        watched = self._under_watch(position)
+        free = position.side.sign * net - watched
         wanted = f"{position.side.value} {position.quantity}"
         beyond = f", of which {watched} are under watch already" if watched else ""
         text = (

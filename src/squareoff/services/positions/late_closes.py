@@ -9,10 +9,10 @@ order that filled both lately and before, all counts as late: that delays its re
 from collections.abc import AsyncIterator
 
 from squareoff.core.state.facts import ClosedExternally, FillsConfirmed, JournalEntry, OrderReported
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.time import Now, seconds_to_ns
 from squareoff.ports import Journal
-from squareoff.services.positions.broker_reads import LAG_SECONDS
 from squareoff.services.positions.position_book import PositionBook
 
 PAGE_ENTRIES = 200
@@ -25,7 +25,7 @@ async def note_late_closes(book: PositionBook, journal: Journal, now: Now) -> No
     Raises:
         StoreUnavailable: the database is away.
     """
-    since_ns = now.wall_ns - seconds_to_ns(LAG_SECONDS)
+    since_ns = now.wall_ns - seconds_to_ns(READING_LAG_SECONDS)
     filled_ns: dict[BrokerOrderId, int] = {}
     async for entry in _newest_first(journal, since_ns):
         # An entry that seems to come from the future tells of a clock that was set back.

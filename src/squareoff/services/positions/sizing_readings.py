@@ -2,7 +2,8 @@
 
 Invariants:
 1. A reading that failed stays one that failed; it is repeated for a while, never made up.
-2. A reading that a fill of ours has overtaken is not used.
+2. A reading that a fill of ours has overtaken is not used, and none that grew old while it waited
+   for its turn on the key: somebody else may have closed meanwhile.
 3. Where a reading could hide a close of somebody else behind our newest fills, the trade book is
    asked.
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from squareoff.core.state import inputs as i
+from squareoff.core.state.policy import PLAN_AGE_SECONDS_MAX, READING_LAG_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey
@@ -19,7 +21,7 @@ from squareoff.domain.orders import BrokerPosition, Side, TradeReport, net_quant
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.orders.unknown_orders import UnknownOrders
-from squareoff.services.positions.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
+from squareoff.services.positions.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.positions.position_book import PositionBook
 from squareoff.services.positions.warm_positions import WarmPositions
 
@@ -39,10 +41,11 @@ FOREIGN_SECONDS = 60.0
 @dataclass(frozen=True, slots=True)
 class SizingReading:
     """One reading for one sizing. `positions` is None where it failed; `since_ns` is the monotonic
-    instant of the oldest fill that it may lack."""
+    instant of the oldest fill that it may lack, `answered_ns` that at which it was there."""
 
     positions: PositionsReading | None
     since_ns: int
+    answered_ns: int
     only_ours_closed: bool
 
 
@@ -82,9 +85,9 @@ class SizingReadings:
             began_ns, positions = ahead_ns, await ahead
         if _usable_rows(tracker, positions) is None:
             began_ns, positions = now_ns, await self._within_deadline(tracker)
-        since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
+        since_ns = began_ns - seconds_to_ns(READING_LAG_SECONDS)
         only_ours = await self._have_only_we_closed(tracker, since_ns)
-        return SizingReading(positions, since_ns, only_ours)
+        return SizingReading(positions, since_ns, self._clock.now().monotonic_ns, only_ours)
 
     def warm_input(self, tracker: PositionTracker) -> i.PositionsRead | None:
         """Return the input that the warm reading is now, None where none may be used."""
@@ -92,15 +95,18 @@ class SizingReadings:
         if warm is None:
             return None
         began_ns, positions = warm
-        since_ns = began_ns - seconds_to_ns(LAG_SECONDS)
-        return self.input_of(tracker, SizingReading(positions, since_ns, only_ours_closed=False))
+        since_ns = began_ns - seconds_to_ns(READING_LAG_SECONDS)
+        reading = SizingReading(positions, since_ns, began_ns, only_ours_closed=False)
+        return self.input_of(tracker, reading)
 
     def is_overtaken(self, tracker: PositionTracker, reading: SizingReading) -> bool:
-        """Say whether a quantity on the key has changed since the reading began."""
+        """Say whether a quantity on the key has changed since the reading began, or may have."""
         positions = reading.positions
-        return positions is not None and self._book.has_filled_since(
-            tracker.key, positions.fill_count
-        )
+        if positions is None:
+            return False
+        waited_ns = self._clock.now().monotonic_ns - reading.answered_ns
+        is_old = waited_ns > seconds_to_ns(PLAN_AGE_SECONDS_MAX)
+        return is_old or self._book.has_filled_since(tracker.key, positions.fill_count)
 
     def input_of(self, tracker: PositionTracker, reading: SizingReading) -> i.PositionsRead:
         """Return the input that the reading is now, under the key's lock."""

@@ -9,10 +9,11 @@ is read anew.
 
 from collections.abc import Callable
 
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
-from squareoff.services.positions.broker_reads import LAG_SECONDS, BrokerReads, PositionsReading
+from squareoff.services.positions.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.positions.position_book import PositionBook
 from squareoff.services.positions.stranger_watch import StrangerWatch
 
@@ -55,7 +56,7 @@ class WarmPositions:
             return None
         began_ns, reading = self._newest
         now_ns = self._clock.now().monotonic_ns
-        if now_ns - quiet_since_ns <= seconds_to_ns(LAG_SECONDS):
+        if now_ns - quiet_since_ns <= seconds_to_ns(READING_LAG_SECONDS):
             return None
         if now_ns - began_ns > seconds_to_ns(WARM_SECONDS_MAX):
             return None

@@ -3,11 +3,14 @@
 What is missing is decided by `core.prices.silence`. Quotes are asked for in the turns that no exit
 needs, for all silent instruments at once; the prices go the way of ticks (`RiskManager.on_quote`).
 When the feed gives prices again, nothing more is asked. Nothing here is waited for by anybody.
+How late the feed tells trades is measured at the same looks.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 
+from squareoff.core.prices.feed_lag import FeedLag
 from squareoff.core.prices.quoted_prices import day_range_of_quote, tick_of_quote
 from squareoff.core.prices.silence import Silences, has_told_all, waits_for_prices
 from squareoff.core.state.tracker import PositionTracker
@@ -53,10 +56,12 @@ class BlindWatch:
         self._metrics = metrics
         self._account_judges_prices = account_judges_prices
         self._silences = Silences(stale_after_seconds)
+        self._lag = FeedLag()
         self._armed: dict[InstrumentId, dict[TrackerId, Instrument]] = {}
         self._feed_up_since_ns: Callable[[], int | None] = lambda: None
         self._is_asking = False
         engine.on_change(self._on_tracker_changed)
+        metrics.before_rendering(self._measure_lag)
 
     def connect(self, feed_up_since_ns: Callable[[], int | None]) -> None:
         """Say since when the feed is connected (UTC), None while it is not."""
@@ -98,6 +103,7 @@ class BlindWatch:
         if armed is not None and armed.pop(tracker.tracker_id, None) is not None and not armed:
             del self._armed[name]
             self._silences.ignore(name)
+            self._lag.forget(name)
 
     def _is_waited_for(self, tracker: PositionTracker) -> bool:
         """Say whether a rule waits for this position's price: its own, or one of the account, which
@@ -111,9 +117,11 @@ class BlindWatch:
         """Hear what the feed gave since the last look, and judge."""
         for name in self._armed:
             if self._hours.is_in_session(name.exchange_segment, now.wall_ns):
-                tick = self._risk.heard(name)
-                if tick is not None:
-                    self._silences.hear(name, tick.received_monotonic_ns)
+                heard, told = self._risk.heard_and_told(name)
+                if heard is not None:
+                    self._silences.hear(name, heard.received_monotonic_ns)
+                if told is not None:
+                    self._lag.note(told)
             else:
                 self._silences.hear(name, now.monotonic_ns)
         lost = self._silences.look(now.monotonic_ns)
@@ -124,6 +132,10 @@ class BlindWatch:
             blind,
             is_feed_up=self._feed_up_since_ns() is not None,
         )
+
+    def _measure_lag(self) -> None:
+        worst = self._lag.worst_seconds(self._clock.now().monotonic_ns)
+        self._metrics.feed_lag_seconds.set(math.nan if worst is None else worst)
 
     def _instrument(self, name: InstrumentId) -> Instrument:
         return next(iter(self._armed[name].values()))
@@ -144,7 +156,7 @@ class BlindWatch:
         for name, quote in quotes.items():
             if name not in self._armed:
                 continue
-            heard, told = self._risk.heard(name), self._risk.told(name)
+            heard, told = self._risk.heard_and_told(name)
             if heard is not None and heard.received_monotonic_ns >= asked_ns:
                 continue  # the feed told a price meanwhile, and that one may be newer
             tick = tick_of_quote(quote, self._instrument(name), now)

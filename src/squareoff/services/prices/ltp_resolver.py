@@ -106,6 +106,8 @@ class LtpResolver:
         age = (now_ns - tick.received_time_ns) / NANOSECONDS_PER_SECOND
         if not -CLOCKS_APART_SECONDS_MAX <= age <= self._stale_after_seconds:
             return None
+        if not self._cache.is_dated_right(tick):
+            return None
         return _view_of_tick(tick, "redis", max(0.0, age))
 
     async def _quoted(self, instrument: Instrument) -> PriceView | None:

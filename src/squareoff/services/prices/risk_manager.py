@@ -102,7 +102,10 @@ class RiskManager:
             # Its exit is priced by ticks, also after a restart: they are judged like any others.
             self._watch.follow(tracker)
         if tracker.status is not PositionStatus.ACTIVE:
-            self._watch.forget(tracker)
+            if tracker.status is PositionStatus.EXITING:
+                self._watch.rest(tracker)
+            else:
+                self._watch.forget(tracker)
             self._watched.pop(tracker.tracker_id, None)
             self._latched.discard(tracker.tracker_id)
             return
@@ -117,9 +120,16 @@ class RiskManager:
         if is_ahead and self._tasks is not None:
             self._trailing.save([tracker.tracker_id], self._tasks)
 
+    def best_price(self, tracker_id: TrackerId) -> PriceUnits | None:
+        """Return the best price seen of a position, None where none counts."""
+        current = self._watch.current(tracker_id)
+        return None if current is None else current.peak_price
+
     def allow_for_clock(self, ahead_seconds: float) -> None:
-        """Our clock was seen to be this far ahead of the broker's: no price is old for that."""
+        """Our clock was seen to be this far ahead of the broker's: no price is old for that, and
+        none is of the future where our clock is behind."""
         self._watch.allow_for_clock(ahead_seconds)
+        self._ticks.allow_for_clock(ahead_seconds)
 
     def on_feed_connected(self, instrument_ids: Iterable[InstrumentId] | None = None) -> None:
         """Prices seen before a reconnect confirm nothing after it; None for all instruments."""
@@ -160,13 +170,10 @@ class RiskManager:
         if self._account.judges_prices and not seen.is_late:
             self._account.on_price(tick)
 
-    def heard(self, instrument_id: InstrumentId) -> Tick | None:
-        """Return the newest valid price that the feed told, None for none."""
-        return self._watch.heard(instrument_id)
-
-    def told(self, instrument_id: InstrumentId) -> Tick | None:
-        """Return the newest trade that the feed told, also where it was too old to be judged."""
-        return self._watch.told(instrument_id)
+    def heard_and_told(self, instrument_id: InstrumentId) -> tuple[Tick | None, Tick | None]:
+        """Return the newest valid price that the feed told, and the newest trade that it told, also
+        where that was too old to be judged; None for none."""
+        return self._watch.heard_and_told(instrument_id)
 
     def on_quote(self, tick: Tick) -> bool:
         """Judge a price of the broker's REST quote by the same rules as one of the feed.
@@ -279,11 +286,6 @@ class RiskManager:
         newest_ns, now_ns = self.newest_tick_ns, self._clock.now().monotonic_ns
         age = math.nan if newest_ns is None else (now_ns - newest_ns) / NANOSECONDS_PER_SECOND
         self._metrics.feed_age_seconds.set(age)
-        instruments = {t.instrument.instrument_id for t in self._watched.values()}
-        ticks = [tick for each in instruments if (tick := self._ticks.newest(each)) is not None]
-        newest = max(ticks, key=lambda tick: tick.received_monotonic_ns, default=None)
-        lag_ns = math.nan if newest is None else newest.received_time_ns - newest.exchange_time_ns
-        self._metrics.feed_lag_seconds.set(lag_ns / NANOSECONDS_PER_SECOND)
 
     def _count_ticks(self) -> None:
         total = self._tick_count + self._watch.feed.quiet_count

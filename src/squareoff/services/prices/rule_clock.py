@@ -36,8 +36,10 @@ class RuleClock:
             steady_ns = self.trusted.look(now).steady.wall_ns
             # Stamped by the wall clock as it stands, or, right before it was set, as it stood.
             ages = (now.wall_ns - tracker.created_at_ns, steady_ns - tracker.created_at_ns)
-            age_ns = min((age for age in ages if age >= 0), default=0)
-            self._first_seen[tracker_id] = steady_ns - age_ns, now.monotonic_ns
+            age_ns = min((age for age in ages if age >= 0), default=None)
+            # A stamp of the future stands: it is the clock of now that may be put right yet.
+            opened_ns = tracker.created_at_ns if age_ns is None else steady_ns - age_ns
+            self._first_seen[tracker_id] = opened_ns, now.monotonic_ns
 
     def held_ns(self, tracker: PositionTracker, now: TrustedNow) -> int:
         """Return how long a position that was noted is held by now."""

@@ -12,16 +12,24 @@ from datetime import date
 from pathlib import Path
 
 from squareoff.adapters.feed_recording.feed_file import FeedFile, TornTail
-from squareoff.adapters.feed_recording.records import FeedRecord, RecordKind, instrument_of
+from squareoff.adapters.feed_recording.records import (
+    FeedRecord,
+    RecordKind,
+    instrument_of,
+    json_payload,
+)
 from squareoff.adapters.recordings import PlayedStep, Recording
 from squareoff.domain.errors import ConfigError
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
-from squareoff.domain.time import Now
+from squareoff.domain.time import Now, seconds_to_ns
 from squareoff.simulator.catalogue import Listing
 from squareoff.simulator.conduct import conduct_from_json
 from squareoff.simulator.market import InstrumentDay
 from squareoff.simulator.packets import full_packet, quote_packet
 from squareoff.simulator.replay import market_update
+
+OVERLAP_SECONDS_MAX = 60.0
+"""Between two files of one engine the wall clock may have been set back by so much."""
 
 _RECORDED_TIMES = conduct_from_json({"feed_last_trade_time": "recorded"})
 
@@ -50,10 +58,13 @@ class FeedFiles:
         """
         elapsed_ns = 0
         before: Now | None = None
+        connections = _Connections()
         for path in self._in_order():
             is_same_file = False
             for record in self._received(path):
+                ended = connections.left_behind(record)
                 if before is not None:
+                    yield from (TimedRecord(elapsed_ns, _killed(each, before)) for each in ended)
                     elapsed_ns += _between_ns(before, record.received, by_monotonic=is_same_file)
                 yield TimedRecord(elapsed_ns, record)
                 before, is_same_file = record.received, True
@@ -62,14 +73,28 @@ class FeedFiles:
         """Return the newest terms of every instrument that came under watch.
 
         Raises:
-            ConfigError: a file is no recording of the feed, or terms make no sense.
+            ConfigError: a file is no recording of the feed, terms make no sense, or two files are
+                of the same time.
         """
         found: dict[InstrumentId, Instrument] = {}
+        before: tuple[Path, int] | None = None
         for path in self._in_order():
+            begun_ns = ended_ns = None
             for record in FeedFile(path).records():
                 if record.kind is RecordKind.INSTRUMENT:
                     instrument = _terms(path, record)
                     found[instrument.instrument_id] = instrument
+                    continue
+                ended_ns = record.received.wall_ns
+                begun_ns = ended_ns if begun_ns is None else begun_ns
+            if begun_ns is None or ended_ns is None:
+                continue
+            if before is not None and begun_ns < before[1] - seconds_to_ns(OVERLAP_SECONDS_MAX):
+                raise ConfigError(
+                    f"replay: {path.name} begins before {before[0].name} ends: they are recordings "
+                    "of two engines; play those of one"
+                )
+            before = path, ended_ns
         return found
 
     def _received(self, path: Path) -> Iterator[FeedRecord]:
@@ -84,6 +109,37 @@ class FeedFiles:
 
     def _in_order(self) -> list[Path]:
         return sorted(self.paths, key=_first_wall_ns)
+
+
+class _Connections:
+    """Which connections stand; within one process their numbers rise, so a number that was there
+    before is another process's, and what stood until then ended with the killed one."""
+
+    def __init__(self) -> None:
+        self._open: set[int] = set()
+        self._newest = 0
+
+    def left_behind(self, record: FeedRecord) -> list[int]:
+        """Take a record in; return the connections that ended unrecorded before it."""
+        number, ended = record.connection, list[int]()
+        match record.kind:
+            case RecordKind.CONNECTED:
+                if number <= self._newest:
+                    ended = sorted(self._open)
+                    self._open.clear()
+                self._newest = number
+                self._open.add(number)
+            case RecordKind.ENDED:
+                self._open.discard(number)
+            case _:
+                self._newest = max(self._newest, number)
+                self._open.add(number)
+        return ended
+
+
+def _killed(connection: int, last: Now) -> FeedRecord:
+    how = {"text": "the recording process ended", "close_code": None, "http_status": None}
+    return FeedRecord(RecordKind.ENDED, connection, last, json_payload(how))
 
 
 def records_of_prices(

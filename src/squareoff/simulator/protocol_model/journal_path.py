@@ -116,6 +116,10 @@ class JournalPath:
         if self._intent or self._is_final:
             yield "a stop moves although the exit was claimed"
 
+    def _best_price_noted(self, _fact: f.BestPriceNoted) -> Iterator[str]:
+        if self._is_final:
+            yield "a best price is noted of a position that has ended"
+
     def _claimed(self, _fact: f.ExitClaimed) -> Iterator[str]:
         if self._intent:
             yield f"a second exit is claimed while one is {self._intent}"
@@ -297,6 +301,7 @@ class JournalPath:
         f.TrackerOpened: _opened,
         f.RulesChanged: _rules_changed,
         f.StopMoved: _stop_moved,
+        f.BestPriceNoted: _best_price_noted,
         f.ExitClaimed: _claimed,
         f.ExitSized: _exit_sized,
         f.ExitBlocked: _blocked,

@@ -3,6 +3,7 @@
 Invariants:
 1. Only processes that were started here are ever signalled, each by its own process object.
 2. The engine is `squareoff run` itself, a fresh program with its own database file.
+3. Its secrets are canaries, which it may tell the broker and nobody else.
 """
 
 import json
@@ -18,6 +19,13 @@ import aiohttp
 
 from squareoff.adapters.system import REHEARSAL_VARIABLES
 from squareoff.ports import Clock
+from squareoff.simulator.rehearsal.canaries import (
+    API_TOKEN,
+    access_token_of,
+    files_with_canaries,
+    holds_canary,
+    secrets_of,
+)
 
 START_SECONDS_MAX = 90.0
 """Many engines start side by side on few cores: each start is a second of pure computing."""
@@ -25,9 +33,11 @@ START_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 20.0
 CALL_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.1
-API_TOKEN = "token-of-the-engine-under-rehearsal"
+_CREDENTIALS = "credentials.json"
+"""What the simulator knows its accounts by: the one file that has their tokens."""
+
 _OURS = ("SQUAREOFF_", "DHAN_")
-_PROGRAM = (sys.executable, "-c", "from squareoff.cli.main import main; main()")
+_PROGRAM = (sys.executable, "-m", "squareoff")
 
 
 class RehearsalFailed(Exception):
@@ -43,11 +53,6 @@ def client_ids(count: int) -> list[str]:
     return [f"77{number:06d}" for number in range(count)]
 
 
-def token_of(client_id: str) -> str:
-    """Return the access token of an account."""
-    return f"token-of-{client_id}"
-
-
 class BrokerProcess:
     """`squareoff sim` on a free port, and its admin."""
 
@@ -60,8 +65,8 @@ class BrokerProcess:
 
     async def start(self, accounts: Sequence[str]) -> None:
         """Start it, and wait until it listens."""
-        credentials = self._folder / "credentials.json"
-        named = [{"client_id": name, "access_token": token_of(name)} for name in accounts]
+        credentials = self._folder / _CREDENTIALS
+        named = [{"client_id": name, "access_token": access_token_of(name)} for name in accounts]
         credentials.write_text(json.dumps(named))
         port_file = self._folder / "sim.port"
         command = [*_PROGRAM, "sim", "--port", "0", "--port-file", str(port_file)]
@@ -110,6 +115,7 @@ class EngineProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.starts = 0
         self._url = ""
+        self._told: list[str] = []
         self._feed_url = feed_url or f"ws://127.0.0.1:{broker_port}/feed"
         (folder / "settings.toml").write_text(settings)
 
@@ -122,6 +128,7 @@ class EngineProcess:
         command = [*wrapper, *_PROGRAM, "run", "--json", "--config", "settings.toml"]
         environment = _environment(self._connection() | points)
         self._process = _spawn(command, self.folder, environment, self._announced, self._log)
+        self._look_at("its command line", _command_line(self._process.pid))
 
     @property
     def _announced(self) -> Path:
@@ -146,14 +153,12 @@ class EngineProcess:
             "DHAN_ORDER_UPDATE_URL": f"ws://{root}/order-update",
             "DHAN_MARKET_FEED_URL": self._feed_url,
             "DHAN_CLIENT_ID": self.client_id,
-            "DHAN_ACCESS_TOKEN": token_of(self.client_id),
             "SQUAREOFF_INSTRUMENTS": f"http://{root}/instruments.csv",
             "SQUAREOFF_MODE": "live",
             "SQUAREOFF_SESSION": "always",
             "SQUAREOFF_API_PORT": "0",
-            "SQUAREOFF_API_TOKEN": API_TOKEN,
             "SQUAREOFF_DATABASE_URL": f"sqlite:///{self.database}",
-        }
+        } | secrets_of(self.client_id)
 
     async def is_ready(self) -> bool:
         """Say whether exits would go out now."""
@@ -163,7 +168,7 @@ class EngineProcess:
                 return False
             self._url = str(json.loads(text.splitlines()[0])["api"])
         try:
-            await _call(self._http, "GET", f"{self._url}/readyz", None, {})
+            await self._ask("GET", "/readyz")
         except (CallRefused, OSError, aiohttp.ClientError, TimeoutError):
             return False
         return True
@@ -184,13 +189,32 @@ class EngineProcess:
 
     async def api(self, method: str, path: str, body: Any = None) -> Any:
         """Call the engine's API; it must have been ready once."""
-        headers = {"authorization": f"Bearer {API_TOKEN}"}
-        return await _call(self._http, method, f"{self._url}/api/v1{path}", body, headers)
+        text = await self._ask(method, f"/api/v1{path}", body)
+        return json.loads(text) if text else None
 
     async def metrics(self) -> str:
         """Return the engine's metrics in Prometheus' text format."""
+        return await self._ask("GET", "/metrics")
+
+    async def _ask(self, method: str, path: str, body: Any = None) -> str:
         headers = {"authorization": f"Bearer {API_TOKEN}"}
-        return await _text(self._http, "GET", f"{self._url}/metrics", None, headers)
+        where = f"an answer to {method} {path}"
+        try:
+            text = await _text(self._http, method, f"{self._url}{path}", body, headers)
+        except CallRefused as refused:
+            self._look_at(where, str(refused).encode())
+            raise
+        self._look_at(where, text.encode())
+        return text
+
+    def _look_at(self, where: str, text: bytes) -> None:
+        if holds_canary(text):
+            self._told.append(where)
+
+    def secrets_told(self) -> list[str]:
+        """Return where a secret came out: a command line, answers, files of the folder."""
+        places = [*self._told, *files_with_canaries(self.folder, but=_CREDENTIALS)]
+        return [f"secret told: {place}" for place in places]
 
     @property
     def process_id(self) -> int:
@@ -242,6 +266,14 @@ def _spawn(
 ) -> "subprocess.Popen[bytes]":
     with output.open("ab") as out, errors.open("ab") as err:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
+
+
+def _command_line(process_id: int) -> bytes:
+    """Return what the process list shows of a process; nothing where it is gone."""
+    try:
+        return Path(f"/proc/{process_id}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:

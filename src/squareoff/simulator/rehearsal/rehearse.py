@@ -140,6 +140,7 @@ class Stage:
             await self._broker.admin("DELETE", "faults")
         if self._engine.database.exists():
             await self._judge()
+        self._outcome.violations += self._engine.secrets_told()
         self._outcome.seconds = self._now() - begun
         return self._outcome
 

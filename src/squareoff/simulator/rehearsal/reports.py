@@ -21,6 +21,7 @@ from squareoff.simulator.rehearsal.rehearse import Outcome
 _KILL_TEXT = (
     "Real processes: `squareoff run` on an SQLite file against `squareoff sim`, over loopback.",
     "Each rehearsal is judged by the broker's ledger against the database.",
+    "Every secret is a canary that no answer, log, database or process list may hold.",
     "`make campaign-kill ARGS=kills` plays it again; [simulation](../simulation.md) explains it.",
 )
 _CRASH_TEXT = (
@@ -67,6 +68,7 @@ def _kill_values(campaign: Campaign) -> dict[str, Any]:
         "unplanned_ends": sum(one.unplanned_ends for one in outcomes),
         "double_exits": sum(text.startswith("double exit") for text in texts),
         "lost_exits": sum(text.startswith("lost exit") for text in texts),
+        "secrets_told": sum(text.startswith("secret told") for text in texts),
         "violations": [f"{label}: {text}" for label, text in campaign.violations],
         "by_story": _by_story(outcomes),
         "by_checkpoint": _by_checkpoint(outcomes),
@@ -114,6 +116,7 @@ def _kill_markdown(values: dict[str, Any]) -> list[str]:
         ("planned blows that found no target", len(values["points_not_reached"])),
         ("double exits", values["double_exits"]),
         ("lost exits", values["lost_exits"]),
+        ("secrets told", values["secrets_told"]),
         ("violations of any kind", len(values["violations"])),
     ]
     stories = [

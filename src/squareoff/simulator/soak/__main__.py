@@ -33,6 +33,7 @@ async def run_soak(plan: SoakPlan, folder: Path) -> tuple[SoakRecord, Verdict]:
             soak.stop()
     verdict = judge(soak.record, notes, trades["trades"], engine.database)
     verdict.broken.extend(await audit_replay(engine.database, engine.client_id))
+    verdict.broken.extend(engine.secrets_told())
     return soak.record, verdict
 
 

@@ -4,7 +4,8 @@
 2. Nothing more: no position was closed that no print crossed.
 3. The ledger is the book: per instrument the broker holds what the engine believes to hold.
 4. The journal's chain holds and its fold gives the stored rows.
-5. Claims are durable in time, and memory, descriptors and tasks stay as they are.
+5. No secret, each a canary, is in an answer, a log, the database or the process list.
+6. Claims are durable in time, and memory, descriptors and tasks stay as they are.
 """
 
 import sqlite3

@@ -1,11 +1,12 @@
 """`python -m squareoff.simulator.virtual SEED...`: run seeds and print what they showed.
 
 `FIRST..LAST` is a range; `--outlaw` draws the knobs of outlaw runs; `--trace` always prints the
-trace. Exit status 1 where a seed was violated.
+trace; `--feed-late` lets the feed lag in every seed. Exit status 1 where a seed was violated.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 
 from squareoff.simulator.virtual.knobs import draw_knobs, parse_knobs
 from squareoff.simulator.virtual.run_seed import run_seed
@@ -19,11 +20,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--trace", action="store_true", help="print the trace of good runs too")
     parser.add_argument("--quiet", action="store_true", help="print violated seeds only")
     parser.add_argument("--knobs", default="", help="run with these knobs, as a report prints them")
+    parser.add_argument("--feed-late", type=float, default=0.0, help="seconds the feed may lag")
     options = parser.parse_args(arguments)
     bad = 0
     for seed in _seeds(options.seeds):
         drawn = draw_knobs(seed, outlaw=options.outlaw)
-        report = run_seed(seed, knobs=parse_knobs(options.knobs) if options.knobs else drawn)
+        knobs = parse_knobs(options.knobs) if options.knobs else drawn
+        if options.feed_late:
+            knobs = replace(knobs, feed_late_seconds=options.feed_late)
+        report = run_seed(seed, knobs=knobs)
         bad += not report.is_good
         if not (options.quiet and report.is_good):
             print(report.summary())

@@ -28,6 +28,9 @@ class Opened:
     awaits_entry: bool
     rules: dict[str, Any]
     opened_ns: int
+    """When it was journalled."""
+    held_from_ns: int
+    """When its holding begins: as stamped where the machine slept a night while it was written."""
     claims: int = 0
     live_claim: bool = False
     is_withdrawn: bool = False
@@ -41,6 +44,10 @@ class Opened:
     tick_size: str = "0.05"
     stop_level: int | None = None
     """The newest place of a stop that moves, price units."""
+    stop_moves: list[tuple[int, int]] = field(default_factory=list)
+    """Its places since it began to move, each with the time at which it was journalled."""
+    failed_attempts: set[str] = field(default_factory=set)
+    """Attempts of which a slice failed, ever."""
     fruitless_attempts: set[str] = field(default_factory=set)
     """Attempts that failed since the claim, a fill, or a wait that uses up none."""
     misdated_by: int = 0

@@ -147,17 +147,18 @@ class Auditor(Outside):
             self.journal_hashes.append(entry_hash)
             if self._canary in text:
                 self.violate("I11", f"journal entry {seq} holds the access token")
-            at_ns = min(now_ns, max(self._read_ns, time_ns - self.machine.error_ns))
-            self._take(kind, json.loads(text), at_ns)
+            stamped_ns = time_ns - self.machine.error_ns
+            at_ns = min(now_ns, max(self._read_ns, stamped_ns))
+            self._take(kind, json.loads(text), at_ns, stamped_ns)
         self._read_ns = now_ns
 
-    def _take(self, kind: str, row: dict[str, Any], time_ns: int) -> None:
+    def _take(self, kind: str, row: dict[str, Any], time_ns: int, stamped_ns: int) -> None:
         self.marks.take(kind, row)
         self.writes.take(kind, row, time_ns)
         self._check_course(kind, row)
         match kind:
             case "tracker_opened":
-                self._take_opened(row, time_ns)
+                self._take_opened(row, time_ns, stamped_ns)
             case "order_planned":
                 self.trackers[row["tracker_id"]].order_ids.append(row["client_order_id"])
             case "exit_claimed":
@@ -165,6 +166,10 @@ class Auditor(Outside):
             case "rules_changed":
                 self.trackers[row["tracker_id"]].rules = row["rules"]
                 self.trackers[row["tracker_id"]].stop_level = None
+                self.trackers[row["tracker_id"]].stop_moves.clear()
+            case "stop_moved" if row["stop_level"] is not None:
+                moves = self.trackers[row["tracker_id"]].stop_moves
+                moves.append((time_ns, row["stop_level"]))
             case "exit_all_asked":
                 self.is_exit_all_asked = True
             case "exit_sized":
@@ -187,7 +192,8 @@ class Auditor(Outside):
         if kind == "stop_moved" and (fault := stop_fault(opened, row)) is not None:
             self.violate("I11", f"{opened.tracker_id}: {fault}")
 
-    def _take_opened(self, row: dict[str, Any], time_ns: int) -> None:
+    def _take_opened(self, row: dict[str, Any], time_ns: int, stamped_ns: int) -> None:
+        is_of_yesterday = stamped_ns < self.night_ns <= time_ns  # written as the machine awoke
         identity = row["instrument"]["instrument_id"]
         self.trackers[row["tracker_id"]] = Opened(
             tracker_id=row["tracker_id"],
@@ -197,6 +203,7 @@ class Auditor(Outside):
             awaits_entry=row["awaits_entry"],
             rules=row["rules"],
             opened_ns=time_ns,
+            held_from_ns=stamped_ns if is_of_yesterday else time_ns,
             entry_price=None if row["awaits_entry"] else str(row.get("entry_price", 0)),
             tick_size=str(row["instrument"].get("tick_size", "0.05")),
             misdated_by=self.machine.misleads_openings,

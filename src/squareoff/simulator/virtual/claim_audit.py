@@ -75,7 +75,7 @@ def time_fault(opened: Opened, rule: str, at_ns: int, clock: MachineClock) -> st
     elif 0 < opened.misdated_by < clock.process_count:
         return None  # the stamp is wrong, and who reads it now did not see it made
     else:
-        left_ns = opened.opened_ns + int(wanted or 0) * 60 * SECOND_NS - at_ns
+        left_ns = opened.held_from_ns + int(wanted or 0) * 60 * SECOND_NS - at_ns
     return None if left_ns <= allowed_ns else f"{left_ns / SECOND_NS:.1f} s before it was due"
 
 
@@ -94,7 +94,8 @@ def level_faults(opened: Opened, claim: dict[str, Any], prints: Sequence[Print])
             if wanted is not None and level != wanted:
                 yield f"its level is {level}, its rules mean {wanted}"
         case "trailing":
-            held, tightest = opened.stop_level, _tightest_trail(opened, prints)
+            held = _stop_as_of(opened, claim["trigger"]["exchange_time_ns"] + SECOND_NS)
+            tightest = _tightest_trail(opened, prints)
             # A range tells both extremes at once: the old level is the one that surely was reached.
             is_range = "(the day's new " in claim.get("reason", "")
             if held is not None and (level - held) * opened.sign < 0 and not is_range:
@@ -113,6 +114,13 @@ def fixed_level(opened: Opened, rule: str) -> int | None:
         return None
     exact = Fraction(opened.entry_price) * (1 + away * Fraction(str(terms["percent"])) / 100)
     return _on_grid(exact, opened, falls=away < 0)
+
+
+def _stop_as_of(opened: Opened, at_ns: int) -> int | None:
+    """Return where the stop was journalled before: a late print is held against no later move."""
+    return next(
+        (level for moved_ns, level in reversed(opened.stop_moves) if moved_ns < at_ns), None
+    )
 
 
 def _tightest_trail(opened: Opened, prints: Sequence[Print]) -> int | None:
@@ -143,7 +151,10 @@ def attempt_fault(opened: Opened, kind: str, row: dict[str, Any], attempts_max: 
             if len(attempts) >= attempts_max:
                 return f"planned after {len(attempts)} attempts in a row that failed"
         case "exit_attempt_failed":
-            attempts.add(row["client_order_id"].rsplit("-", 1)[0])
+            name = row["client_order_id"].rsplit("-", 1)[0]
+            if name not in opened.failed_attempts:  # else one slice more of it, that ended later
+                attempts.add(name)
+            opened.failed_attempts.add(name)
         case "order_reported" if row["cumulative_quantity"]:
             attempts.clear()
         case "exit_blocked" if not row["reason"].startswith("rejected"):

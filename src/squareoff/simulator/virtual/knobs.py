@@ -90,7 +90,8 @@ class Knobs:
 
     `rates` holds probabilities per occasion, `events` how often in the run, by fault class. While
     some exit is in a state of `aims`, the classes of `strikes` befall the run as well.
-    `account_max_loss` is rupees, 0 for no rule of the account; no seed draws one by itself.
+    `account_max_loss` is rupees, 0 for no rule of the account; the feed tells prices late by up to
+    `feed_late_seconds`, in their order. No seed draws either by itself.
     """
 
     chaos_seconds: float = 20.0
@@ -108,6 +109,7 @@ class Knobs:
     aims: tuple[str, ...] = ()
     strikes: tuple[str, ...] = ()
     account_max_loss: int = 0
+    feed_late_seconds: float = 0.0
 
     def describe(self) -> str:
         """Return everything that is not at rest, as JSON on one line; `parse_knobs` reads it."""

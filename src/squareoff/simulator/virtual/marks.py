@@ -53,6 +53,8 @@ OUTLAW_MARKS: Mapping[str, str] = {
 
 MODIFICATIONS_MAX = 25
 SLICES_TO_SEE = 3
+LATE_NS = 4_000_000_000
+"""More than a delayed frame is late, with the second that the feed's times are cut to."""
 
 _BY_FACT = {
     "account_rule_fired": "account rule fired",
@@ -107,6 +109,7 @@ class Marks:
         match kind:
             case "exit_claimed":
                 self.seen[_BY_RULE.get(str(row["trigger"]["rule"]), "person asked")] += 1
+                self.seen["late print fired"] += _is_late_print(row)
             case "alarm_raised":
                 if (mark := _BY_ALARM.get(str(row["code"]))) is not None:
                     self.seen[mark] += 1
@@ -159,3 +162,13 @@ class Marks:
     def take_tags(self, tags: Mapping[str, int]) -> None:
         """Take in how many orders the broker holds under each of our ids."""
         self.seen["two orders under one id"] += sum(1 for count in tags.values() if count > 1)
+
+
+def _is_late_print(claim: Mapping[str, Any]) -> bool:
+    """Say whether the feed told a price that fired long after its trade.
+
+    The reason of what quotes and the day's range tell says so.
+    """
+    traded_ns, told_ns = (claim["trigger"].get(f"{n}_time_ns") for n in ("exchange", "received"))
+    is_told_otherwise = "(" in claim.get("reason", "")
+    return bool(traded_ns and told_ns and told_ns - traded_ns > LATE_NS and not is_told_otherwise)

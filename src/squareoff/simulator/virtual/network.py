@@ -43,6 +43,9 @@ FEED_URL = "virtual://broker/feed"
 _LATENCY_SECONDS = (0.001, 0.030)
 """One way; the loopback of a rehearsal and a mobile line are its ends."""
 
+_LAG_RATES = (0.5, 0.95)
+"""Seconds that a feed which lags falls back in a second."""
+
 
 class NetworkFaults:
     """The network's own faults, and spoilt answers, as probabilities by class; none once healed.
@@ -80,6 +83,7 @@ class Host(Protocol):
     broker: SimulatedBroker
     network_faults: NetworkFaults
     network_chance: random.Random
+    feed_late_seconds: float
 
     def broker_ns(self) -> int:
         """Return the broker's time, UTC nanoseconds."""
@@ -268,6 +272,9 @@ class VirtualConnection:
         self._inbox: deque[SocketMessage | SocketEnded] = deque()
         self._waiting: asyncio.Future[None] | None = None
         self._last_in = self._last_out = 0.0
+        self._began = asyncio.get_running_loop().time()
+        is_late = name == "feed" and host.feed_late_seconds > 0
+        self._lag_rate = host.network_chance.uniform(*_LAG_RATES) if is_late else 0.0
         self._session: Any = None
         self._ended: SocketEnded | None = None
         faults, chance = host.network_faults, host.network_chance
@@ -310,8 +317,13 @@ class VirtualConnection:
         if self._is_dark:
             return
         now = asyncio.get_running_loop().time()
-        self._last_in = max(self._last_in, now + latency(self._host))
+        self._last_in = max(self._last_in, now + latency(self._host) + self._held_seconds())
         self._host.later(self._last_in - now, lambda: self._put(message))
+
+    def _held_seconds(self) -> float:
+        """Return how far behind the feed is: it falls back steadily, so that it is never silent."""
+        age = asyncio.get_running_loop().time() - self._began
+        return min(self._host.feed_late_seconds, age * self._lag_rate)
 
     def _put(self, message: SocketMessage | SocketEnded) -> None:
         if self._process.is_dead:

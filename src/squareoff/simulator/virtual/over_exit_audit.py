@@ -77,10 +77,9 @@ class OverExitAudit:
             told = [at_ns for at_ns, row in alarms if self._tells(row, crossing.key)]
             late_ns = min((at_ns - crossing.at_ns for at_ns in told), default=None)
             text = f"{crossing.key}: our fill carried the net to {crossing.net}"
-            if late_ns is None and self._may_pass_unseen(crossing):
-                continue
             if late_ns is None:
-                found.append(f"{text} and no critical alarm names it")
+                if not self._may_pass_unseen(crossing):
+                    found.append(f"{text} and no critical alarm names it")
             elif late_ns > TOLD_NS + LAG_NS and self._is_calm(crossing.at_ns):
                 found.append(f"{text}, told {late_ns / SECOND_NS:.1f} s later")
         return found

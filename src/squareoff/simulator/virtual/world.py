@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import Context
 from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
@@ -29,7 +29,7 @@ from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.catalogue import Listing, default_listings
 from squareoff.simulator.conduct import BrokerConduct, conduct_from_json
 from squareoff.simulator.market import MarketUpdate
-from squareoff.simulator.nights import pass_night
+from squareoff.simulator.nights import end_orders, pass_night
 from squareoff.simulator.virtual.auditor import Auditor
 from squareoff.simulator.virtual.coverage import ENGINE_DOWN, Coverage
 from squareoff.simulator.virtual.fault_classes import FAULT_CLASSES, OUTLAW_CLASSES
@@ -134,6 +134,8 @@ class World:
         self._slew = 0.0
         self._slew_from_ns = 0
         self.is_healed = False
+        self.feed_late_seconds = knobs.feed_late_seconds
+        self.auditor.buffered_ns += round(knobs.feed_late_seconds * 1e9)
         self.context = Context()
         self._pump_timer: asyncio.TimerHandle | None = None
         self._prices: dict[InstrumentId, Decimal] = {}
@@ -162,12 +164,7 @@ class World:
         self.has_session_ended = True
         self.note("session ends")
         self.change_conduct(market_hours="closed")
-        self.act("close", self._expire_all)
-
-    def _expire_all(self, now_ns: int) -> None:
-        self.broker.desk.take_events(self.broker.engine.expire(now_ns))
-        for order in self.broker.account().open_orders():
-            self.broker.desk.cancel_now(order, now_ns)  # accepted, not yet at the exchange
+        self.act("close", partial(end_orders, self.broker))
 
     def begin_next_day(self) -> None:
         """Let the night pass in one step; the new day knows of the old what was carried."""
@@ -363,7 +360,10 @@ class World:
         self.store_faults.heal()
         self.has_empty_book = False
         self.calendar_is_wrong = False
+        self.feed_late_seconds = 0.0
         self._put_good_token()
+        # Once more: a renewal that was under way may have come back with a token that died of it.
+        self.later(3.0, self._put_good_token)
         self.jump_clock(0.0)
         self._stop_slew()
         harmless = ("alert_", "delete_answer", "external_shape", "numbers_", "market_orders")

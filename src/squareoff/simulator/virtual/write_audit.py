@@ -153,15 +153,17 @@ def _name_of(request: WireRequest, body: dict[str, Any]) -> str | None:
 
 
 def _terms_of_row(row: dict[str, Any]) -> Terms:
-    price = row["limit_price"]
-    return row["order_type"], None if price is None else Decimal(str(price)).normalize()
+    return _terms(row["order_type"], row["limit_price"])
 
 
 def _terms_of_body(method: str, body: dict[str, Any]) -> Terms:
     if method == "DELETE":
         return "", None
-    price = body.get("price")
-    return str(body.get("orderType")), None if price is None else Decimal(str(price)).normalize()
+    return _terms(str(body.get("orderType")), body.get("price"))
+
+
+def _terms(order_type: str, price: object) -> Terms:
+    return order_type, None if price is None else Decimal(str(price)).normalize()
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -56,11 +56,15 @@ export function empty(container) {
  */
 export function keep(container, items, { key, make, update }) {
   const known = (container.kept ??= new Map());
-  const wanted = new Set();
+  const wanted = new Set(items.map(key));
+  for (const [name, element] of known) {
+    if (wanted.has(name)) continue;
+    element.remove(); // first of all: else every element after it would have to be moved
+    known.delete(name);
+  }
   let place = container.firstElementChild;
   for (const item of items) {
     const name = key(item);
-    wanted.add(name);
     let element = known.get(name);
     if (!element) {
       element = make(item);
@@ -69,10 +73,5 @@ export function keep(container, items, { key, make, update }) {
     update(element, item);
     if (element === place) place = place.nextElementSibling;
     else container.insertBefore(element, place);
-  }
-  for (const [name, element] of known) {
-    if (wanted.has(name)) continue;
-    element.remove();
-    known.delete(name);
   }
 }

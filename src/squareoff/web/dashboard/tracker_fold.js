@@ -46,6 +46,7 @@ const STEPS = {
   stop_moved: (t, data) => ({
     ...t, peak_price: data.peak_price, stop_level: data.stop_level, stop_rule: data.stop_rule,
   }),
+  best_price_noted: (t, data) => ({ ...t, peak_price: data.peak_price }),
   exit_claimed: exitClaimed,
   exit_sized: (t, data) => ({ ...t, intent: { ...t.intent, attempt: data.attempt } }),
   exit_blocked: (t, data) =>

@@ -413,7 +413,12 @@ async def serving_sockets(talk: Callable[[web.WebSocketResponse], Awaitable[None
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.Response(status=429)
 
+    async def lead_elsewhere(request: web.Request) -> web.StreamResponse:
+        status = int(request.match_info["status"])
+        return web.Response(status=status, headers={"Location": "/feed"})
+
     application = web.Application()
+    application.router.add_get("/moved/{status}", lead_elsewhere)
     application.router.add_get("/feed", handle)
     application.router.add_get("/busy", refuse)
     runner = web.AppRunner(application)
@@ -483,13 +488,21 @@ def test_a_reset_socket_ends_with_1006():
     asyncio.run(body())
 
 
-@pytest.mark.parametrize(("path", "status"), [("/busy", 429), ("/nowhere", 404)])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/busy", 429),
+        ("/nowhere", 404),
+        *((f"/moved/{status}", status) for status in (301, 302, 303, 307, 308)),
+    ],
+)
 def test_a_refused_upgrade_tells_its_status_and_hides_the_address(path, status):
-    """The HTTP status comes through; the address with its token does not, in no chained error."""
+    """The HTTP status comes through; the address with its token does not, in no chained error.
+    Where the upgrade is led elsewhere, nobody is reached there."""
 
     async def body():
         async def talk(socket_):
-            pass
+            raise AssertionError("a redirect was followed")
 
         async with (
             serving_sockets(talk) as url,

@@ -7,7 +7,8 @@ Invariants (see transport.py):
    PUT and DELETE once when a kept-alive connection turns out dead. The loop that does so catches
    aiohttp's own errors around the middleware chain; our middleware turns them into `TransportError`
    inside that chain, so the resend can never run, and refuses a second pass should it ever change.
-   Redirects are answers. No proxy, cookie or netrc is used.
+   Redirects are answers, and end an upgrade: whoever opens a socket tells it the token next. No
+   proxy, cookie or netrc is used.
 3. aiohttp's errors hold URLs and headers, which hold the token: they are described in our words
    and not chained, in no case attached as cause or context.
 4. Certificates are verified with the system's roots; there is no switch.
@@ -147,6 +148,7 @@ class AiohttpTransport:
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[trace],
+                middlewares=(_refuse_redirect,),  # of upgrades: requests bring their own
                 trust_env=False,
             )
         return self._session
@@ -192,6 +194,17 @@ class _Attempt:
                 raise
             failure = _describe(error)
         raise _AttemptFailed(failure)
+
+
+async def _refuse_redirect(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """End an upgrade that is led elsewhere; aiohttp's `ws_connect` has no switch for it."""
+    response = await handler(request)
+    if 300 <= response.status < 400:
+        response.close()
+        raise aiohttp.WSServerHandshakeError(response.request_info, (), status=response.status)
+    return response
 
 
 async def _note_headers_sent(

@@ -9,10 +9,13 @@ const COUNT_TITLES = {
 };
 
 const OPEN_ONES = ["profit", "open"]; // figures that prices move
+const PAUSE_MS = 250; // the sums over all positions are drawn no more often: nobody reads faster
 
 export class AccountView {
   #model;
   #figures = new Map();
+  #isBehind = false;
+  #drawnAt = -Infinity;
 
   constructor(model) {
     this.#model = model;
@@ -32,8 +35,11 @@ export class AccountView {
   }
 
   draw(changes) {
-    const isTouched = changes.trackers.size || changes.instruments.size;
-    if (!changes.all && !changes.second && !isTouched) return; // prices age by the second
+    this.#isBehind ||= changes.trackers.size > 0 || changes.instruments.size > 0;
+    const isDue = this.#isBehind && performance.now() - this.#drawnAt >= PAUSE_MS;
+    if (!changes.all && !changes.second && !isDue) return; // prices age by the second
+    this.#isBehind = false;
+    this.#drawnAt = performance.now();
     const profits = this.#model.profits();
     this.#drawMoney("profit", profits.open + profits.closed);
     this.#drawMoney("open", profits.open);
@@ -42,7 +48,7 @@ export class AccountView {
     this.note.hidden = note === "";
     setText(this.note, note);
     for (const name of OPEN_ONES) setAttribute(this.#figures.get(name), "data-noted", note !== "");
-    if (changes.all || changes.trackers.size) this.#drawCounts();
+    this.#drawCounts();
   }
 
   #drawMoney(name, value) {

@@ -7,7 +7,7 @@ import { clock, price, whole, words } from "../format.js";
 const HEIGHT = 260;
 const WIDTH_MIN = 280;
 const PLOT = { left: 8, top: 12, bottom: HEIGHT - 24 };
-const AXIS_WIDTH = 84;
+const AXIS_WIDTH = 92;
 const WIDTH_MS_MIN = 10_000;
 const PRICE_STEPS = 4;
 const LATEST_MAX = 600;
@@ -117,7 +117,7 @@ function* grid({ y, right, bottom, top, begin, end }) {
   for (let step = 0; step <= PRICE_STEPS; step += 1) {
     const value = bottom + ((top - bottom) * step) / PRICE_STEPS;
     yield svg("line", { x1: PLOT.left, x2: right, y1: y(value), y2: y(value), class: "grid" });
-    yield svg("text", { x: right + 6, y: y(value) + 4, class: "axis" }, price(value.toFixed(2)));
+    yield svg("text", { x: right + 16, y: y(value) + 4, class: "axis" }, price(value.toFixed(2)));
   }
   const time = (at) => clock(new Date(at).toISOString());
   yield svg("text", { x: PLOT.left, y: HEIGHT - 6, class: "axis" }, time(begin));

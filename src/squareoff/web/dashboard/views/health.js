@@ -48,7 +48,7 @@ export class HealthView {
     if (status.token_expires_at === null) return line("Broker token", NONE, true);
     const seconds = -this.#model.secondsSince(status.token_expires_at);
     if (seconds <= 0) return line("Broker token", "expired", false);
-    const text = `ends in ${duration(seconds)}`;
+    const text = `${duration(seconds)} left`;
     return line("Broker token", text, seconds > TOKEN_SOON_SECONDS, "warn");
   }
 

@@ -1,5 +1,6 @@
 // The positions, one row each: what is held, at what price, how far from its levels, and what the
-// engine does about it right now. A row draws itself anew only where something of it changed.
+// engine does about it right now. A row draws itself anew only where something of it changed, facts
+// before prices and clocks; hundreds of rows are drawn in slices, so that none holds up a frame.
 
 import { byId, el, keep, setAttribute, setText } from "../dom.js";
 import {
@@ -20,6 +21,7 @@ const ENDED_COLUMNS = [
   ["profit", "P&L"], ["step", "How it ended"], ["time", "Time"],
 ];
 const NEAR_PERCENT = 0.1; // nearer than this a level stands out
+const SLICE_MS = 5; // a third of a frame: the rest is left to layout, painting and the hand
 const STEP_WORDS = { part_filled: "part filled", needs_human: "needs a person" };
 
 export class PositionsView {
@@ -29,6 +31,8 @@ export class PositionsView {
   #openRows;
   #endedRows;
   #rowsOf = new Map();
+  #told = new Set(); // rows to be drawn in full, those first that wait longest
+  #priced = new Map(); // open rows of which a part is to be drawn, and which
 
   constructor(model, controls, detail) {
     this.#model = model;
@@ -39,9 +43,9 @@ export class PositionsView {
   }
 
   draw(changes) {
-    if (changes.all || [...changes.trackers].some((id) => this.#isMisplaced(id))) this.#drawRows();
-    else this.#drawTouched(changes);
-    if (changes.second) this.#drawClocks();
+    if (changes.all || [...changes.trackers].some((id) => this.#isMisplaced(id))) this.#placeRows();
+    this.#note(changes);
+    this.#drawSlice();
   }
 
   /** Whether a position has no row, or one in the table that it left. */
@@ -50,53 +54,71 @@ export class PositionsView {
     return !rows.kept?.has(id);
   }
 
-  #drawRows() {
+  /** Put every row in its place; what is in it is drawn later. */
+  #placeRows() {
     const { open, ended } = this.#model.positions();
     this.#rowsOf.clear();
     keep(this.#openRows, open, {
       key: (tracker) => tracker.tracker_id,
       make: (tracker) => this.#openRow(tracker),
-      update: (row, tracker) => {
-        this.#index(row, tracker);
-        this.#drawOpen(row, tracker);
-      },
+      update: (_, tracker) => this.#index(tracker),
     });
     keep(this.#endedRows, ended, {
       key: (tracker) => tracker.tracker_id,
       make: (tracker) => this.#row(tracker, ENDED_COLUMNS),
-      update: (row, tracker) => this.#drawEnded(row, tracker),
+      update: () => {},
     });
     byId("open-positions").hidden = open.length === 0;
     byId("no-positions").hidden = open.length > 0;
     byId("ended-positions").hidden = byId("ended-title").hidden = ended.length === 0;
   }
 
-  /** Rows by instrument, so that a price finds its rows at once. */
-  #index(row, tracker) {
+  /** Open positions by instrument, so that a price finds its rows at once. */
+  #index(tracker) {
     const key = instrumentKey(tracker.instrument.instrument_id);
     if (!this.#rowsOf.has(key)) this.#rowsOf.set(key, []);
-    this.#rowsOf.get(key).push([row, tracker.tracker_id]);
+    this.#rowsOf.get(key).push(tracker.tracker_id);
   }
 
-  #drawTouched(changes) {
-    for (const id of changes.trackers) {
-      const tracker = this.#model.replica.trackers.get(id);
-      if (isFinal(tracker)) this.#drawEnded(this.#endedRows.kept.get(id), tracker);
-      else this.#drawOpen(this.#openRows.kept.get(id), tracker);
-    }
+  /** Note which rows are to be drawn, and how much of them. */
+  #note(changes) {
+    const all = changes.all ? [...this.#openRows.kept.keys(), ...this.#endedRows.kept.keys()] : [];
+    for (const id of [...all, ...changes.trackers]) this.#told.add(id);
     for (const key of changes.instruments) {
-      for (const [row, id] of this.#rowsOf.get(key) ?? []) {
-        if (!changes.trackers.has(id)) this.#drawPrice(row, this.#model.replica.trackers.get(id));
-      }
+      for (const id of this.#rowsOf.get(key) ?? []) this.#priced.set(id, this.#drawPrice);
+    }
+    if (!changes.second) return;
+    for (const id of this.#openRows.kept?.keys() ?? []) {
+      if (!this.#priced.has(id)) this.#priced.set(id, this.#drawClocks);
     }
   }
 
-  #drawClocks() {
-    for (const [id, row] of this.#openRows.kept ?? []) {
-      const tracker = this.#model.replica.trackers.get(id);
-      this.#drawAge(row, tracker);
-      this.#drawStepClock(row, tracker);
+  /** Draw for a slice of the frame; the rest waits for the next one. */
+  #drawSlice() {
+    const end = performance.now() + SLICE_MS;
+    for (const id of this.#told) {
+      this.#told.delete(id);
+      this.#priced.delete(id);
+      this.#drawWhole(this.#model.replica.trackers.get(id));
+      if (performance.now() >= end) return;
     }
+    for (const [id, drawPart] of this.#priced) {
+      this.#priced.delete(id);
+      const row = this.#openRows.kept.get(id);
+      if (row) drawPart.call(this, row, this.#model.replica.trackers.get(id));
+      if (performance.now() >= end) return;
+    }
+  }
+
+  #drawWhole(tracker) {
+    if (!tracker) return; // of a replica before this one
+    if (isFinal(tracker)) this.#drawEnded(this.#endedRows.kept.get(tracker.tracker_id), tracker);
+    else this.#drawOpen(this.#openRows.kept.get(tracker.tracker_id), tracker);
+  }
+
+  #drawClocks(row, tracker) {
+    this.#drawAge(row, tracker);
+    this.#drawStepClock(row, tracker);
   }
 
   #row(tracker, columns) {
@@ -154,13 +176,12 @@ export class PositionsView {
     setAttribute(row, "data-busy", hasLiveIntent(tracker));
     row.querySelector(".action button").disabled = tracker.status !== "ACTIVE";
     this.#drawPrice(row, tracker);
-    this.#drawStepClock(row, tracker);
   }
 
   #drawPrice(row, tracker) {
     const last = this.#model.lastOf(tracker);
     setText(row.parts.last, price(last));
-    this.#drawAge(row, tracker);
+    this.#drawClocks(row, tracker);
     drawMoney(row.cells.profit, profit(tracker, last));
     this.#drawNearest(row, tracker, last);
   }

@@ -15,10 +15,10 @@ import structlog
 from squareoff.core.state.facts import BrokerLockAnswered, BrokerLockSent
 from squareoff.domain.errors import BrokerError, BrokerRejected
 from squareoff.ports import Clock, TrackerStore
-from squareoff.services.orders.gateway import AccountLocking
+from squareoff.services.orders.gateway import BrokerLocking
 from squareoff.services.positions.broker_reads import BrokerReads
 
-_log = structlog.get_logger("squareoff.account_lock")
+_log = structlog.get_logger("squareoff.broker_lock")
 READINGS_MAX = 30
 """Half a minute: the broker's positions lag seconds behind the last fill."""
 
@@ -38,11 +38,11 @@ class LockOutcome(str, Enum):
     """Asked for, and the broker does not say whether it is on."""
 
 
-class AccountLock:
+class BrokerLock:
     """Puts on the broker's own kill switch."""
 
     def __init__(
-        self, gateway: AccountLocking, reads: BrokerReads, store: TrackerStore, clock: Clock
+        self, gateway: BrokerLocking, reads: BrokerReads, store: TrackerStore, clock: Clock
     ) -> None:
         self._gateway = gateway
         self._reads = reads
@@ -101,7 +101,7 @@ class AccountLock:
                 return LockOutcome.REFUSED, f"the broker refused: {error.text or error}"
             except BrokerError as error:
                 text = str(error)
-                _log.warning("account_lock_unanswered", error=text)
+                _log.warning("broker_lock_unanswered", error=text)
             if await self._is_on():
                 return LockOutcome.LOCKED, "the broker takes no more orders today"
             await self._clock.sleep(READING_SPACING_SECONDS)
@@ -111,5 +111,5 @@ class AccountLock:
         try:
             return await self._gateway.is_account_locked()
         except BrokerError as error:
-            _log.warning("account_lock_not_read", error=str(error))
+            _log.warning("broker_lock_not_read", error=str(error))
             return False

@@ -12,7 +12,7 @@ from service_world.world import World, running_world
 from squareoff.core.state.facts import BrokerLockAnswered, BrokerLockSent
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerRejected, BrokerUnreachable
 from squareoff.domain.orders import BrokerOrderStatus
-from squareoff.services.account.account_lock import READINGS_FLAT, READINGS_MAX
+from squareoff.services.account.broker_lock import READINGS_FLAT, READINGS_MAX
 
 
 async def lock(world: World) -> tuple[str, str]:
