@@ -117,7 +117,7 @@ def test_an_aimed_run_strikes_in_its_state(aim: str) -> None:
         aims=(aim,),
         strikes=("read_slow", "feed_drop", "clock_step"),
     )
-    reports = [run_seed(seed, knobs=knobs) for seed in range(8)]
+    reports = [run_seed(seed, knobs=knobs) for seed in range(16)]
 
     assert [report.summary() for report in reports if not report.is_good] == []
     for name in knobs.strikes:

@@ -7,6 +7,7 @@ from squareoff.assembly.parts import Background, Engine, EngineSettings, OrderSi
 from squareoff.assembly.price_side import (
     account_guard,
     blind_watch,
+    circuit_limit_watch,
     clock_watch_of,
     keep_warm,
     price_details,
@@ -184,7 +185,7 @@ def _supervisor(
             *_watches(orders, clock_watch),
             *price_looks(ports, shared, details),
             *_daily(settings, ports, shared),
-            *(() if blind is None else (blind.run,)),
+            *_quote_watches(ports, shared, orders, risk, blind),
             *_background(ports, shared, orders, risk, exit_all),
             guard.run,
             guard.run_firing,
@@ -236,6 +237,20 @@ def _watches(orders: OrderSide, clock_watch: ClockWatch | None) -> tuple[Backgro
     """Return what runs beside the exits where there is a real broker."""
     session = () if orders.session is None else (orders.session.run,)
     return session if clock_watch is None else (*session, clock_watch.run)
+
+
+def _quote_watches(
+    ports: Ports,
+    shared: Shared,
+    orders: OrderSide,
+    risk: RiskManager,
+    blind: BlindWatch | None,
+) -> tuple[Background, ...]:
+    """Return what asks for quotes beside the exits, where quotes stand beside the feed."""
+    if blind is None:
+        return ()
+    limits = circuit_limit_watch(ports, shared, risk, orders.sending.quotes)
+    return (blind.run, limits.run)
 
 
 def _background(

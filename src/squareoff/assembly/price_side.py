@@ -11,6 +11,7 @@ from squareoff.services.exits.exit_all import ExitAll
 from squareoff.services.orders.order_update_hub import OrderUpdateHub
 from squareoff.services.prices.blind_alarms import BlindAlarms
 from squareoff.services.prices.blind_watch import BlindWatch
+from squareoff.services.prices.circuit_limit_watch import CircuitLimitWatch
 from squareoff.services.prices.market_hours import MarketHours
 from squareoff.services.prices.price_details import PriceDetails
 from squareoff.services.prices.quote_turns import QuoteTurns
@@ -84,6 +85,15 @@ def blind_watch(
         metrics=shared.metrics,
         stale_after_seconds=stale_after_seconds,
         account_judges_prices=settings.account_rules.judges_prices,
+    )
+
+
+def circuit_limit_watch(
+    ports: Ports, shared: Shared, risk: RiskManager, quotes: QuoteTurns
+) -> CircuitLimitWatch:
+    """Return what keeps the circuit limits those of the day."""
+    return CircuitLimitWatch(
+        shared.engine.book, risk, quotes, hours=MarketHours(ports.calendar), clock=ports.clock
     )
 
 

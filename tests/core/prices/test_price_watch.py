@@ -6,9 +6,10 @@ from decimal import Decimal as D
 import pytest
 
 from exit_story.values import INSTRUMENT, OPENED_AT_NS, held
-from squareoff.core.prices.price_hygiene import HygieneLimits, TickVerdict
-from squareoff.core.prices.price_watch import Nearness, PriceWatch
+from squareoff.core.prices.price_hygiene import Circuit, HygieneLimits, TickVerdict
+from squareoff.core.prices.price_watch import PriceWatch
 from squareoff.core.prices.quiet_prices import LOUD_FEED, QuietPrices
+from squareoff.core.prices.watched_instrument import LimitsWanted, Nearness
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import units_from_decimal
@@ -17,6 +18,8 @@ from squareoff.domain.ticks import Tick, TickSource
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
+BOUNDED = replace(INSTRUMENT, lower_circuit=D(145), upper_circuit=D(160))
+NAME = INSTRUMENT.instrument_id
 
 
 def tick(price: str, second: int = 0) -> Tick:
@@ -248,9 +251,8 @@ def quoted(price: str, second: int = 0) -> Tick:
 def test_circuit_limits_end_with_the_day_that_they_are_of(asks: str) -> None:
     """A position that is carried over is judged by none until one of the new day brings its own."""
     day = 86_400
-    bounded = replace(INSTRUMENT, lower_circuit=D("145"), upper_circuit=D("160"))
     watch = PriceWatch(HygieneLimits())
-    watch.watch(held(rules=STOP, instrument=bounded))
+    watch.watch(held(rules=STOP, instrument=BOUNDED))
     see = getattr(watch, asks)
     assert see(tick("150", 1)).verdict is TickVerdict.GOOD
     assert see(tick("144", 2)).verdict is TickVerdict.OUT_OF_CIRCUIT
@@ -262,10 +264,47 @@ def test_circuit_limits_end_with_the_day_that_they_are_of(asks: str) -> None:
         created_at_ns=OPENED_AT_NS + (day + 2) * NANOSECONDS_PER_SECOND,
     )
     watch.watch(today)
-    watch.watch(held(rules=STOP, instrument=bounded))
+    watch.watch(held(rules=STOP, instrument=BOUNDED))
     assert see(tick("142", day + 3)).verdict is TickVerdict.OUT_OF_CIRCUIT
     seen = see(tick("144", day + 4))
     assert seen.verdict is TickVerdict.GOOD
+
+
+def test_limits_that_a_quote_told_outlast_changes_of_a_position_carried_over() -> None:
+    """Terms of an earlier day, or those in which a position came under watch today, undo none."""
+    day_ns = 86_400 * NANOSECONDS_PER_SECOND
+    watch = PriceWatch(HygieneLimits())
+    carried = held(rules=STOP, instrument=BOUNDED)
+    watch.watch(carried)
+    today_ns = OPENED_AT_NS + day_ns
+    told = Circuit(units_from_decimal(D(143)), units_from_decimal(D(158)))
+    assert dict(watch.limits_wanted(OPENED_AT_NS)) == {}
+    assert dict(watch.limits_wanted(today_ns)) == {NAME: LimitsWanted.UNKNOWN}
+
+    watch.take_limits(NAME, told, today_ns, is_proved=True)
+    watch.watch(replace(carried, instrument=replace(BOUNDED)))
+    watch.watch(replace(held(rules=STOP, instrument=replace(BOUNDED)), created_at_ns=today_ns))
+    assert watch.on_tick(tick("144", 86_401)).verdict is TickVerdict.GOOD  # type: ignore[union-attr]
+    assert dict(watch.limits_wanted(today_ns)) == {}
+    refused = watch.on_tick(tick("142.95", 86_402))
+    assert refused is not None
+    assert refused.verdict is TickVerdict.OUT_OF_CIRCUIT
+    assert dict(watch.limits_wanted(today_ns)) == {NAME: LimitsWanted.DOUBTED}
+    watch.take_limits(NAME, told, today_ns, is_proved=True)
+    assert dict(watch.limits_wanted(today_ns)) == {}
+    assert dict(watch.limits_wanted(today_ns + day_ns)) == {NAME: LimitsWanted.UNKNOWN}
+
+
+def test_new_limits_close_what_the_feed_may_keep_beyond_them() -> None:
+    """A price that would be refused now is no quiet one."""
+    watch, slot = watching()
+    watch.on_tick(tick("150", 1))
+    low, high = units_from_decimal(D(149)), units_from_decimal(D(151))
+    assert slot.bounds is not None
+    assert slot.bounds[1] > high + 1
+
+    watch.take_limits(NAME, Circuit(low, high), OPENED_AT_NS, is_proved=True)
+    assert slot.bounds == (low - 1, high + 1)
 
 
 def test_a_quote_fires_and_moves_like_a_tick() -> None:

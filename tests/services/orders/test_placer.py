@@ -1,6 +1,8 @@
 """Commands are carried out once, sized on what the broker really shows, and none ends silently."""
 
 import asyncio
+from dataclasses import replace
+from decimal import Decimal as D
 
 import pytest
 
@@ -404,7 +406,9 @@ def test_a_closed_market_neither_spins_nor_modifies() -> None:
     async def body() -> None:
         async with running_world() as world:
             world.gateway.fills = False
-            await world.hold()
+            # Of known circuit limits, which nobody asks the quotes for.
+            bounded = replace(INSTRUMENT, lower_circuit=D("0.05"), upper_circuit=D(1_000))
+            await world.hold(instrument=bounded)
             await leave(world, wait=Wait.ACCEPTED)
             world.calendar.opens_in_seconds = 3_600.0
             world.gateway.calls.clear()

@@ -37,6 +37,8 @@ from squareoff.services.prices.quote_turns import QUOTE_SPACING_SECONDS
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
 LIMIT = HygieneLimits().stale_after_seconds
+BOUNDED = replace(INSTRUMENT, lower_circuit=D("0.05"), upper_circuit=D(1_000))
+"""With circuit limits of today: nobody asks for them."""
 
 
 class Market(ScriptedGateway):
@@ -449,7 +451,7 @@ def test_a_position_without_price_rules_waits_for_no_price(rules: RuleSet) -> No
         async with running_world(gateway=Market()) as world:
             market = world.gateway
             assert isinstance(market, Market)
-            await world.hold(rules=rules)
+            await world.hold(rules=rules, instrument=BOUNDED)
             await asyncio.sleep(60)
 
             assert (told(world), market.asked) == ([], [])
@@ -521,7 +523,7 @@ def test_a_slow_quote_holds_up_no_exit_and_is_not_waited_for() -> None:
             market = world.gateway
             assert isinstance(market, Market)
             market.takes_seconds = 2.0
-            await world.hold(rules=STOP)
+            await world.hold(rules=STOP, instrument=BOUNDED)
             print_price(world, "150")
             await world.until(lambda: len(market.asked) == 1, 30)
             await asyncio.sleep(1.05)

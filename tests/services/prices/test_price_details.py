@@ -9,7 +9,7 @@ import pytest
 
 from exit_story.values import INSTRUMENT, held
 from service_world.virtual import VirtualClock, run_virtual, settle
-from squareoff.core.prices.price_watch import Nearness
+from squareoff.core.prices.watched_instrument import Nearness
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.states import PositionStatus

@@ -63,11 +63,15 @@ NO_CIRCUIT = Circuit(0, _NO_HIGHEST)
 
 def circuit_of(instrument: Instrument) -> Circuit:
     """Return an instrument's circuit; a limit that is not told, or is 0, limits nothing."""
-    lower, upper = instrument.lower_circuit, instrument.upper_circuit
-    return Circuit(
-        0 if lower is None or lower <= 0 else units_from_decimal(lower),
-        _NO_HIGHEST if upper is None or upper <= 0 else units_from_decimal(upper),
+    limits = (instrument.lower_circuit, instrument.upper_circuit)
+    return circuit_between(
+        *(None if each is None or each <= 0 else units_from_decimal(each) for each in limits)
     )
+
+
+def circuit_between(lower: int | None, upper: int | None) -> Circuit:
+    """Return the circuit of two limits in price units; None limits nothing."""
+    return Circuit(0 if lower is None else lower, _NO_HIGHEST if upper is None else upper)
 
 
 def judge_tick(

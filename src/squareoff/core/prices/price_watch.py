@@ -13,14 +13,13 @@ Invariants:
 
 from collections.abc import Iterable
 from dataclasses import replace
-from enum import Enum
 from functools import partial
-from typing import NamedTuple
 
 from squareoff.core.prices.day_ranges import Baseline, DayRanges, DayRangeTold
 from squareoff.core.prices.late_prices import LevelsBeforeQuotes
 from squareoff.core.prices.price_hygiene import (
     CalmRange,
+    Circuit,
     HygieneLimits,
     PriceMemory,
     TickVerdict,
@@ -29,46 +28,19 @@ from squareoff.core.prices.price_hygiene import (
     judge_tick,
 )
 from squareoff.core.prices.quiet_prices import LOUD_FEED, QuietFeed
-from squareoff.core.prices.silence import waits_for_prices
-from squareoff.core.prices.watched_instrument import NO_LEVEL, WatchedInstrument, end_of_day
-from squareoff.core.rules.levels import Level
+from squareoff.core.prices.seen import Seen
+from squareoff.core.prices.watched_instrument import (
+    LimitsWanted,
+    Nearness,
+    WatchedInstrument,
+    end_of_day,
+)
 from squareoff.core.rules.trigger_book import RangeReached, TriggerBook
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.ticks import AHEAD_NS_MAX, Tick, at_price, is_later, is_same_trade
 from squareoff.domain.time import ist_day_begins_ns, ist_day_number, seconds_to_ns
-
-
-class Nearness(Enum):
-    """How the newest good price of an instrument stands to its armed levels."""
-
-    NO_LEVEL = "NO_LEVEL"
-    """None is armed, and no rule may arm one."""
-    FAR = "FAR"
-    """Far from all, or none is armed yet."""
-    NEAR = "NEAR"
-    """Near one, or there is no price yet that could be far."""
-
-
-class Seen(NamedTuple):
-    """What judging one tick came to.
-
-    `fired` are the positions whose level was reached, `moved` those whose stop has moved.
-    `kept` is the quiet tick that the feed had kept before this one: the newest price where this
-    tick is refused, None where there was none or a good tick of the feed has replaced it.
-    `is_late`: the tick was traded before a quote that was judged already. It may fire what stood
-    then, but is no current price.
-    `good` is the tick with the price that counts (`core.prices.price_hygiene.judge_tick`), None
-    where the verdict is not GOOD.
-    """
-
-    verdict: TickVerdict
-    fired: list[tuple[TrackerId, Level]]
-    moved: list[TrackerId]
-    kept: Tick | None = None
-    is_late: bool = False
-    good: Tick | None = None
 
 
 class PriceWatch:
@@ -327,6 +299,8 @@ class PriceWatch:
         verdict, judged = judge_tick(tick, watched.circuit, memory, self._limits, tick_units)
         if judged.unconfirmed != 0 and judged is not memory:
             watched.spike = tick
+        if verdict is TickVerdict.OUT_OF_CIRCUIT:
+            watched.circuit_is_doubted = True
         return verdict, judged
 
     def heard_and_told(self, instrument_id: InstrumentId) -> tuple[Tick | None, Tick | None]:
@@ -352,13 +326,26 @@ class PriceWatch:
     def nearness(self, instrument_id: InstrumentId) -> Nearness:
         """Return how the newest good price of an instrument stands to its armed levels."""
         watched = self._instruments.get(instrument_id)
-        if watched is None:
-            return Nearness.NO_LEVEL
-        if watched.levels.nearest() == NO_LEVEL:
-            waits = any(waits_for_prices(tracker) for tracker in watched.trackers.values())
-            return Nearness.FAR if waits else Nearness.NO_LEVEL
-        is_priced = watched.memory is not None and watched.memory.last_good > 0
-        return Nearness.FAR if is_priced and not watched.is_near_a_level() else Nearness.NEAR
+        return Nearness.NO_LEVEL if watched is None else watched.nearness()
+
+    def limits_wanted(self, wall_ns: int) -> Iterable[tuple[InstrumentId, LimitsWanted]]:
+        """Return the instruments whose circuit limits of this instant's day should be asked for."""
+        for instrument_id, watched in self._instruments.items():
+            if (why := watched.limits_wanted(wall_ns)) is not None:
+                yield instrument_id, why
+
+    def take_limits(
+        self, instrument_id: InstrumentId, circuit: Circuit, wall_ns: int, *, is_proved: bool
+    ) -> None:
+        """Judge an instrument's prices by the circuit limits that a quote told on a day (UTC).
+
+        Args:
+            is_proved: the quote's last trade was of that day; else they may be those before it.
+        """
+        watched = self._instruments.get(instrument_id)
+        if watched is not None:
+            watched.take_limits(circuit, wall_ns, is_proved=is_proved)
+            self._open(watched)
 
     def _watched(self, tracker: PositionTracker) -> WatchedInstrument:
         instrument = tracker.instrument

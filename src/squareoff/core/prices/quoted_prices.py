@@ -1,7 +1,8 @@
-"""A broker's REST quote as a tick, for the rules to judge like any other."""
+"""What a broker's REST quote tells: a tick for the rules to judge, the day's range and limits."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from squareoff.core.prices.price_hygiene import Circuit, circuit_between
 from squareoff.domain.instruments import Instrument
 from squareoff.domain.orders import Quote
 from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE, PriceUnits
@@ -37,6 +38,20 @@ def day_range_of_quote(quote: Quote, instrument: Instrument) -> tuple[int, int] 
     high = _on_grid(quote.day_high, instrument.tick_units)
     low = _on_grid(quote.day_low, instrument.tick_units)
     return None if high is None or low is None or high < low else (high, low)
+
+
+def limits_of_quote(quote: Quote, instrument: Instrument) -> Circuit | None:
+    """Return the day's circuit limits that a quote tells, None where it tells none that can be.
+
+    Limits that the quote's own price stands outside of cannot be.
+    """
+    lower = _on_grid(quote.lower_circuit, instrument.tick_units)
+    upper = _on_grid(quote.upper_circuit, instrument.tick_units)
+    price = _on_grid(quote.last_traded_price, instrument.tick_units)
+    if price is None or (lower is None and upper is None):
+        return None
+    limits = circuit_between(lower, upper)
+    return limits if limits.lowest <= price <= limits.highest else None
 
 
 def _on_grid(price: Decimal | None, tick_units: int) -> PriceUnits | None:

@@ -1,14 +1,18 @@
 """One instrument under watch: its newest prices, its circuit limits, and who waits for what."""
 
+from enum import Enum
+
 from squareoff.core.prices.late_prices import LevelsBeforeQuotes
 from squareoff.core.prices.price_hygiene import (
     NO_CIRCUIT,
+    Circuit,
     HygieneLimits,
     PriceMemory,
     circuit_of,
     credible_time_ns,
 )
 from squareoff.core.prices.quiet_prices import QuietPrices
+from squareoff.core.prices.silence import waits_for_prices
 from squareoff.core.rules.side_book import NEVER
 from squareoff.core.rules.trigger_book import InstrumentLevels
 from squareoff.core.state.tracker import PositionTracker
@@ -24,6 +28,26 @@ NO_LEVEL = 0, NEVER
 _NO_END_NS = 1 << 63
 
 
+class Nearness(Enum):
+    """How the newest good price of an instrument stands to its armed levels."""
+
+    NO_LEVEL = "NO_LEVEL"
+    """None is armed, and no rule may arm one."""
+    FAR = "FAR"
+    """Far from all, or none is armed yet."""
+    NEAR = "NEAR"
+    """Near one, or there is no price yet that could be far."""
+
+
+class LimitsWanted(Enum):
+    """Why the circuit limits of an instrument should be asked for."""
+
+    UNKNOWN = "UNKNOWN"
+    """None are known of this day, or nothing shows yet that they are of it."""
+    DOUBTED = "DOUBTED"
+    """A price outside them was told: the exchange may have moved them."""
+
+
 class WatchedInstrument:
     """One instrument with positions."""
 
@@ -32,6 +56,8 @@ class WatchedInstrument:
         "calm",
         "circuit",
         "circuit_ends_ns",
+        "circuit_is_doubted",
+        "circuit_is_proved",
         "heard",
         "instrument",
         "known_ends_ns",
@@ -40,6 +66,7 @@ class WatchedInstrument:
         "memory",
         "quiet",
         "quoted",
+        "quoted_ends_ns",
         "spike",
         "told",
         "trackers",
@@ -48,6 +75,7 @@ class WatchedInstrument:
     def __init__(self, tracker: PositionTracker, levels: InstrumentLevels) -> None:
         self.levels = levels
         self.memory: PriceMemory | None = None
+        self.quoted_ends_ns = 0
         self.know(tracker)
         self.latest_ns = 0
         self.quiet: QuietPrices | None = None
@@ -60,17 +88,35 @@ class WatchedInstrument:
 
     def know(self, tracker: PositionTracker) -> None:
         """Take the instrument as this position has it; its circuit limits are of the day on which
-        the position came under watch, and end with it."""
+        the position came under watch, and end with it. Those that a quote told of that day or a
+        later one are newer."""
         self.instrument = tracker.instrument
-        self.circuit = circuit_of(tracker.instrument)
-        self.circuit_ends_ns = self.known_ends_ns = end_of_day(tracker)
-        self.calm = 0, 0
+        self.known_ends_ns = end_of_day(tracker)
+        if self.known_ends_ns > self.quoted_ends_ns:
+            circuit = circuit_of(tracker.instrument)
+            self._limit(circuit, self.known_ends_ns, is_proved=circuit != NO_CIRCUIT)
+
+    def take_limits(self, circuit: Circuit, wall_ns: int, *, is_proved: bool) -> None:
+        """Take the limits that a quote told on this day (UTC ns), instead of what was known."""
+        self.quoted_ends_ns = ist_midnight_ns(wall_ns) + DAY_NS
+        self._limit(circuit, self.quoted_ends_ns, is_proved=is_proved)
 
     def pass_to(self, traded_ns: int) -> None:
         """A trade of this instant: limits of a day before it say nothing."""
         if traded_ns >= self.circuit_ends_ns:
-            self.circuit, self.circuit_ends_ns = NO_CIRCUIT, _NO_END_NS
-            self.calm = 0, 0
+            self._limit(NO_CIRCUIT, _NO_END_NS, is_proved=False)
+
+    def limits_wanted(self, wall_ns: int) -> LimitsWanted | None:
+        """Say why limits of this instant's day should be asked for, None where all is well."""
+        if self.circuit_is_doubted:
+            return LimitsWanted.DOUBTED
+        is_known = self.circuit_is_proved and wall_ns < self.circuit_ends_ns
+        return None if is_known else LimitsWanted.UNKNOWN
+
+    def _limit(self, circuit: Circuit, ends_ns: int, *, is_proved: bool) -> None:
+        self.circuit, self.circuit_ends_ns, self.circuit_is_proved = circuit, ends_ns, is_proved
+        self.circuit_is_doubted = False
+        self.calm = 0, 0
 
     def first_memory(self) -> PriceMemory:
         """Measure the first print by an entry price: a print far from it needs a second one."""
@@ -98,6 +144,14 @@ class WatchedInstrument:
             price = kept.last_traded_price
         margin = price // NEAR_DIVISOR
         return price > 0 and (price - falling <= margin or rising - price <= margin)
+
+    def nearness(self) -> Nearness:
+        """Return how the newest good price stands to the armed levels."""
+        if self.levels.nearest() == NO_LEVEL:
+            waits = any(waits_for_prices(tracker) for tracker in self.trackers.values())
+            return Nearness.FAR if waits else Nearness.NO_LEVEL
+        is_priced = self.memory is not None and self.memory.last_good > 0
+        return Nearness.FAR if is_priced and not self.is_near_a_level() else Nearness.NEAR
 
 
 def end_of_day(tracker: PositionTracker) -> int:

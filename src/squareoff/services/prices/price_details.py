@@ -12,7 +12,7 @@ once, less only after a while: each change is a message to the broker.
 
 from collections.abc import Callable
 
-from squareoff.core.prices.price_watch import Nearness
+from squareoff.core.prices.watched_instrument import Nearness
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import seconds_to_ns

@@ -14,8 +14,10 @@ from decimal import Decimal
 import structlog
 
 from squareoff.core.prices.day_ranges import Baseline, DayRangeTold
-from squareoff.core.prices.price_hygiene import TickVerdict
-from squareoff.core.prices.price_watch import Nearness, PriceWatch, Seen
+from squareoff.core.prices.price_hygiene import Circuit, TickVerdict
+from squareoff.core.prices.price_watch import PriceWatch
+from squareoff.core.prices.seen import Seen
+from squareoff.core.prices.watched_instrument import LimitsWanted, Nearness
 from squareoff.core.rules.levels import Level
 from squareoff.core.rules.trigger_book import RangeReached
 from squareoff.core.state.facts import Severity
@@ -281,6 +283,16 @@ class RiskManager:
     def nearness(self, instrument_id: InstrumentId) -> Nearness:
         """Return how the newest good price of an instrument stands to its armed levels."""
         return self._watch.nearness(instrument_id)
+
+    def limits_wanted(self, wall_ns: int) -> Iterable[tuple[InstrumentId, LimitsWanted]]:
+        """Return the instruments whose circuit limits of this instant's day should be asked for."""
+        return self._watch.limits_wanted(wall_ns)
+
+    def take_limits(
+        self, instrument_id: InstrumentId, circuit: Circuit, wall_ns: int, *, is_proved: bool
+    ) -> None:
+        """Judge prices by the circuit limits that a quote told; see `PriceWatch.take_limits`."""
+        self._watch.take_limits(instrument_id, circuit, wall_ns, is_proved=is_proved)
 
     def _measure_feed(self) -> None:
         newest_ns, now_ns = self.newest_tick_ns, self._clock.now().monotonic_ns
