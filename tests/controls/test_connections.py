@@ -1,13 +1,13 @@
 """The line itself: controls T1, T13, T14 and T19 of docs/security.md, on real sockets."""
 
 import asyncio
-import contextlib
 import http.client
 import json
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -147,9 +147,7 @@ def test_t14_every_answer_of_the_page_and_the_api_carries_the_headers(rig: ApiRi
 @pytest.fixture
 def tunnel(rig: ApiRig) -> Iterator[int]:
     """Forward another port to the API, as `ssh -L` does; give that port."""
-    loop = asyncio.new_event_loop()
-    ready: list[int] = []
-    is_up = threading.Event()
+    ready: Queue[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Queue()
 
     async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(65_536):
@@ -161,23 +159,20 @@ def tunnel(rig: ApiRig) -> Iterator[int]:
         await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
 
     async def serve() -> None:
-        server = await asyncio.start_server(forward, "127.0.0.1", 0)
-        ready.append(server.sockets[0].getsockname()[1])
-        is_up.set()
-        await server.serve_forever()
+        is_over = asyncio.Event()
+        async with await asyncio.start_server(forward, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            ready.put((asyncio.get_running_loop(), is_over, port))
+            await is_over.wait()
 
-    main = loop.create_task(serve())
-    thread = threading.Thread(target=lambda: _run_until_cancelled(loop, main), daemon=True)
+    # `run` ends the connections that are still open, too.
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    assert is_up.wait(10)
-    yield ready[0]
-    loop.call_soon_threadsafe(main.cancel)
+    loop, is_over, port = ready.get(timeout=10)
+    yield port
+    loop.call_soon_threadsafe(is_over.set)
     thread.join(10)
-
-
-def _run_until_cancelled(loop: asyncio.AbstractEventLoop, main: asyncio.Task[None]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        loop.run_until_complete(main)
+    assert not thread.is_alive()
 
 
 def test_t19_a_tunnel_reaches_page_and_api(rig: ApiRig, tunnel: int) -> None:
