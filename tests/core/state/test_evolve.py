@@ -1,6 +1,5 @@
 """Tests of core.state.evolve: what facts do to a tracker, and that the journal rebuilds it."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,43 +12,16 @@ from squareoff.core.state.facts import (
     ExitClaimed,
     ExitWithdrawn,
     OrderDropped,
-    OrderReported,
     TrackerOpened,
 )
 from squareoff.core.state.inputs import OrderSeen
-from squareoff.core.state.tracker import BrokerOrder, TrackedOrder
 from squareoff.domain.errors import InvalidTransition, InvariantBroken
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId
-from squareoff.domain.orders import BrokerOrderStatus, ReportSource, Side
+from squareoff.domain.orders import BrokerOrderStatus, Side
 from squareoff.domain.rules import RuleName, Trigger
 from squareoff.domain.states import OrderState, PositionStatus
 
 B = BrokerOrderStatus
-
-
-def _reported(status: BrokerOrderStatus, filled: int, average: str | None) -> OrderReported:
-    return OrderReported(
-        tracker_id=TRACKER,
-        client_order_id=ClientOrderId("sqx-000000000000-001-01"),
-        broker_order_id=BrokerOrderId("B1"),
-        status=status,
-        cumulative_quantity=filled,
-        average_price=None if average is None else Decimal(average),
-        reason="",
-        source=ReportSource.STREAM,
-    )
-
-
-def _order_with(*records: tuple[BrokerOrderStatus, int]) -> TrackedOrder:
-    planned = Story().claim().order()
-    return replace(
-        planned,
-        state=OrderState.WORKING,
-        broker_orders=tuple(
-            BrokerOrder(BrokerOrderId(f"B{n}"), status, filled, None)
-            for n, (status, filled) in enumerate(records, start=1)
-        ),
-    )
 
 
 def test_a_claim_after_a_withdrawn_intent_goes_on_counting_attempts() -> None:

@@ -7,19 +7,19 @@ from itertools import permutations
 
 import pytest
 
+from exit_story.folded import order_with, reported
 from exit_story.story import Story
 from exit_story.values import TRACKER, held, net, report
 from squareoff.core.state.evolve import evolve
 from squareoff.core.state.facts import (
-    OrderReported,
     OrderSent,
 )
 from squareoff.core.state.inputs import OrderSeen
 from squareoff.core.state.order_fold import merge_record
-from squareoff.core.state.tracker import BrokerOrder, PositionTracker, SendOutcome, TrackedOrder
+from squareoff.core.state.tracker import BrokerOrder, PositionTracker, SendOutcome
 from squareoff.domain.errors import InvariantBroken
-from squareoff.domain.ids import BrokerOrderId, ClientOrderId
-from squareoff.domain.orders import BrokerOrderStatus, OrderReport, OrderType, ReportSource
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.orders import BrokerOrderStatus, OrderReport, OrderType
 from squareoff.domain.states import OrderState
 
 B = BrokerOrderStatus
@@ -87,31 +87,6 @@ def sent_story(*, answered: bool) -> Story:
     return story
 
 
-def _reported(status: BrokerOrderStatus, filled: int, average: str | None) -> OrderReported:
-    return OrderReported(
-        tracker_id=TRACKER,
-        client_order_id=ClientOrderId("sqx-000000000000-001-01"),
-        broker_order_id=BrokerOrderId("B1"),
-        status=status,
-        cumulative_quantity=filled,
-        average_price=None if average is None else Decimal(average),
-        reason="",
-        source=ReportSource.STREAM,
-    )
-
-
-def _order_with(*records: tuple[BrokerOrderStatus, int]) -> TrackedOrder:
-    planned = Story().claim().order()
-    return replace(
-        planned,
-        state=OrderState.WORKING,
-        broker_orders=tuple(
-            BrokerOrder(BrokerOrderId(f"B{n}"), status, filled, None)
-            for n, (status, filled) in enumerate(records, start=1)
-        ),
-    )
-
-
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "before the answer"])
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES.keys())
 def test_reports_commute_and_repeat_freely(life: Life, answered: bool) -> None:
@@ -173,8 +148,8 @@ def test_an_average_goes_with_the_most_fills() -> None:
     """A lower cumulative quantity never brings its average price along."""
     known = BrokerOrder(BrokerOrderId("B1"), B.PART_TRADED, 60, Decimal("151.50"))
 
-    stale = merge_record(known, _reported(B.PART_TRADED, 40, "150.00"))
-    ahead = merge_record(known, _reported(B.PART_TRADED, 80, None))
+    stale = merge_record(known, reported(B.PART_TRADED, 40, "150.00"))
+    ahead = merge_record(known, reported(B.PART_TRADED, 80, None))
 
     assert stale == known
     assert (ahead.cumulative_quantity, ahead.average_price) == (80, None)
@@ -185,7 +160,7 @@ def test_a_terminal_record_stays_terminal() -> None:
     for word in (B.CANCELLED, B.REJECTED, B.EXPIRED, B.TRADED):
         known = BrokerOrder(BrokerOrderId("B1"), word, 40, Decimal("151.50"))
         for late in B:
-            merged = merge_record(known, _reported(late, 65, "151.45"))
+            merged = merge_record(known, reported(late, 65, "151.45"))
             assert merged.status.is_terminal
             assert merged.cumulative_quantity == 65
 
@@ -194,7 +169,7 @@ def test_an_unknown_word_counts_its_fills_only() -> None:
     """A status word we do not know changes quantities and nothing else (I15)."""
     known = BrokerOrder(BrokerOrderId("B1"), B.PENDING, 0, None)
 
-    merged = merge_record(known, _reported(B.UNKNOWN, 30, "151.00"))
+    merged = merge_record(known, reported(B.UNKNOWN, 30, "151.00"))
 
     assert (merged.status, merged.cumulative_quantity) == (B.PENDING, 30)
 
@@ -245,13 +220,13 @@ def test_a_record_that_may_be_of_two_sends_resolves_neither() -> None:
 
 def test_two_live_orders_under_one_id_may_each_fill() -> None:
     """What may still fill under one id is the sum over its orders at the broker (I2b)."""
-    order = _order_with((B.PENDING, 0), (B.PENDING, 0))
+    order = order_with((B.PENDING, 0), (B.PENDING, 0))
     assert order.leaves_quantity == 200
 
-    order = _order_with((B.CANCELLED, 40), (B.PENDING, 0))
+    order = order_with((B.CANCELLED, 40), (B.PENDING, 0))
     assert order.leaves_quantity == 100
 
-    order = _order_with((B.PART_TRADED, 40))
+    order = order_with((B.PART_TRADED, 40))
     assert order.leaves_quantity == 60
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import time
 from decimal import Decimal as D
@@ -78,6 +79,14 @@ class Market(ScriptedGateway):
         }
 
 
+@asynccontextmanager
+async def quoted_world() -> AsyncIterator[tuple[World, Market]]:
+    """Run an engine at a broker whose quotes tell what was traded."""
+    market = Market()
+    async with running_world(gateway=market) as world:
+        yield world, market
+
+
 def whole_second_ns() -> int:
     """Return now as the exchange tells it."""
     return VirtualClock().now().wall_ns // 10**9 * 10**9
@@ -121,9 +130,7 @@ def test_a_dead_feed_is_told_within_a_second_of_the_limit() -> None:
     """The instrument trades on, the feed is silent: one alarm, a warning, since quotes stand in."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=STOP)
             print_price(world, "150")
             market.trades_always = True
@@ -142,9 +149,7 @@ def test_a_stop_fires_by_a_quote_while_the_feed_is_silent() -> None:
     """The quote takes the way of a tick; the claim says where the price came from."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=STOP)
             print_price(world, "150")
             await asyncio.sleep(10)
@@ -203,9 +208,7 @@ def test_a_low_between_two_quotes_fires_the_stop() -> None:
     """The quotes' day range tells what was traded between them."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=STOP)
             print_price(world, "150")
             await asyncio.sleep(10)
@@ -224,9 +227,7 @@ def test_prices_that_come_back_end_it() -> None:
     """Nothing more is asked, the row says so at once, and the alarm is over a little later."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=STOP)
             print_price(world, "150")
             market.trades_always = True
@@ -248,9 +249,7 @@ def test_an_instrument_that_does_not_trade_is_quiet() -> None:
     """The quote shows no trade that the feed did not tell: nobody is told anything."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=STOP)
             print_price(world, "150")
             await asyncio.sleep(600)
@@ -265,9 +264,7 @@ def test_an_instrument_that_never_traded_today_is_quiet() -> None:
     """The feed tells nothing of it since it was subscribed, and there was nothing to tell."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             market.traded_ns = whole_second_ns() - 3_600 * 10**9
             await world.hold(rules=STOP)
             await asyncio.sleep(60)
@@ -323,9 +320,7 @@ def test_a_quiet_instrument_whose_feed_died_goes_blind_when_it_trades() -> None:
     """Blind within the limit and a second of the last instant at which nothing was missing."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=STOP)
             print_price(world, "150")
             await asyncio.sleep(62)
@@ -341,9 +336,7 @@ def test_without_quotes_it_is_critical() -> None:
     """Neither the feed nor a quote: whether anything is missing cannot be known."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             market.failures["quotes"] = BrokerUnreachable("away")
             await world.hold(rules=STOP)
             print_price(world, "150")
@@ -359,9 +352,7 @@ def test_quotes_that_fail_later_make_it_critical() -> None:
     """What was a warning while quotes stood in becomes critical without them; both end."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=STOP)
             print_price(world, "150")
             market.trades_always = True
@@ -399,9 +390,7 @@ def test_many_that_go_blind_at_once_are_one_alarm() -> None:
     """500 instruments: one alarm, five of them by name, and one call a turn for all."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             for number in range(500):
                 name = InstrumentId(INSTRUMENT.instrument_id.exchange_segment, str(number + 1))
                 instrument = replace(INSTRUMENT, instrument_id=name, trading_symbol=f"OPT-{number}")
@@ -427,9 +416,7 @@ def test_prices_that_come_now_and_then_are_one_alarm() -> None:
     """A feed that lags tells each instrument every seven seconds: nobody is told each time."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             market.trades_always = True
             await world.hold(rules=STOP)
             for _ in range(20):
@@ -448,9 +435,7 @@ def test_a_position_without_price_rules_waits_for_no_price(rules: RuleSet) -> No
     """Nothing is asked, and nobody is told."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=rules, instrument=BOUNDED)
             await asyncio.sleep(60)
 
@@ -519,9 +504,7 @@ def test_a_slow_quote_holds_up_no_exit_and_is_not_waited_for() -> None:
     """While a spare call hangs, an exit that needs a quote asks for its own, a turn later."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             market.takes_seconds = 2.0
             await world.hold(rules=STOP, instrument=BOUNDED)
             print_price(world, "150")
@@ -541,9 +524,7 @@ def test_a_price_of_the_feed_is_not_replaced_by_an_older_quote() -> None:
     """What the feed told while the quote was under way counts."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             market.takes_seconds = 1.0
             await world.hold(rules=STOP)
             print_price(world, "150")
@@ -563,9 +544,7 @@ def test_an_alarm_that_a_dead_process_left_is_ended_by_the_next() -> None:
     """Nobody else would: the next process knows only what is blind now."""
 
     async def body() -> None:
-        async with running_world(gateway=Market()) as world:
-            market = world.gateway
-            assert isinstance(market, Market)
+        async with quoted_world() as (world, market):
             await world.hold(rules=STOP)
             print_price(world, "150")
             market.trades_always = True
