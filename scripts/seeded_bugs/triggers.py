@@ -144,8 +144,16 @@ BUGS = (
         name="circuit-of-yesterday-proved",
         careless="Takes limits for those of today though the quote shows no trade of today.",
         file="services/prices/circuit_limit_watch.py",
-        old="now_ns, is_proved=is_of_today)",
+        old="now_ns, is_proved=tick is not None)",
         new="now_ns, is_proved=True)",
+        tests=("tests/services/prices/test_circuit_limit_watch.py",),
+    ),
+    Bug(
+        name="refuted-circuit-kept",
+        careless="Refuses what feed and quote both tell, where the quote tells old limits.",
+        file="services/prices/circuit_limit_watch.py",
+        old="        risk.refute_limits(tick)\n",
+        new="        pass\n",
         tests=("tests/services/prices/test_circuit_limit_watch.py",),
     ),
     Bug(

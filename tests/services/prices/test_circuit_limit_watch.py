@@ -93,6 +93,48 @@ def test_limits_that_the_exchange_moved_keep_a_stop_silent_for_a_moment_only() -
     run_virtual(body())
 
 
+@pytest.mark.parametrize("is_master_of_today", [True, False])
+@pytest.mark.parametrize("told", [("145", "160"), ("150", "150"), (None, None)])
+def test_limits_that_the_market_has_left_are_none(
+    told: tuple[str | None, str | None], *, is_master_of_today: bool
+) -> None:
+    """Feed and quote both tell trades of today beyond the limits, and the quote goes on to tell the
+    old ones, or tells none any more: the exchange moved them, and the broker does not know it."""
+
+    async def body() -> None:
+        market = Market("145", "160")
+        async with running_world(gateway=market) as world:
+            await world.hold(rules=STOP, instrument=BOUNDED if is_master_of_today else INSTRUMENT)
+            await see(world, "150")
+            await asyncio.sleep(2.0)
+            market.price, (market.lower, market.upper) = D(139), told
+
+            await see(world, "139")
+            assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+            await asyncio.sleep(SOON)
+            await see(world, "139")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
+def test_a_trade_of_yesterday_says_nothing_against_the_limits_of_today() -> None:
+    """It was traded within others: prices beyond those of today stay refused."""
+
+    async def body() -> None:
+        market = Market("145", "160")
+        market.price, market.traded_ago_ns = D(139), DAY_NS
+        async with running_world(gateway=market) as world:
+            await world.hold(rules=STOP, instrument=BOUNDED)
+            for _ in range(20):
+                await see(world, "150", "139", "138")
+
+            assert len(market.asked) >= 2
+            assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+
+    run_virtual(body())
+
+
 def test_limits_that_are_known_are_not_asked_for() -> None:
     """Neither those of the master of today, nor those that a quote of today told."""
 

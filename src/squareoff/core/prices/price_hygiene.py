@@ -74,6 +74,11 @@ def circuit_between(lower: int | None, upper: int | None) -> Circuit:
     return Circuit(0 if lower is None else lower, _NO_HIGHEST if upper is None else upper)
 
 
+def is_inside(circuit: Circuit, price: int) -> bool:
+    """Say whether a price can be."""
+    return circuit.lowest <= price <= circuit.highest
+
+
 def judge_tick(
     tick: Tick, circuit: Circuit, memory: PriceMemory, limits: HygieneLimits, tick_units: int
 ) -> tuple[TickVerdict, PriceMemory]:
@@ -103,8 +108,7 @@ def is_credible(
     price: int, circuit: Circuit, last_good: int, limits: HygieneLimits, tick_units: int
 ) -> bool:
     """Say whether a price can be, and is no spike after the last good one."""
-    is_inside = circuit.lowest <= price <= circuit.highest
-    return is_inside and not _is_far(price, last_good, limits, tick_units)
+    return is_inside(circuit, price) and not _is_far(price, last_good, limits, tick_units)
 
 
 def credible_time_ns(tick: Tick, limits: HygieneLimits) -> int:

@@ -18,6 +18,7 @@ from functools import partial
 from squareoff.core.prices.day_ranges import Baseline, DayRanges, DayRangeTold
 from squareoff.core.prices.late_prices import LevelsBeforeQuotes
 from squareoff.core.prices.price_hygiene import (
+    NO_CIRCUIT,
     CalmRange,
     Circuit,
     HygieneLimits,
@@ -25,6 +26,7 @@ from squareoff.core.prices.price_hygiene import (
     TickVerdict,
     credible_time_ns,
     is_credible,
+    is_inside,
     judge_tick,
 )
 from squareoff.core.prices.quiet_prices import LOUD_FEED, QuietFeed
@@ -345,6 +347,14 @@ class PriceWatch:
         watched = self._instruments.get(instrument_id)
         if watched is not None:
             watched.take_limits(circuit, wall_ns, is_proved=is_proved)
+            self._open(watched)
+
+    def refute_limits(self, tick: Tick) -> None:
+        """A quote told this trade of today and no limits around it: where it lies outside of those
+        that are known, the market has left them, and none are."""
+        watched = self._instruments.get(tick.instrument_id)
+        if watched is not None and not is_inside(watched.circuit, tick.last_traded_price):
+            watched.take_limits(NO_CIRCUIT, tick.received_time_ns, is_proved=False)
             self._open(watched)
 
     def _watched(self, tracker: PositionTracker) -> WatchedInstrument:

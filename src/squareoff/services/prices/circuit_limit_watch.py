@@ -7,7 +7,7 @@ until a quote shows by its own last trade that it is of the day, and again when 
 them was told. Nothing here is waited for by anybody.
 """
 
-from squareoff.core.prices.quoted_prices import limits_of_quote
+from squareoff.core.prices.quoted_prices import limits_of_quote, tick_of_quote
 from squareoff.core.prices.watched_instrument import LimitsWanted
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import Quote
@@ -66,7 +66,7 @@ class CircuitLimitWatch:
         for instrument_id, instrument in wanted.items():
             self._answered_ns[instrument_id] = now.monotonic_ns
             if instrument_id in quotes:
-                self._take(quotes[instrument_id], instrument)
+                take_limits_of(quotes[instrument_id], instrument, self._risk, self._clock.now())
 
     def _wanted(self, now: Now) -> dict[InstrumentId, Instrument]:
         wanted: dict[InstrumentId, Instrument] = {}
@@ -95,10 +95,18 @@ class CircuitLimitWatch:
             self._hours.is_in_session(segment, wall_ns)
         )
 
-    def _take(self, quote: Quote, instrument: Instrument) -> None:
-        limits, now_ns = limits_of_quote(quote, instrument), self._clock.now().wall_ns
-        if limits is None:
-            return
-        traded_ns = quote.last_trade_time_ns
-        is_of_today = traded_ns is not None and ist_day_number(traded_ns) == ist_day_number(now_ns)
-        self._risk.take_limits(quote.instrument_id, limits, now_ns, is_proved=is_of_today)
+
+def take_limits_of(quote: Quote, instrument: Instrument, risk: RiskManager, now: Now) -> None:
+    """Take in what a quote tells of the limits of this day.
+
+    Where its own trade of today lies outside of those that it tells and of those that are known,
+    none are: limits that the broker keeps too long would mute a stop for the rest of the day.
+    """
+    limits, tick, now_ns = limits_of_quote(quote, instrument), None, now.wall_ns
+    if (traded_ns := quote.last_trade_time_ns) is not None:
+        is_of_today = ist_day_number(traded_ns) == ist_day_number(now_ns)
+        tick = tick_of_quote(quote, instrument, now) if is_of_today else None
+    if limits is not None:
+        risk.take_limits(quote.instrument_id, limits, now_ns, is_proved=tick is not None)
+    elif tick is not None:
+        risk.refute_limits(tick)

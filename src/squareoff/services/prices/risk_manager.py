@@ -294,6 +294,10 @@ class RiskManager:
         """Judge prices by the circuit limits that a quote told; see `PriceWatch.take_limits`."""
         self._watch.take_limits(instrument_id, circuit, wall_ns, is_proved=is_proved)
 
+    def refute_limits(self, tick: Tick) -> None:
+        """A quote told a trade of today, and no limits around it; see `PriceWatch`."""
+        self._watch.refute_limits(tick)
+
     def _measure_feed(self) -> None:
         newest_ns, now_ns = self.newest_tick_ns, self._clock.now().monotonic_ns
         age = math.nan if newest_ns is None else (now_ns - newest_ns) / NANOSECONDS_PER_SECOND
