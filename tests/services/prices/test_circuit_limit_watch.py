@@ -118,6 +118,40 @@ def test_limits_that_the_market_has_left_are_none(
     run_virtual(body())
 
 
+def test_a_quote_of_a_blind_instrument_is_judged_by_the_limits_that_it_tells() -> None:
+    """The feed is silent and the limits were moved: the first quote asked for fires, for the watch
+    over limits may find no turn between those of the silence."""
+
+    async def body() -> None:
+        market = Market("130", "160")
+        async with running_world(gateway=market) as world:
+            await world.hold(rules=STOP, instrument=BOUNDED)
+            await see(world, "150")
+            market.price = D(139)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert len(market.asked) == 1
+
+    run_virtual(body())
+
+
+def test_a_quote_of_a_quiet_instrument_takes_no_limits_of_today_away() -> None:
+    """It has not traded today, so what its quote tells may be of an earlier day."""
+
+    async def body() -> None:
+        market = Market("100", "200")
+        market.traded_ago_ns = DAY_NS
+        async with running_world(gateway=market) as world:
+            await world.hold(rules=STOP, instrument=BOUNDED)
+            await asyncio.sleep(20.0)
+            assert len(market.asked) > 2
+
+            await see(world, "150", "139", "138")
+            assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+
+    run_virtual(body())
+
+
 def test_a_trade_of_yesterday_says_nothing_against_the_limits_of_today() -> None:
     """It was traded within others: prices beyond those of today stay refused."""
 

@@ -342,10 +342,11 @@ class PriceWatch:
         """Judge an instrument's prices by the circuit limits that a quote told on a day (UTC).
 
         Args:
-            is_proved: the quote's last trade was of that day; else they may be those before it.
+            is_proved: the quote's last trade was of that day; else they may be those before it,
+                and are taken only where none are known that are surely right.
         """
         watched = self._instruments.get(instrument_id)
-        if watched is not None:
+        if watched is not None and (is_proved or watched.limits_wanted(wall_ns) is not None):
             watched.take_limits(circuit, wall_ns, is_proved=is_proved)
             self._open(watched)
 

@@ -23,6 +23,7 @@ from squareoff.ports import Clock
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.prices.blind_alarms import BlindAlarms
+from squareoff.services.prices.circuit_limit_watch import take_limits_of
 from squareoff.services.prices.market_hours import MarketHours
 from squareoff.services.prices.quote_turns import INSTRUMENTS_MAX, QuoteTurns
 from squareoff.services.prices.risk_manager import RiskManager
@@ -151,20 +152,22 @@ class BlindWatch:
         self._take(quotes or {}, asked_ns)
 
     def _take(self, quotes: Mapping[InstrumentId, Quote], asked_ns: int) -> None:
-        """Let the rules judge what was quoted."""
+        """Let the rules judge what was quoted, by the circuit limits that were quoted with it."""
         now = self._clock.now()
         for name, quote in quotes.items():
             if name not in self._armed:
                 continue
+            instrument = self._instrument(name)
+            take_limits_of(quote, instrument, self._risk, now)
             heard, told = self._risk.heard_and_told(name)
             if heard is not None and heard.received_monotonic_ns >= asked_ns:
                 continue  # the feed told a price meanwhile, and that one may be newer
-            tick = tick_of_quote(quote, self._instrument(name), now)
+            tick = tick_of_quote(quote, instrument, now)
             if tick is None:
                 continue
             if has_told_all(tick, told, self._feed_up_since_ns()):
                 self._silences.hear(name, asked_ns)
-            day = day_range_of_quote(quote, self._instrument(name))
+            day = day_range_of_quote(quote, instrument)
             if day is not None:
                 self._risk.on_day_range(*day, tick)
             if self._risk.on_quote(tick):
