@@ -183,6 +183,21 @@ def test_a_position_taken_meanwhile_waits_as_it_was_taken(is_before_the_first: b
     assert "trk-2:stop_loss" in market.feed("139", 4)
 
 
+def test_a_quote_dated_in_the_future_makes_later_prices_late_for_a_moment_only() -> None:
+    """A position taken after it has a trailing stop as ever, and the account has a price of now."""
+    market = Market()
+    market.feed("150", 1)
+    tomorrow_ns = _tick("150", 86_400 + 9).exchange_time_ns
+    quote = replace(_tick("150", 9), exchange_time_ns=tomorrow_ns, source=TickSource.QUOTE)
+    market.watch.on_quote(quote)
+    market.watch.watch(held(tracker_id=OTHER, rules=TRAILING))
+
+    seen = market.watch.on_tick(_tick("160", 15))
+    assert seen is not None
+    assert not seen.is_late
+    assert sorted(market.feed("156", 16)) == ["trk-1:trailing", "trk-2:trailing"]
+
+
 def test_one_that_left_or_fired_meanwhile_does_not_fire() -> None:
     """A position that fired by a quote, or was taken out, waits for nothing."""
     market = Market()

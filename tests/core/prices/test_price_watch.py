@@ -391,6 +391,18 @@ def test_a_trade_time_of_the_future_mutes_nothing(*, is_behind: bool) -> None:
         assert seen.verdict is TickVerdict.GOOD, way
 
 
+@pytest.mark.parametrize("asks", ["on_tick", "on_quote"])
+def test_a_trade_time_of_tomorrow_ends_no_limits_of_today(asks: str) -> None:
+    """One odd time must not let impossible prices confirm each other."""
+    watch = PriceWatch(HygieneLimits())
+    watch.watch(held(rules=STOP, instrument=BOUNDED))
+    see = getattr(watch, asks)
+    see(tick("150", 1))
+    see(replace(tick("150", 2), exchange_time_ns=tick("150", 86_400 + 2).exchange_time_ns))
+
+    assert see(tick("139", 20)).verdict is TickVerdict.OUT_OF_CIRCUIT
+
+
 def test_a_quote_of_before_a_connect_makes_none_late() -> None:
     """It says nothing of the order after it."""
     watch, _ = watching()

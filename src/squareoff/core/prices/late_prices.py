@@ -40,13 +40,14 @@ class LevelsBeforeQuotes:
     __slots__ = ("_instrument", "_known", "_new", "_newest_ns", "_quotes", "_standing", "_taken")
 
     def __init__(
-        self, instrument: Instrument, standing: Mapping[TrackerId, Standing], tick: Tick
+        self, instrument: Instrument, standing: Mapping[TrackerId, Standing], traded_ns: int
     ) -> None:
-        """Hold what stands (by position, those whose stop moves) before this first quote."""
+        """Hold what stands (by position, those whose stop moves) before this first quote, whose
+        trade was then (UTC ns): no later than it can be, as with each quote."""
         self._instrument = instrument
         self._standing = dict(standing)
         self._new: dict[TrackerId, PositionTracker] = {}
-        self._newest_ns = tick.exchange_time_ns
+        self._newest_ns = traded_ns
         self._quotes: deque[_Quoted] = deque()
         self._taken: Peaks | None = None
         # Made at the first late price: most quotes are followed by none.
@@ -56,10 +57,10 @@ class LevelsBeforeQuotes:
         """Say whether a price of the feed was traded before the newest quote."""
         return tick.exchange_time_ns < self._newest_ns
 
-    def note(self, tick: Tick, peaks: Peaks) -> None:
+    def note(self, traded_ns: int, peaks: Peaks) -> None:
         """Take in that a quote, the newest, brought the best prices up to there."""
-        self._newest_ns = tick.exchange_time_ns
-        self._quotes.append(_Quoted(tick.exchange_time_ns, peaks))
+        self._newest_ns = traded_ns
+        self._quotes.append(_Quoted(traded_ns, peaks))
         if len(self._quotes) > QUOTES_MAX:
             self._take(self._quotes.popleft())
 

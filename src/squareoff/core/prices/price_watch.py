@@ -158,7 +158,7 @@ class PriceWatch:
         watched = self._instruments.get(tick.instrument_id)
         if watched is None:
             return None
-        watched.pass_to(tick.exchange_time_ns)
+        watched.note_trade(tick, self._limits)
         if tick.volume is None:
             self.ranges.fall_behind(tick.instrument_id)
         memory = watched.memory or watched.first_memory()
@@ -212,7 +212,8 @@ class PriceWatch:
         newest = watched.heard if watched.quiet is None else watched.quiet.newest() or watched.heard
         if watched.before_quotes is None and is_later(tick, newest):
             standing = self._book.standing(watched.trackers)
-            watched.before_quotes = LevelsBeforeQuotes(watched.instrument, standing, tick)
+            traded_ns = credible_time_ns(tick, self._limits)
+            watched.before_quotes = LevelsBeforeQuotes(watched.instrument, standing, traded_ns)
         return watched.before_quotes
 
     def on_quote(self, tick: Tick) -> Seen | None:
@@ -224,7 +225,7 @@ class PriceWatch:
         watched = self._instruments.get(tick.instrument_id)
         if watched is None:
             return None
-        watched.pass_to(tick.exchange_time_ns)
+        watched.note_trade(tick, self._limits)
         memory = watched.memory or watched.first_memory()
         kept = watched.catch_up(memory, self._limits)
         if kept is not None:
@@ -246,7 +247,7 @@ class PriceWatch:
         before_quotes = self._hold_levels(watched, tick)
         fired, moved = watched.levels.reach(tick.last_traded_price)
         if before_quotes is not None:
-            before_quotes.note(tick, watched.levels.peaks())
+            before_quotes.note(credible_time_ns(tick, self._limits), watched.levels.peaks())
         if watched.quiet is not None:
             watched.quiet.forget()
         self._open(watched)
@@ -257,7 +258,7 @@ class PriceWatch:
         watched = self._instruments.get(tick.instrument_id)
         if watched is None:
             return None
-        watched.pass_to(tick.exchange_time_ns)
+        watched.note_trade(tick, self._limits)
         told = DayRangeTold(ist_day_number(tick.exchange_time_ns), high, low)
 
         def is_credible_and_untold(price: int) -> bool:

@@ -101,6 +101,11 @@ class WatchedInstrument:
         self.quoted_ends_ns = ist_midnight_ns(wall_ns) + DAY_NS
         self._limit(circuit, self.quoted_ends_ns, is_proved=is_proved)
 
+    def note_trade(self, tick: Tick, limits: HygieneLimits) -> None:
+        """A trade is told; a time of the future ends no limits of this day."""
+        if tick.exchange_time_ns >= self.circuit_ends_ns:
+            self.pass_to(credible_time_ns(tick, limits))
+
     def pass_to(self, traded_ns: int) -> None:
         """A trade of this instant: limits of a day before it say nothing."""
         if traded_ns >= self.circuit_ends_ns:
