@@ -307,6 +307,33 @@ def test_new_limits_close_what_the_feed_may_keep_beyond_them() -> None:
     assert slot.bounds == (low - 1, high + 1)
 
 
+def test_new_limits_measure_what_is_quiet_by_what_the_feed_has_kept() -> None:
+    """The price has walked quietly since the last one that was published: one print far from where
+    it stands is a spike, and none that the feed may keep."""
+    watch, slot = watching(RuleSet(stop_loss=PriceRule(points=D(60))))
+    watch.on_tick(tick("140", 1))
+    watch.on_tick(tick("150", 2))
+    slot.kept = tick("132", 3)
+
+    told = Circuit(units_from_decimal(D(100)), units_from_decimal(D(200)))
+    watch.take_limits(NAME, told, OPENED_AT_NS, is_proved=True)
+    assert slot.bounds is not None
+    assert slot.bounds[1] <= units_from_decimal(D(132)) * 115 // 100 + 1
+
+
+def test_a_price_outside_new_limits_confirms_nothing_any_more() -> None:
+    """It was seen before they were known; the next spike is one print alone."""
+    watch, _ = watching()
+    watch.on_tick(tick("150", 1))
+    watch.on_tick(tick("10", 2))
+    told = Circuit(units_from_decimal(D(100)), units_from_decimal(D(200)))
+    watch.take_limits(NAME, told, OPENED_AT_NS, is_proved=True)
+
+    seen = watch.on_tick(tick("120", 3))
+    assert seen is not None
+    assert (seen.verdict, seen.fired) == (TickVerdict.SPIKE, [])
+
+
 def test_a_quote_fires_and_moves_like_a_tick() -> None:
     """The same levels, and what the feed kept before it is handed over."""
     watch, slot = watching()

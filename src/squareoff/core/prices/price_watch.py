@@ -226,11 +226,9 @@ class PriceWatch:
         if watched is None:
             return None
         watched.note_trade(tick, self._limits)
-        memory = watched.memory or watched.first_memory()
-        kept = watched.catch_up(memory, self._limits)
+        memory, kept = watched.recall(self._limits)
         if kept is not None:
             watched.heard = kept
-        memory = watched.memory or memory
         before, watched.quoted = watched.quoted, tick
         if before is not None and tick.exchange_time_ns < credible_time_ns(before, self._limits):
             watched.quoted = before
@@ -276,9 +274,7 @@ class PriceWatch:
 
     def _is_credible(self, watched: WatchedInstrument, price: int) -> bool:
         """Say whether a day's extreme can be, and is no spike after the last good price."""
-        memory = watched.memory or watched.first_memory()
-        watched.catch_up(memory, self._limits)
-        memory = watched.memory or memory
+        memory, _ = watched.recall(self._limits)
         return memory.last_good != 0 and is_credible(
             price,
             watched.circuit,
@@ -348,6 +344,7 @@ class PriceWatch:
         """
         watched = self._instruments.get(instrument_id)
         if watched is not None and (is_proved or watched.limits_wanted(wall_ns) is not None):
+            watched.recall(self._limits)
             watched.take_limits(circuit, wall_ns, is_proved=is_proved)
             self._open(watched)
 
@@ -356,6 +353,7 @@ class PriceWatch:
         that are known, the market has left them, and none are."""
         watched = self._instruments.get(tick.instrument_id)
         if watched is not None and not is_inside(watched.circuit, tick.last_traded_price):
+            watched.recall(self._limits)
             watched.take_limits(NO_CIRCUIT, tick.received_time_ns, is_proved=False)
             self._open(watched)
 
@@ -366,6 +364,7 @@ class PriceWatch:
             watched = WatchedInstrument(tracker, self._book.on(instrument))
             self._instruments[instrument.instrument_id] = watched
         elif watched.instrument is not instrument and end_of_day(tracker) >= watched.known_ends_ns:
+            watched.recall(self._limits)
             watched.know(tracker)
         return watched
 

@@ -10,6 +10,7 @@ from squareoff.core.prices.price_hygiene import (
     PriceMemory,
     circuit_of,
     credible_time_ns,
+    is_inside,
 )
 from squareoff.core.prices.quiet_prices import QuietPrices
 from squareoff.core.prices.silence import waits_for_prices
@@ -122,6 +123,8 @@ class WatchedInstrument:
         self.circuit, self.circuit_ends_ns, self.circuit_is_proved = circuit, ends_ns, is_proved
         self.circuit_is_doubted = False
         self.calm = 0, 0
+        if self.memory is not None and not is_inside(circuit, self.memory.unconfirmed):
+            self.memory = self.memory._replace(unconfirmed=0)  # none, or it was no price
 
     def first_memory(self) -> PriceMemory:
         """Measure the first print by an entry price: a print far from it needs a second one."""
@@ -129,6 +132,12 @@ class WatchedInstrument:
             if tracker.entry_price > 0:
                 return PriceMemory(last_good=int(tracker.entry_price * PRICE_UNITS_PER_RUPEE))
         return PriceMemory()
+
+    def recall(self, limits: HygieneLimits) -> tuple[PriceMemory, Tick | None]:
+        """Return what is remembered, with the newest quiet tick as if it had come here, and it."""
+        memory = self.memory or self.first_memory()
+        kept = self.catch_up(memory, limits)
+        return self.memory or memory, kept
 
     def catch_up(self, memory: PriceMemory, limits: HygieneLimits) -> Tick | None:
         """Remember the newest quiet tick, as if it had come here; return it."""
