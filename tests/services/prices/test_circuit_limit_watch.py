@@ -14,12 +14,14 @@ from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.prices.watched_instrument import LimitsWanted
 from squareoff.domain.errors import BrokerUnreachable
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.orders import Quote
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import DAY_NS
+from squareoff.services.prices import circuit_limit_watch
 from squareoff.services.prices.circuit_limit_watch import (
     ASK_AGAIN_SECONDS,
     EARLY_SECONDS,
@@ -165,6 +167,31 @@ def test_a_trade_of_yesterday_says_nothing_against_the_limits_of_today() -> None
 
             assert len(market.asked) >= 2
             assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+
+    run_virtual(body())
+
+
+def test_limits_in_doubt_are_asked_for_before_those_of_any_number_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More instruments than one call takes, which have not traded today: a stop waits for one."""
+    monkeypatch.setattr(circuit_limit_watch, "INSTRUMENTS_MAX", 1)
+    names = [InstrumentId(INSTRUMENT.instrument_id.exchange_segment, f"{n}") for n in range(20)]
+
+    async def body() -> None:
+        market = Market("130", "160")
+        market.traded_ago_ns = DAY_NS
+        async with running_world(gateway=market) as world:
+            for name in names:
+                other = replace(INSTRUMENT, instrument_id=name)
+                tracker_id = TrackerId(name.security_id)
+                await world.hold(tracker_id=tracker_id, instrument=other)
+            await world.hold(rules=STOP, instrument=BOUNDED)
+            await see(world, "150", "139")
+            await asyncio.sleep(3.0)
+
+            await see(world, "139")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
 
     run_virtual(body())
 

@@ -26,6 +26,8 @@ EARLY_SECONDS = 900
 ASK_AGAIN_SECONDS = {LimitsWanted.DOUBTED: 2.0, LimitsWanted.UNKNOWN: 30.0}
 """A quote that tells no limits, or those of an earlier day, is not asked for every second."""
 
+_ORDER = {LimitsWanted.DOUBTED: 0, LimitsWanted.UNKNOWN: 1}
+
 
 class CircuitLimitWatch:
     """Asks for the circuit limits of one engine's instruments."""
@@ -69,8 +71,10 @@ class CircuitLimitWatch:
                 take_limits_of(quotes[instrument_id], instrument, self._risk, self._clock.now())
 
     def _wanted(self, now: Now) -> dict[InstrumentId, Instrument]:
+        """Return whose limits to ask for now; those in doubt first, for a stop waits for them."""
         wanted: dict[InstrumentId, Instrument] = {}
-        for instrument_id, why in self._risk.limits_wanted(now.wall_ns):
+        every = sorted(self._risk.limits_wanted(now.wall_ns), key=lambda each: _ORDER[each[1]])
+        for instrument_id, why in every:
             answered_ns = self._answered_ns.get(instrument_id)
             pause_ns = seconds_to_ns(ASK_AGAIN_SECONDS[why])
             if answered_ns is not None and now.monotonic_ns - answered_ns < pause_ns:
