@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -13,13 +14,18 @@ from service_world import virtual
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import Side, TradeReport
 from squareoff.domain.results import ExitCode
+from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
 from squareoff.services.exits.exit_results import Wait
 
 DAY_NS = 86_400_000_000_000
+SECOND = TrackerId("trk-2")
+NO_RULES = RuleSet()
+STOP = RuleSet(stop_loss=PriceRule(price=Decimal(140)))
 
 
 @asynccontextmanager
@@ -113,21 +119,27 @@ def test_fills_of_today_need_no_history() -> None:
 
 @asynccontextmanager
 async def held_since_yesterday(
-    monkeypatch: pytest.MonkeyPatch, product_type: ProductType, *sold_by_hand: int
+    monkeypatch: pytest.MonkeyPatch,
+    product_type: ProductType,
+    *sold_by_hand: int,
+    rules: RuleSet = NO_RULES,
+    buys_again: int = 0,
 ) -> AsyncIterator[World]:
     """Yield an engine started on the day after it took 100 units under watch; so many were sold by
-    hand meanwhile, the first of them while it ran."""
+    hand meanwhile, the first of them while it ran, and bought again that day before its start."""
     key = new_position(product_type=product_type).key
     with monkeypatch.context() as yesterday:
         yesterday.setattr(virtual, "START_WALL_NS", virtual.START_WALL_NS - DAY_NS)
         async with running_world() as world:
-            await world.hold(product_type=product_type)
+            await world.hold(product_type=product_type, rules=rules)
             for quantity in sold_by_hand[:1]:
                 world.gateway.trade_by_hand(key, Side.SELL, quantity)
                 await asyncio.sleep(60.0)
         for quantity in sold_by_hand[1:]:
             world.gateway.trade_by_hand(key, Side.SELL, quantity)
         world.gateway.end_day(VirtualClock().now().ist().date())
+    if buys_again:
+        world.gateway.trade_by_hand(key, Side.BUY, buys_again)
     async with running_world(store=world.store, gateway=world.gateway) as restarted:
         yield restarted
 
@@ -186,5 +198,95 @@ def test_a_resting_exit_that_filled_while_the_engine_was_down_is_not_sold_again(
             assert ended.exited_quantity == 100
             sold = [request.order_quantity for request in gateway.requests]
             assert sold == [100] if filled == 100 else sold == [100, 40]
+
+    run_virtual(body())
+
+
+@asynccontextmanager
+async def sold_yesterday_and_bought_today(
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[World]:
+    """Yield an engine that slept over a person's sale of its intraday position, and over the same
+    quantity bought again the next morning."""
+    key = new_position().key
+    with monkeypatch.context() as yesterday:
+        yesterday.setattr(virtual, "START_WALL_NS", virtual.START_WALL_NS - DAY_NS)
+        async with running_world() as world:
+            await world.hold(rules=STOP)
+            world.gateway.trade_by_hand(key, Side.SELL, 100)
+            world.gateway.end_day(VirtualClock().now().ist().date())
+            world.gateway.trade_by_hand(key, Side.BUY, 100)
+            yesterday.undo()
+            yield world
+
+
+def test_an_intraday_position_of_today_does_not_pass_for_one_of_yesterday(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sold by hand while the engine was down, and bought again today before its start: the stop of
+    yesterday sells nothing, and the price is that of yesterday's sale."""
+
+    async def body() -> None:
+        async with held_since_yesterday(
+            monkeypatch, ProductType.INTRADAY, 0, 100, rules=STOP, buys_again=100
+        ) as world:
+            world.tick("150")
+            await asyncio.sleep(1.0)
+            world.tick("120")
+            ended = await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert ended.exit_reason == "closed_externally"
+            assert world.gateway.requests == []
+            assert world.gateway.net(ended.key) == 100
+
+    run_virtual(body())
+
+
+def test_an_exit_right_after_a_night_asleep_sells_nothing_of_today(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No comparison was made yet: the exit itself asks who closed what it is to close."""
+
+    async def body() -> None:
+        async with sold_yesterday_and_bought_today(monkeypatch) as world:
+            result = await world.engine.exit_engine.execute_exit(
+                TRACKER, "by hand", wait=Wait.FILLED
+            )
+
+            assert result.code is ExitCode.CLOSED_EXTERNALLY
+            assert world.gateway.requests == []
+
+    run_virtual(body())
+
+
+def test_a_tracker_of_today_keeps_what_was_bought_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the tracker of yesterday has lost its units; the exit of today's sells its own."""
+
+    async def body() -> None:
+        async with sold_yesterday_and_bought_today(monkeypatch) as world:
+            await world.engine.exit_engine.open(new_position(tracker_id=SECOND))
+            result = await world.engine.exit_engine.execute_exit(
+                SECOND, "by hand", wait=Wait.FILLED, wait_seconds=30.0
+            )
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert result.code is ExitCode.EXITED
+            assert world.tracker(SECOND).externally_closed_quantity == 0
+            assert [request.order_quantity for request in world.gateway.requests] == [100]
+
+    run_virtual(body())
+
+
+def test_an_intraday_position_is_exited_where_no_trade_of_yesterday_tells_of_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A clock that is a day ahead makes one of today look old: it is sold as ever."""
+
+    async def body() -> None:
+        async with held_since_yesterday(monkeypatch, ProductType.INTRADAY) as world:
+            await world.engine.exit_engine.execute_exit(TRACKER, "by hand", wait=Wait.FILLED)
+
+            assert world.tracker(TRACKER).status is PositionStatus.EXITED
+            assert [request.order_quantity for request in world.gateway.requests] == [100]
 
     run_virtual(body())

@@ -89,7 +89,13 @@ def _sending(
     warm = WarmPositions(engine.book, reads, strangers, clock, can_read=lambda: hindrance() is None)
     unknown = parts.handler.unknown_orders
     readings = SizingReadings(
-        engine.book, reads, clock, reconciler.agreed_age_seconds, warm, unknown
+        engine.book,
+        reads,
+        clock,
+        reconciler.agreed_age_seconds,
+        warm,
+        unknown,
+        reconciler.foreign_closes.settle_ended_days,
     )
     placer = Placer(
         engine,

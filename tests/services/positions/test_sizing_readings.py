@@ -21,7 +21,9 @@ async def made(world: World) -> SizingReadings:
     clock = VirtualClock()
     reads = BrokerReads(world.gateway, book, ReadPace(clock, reads_per_second=16))
     warm = WarmPositions(book, reads, StrangerWatch(book, clock), clock, can_read=lambda: False)
-    return SizingReadings(book, reads, clock, lambda key: 1.0, warm, UnknownOrders(clock))
+    settle = world.engine.reconciler.foreign_closes.settle_ended_days
+    unknown = UnknownOrders(clock)
+    return SizingReadings(book, reads, clock, lambda key: 1.0, warm, unknown, settle)
 
 
 def test_a_reading_begun_with_the_claim_is_the_sizings() -> None:

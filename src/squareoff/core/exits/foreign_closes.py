@@ -8,6 +8,8 @@ about to close goes last.
 Invariants:
 1. Nothing is booked that foreign trades do not explain in full; each trade counts once.
 2. All that is booked is what is missing, and no tracker loses more than it holds.
+3. What the broker shows of an intraday key was opened today: of a tracker of an earlier day all is
+   missing, whatever it shows.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -25,7 +27,7 @@ from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import TradeReport
 from squareoff.domain.prices import round_average_half_even
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, seconds_to_ns
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number, seconds_to_ns
 
 BROKER_SQUARE_OFF_FROM = (15, 15)
 """IST hour and minute from which the broker closes INTRADAY positions by itself (about 15:20)."""
@@ -65,6 +67,16 @@ def missing_quantity(trackers: Sequence[PositionTracker], net: int) -> int:
         return 0
     there = max(0, holders[0].side.sign * net)
     return max(0, sum(tracker.open_quantity for tracker in holders) - there)
+
+
+def of_ended_days(trackers: Iterable[PositionTracker], now: Now) -> tuple[PositionTracker, ...]:
+    """Return the intraday trackers that were opened on an earlier day (IST)."""
+    today = ist_day_number(now.wall_ns)
+    return tuple(
+        tracker
+        for tracker in trackers
+        if tracker.product_type.is_intraday and ist_day_number(tracker.created_at_ns) < today
+    )
 
 
 def share_out(

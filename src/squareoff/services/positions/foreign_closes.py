@@ -12,10 +12,18 @@ Invariants:
 3. While it is found out who closed what a resting exit would close, that exit is not chased.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
-from squareoff.core.exits.foreign_closes import holders_of, missing_quantity, share_out
+from squareoff.core.exits.foreign_closes import (
+    holders_of,
+    missing_quantity,
+    of_ended_days,
+    share_out,
+)
 from squareoff.core.state.inputs import ClosedByOthers
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import TradeReport
 from squareoff.domain.time import ist_date, seconds_to_ns
@@ -54,6 +62,7 @@ class ForeignCloses:
         self._handler = handler
         self._clock = clock
         self._shortages: dict[PositionKey, _Shortage] = {}
+        self._ended_days_read: dict[PositionKey, date] = {}
 
     @property
     def wants_reading(self) -> bool:
@@ -71,6 +80,7 @@ class ForeignCloses:
     async def review(self, reading: PositionsReading) -> None:
         """Look at one reading of the positions; book what has become sure."""
         for key in self._engine.book.position_keys():
+            await self._book_ended_days(key)
             trackers = self._engine.book.on_key(key)
             missing = missing_quantity(trackers, reading.net_of(key))
             is_open_question = self._engine.book.is_unsettled(key) or key in reading.unsure
@@ -80,6 +90,32 @@ class ForeignCloses:
             held = sum(tracker.open_quantity for tracker in holders_of(trackers))
             if self._count(key, missing, held - missing) >= READINGS_NEEDED:
                 await self._book_explained(key, reading)
+
+    async def settle_ended_days(self, tracker: PositionTracker) -> None:
+        """Before an exit is sized: what the broker shows may have been opened since. Asks until it
+        is answered on this day; the comparisons go on asking."""
+        now, key = self._clock.now(), tracker.key
+        is_answered = self._ended_days_read.get(key) == ist_date(now.wall_ns)
+        if of_ended_days((tracker,), now) and not is_answered:
+            await self._book_ended_days(key)
+
+    async def _book_ended_days(self, key: PositionKey) -> None:
+        """Book what the earlier days' own trades tell of intraday positions of those days."""
+        now, book = self._clock.now(), self._engine.book
+        trackers = of_ended_days(book.on_key(key), now)
+        if missing_quantity(trackers, 0) == 0 or book.is_unsettled(key):
+            return
+        todays = await self._reads.trade_book()
+        if todays is None:
+            return
+        opened = ist_date(holders_of(trackers)[0].created_at_ns)
+        trades = await self._reads.earlier_trades(opened, now, todays)
+        if trades is None:
+            return
+        self._ended_days_read[key] = ist_date(now.wall_ns)
+        async with book.key_lock(key):
+            if not book.is_unsettled(key):
+                await self._book(of_ended_days(book.on_key(key), now), 0, trades)
 
     def _count(self, key: PositionKey, missing: int, there: int) -> int:
         now_ns = self._clock.now().monotonic_ns
@@ -100,7 +136,7 @@ class ForeignCloses:
         await self._handler.handle_book(orders)
         async with book.key_lock(key):
             if not (book.is_unsettled(key) or book.has_filled_since(key, reading.fill_count)):
-                await self._book(key, reading, trades)
+                await self._book(book.on_key(key), reading.net_of(key), trades)
 
     async def _read_trades(self, key: PositionKey) -> tuple[TradeReport, ...] | None:
         """Read the trades since the oldest holder of a key was opened, None where today's cannot be
@@ -113,13 +149,12 @@ class ForeignCloses:
         return *(await self._reads.earlier_trades(opened, now, trades) or ()), *trades
 
     async def _book(
-        self, key: PositionKey, reading: PositionsReading, trades: tuple[TradeReport, ...]
+        self, trackers: Sequence[PositionTracker], net: int, trades: tuple[TradeReport, ...]
     ) -> None:
         book = self._engine.book
-        net, own = reading.net_of(key), book.own_broker_order_ids()
-        for close in share_out(book.on_key(key), net, trades, own):
+        for close in share_out(trackers, net, trades, book.own_broker_order_ids()):
             actor = book.get(close.tracker_id)
             assert actor is not None, "it was found in the book"
             event = ClosedByOthers(close.quantity, close.price, close.last_trade_ns)
             await self._engine.tell(actor, event)
-            self._shortages.pop(key, None)
+            self._shortages.pop(actor.tracker.key, None)

@@ -6,10 +6,12 @@ Invariants:
    for its turn on the key: somebody else may have closed meanwhile.
 3. Where a reading could hide a close of somebody else behind our newest fills, the trade book is
    asked.
+4. An intraday position of an earlier day is not sized on what was opened since, where the trades
+   of its own days tell who closed it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from squareoff.core.state import inputs as i
@@ -60,6 +62,7 @@ class SizingReadings:
         agreed_age_seconds: Callable[[PositionKey], float | None],
         warm: WarmPositions,
         unknown_orders: UnknownOrders,
+        settle_ended_days: Callable[[PositionTracker], Awaitable[None]],
     ) -> None:
         self._book = book
         self._reads = reads
@@ -67,6 +70,7 @@ class SizingReadings:
         self._agreed_age_seconds = agreed_age_seconds
         self._warm = warm
         self._unknown_orders = unknown_orders
+        self._settle_ended_days = settle_ended_days
         self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
         self._judged: tuple[TradeReport, ...] = ()
         self._verdicts: dict[tuple[PositionKey, Side, int], bool] = {}
@@ -78,6 +82,7 @@ class SizingReadings:
 
     async def read(self, tracker: PositionTracker) -> SizingReading:
         """Read what the sizing of this position's exit needs; never raises for the broker."""
+        await self._settle_ended_days(tracker)
         began_ns = now_ns = self._clock.now().monotonic_ns
         positions = None
         ahead_ns, ahead = self._ahead.pop(tracker.tracker_id, (0, None))
