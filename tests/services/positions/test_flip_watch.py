@@ -1,6 +1,7 @@
 """A close by somebody else that met ours on its way is seen and told within seconds (I2d)."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,11 +11,11 @@ from service_world.world import World, make_world, running, running_world
 from squareoff.core.state.policy import ExitPolicy
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.instruments import PositionKey, ProductType
+from squareoff.domain.instruments import ExchangeSegment, PositionKey, ProductType
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide, Side
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.services.exits.exit_results import Wait
-from squareoff.services.positions.flip_watch import WATCH_SECONDS
+from squareoff.services.positions.flip_watch import RESTART_WATCH_SECONDS, WATCH_SECONDS
 
 SHORT = TrackerId("trk-short")
 KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)
@@ -248,5 +249,26 @@ def test_an_over_exit_of_ours_is_taken_back_where_the_settings_say_so() -> None:
             assert world.gateway.net(tracker.key) == 0
             await asyncio.sleep(60.0)
             assert world.gateway.net(tracker.key) == 0
+
+    run_virtual(body())
+
+
+def test_a_sale_of_delivered_shares_is_no_flip_however_late_the_restart_after_it() -> None:
+    """The restart watches the close of a minute ago past the time for which its tracker needs the
+    holdings: the positions alone show a short that is none."""
+
+    async def body() -> None:
+        identity = replace(INSTRUMENT.instrument_id, exchange_segment=ExchangeSegment.NSE_EQ)
+        share = replace(INSTRUMENT, instrument_id=identity, lot_size=1)
+        async with running_world() as world:
+            await world.hold(instrument=share, product_type=ProductType.CNC)
+            world.gateway.deliver()
+            await world.engine.exit_engine.execute_exit(TRACKER, "asked", wait=Wait.FILLED)
+            await asyncio.sleep(RESTART_WATCH_SECONDS - 2.0)
+        async with running_world(store=world.store, gateway=world.gateway) as restarted:
+            await asyncio.sleep(30.0)
+
+            assert restarted.tracker(TRACKER).status is PositionStatus.EXITED
+            assert restarted.alarms.codes == []
 
     run_virtual(body())

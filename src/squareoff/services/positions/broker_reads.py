@@ -4,7 +4,7 @@ A failed read is None, never an empty book (three-valued reads).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property, partial
@@ -105,11 +105,11 @@ class BrokerReads:
         self._trade_book = _Shared()
         self._trade_histories: dict[tuple[date, date], _Shared] = {}
 
-    async def positions(self, wanted: PositionKey | None = None) -> PositionsReading | None:
+    async def positions(self, *wanted: PositionKey) -> PositionsReading | None:
         """Read the positions; None where they could not be read.
 
         Args:
-            wanted: a key that is asked for before a tracker is on it; None for none.
+            wanted: keys that are asked for though no tracker needs them, not yet or no more.
         """
         keys = self._keys_with_holdings(wanted)
         if self._delivered is None or not keys:
@@ -123,9 +123,9 @@ class BrokerReads:
         rows, unsure = await self._delivered.counted_in(books.rows, books.holdings, keys)
         return PositionsReading(rows, books.fill_count, unsure)
 
-    def _keys_with_holdings(self, wanted: PositionKey | None) -> frozenset[PositionKey]:
+    def _keys_with_holdings(self, wanted: Iterable[PositionKey]) -> frozenset[PositionKey]:
         keys = frozenset[PositionKey]() if self._delivered is None else self._delivered.keys()
-        return keys | {wanted} if wanted is not None and wanted.is_delivered else keys
+        return keys.union(key for key in wanted if key.is_delivered)
 
     async def _read_positions(self) -> _Books:
         await self._pace.turn(ReadKind.POSITIONS)

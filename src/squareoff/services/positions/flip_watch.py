@@ -67,7 +67,8 @@ class FlipWatch:
     async def _check(self) -> None:
         """Compare one reading; a key is let go only after a reading at the end of its time."""
         asked_ns = self._clock.now().monotonic_ns
-        reading = await self._reads.positions()
+        # A sale of delivered shares is no flip, however long ago its tracker ended.
+        reading = await self._reads.positions(*{key for key, _ in self._watched})
         if reading is None:
             return
         for closed, until_ns in tuple(self._watched.items()):
