@@ -23,6 +23,14 @@ async def leave(world: World, tracker_id: TrackerId) -> ExitCode:
     return result.code
 
 
+def assert_tells_how_to_let_it_go(world: World) -> None:
+    """Nothing but a person's word ends what is gone without a trade: the newest alarm says so."""
+    _, _, message = world.alarms.heard[-1]
+    assert "NIFTY-Sep2026-25000-CE expired" in message
+    assert "squareoff untrack trk-1 --reason" in message
+    assert "still open" not in message
+
+
 def test_a_position_closed_by_hand_ends_by_itself() -> None:
     """Closed in the app while ACTIVE: within the timer and some readings it is EXITED."""
 
@@ -87,9 +95,32 @@ def test_what_no_trade_explains_is_not_booked() -> None:
 
             assert world.tracker(TRACKER).open_quantity == 100
             assert world.alarms.codes == ["position_mismatch"]
+            assert_tells_how_to_let_it_go(world)
             quick = world.gateway.calls.count("positions")
             await asyncio.sleep(60.0)
             assert world.gateway.calls.count("positions") - quick <= 3
+
+    run_virtual(body())
+
+
+def test_an_expired_contract_is_told_with_the_way_out() -> None:
+    """It is in no reading and no trade tells of its end: the mismatch and the exit that waits both
+    say how it is let go, which then ends it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            world.gateway.hold(tracker.key, 0)
+            await world.until(lambda: "position_mismatch" in world.alarms.codes)
+            assert_tells_how_to_let_it_go(world)
+
+            await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.CLAIMED)
+            await world.until(lambda: "exit_blocked_position_missing" in world.alarms.codes)
+            assert_tells_how_to_let_it_go(world)
+
+            await world.engine.desk.untrack(TRACKER, "expired", "me")
+            assert world.tracker(TRACKER).status is PositionStatus.UNTRACKED
+            assert await world.engine.desk.reconcile() == ()
 
     run_virtual(body())
 

@@ -28,6 +28,9 @@ STATIC_IP_RETRY_SECONDS = 60.0
 """How often an exit that was refused for this machine's address asks again: an address is set by a
 person, in the broker's web page."""
 
+NAMED_MAX = 5
+"""So many further trackers of one position are named in a message."""
+
 ACCOUNT_WIDE_REASONS = frozenset(
     {BlockReason.TOKEN_DEAD, BlockReason.STATIC_IP, BlockReason.BREAKER_OPEN}
 )
@@ -63,8 +66,26 @@ def block_exit(
             Severity.CRITICAL if reason in _CRITICAL_REASONS else Severity.WARNING,
             f"exit_blocked_{reason.value}",
             f"Exit of {step.tracker.instrument.trading_symbol} ({tracker_id}) waits: {text}. "
-            f"Next try in {retry_after_seconds:g} s; the position is still open.",
+            f"Next try in {retry_after_seconds:g} s; {_what_stands(step.tracker, reason)}",
         )
+
+
+def _what_stands(tracker: PositionTracker, reason: BlockReason) -> str:
+    if reason is BlockReason.POSITION_MISSING:
+        return f"until then it stays under watch. {how_to_let_go(tracker)}"
+    return "the position is still open."
+
+
+def how_to_let_go(*trackers: PositionTracker) -> str:
+    """Say what to do about positions that are gone without a trade: nothing else ends them."""
+    first, *others = trackers
+    symbol = first.instrument.trading_symbol or str(first.instrument.instrument_id)
+    told = ", ".join(str(each.tracker_id) for each in others[:NAMED_MAX])
+    more = f", and so {told}{', ...' if len(others) > NAMED_MAX else ''}" if others else ""
+    return (
+        f"Look in the broker's app: if {symbol} expired, or was converted to another product or by "
+        f"a split, let it go: squareoff untrack {first.tracker_id} --reason gone{more}."
+    )
 
 
 def note_exit_at_exchange(step: Step) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from squareoff.core.exits.setbacks import how_to_let_go
 from squareoff.core.state.facts import BooksReconciled, Severity
 from squareoff.core.state.policy import SHORT_READINGS_MAX
 from squareoff.core.state.tracker import SendOutcome, TrackedOrder
@@ -74,6 +75,7 @@ class Reconciler:
         self._reconciled_at_ns: int | None = None
         self._last_differences: frozenset[str] = frozenset()
         self._short_keys: frozenset[PositionKey] = frozenset()
+        self._advice: dict[str, str] = {}
         self._complained: set[str] = set()
         self._may_others_stand = True  # alarms of the last process
         self._asked: list[str] = []
@@ -146,6 +148,7 @@ class Reconciler:
     def _differences(self, reading: PositionsReading) -> tuple[str, ...]:
         """Compare net quantities of keys on which nothing of ours is moving."""
         found = []
+        self._advice.clear()
         for key in self._engine.book.position_keys():
             if self._engine.book.is_moving(key):
                 continue
@@ -157,7 +160,11 @@ class Reconciler:
             # Delivered shares that no tracker claims are theirs who hold them.
             if is_ours and not ours <= theirs <= ours + reading.delivered_of(key):
                 shows = "surely shows only" if key in reading.unsure else "shows"
-                found.append(f"{key}: our trackers hold {ours}, the broker {shows} {theirs}")
+                text = f"{key}: our trackers hold {ours}, the broker {shows} {theirs}"
+                found.append(text)
+                held = [t for t in trackers if not t.status.is_final and t.open_quantity]
+                if held and key in self._short_keys and key not in reading.unsure:
+                    self._advice[text] = f" {how_to_let_go(*held)}"
         return tuple(found)
 
     def _keys_short_of_ours(self, reading: PositionsReading) -> frozenset[PositionKey]:
@@ -209,7 +216,7 @@ class Reconciler:
             Severity.WARNING,
             "position_mismatch",
             f"{difference}. Nothing is sent because of this; an exit will close no more than the "
-            "broker shows.",
+            f"broker shows.{self._advice.get(difference, '')}",
         )
 
     async def run(self) -> None:
