@@ -16,7 +16,7 @@ from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ProductType
-from squareoff.domain.orders import Side, TradeReport
+from squareoff.domain.orders import BrokerOrderStatus, ReportSource, Side, TradeReport
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
@@ -198,6 +198,44 @@ def test_a_resting_exit_that_filled_while_the_engine_was_down_is_not_sold_again(
             assert ended.exited_quantity == 100
             sold = [request.order_quantity for request in gateway.requests]
             assert sold == [100] if filled == 100 else sold == [100, 40]
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("of_others", [0, 200])
+def test_an_end_that_the_stream_told_too_small_is_put_right_by_the_history(
+    of_others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day ended, the stream told less than was filled, and the engine stopped before it read
+    the order book: the history tells the rest before any more is sold."""
+
+    async def body() -> None:
+        with monkeypatch.context() as yesterday:
+            yesterday.setattr(virtual, "START_WALL_NS", virtual.START_WALL_NS - DAY_NS)
+            async with running_world() as world:
+                gateway = world.gateway
+                gateway.fills = False
+                await world.hold(product_type=ProductType.MARGIN)
+                await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.ACCEPTED)
+                (order_id,) = gateway.orders
+                gateway.gates["order_book"] = asyncio.Event()
+                gateway.publish = lambda report: None
+                gateway.fill(order_id, 60)
+                gateway.end(order_id, BrokerOrderStatus.EXPIRED)
+                told = gateway.orders[order_id]
+                world.stream.push(replace(told, cumulative_quantity=40, source=ReportSource.STREAM))
+                await world.until(lambda: world.tracker(TRACKER).exited_quantity == 40)
+                key = world.tracker(TRACKER).key
+            del gateway.gates["order_book"]
+            gateway.hold(key, gateway.net(key) + of_others)
+            gateway.end_day(VirtualClock().now().ist().date())
+        gateway.fills = True
+        async with running_world(store=world.store, gateway=gateway) as restarted:
+            ended = await restarted.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert ended.exited_quantity == 100
+            assert sum(request.order_quantity for request in gateway.requests[1:]) == 40
+            assert gateway.net(key) == of_others
 
     run_virtual(body())
 

@@ -183,6 +183,9 @@ class Placer:
         trades = await self._reads.trade_book()
         await self._handler.handle_book(orders or ())
         earlier = await self._read_earlier(actor.tracker, trades or ())
+        for order in actor.tracker.exit_orders:  # the order book forgot those of earlier days
+            for report in unbooked_fills(order, actor.tracker.key, earlier or ()):
+                await self._handler.handle(report)
         book = self._engine.book
         is_complete = orders is not None and trades is not None and earlier is not None
         return i.BooksRead(
