@@ -2,15 +2,17 @@
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER
+from service_world import broker
 from service_world.virtual import run_virtual
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.domain.instruments import PositionKey, ProductType
-from squareoff.domain.rules import RuleSet
+from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.services.exits.exit_results import Wait
 from squareoff.services.positions.broker_reads import (
     FAST_READINGS_MAX,
@@ -160,5 +162,23 @@ def test_an_unwatched_position_of_the_last_process_is_over_once_it_is_gone() -> 
 
             (alarm,) = await second.engine.desk.alarms()
             assert not alarm.is_open
+
+    run_virtual(body())
+
+
+def test_a_position_without_an_average_price_is_told_and_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Taken at zero, no level would ever be armed in silence, and its whole value would count as
+    the account's profit."""
+
+    async def body() -> None:
+        rules = RuleSet(stop_loss=PriceRule(percent=Decimal(10)))
+        async with running_world(adopt_rules=rules) as world:
+            monkeypatch.setattr(broker, "PRICE", Decimal(0))
+            world.gateway.hold(KEY, 100)
+            await world.until(lambda: "position_not_adopted" in world.alarms.codes)
+            assert world.engine.desk.trackers() == ()
+            assert "tells no average price" in world.alarms.heard[0][2]
 
     run_virtual(body())

@@ -7,8 +7,9 @@ Invariants:
 3. What cannot be taken is told: a position that nobody watches must not look like one that is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from decimal import Decimal
 
 import structlog
 
@@ -33,7 +34,10 @@ from squareoff.services.positions.broker_reads import (
 )
 
 _log = structlog.get_logger("squareoff.adoption")
-_UNKNOWN = "held at the broker and not under watch, for the instrument master lacks the instrument"
+_UNWATCHED = "held at the broker and not under watch"
+_UNKNOWN = f"{_UNWATCHED}, for the instrument master lacks the instrument"
+_UNPRICED = f"{_UNWATCHED}, for the broker tells no average price of it"
+_LACKING = {_UNKNOWN: "its lot and tick size", _UNPRICED: "its entry price"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ class Adoption:
             How many were taken.
         """
         sightings: dict[PositionKey, _Sighting] = {}
-        unknown: dict[PositionKey, bool] = {}
+        unwatched: dict[PositionKey, str] = {}
+        sure: set[PositionKey] = set()
         taken = 0
         for row in rows:
             key = PositionKey(self._account_id, row.instrument_id, row.product_type)
@@ -104,23 +109,28 @@ class Adoption:
             is_sure = read_for_ns >= seconds_to_ns(READING_SPACING_SECONDS)
             instrument = self._instruments.get(row.instrument_id)
             if instrument is None:  # without lot and tick no exit could be priced
-                unknown[key] = is_sure or key in self._complained
+                unwatched[key] = _UNKNOWN
+            elif _entry_price(row) <= 0:  # all levels and the P&L count from it
+                unwatched[key] = _UNPRICED
             elif is_sure and await self._adopt(row, instrument):
                 taken += 1
                 continue
+            if key in unwatched and (is_sure or key in self._complained):
+                sure.add(key)
             sightings[key] = sighting
         self._sightings = sightings
-        await self._tell_unknown(unknown)
+        await self._tell_unwatched(unwatched, sure)
         return taken
 
-    async def _tell_unknown(self, unknown: Mapping[PositionKey, bool]) -> None:
-        """Tell of positions in instruments that the master lacks; those that are sure alarm."""
-        self.unwatched = tuple(f"{key}: {_UNKNOWN}" for key in unknown)
-        sure = frozenset(key for key, is_sure in unknown.items() if is_sure)
+    async def _tell_unwatched(
+        self, unwatched: Mapping[PositionKey, str], sure: Set[PositionKey]
+    ) -> None:
+        """Tell of positions that cannot be taken, and why; those that are sure alarm."""
+        self.unwatched = tuple(f"{key}: {why}" for key, why in unwatched.items())
         for key in sorted(self._complained - sure, key=str):
             text = "the position is gone, or under watch"
             await self._alarms.clear("position_not_adopted", text, about=f"{key}: ")
-        if self._may_others_stand and not unknown:
+        if self._may_others_stand and not unwatched:
             self._may_others_stand = False
             text = "every position at the broker is under watch, or soon will be"
             await self._alarms.clear("position_not_adopted", text)
@@ -128,10 +138,10 @@ class Adoption:
             await self._alarms.raise_alarm(
                 Severity.CRITICAL,
                 "position_not_adopted",
-                f"{key}: {_UNKNOWN}. No rule holds for it: take it under watch with its lot and "
-                "tick size, or close it by hand.",
+                f"{key}: {unwatched[key]}. No rule holds for it: take it under watch with "
+                f"{_LACKING[unwatched[key]]} (squareoff track), or close it by hand.",
             )
-        self._complained = sure
+        self._complained = frozenset(sure)
 
     def _is_known(self, key: PositionKey) -> bool:
         return any(self._speaks_for(tracker) for tracker in self._engine.book.on_key(key))
@@ -168,7 +178,7 @@ class Adoption:
             product_type=row.product_type,
             side=PositionSide.LONG if is_long else PositionSide.SHORT,
             quantity=abs(row.open_quantity),
-            entry_price=row.buy_average if is_long else row.sell_average,
+            entry_price=_entry_price(row),
             rules=self._square_off.rules_for_adopted(
                 self._rules, row.instrument_id.exchange_segment, row.product_type
             ),
@@ -179,3 +189,8 @@ class Adoption:
             _log.error("position_not_adopted", position=str(row), error=str(error))
             return False
         return True
+
+
+def _entry_price(row: BrokerPosition) -> Decimal:
+    """Return the average of the side that is held; zero where the broker tells none."""
+    return row.buy_average if row.open_quantity > 0 else row.sell_average
