@@ -93,7 +93,11 @@ def circuit_limit_watch(
 ) -> CircuitLimitWatch:
     """Return what keeps the circuit limits those of the day."""
     return CircuitLimitWatch(
-        shared.engine.book, risk, quotes, hours=MarketHours(ports.calendar), clock=ports.clock
+        shared.engine.book,
+        risk.prices,
+        quotes,
+        hours=MarketHours(ports.calendar),
+        clock=ports.clock,
     )
 
 

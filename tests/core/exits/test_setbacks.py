@@ -65,6 +65,20 @@ def test_attempts_are_bounded_and_then_a_person_is_called() -> None:
     assert not story.commands
 
 
+def test_a_rejection_counts_whose_answer_was_lost_with_the_process() -> None:
+    """Its record came before the answer of its send, and the restart ends the wait for that."""
+    story = with_policy(Story(), attempts_max=2).claim()
+    reject(story)
+    next_try(story)
+    story.permit()
+    story.see(B.REJECTED, broker_order_id="B2", reason="price band")
+    assert intent_of(story).failures == 1
+    story.restart()
+
+    assert intent_of(story).status is IntentStatus.NEEDS_HUMAN
+    assert story.alarm_codes() == ["exit_attempts_exhausted"]
+
+
 def test_a_person_is_told_what_may_still_fill() -> None:
     """Who closes the position by hand must leave out what resting orders close."""
     story = with_policy(Story(held(quantity=3600)), attempts_max=1).claim()

@@ -428,6 +428,25 @@ def test_prices_that_come_now_and_then_are_one_alarm() -> None:
     run_virtual(body())
 
 
+def test_quotes_that_stand_still_while_prices_are_refused_are_no_comfort() -> None:
+    """The feed tells prices beyond the limits, the quotes repeat an older trade: a person looks."""
+
+    async def body() -> None:
+        async with quoted_world() as (world, market):
+            await world.hold(rules=STOP, instrument=replace(BOUNDED, lower_circuit=D(145)))
+            print_price(world, "150")
+            await asyncio.sleep(2)
+            for _ in range(120):
+                world.tick("139")
+                await asyncio.sleep(0.5)
+
+            assert market.traded_ns is not None
+            assert [severity for severity, _ in told(world)][-1] is Severity.CRITICAL
+            assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize(
     "rules", [RuleSet(), RuleSet(max_holding_minutes=600)], ids=["none", "time"]
 )

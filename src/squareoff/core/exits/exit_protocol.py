@@ -27,11 +27,12 @@ from squareoff.core.exits.ended_exits import read_ends
 from squareoff.core.exits.flattening import (
     drop_planned_flattening,
     has_planned_flattening,
+    note_ended_flattening,
     read_positions_to_flatten,
 )
 from squareoff.core.exits.foreign_closes import on_closed_by_others
 from squareoff.core.exits.sending import on_permit_granted, on_send_answered, request_permits
-from squareoff.core.exits.setbacks import block_exit, drop_planned_exits
+from squareoff.core.exits.setbacks import block_exit, drop_planned_exits, note_ended_exit
 from squareoff.core.exits.settling import look_up_unknown_orders, on_settle_read
 from squareoff.core.exits.sightings import on_order_seen
 from squareoff.core.exits.sizing import on_positions_read, read_positions_for_uncovered
@@ -223,8 +224,8 @@ def _on_woke(step: Step, event: i.Woke) -> None:
 
 def _on_recovered(step: Step, event: i.Recovered) -> None:
     """Whatever was in flight when the last process died has an unknown outcome now."""
-    tracker_id = step.tracker.tracker_id
-    for order in step.tracker.orders:
+    tracker_id, orders = step.tracker.tracker_id, step.tracker.orders
+    for order in orders:
         for send in order.sends:
             if send.outcome is SendOutcome.IN_FLIGHT:
                 step.record(
@@ -234,6 +235,10 @@ def _on_recovered(step: Step, event: i.Recovered) -> None:
                 )
         if order.state is OrderState.PLANNED:
             step.record(OrderDropped(tracker_id, order.client_order_id, "planned before a restart"))
+    for before in orders:  # the end of an order may have been reported before its answer was lost
+        if any(send.outcome is SendOutcome.IN_FLIGHT for send in before.sends):
+            note_ended_exit(step, before)
+            note_ended_flattening(step, before)
 
 
 _INPUTS: dict[type[i.Input], Callable[[Step, Any], None]] = {

@@ -299,20 +299,19 @@ class PriceWatch:
         if judged.unconfirmed != 0 and judged is not memory:
             watched.spike = tick
         if verdict is TickVerdict.OUT_OF_CIRCUIT:
-            watched.circuit_is_doubted = True
+            watched.circuit_is_doubted, watched.refused = True, tick
         return verdict, judged
+
+    def is_outdated(self, quote: Tick) -> bool:
+        """Say whether trades later than a quote's are told, and refused by the circuit limits."""
+        watched = self._instruments.get(quote.instrument_id)
+        return watched is not None and watched.is_outdated(quote)
 
     def heard_and_told(self, instrument_id: InstrumentId) -> tuple[Tick | None, Tick | None]:
         """Return the newest valid price that the feed told, and the newest trade that it told, also
         where that was too old to be judged or waits to be confirmed; None for none."""
         watched = self._instruments.get(instrument_id)
-        if watched is None:
-            return None, None
-        kept = None if watched.quiet is None else watched.quiet.newest()
-        heard, told = watched.heard if kept is None else kept, watched.told
-        if told is None or (heard is not None and is_later(heard, told)):
-            return heard, heard
-        return heard, told
+        return (None, None) if watched is None else watched.heard_and_told()
 
     def told(self, instrument_id: InstrumentId) -> Tick | None:
         """Return the newest trade that the feed told; see `heard_and_told`."""

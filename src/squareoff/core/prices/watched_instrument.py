@@ -19,11 +19,14 @@ from squareoff.core.rules.trigger_book import InstrumentLevels
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE
-from squareoff.domain.ticks import Tick
-from squareoff.domain.time import DAY_NS, ist_midnight_ns
+from squareoff.domain.ticks import Tick, is_later
+from squareoff.domain.time import DAY_NS, ist_midnight_ns, seconds_to_ns
 
 NEAR_DIVISOR = 100
 """A price within its hundredth part of a level is near it."""
+
+REFUSED_COUNTS_SECONDS = 10.0
+"""One absurd price of an instrument that hardly trades casts no doubt on its quotes for longer."""
 
 NO_LEVEL = 0, NEVER
 _NO_END_NS = 1 << 63
@@ -68,6 +71,7 @@ class WatchedInstrument:
         "quiet",
         "quoted",
         "quoted_ends_ns",
+        "refused",
         "spike",
         "told",
         "trackers",
@@ -85,6 +89,7 @@ class WatchedInstrument:
         self.quoted: Tick | None = None
         self.before_quotes: LevelsBeforeQuotes | None = None
         self.spike: Tick | None = None
+        self.refused: Tick | None = None
         self.trackers: dict[TrackerId, PositionTracker] = {}
 
     def know(self, tracker: PositionTracker) -> None:
@@ -146,6 +151,22 @@ class WatchedInstrument:
             newest_ns = max(memory.last_exchange_time_ns, credible_time_ns(kept, limits))
             self.memory = PriceMemory(kept.last_traded_price, newest_ns)
         return kept
+
+    def heard_and_told(self) -> tuple[Tick | None, Tick | None]:
+        """Return the newest valid price and the newest trade; see `PriceWatch.heard_and_told`."""
+        kept = None if self.quiet is None else self.quiet.newest()
+        heard, told = self.heard if kept is None else kept, self.told
+        if told is None or (heard is not None and is_later(heard, told)):
+            return heard, heard
+        return heard, told
+
+    def is_outdated(self, quote: Tick) -> bool:
+        """Say whether a trade later than a quote's was told just now, and refused."""
+        if self.refused is None:
+            return False
+        age_ns = quote.received_monotonic_ns - self.refused.received_monotonic_ns
+        is_newer = self.refused.exchange_time_ns > quote.exchange_time_ns
+        return is_newer and age_ns <= seconds_to_ns(REFUSED_COUNTS_SECONDS)
 
     def is_near_a_level(self) -> bool:
         """Say whether the newest good price is near an armed level."""

@@ -158,17 +158,18 @@ class BlindWatch:
             if name not in self._armed:
                 continue
             instrument = self._instrument(name)
-            take_limits_of(quote, instrument, self._risk, now)
+            take_limits_of(quote, instrument, self._risk.prices, now)
             heard, told = self._risk.heard_and_told(name)
             if heard is not None and heard.received_monotonic_ns >= asked_ns:
                 continue  # the feed told a price meanwhile, and that one may be newer
             tick = tick_of_quote(quote, instrument, now)
             if tick is None:
                 continue
-            if has_told_all(tick, told, self._feed_up_since_ns()):
+            is_outdated = self._risk.prices.is_outdated(tick)
+            if not is_outdated and has_told_all(tick, told, self._feed_up_since_ns()):
                 self._silences.hear(name, asked_ns)
             day = day_range_of_quote(quote, instrument)
             if day is not None:
                 self._risk.on_day_range(*day, tick)
-            if self._risk.on_quote(tick):
+            if self._risk.on_quote(tick) and not is_outdated:
                 self._told.note_priced(name, asked_ns)

@@ -7,6 +7,7 @@ until a quote shows by its own last trade that it is of the day, and again when 
 them was told. Nothing here is waited for by anybody.
 """
 
+from squareoff.core.prices.price_watch import PriceWatch
 from squareoff.core.prices.quoted_prices import limits_of_quote, tick_of_quote
 from squareoff.core.prices.watched_instrument import LimitsWanted
 from squareoff.domain.instruments import Instrument, InstrumentId
@@ -16,7 +17,6 @@ from squareoff.ports import Clock
 from squareoff.services.positions.position_book import PositionBook
 from squareoff.services.prices.market_hours import MarketHours
 from squareoff.services.prices.quote_turns import INSTRUMENTS_MAX, QuoteTurns
-from squareoff.services.prices.risk_manager import RiskManager
 
 LOOK_SECONDS = 1.0
 
@@ -35,14 +35,14 @@ class CircuitLimitWatch:
     def __init__(
         self,
         book: PositionBook,
-        risk: RiskManager,
+        prices: PriceWatch,
         quotes: QuoteTurns,
         *,
         hours: MarketHours,
         clock: Clock,
     ) -> None:
         self._book = book
-        self._risk = risk
+        self._prices = prices
         self._quotes = quotes
         self._hours = hours
         self._clock = clock
@@ -68,12 +68,12 @@ class CircuitLimitWatch:
         for instrument_id, instrument in wanted.items():
             self._answered_ns[instrument_id] = now.monotonic_ns
             if instrument_id in quotes:
-                take_limits_of(quotes[instrument_id], instrument, self._risk, self._clock.now())
+                take_limits_of(quotes[instrument_id], instrument, self._prices, self._clock.now())
 
     def _wanted(self, now: Now) -> dict[InstrumentId, Instrument]:
         """Return whose limits to ask for now; those in doubt first, for a stop waits for them."""
         wanted: dict[InstrumentId, Instrument] = {}
-        every = sorted(self._risk.limits_wanted(now.wall_ns), key=lambda each: _ORDER[each[1]])
+        every = sorted(self._prices.limits_wanted(now.wall_ns), key=lambda each: _ORDER[each[1]])
         for instrument_id, why in every:
             answered_ns = self._answered_ns.get(instrument_id)
             pause_ns = seconds_to_ns(ASK_AGAIN_SECONDS[why])
@@ -100,7 +100,7 @@ class CircuitLimitWatch:
         )
 
 
-def take_limits_of(quote: Quote, instrument: Instrument, risk: RiskManager, now: Now) -> None:
+def take_limits_of(quote: Quote, instrument: Instrument, prices: PriceWatch, now: Now) -> None:
     """Take in what a quote tells of the limits of this day.
 
     Where its own trade of today lies outside of those that it tells and of those that are known,
@@ -111,6 +111,6 @@ def take_limits_of(quote: Quote, instrument: Instrument, risk: RiskManager, now:
         is_of_today = ist_day_number(traded_ns) == ist_day_number(now_ns)
         tick = tick_of_quote(quote, instrument, now) if is_of_today else None
     if limits is not None:
-        risk.take_limits(quote.instrument_id, limits, now_ns, is_proved=tick is not None)
+        prices.take_limits(quote.instrument_id, limits, now_ns, is_proved=tick is not None)
     elif tick is not None:
-        risk.refute_limits(tick)
+        prices.refute_limits(tick)

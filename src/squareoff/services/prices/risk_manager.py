@@ -14,10 +14,10 @@ from decimal import Decimal
 import structlog
 
 from squareoff.core.prices.day_ranges import Baseline, DayRangeTold
-from squareoff.core.prices.price_hygiene import Circuit, TickVerdict
+from squareoff.core.prices.price_hygiene import TickVerdict
 from squareoff.core.prices.price_watch import PriceWatch
 from squareoff.core.prices.seen import Seen
-from squareoff.core.prices.watched_instrument import LimitsWanted, Nearness
+from squareoff.core.prices.watched_instrument import Nearness
 from squareoff.core.rules.levels import Level
 from squareoff.core.rules.trigger_book import RangeReached
 from squareoff.core.state.facts import Severity
@@ -68,7 +68,7 @@ class RiskManager:
         self._engine = engine
         self._expect_exits = expect_exits
         self._ticks = ticks
-        self._watch = watch
+        self.prices = watch
         self._trailing = TrailingEngine(engine, watch)
         self._account = account
         self._hours = hours
@@ -93,7 +93,7 @@ class RiskManager:
     @property
     def newest_tick_ns(self) -> int | None:
         """The monotonic instant at which the newest tick came, kept ones too; None for none."""
-        times = (self._watch.feed.quiet_received_ns(), self._newest_tick_ns)
+        times = (self.prices.feed.quiet_received_ns(), self._newest_tick_ns)
         return max((ns for ns in times if ns is not None), default=None)
 
     def on_tracker_changed(self, tracker: PositionTracker) -> None:
@@ -102,40 +102,40 @@ class RiskManager:
         self._rule_clock.note(tracker)
         if not tracker.status.is_final:
             # Its exit is priced by ticks, also after a restart: they are judged like any others.
-            self._watch.follow(tracker)
+            self.prices.follow(tracker)
         if tracker.status is not PositionStatus.ACTIVE:
             if tracker.status is PositionStatus.EXITING:
-                self._watch.rest(tracker)
+                self.prices.rest(tracker)
             else:
-                self._watch.forget(tracker)
+                self.prices.forget(tracker)
             self._watched.pop(tracker.tracker_id, None)
             self._latched.discard(tracker.tracker_id)
             return
         self._watched[tracker.tracker_id] = tracker
-        self._watch.watch(tracker, is_latched=tracker.tracker_id in self._latched)
+        self.prices.watch(tracker, is_latched=tracker.tracker_id in self._latched)
         self._save_what_is_ahead(tracker)
 
     def _save_what_is_ahead(self, tracker: PositionTracker) -> None:
         """New rules at a best price that was not written yet: their stop must outlast a crash."""
-        current = self._watch.current(tracker.tracker_id)
+        current = self.prices.current(tracker.tracker_id)
         is_ahead = current is not None and current.stop_level != tracker.stop_level
         if is_ahead and self._tasks is not None:
             self._trailing.save([tracker.tracker_id], self._tasks)
 
     def best_price(self, tracker_id: TrackerId) -> PriceUnits | None:
         """Return the best price seen of a position, None where none counts."""
-        current = self._watch.current(tracker_id)
+        current = self.prices.current(tracker_id)
         return None if current is None else current.peak_price
 
     def allow_for_clock(self, ahead_seconds: float) -> None:
         """Our clock was seen to be this far ahead of the broker's: no price is old for that, and
         none is of the future where our clock is behind."""
-        self._watch.allow_for_clock(ahead_seconds)
+        self.prices.allow_for_clock(ahead_seconds)
         self._ticks.allow_for_clock(ahead_seconds)
 
     def on_feed_connected(self, instrument_ids: Iterable[InstrumentId] | None = None) -> None:
         """Prices seen before a reconnect confirm nothing after it; None for all instruments."""
-        for tick in self._watch.on_connected(instrument_ids):
+        for tick in self.prices.on_connected(instrument_ids):
             self._ticks.put(tick)
         self._account.on_feed_lost(instrument_ids)
 
@@ -147,16 +147,16 @@ class RiskManager:
         """Take over the newest price of an instrument that the feed is about to drop, to be shown;
         no rule may count on it when the instrument is held again."""
         self._ticks.take_over(instrument_id)
-        self._watch.let_go(instrument_id)
+        self.prices.let_go(instrument_id)
         self._account.let_go(instrument_id)
 
     def on_tick(self, tick: Tick) -> None:
         """Judge a tick, move stops by it, and signal every exit that it fires."""
         self._tick_count += 1
         self._newest_tick_ns = tick.received_monotonic_ns
-        if tick.instrument_id in self._watch and self._is_out_of_session(tick):
+        if tick.instrument_id in self.prices and self._is_out_of_session(tick):
             return
-        seen = self._watch.on_tick(tick)
+        seen = self.prices.on_tick(tick)
         if seen is None:
             self._ticks.put(tick)
             return
@@ -175,7 +175,7 @@ class RiskManager:
     def heard_and_told(self, instrument_id: InstrumentId) -> tuple[Tick | None, Tick | None]:
         """Return the newest valid price that the feed told, and the newest trade that it told, also
         where that was too old to be judged; None for none."""
-        return self._watch.heard_and_told(instrument_id)
+        return self.prices.heard_and_told(instrument_id)
 
     def on_quote(self, tick: Tick) -> bool:
         """Judge a price of the broker's REST quote by the same rules as one of the feed.
@@ -185,7 +185,7 @@ class RiskManager:
         """
         if self._is_out_of_session(tick):
             return False
-        seen = self._watch.on_quote(tick)
+        seen = self.prices.on_quote(tick)
         if seen is None:
             return False
         if seen.kept is not None:
@@ -206,21 +206,21 @@ class RiskManager:
         is_of_today = ist_day_number(traded_ns) == ist_day_number(tick.received_time_ns)
         if is_of_today and self._hours.is_in_session(segment, traded_ns):
             if tick.source is TickSource.QUOTE:
-                self._watch.before_quote(tick)
-            self._act_on_range(self._watch.on_day_range(high, low, tick), high, low, tick)
+                self.prices.before_quote(tick)
+            self._act_on_range(self.prices.on_day_range(high, low, tick), high, low, tick)
 
     def prove_ranges(self, now_ns: int) -> list[TrackerId]:
         """Return who takes part in the day's range from now on (UTC)."""
-        return self._watch.ranges.prove(now_ns, self._watch.told)
+        return self.prices.ranges.prove(now_ns, self.prices.told)
 
     def range_of(self, tracker: PositionTracker) -> DayRangeTold | None:
         """Return the range of the day that a position takes part in, None while it does not."""
-        return self._watch.ranges.range_of(tracker)
+        return self.prices.ranges.range_of(tracker)
 
     def recover_range(self, baseline: Baseline) -> None:
         """Act on what was traded since a position's range was made durable."""
-        reached = self._watch.recover_range(baseline)
-        told = self._watch.ranges.range_of(baseline.tracker)
+        reached = self.prices.recover_range(baseline)
+        told = self.prices.ranges.range_of(baseline.tracker)
         if reached is not None and told is not None:
             name, now = baseline.tracker.instrument.instrument_id, self._clock.now()
             tick = Tick(name, PriceUnits(told.low), now.wall_ns, now.wall_ns, now.monotonic_ns)
@@ -278,25 +278,11 @@ class RiskManager:
 
     def is_near_a_level(self) -> bool:
         """Say whether any newest good price is near an armed level."""
-        return self._watch.is_near_a_level()
+        return self.prices.is_near_a_level()
 
     def nearness(self, instrument_id: InstrumentId) -> Nearness:
         """Return how the newest good price of an instrument stands to its armed levels."""
-        return self._watch.nearness(instrument_id)
-
-    def limits_wanted(self, wall_ns: int) -> Iterable[tuple[InstrumentId, LimitsWanted]]:
-        """Return the instruments whose circuit limits of this instant's day should be asked for."""
-        return self._watch.limits_wanted(wall_ns)
-
-    def take_limits(
-        self, instrument_id: InstrumentId, circuit: Circuit, wall_ns: int, *, is_proved: bool
-    ) -> None:
-        """Judge prices by the circuit limits that a quote told; see `PriceWatch.take_limits`."""
-        self._watch.take_limits(instrument_id, circuit, wall_ns, is_proved=is_proved)
-
-    def refute_limits(self, tick: Tick) -> None:
-        """A quote told a trade of today, and no limits around it; see `PriceWatch`."""
-        self._watch.refute_limits(tick)
+        return self.prices.nearness(instrument_id)
 
     def _measure_feed(self) -> None:
         newest_ns, now_ns = self.newest_tick_ns, self._clock.now().monotonic_ns
@@ -304,7 +290,7 @@ class RiskManager:
         self._metrics.feed_age_seconds.set(age)
 
     def _count_ticks(self) -> None:
-        total = self._tick_count + self._watch.feed.quiet_count
+        total = self._tick_count + self.prices.feed.quiet_count
         self._metrics.ticks.inc(total - self._counted_ticks)
         self._counted_ticks = total
 
@@ -334,7 +320,7 @@ class RiskManager:
         if tracker_id in self._latched:
             return
         self._latched.add(tracker_id)
-        self._watch.latch(tracker_id)
+        self.prices.latch(tracker_id)
         self._tasks.create_task(self._claim_until_durable(tracker_id, trigger, reason))
 
     async def _claim_until_durable(
