@@ -86,6 +86,7 @@ def _sending(
         holds_up_chase=reconciler.foreign_closes.holds_up_chase,
     )
     strangers = StrangerWatch(engine.book, clock)
+    reconciler.on_short(strangers.note_missing)
     warm = WarmPositions(engine.book, reads, strangers, clock, can_read=lambda: hindrance() is None)
     unknown = parts.handler.unknown_orders
     readings = SizingReadings(

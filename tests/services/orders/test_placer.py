@@ -230,6 +230,7 @@ def test_unreadable_positions_rely_on_a_recent_reconciliation_only() -> None:
         async with running_world(policy=ExitPolicy(reconciled_age_seconds_max=60.0)) as world:
             await world.hold()
             await world.hold(tracker_id=OTHER, product_type=ProductType.MARGIN)
+            await world.engine.reconciler.reconcile("asked")
             world.gateway.failures["positions"] = BrokerUnreachable("down")
             assert await leave(world, OTHER) is ExitCode.EXITED
             await asyncio.sleep(100.0)

@@ -78,7 +78,45 @@ def test_a_book_that_was_seen_to_be_wrong_is_no_ground_for_an_exit() -> None:
             tracker = await world.hold()
             world.gateway.hold(KEY, 0)
             assert await world.engine.reconciler.reconcile("asked")
-            assert world.engine.reconciler.agreed_age_seconds(KEY) is None
+            assert world.engine.reconciler.agreed_age_seconds(tracker) is None
+            world.gateway.failures["positions"] = BrokerUnreachable("away")
+            await world.engine.desk.exit(tracker.tracker_id, "asked", Wait.CLAIMED, 1.0)
+            await asyncio.sleep(8.0)
+
+            intent = world.tracker(tracker.tracker_id).intent
+            assert intent is not None
+            assert intent.block_reason is BlockReason.POSITIONS_UNREADABLE
+            assert world.gateway.calls.count("exit_market") == 0
+
+    run_virtual(body())
+
+
+def test_each_comparison_tells_of_what_is_missing() -> None:
+    """As long as the broker shows less than we hold, and not of what is all there."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            told: list[PositionKey] = []
+            world.engine.reconciler.on_short(told.append)
+            tracker = await world.hold()
+            await world.engine.reconciler.reconcile("asked")
+            assert told == []
+            world.gateway.hold(KEY, tracker.quantity - 25)
+            await world.engine.reconciler.reconcile("asked")
+            await world.engine.reconciler.reconcile("asked")
+            assert told == [KEY, KEY]
+
+    run_virtual(body())
+
+
+def test_a_position_that_no_comparison_has_seen_is_no_ground_for_an_exit() -> None:
+    """It was named after the books agreed and may not be held: an exit would open it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.engine.reconciler.reconcile("asked")
+            tracker = await world.hold()
+            world.gateway.hold(KEY, 0)
             world.gateway.failures["positions"] = BrokerUnreachable("away")
             await world.engine.desk.exit(tracker.tracker_id, "asked", Wait.CLAIMED, 1.0)
             await asyncio.sleep(8.0)

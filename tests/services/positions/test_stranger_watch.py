@@ -49,3 +49,17 @@ def test_a_stranger_who_closes_ends_the_quiet() -> None:
         assert watch.quiet_since_ns(tracker) == since(1.0)
 
     run_virtual(body())
+
+
+def test_units_that_are_missing_end_the_quiet() -> None:
+    """Whoever closed them, the stream did not tell: one update may have been lost."""
+
+    async def body() -> None:
+        watch, tracker = StrangerWatch(PositionBook(), VirtualClock()), held()
+        watch.note_connection(True)
+        await asyncio.sleep(1.0)
+        watch.note_missing(tracker.key)
+        await asyncio.sleep(1.0)
+        assert watch.quiet_since_ns(tracker) == since(1.0)
+
+    run_virtual(body())

@@ -6,6 +6,7 @@ order. A difference that stands in two comparisons in a row is alarmed.
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -13,8 +14,9 @@ import structlog
 from squareoff.core.exits.setbacks import how_to_let_go
 from squareoff.core.state.facts import BooksReconciled, Severity
 from squareoff.core.state.policy import SHORT_READINGS_MAX
-from squareoff.core.state.tracker import SendOutcome, TrackedOrder
+from squareoff.core.state.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.errors import StoreError
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number
@@ -75,6 +77,8 @@ class Reconciler:
         self._reconciled_at_ns: int | None = None
         self._last_differences: frozenset[str] = frozenset()
         self._short_keys: frozenset[PositionKey] = frozenset()
+        self._compared: set[TrackerId] = set()
+        self._on_short: Callable[[PositionKey], None] = lambda key: None
         self._advice: dict[str, str] = {}
         self._complained: set[str] = set()
         self._may_others_stand = True  # alarms of the last process
@@ -94,13 +98,20 @@ class Reconciler:
         age = self.age_seconds()
         self._metrics.reconciliation_age_seconds.set(math.nan if age is None else age)
 
-    def agreed_age_seconds(self, key: PositionKey) -> float | None:
-        """Return how long ago the broker was seen to hold what our trackers of a key hold.
+    def agreed_age_seconds(self, tracker: PositionTracker) -> float | None:
+        """Return how long ago the broker was seen to hold what a tracker and the others on its key
+        hold.
 
         None where that was never compared, or where it showed less: our own word is no ground
-        for an exit then.
+        for an exit then. Nor is it for a position that was only named to us since; one that an
+        entry order of ours bought is known by the broker's fills.
         """
-        return None if key in self._short_keys else self.age_seconds()
+        is_compared = tracker.tracker_id in self._compared or bool(tracker.entry_orders)
+        return self.age_seconds() if is_compared and tracker.key not in self._short_keys else None
+
+    def on_short(self, listener: Callable[[PositionKey], None]) -> None:
+        """Call `listener` at each comparison with each key of which the broker shows less."""
+        self._on_short = listener
 
     def request(self, cause: str) -> None:
         """Ask for a comparison soon; never waits."""
@@ -132,6 +143,9 @@ class Reconciler:
         if self._engine.book.fill_count == positions.fill_count:
             self._reconciled_at_ns = self._clock.now().monotonic_ns
             self._short_keys = self._keys_short_of_ours(positions)
+            for key in self._short_keys:
+                self._on_short(key)
+            self._compared = {actor.tracker.tracker_id for actor in self._engine.book}
             # An older reading may show what our own exit has closed since.
             await self._adopt(positions.rows, began)
             await self.foreign_closes.review(positions)

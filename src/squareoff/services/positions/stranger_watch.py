@@ -1,11 +1,12 @@
 """Know since when nobody else was heard to close what we hold.
 
 The order stream tells of every order of the account, also of those a person or another program
-sends. Silence proves something only while the stream is up.
+sends. Silence proves something only while the stream is up, and while the broker's positions show
+all that we hold: one update may have been lost.
 """
 
 from squareoff.core.state.tracker import PositionTracker
-from squareoff.domain.instruments import InstrumentId
+from squareoff.domain.instruments import InstrumentId, PositionKey
 from squareoff.domain.orders import OrderReport, Side
 from squareoff.ports import Clock
 from squareoff.services.positions.position_book import PositionBook
@@ -29,6 +30,12 @@ class StrangerWatch:
         if self._book.owner_of(report.client_order_id, report.broker_order_id) is None:
             about = report.instrument_id, report.side
             self._heard_ns[about] = self._clock.now().monotonic_ns
+
+    def note_missing(self, key: PositionKey) -> None:
+        """The broker shows less of a key than we hold: somebody closed, and the stream may have
+        lost his order."""
+        for side in Side:
+            self._heard_ns[key.instrument_id, side] = self._clock.now().monotonic_ns
 
     def quiet_since_ns(self, tracker: PositionTracker) -> int | None:
         """Return the monotonic instant since which the stream told of nobody else who closes on
