@@ -1,7 +1,7 @@
 """Alarms reach journal, log, metrics and channels; none of them keeps the others from it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +13,13 @@ from exit_story.values import ACCOUNT, TRACKER, held
 from service_world.store import FaultyStore, memory_store
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import RecordedAlarms
-from squareoff.core.state.facts import AlarmRaised, Severity
+from squareoff.core.state.facts import (
+    AccountFact,
+    AlarmAcknowledged,
+    AlarmRaised,
+    JournalEntry,
+    Severity,
+)
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import StoreUnavailable
 from squareoff.domain.ids import TrackerId
@@ -247,6 +253,73 @@ def test_an_alarm_seen_and_raised_again_is_a_new_one() -> None:
 
             assert rig.texts == ["too many", "too many"]
             assert len(await rig.store.alarms()) == 2
+
+    run_virtual(body())
+
+
+def test_an_old_alarm_that_is_acknowledged_leaves_its_successor_standing() -> None:
+    """The newer one of the same code and position is told again, and cleared, as if alone."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+            await rig.desk.clear("token_dead", "there is a new token")
+            await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+            old, new = await rig.store.alarms()
+            assert (old.is_open, new.is_open) == (False, True)
+            count = len(rig.texts)
+            await rig.desk.acknowledge(old)
+            await asyncio.sleep(4_000)
+
+            assert len(rig.texts) > count + 2
+            assert f"--acknowledge {new.seq}" in rig.texts[-1]
+            await rig.desk.clear("token_dead", "there is another one")
+            assert [alarm for alarm in await rig.store.alarms() if alarm.is_open] == []
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_an_acknowledgement_that_fails_silences_nothing(*, is_cancelled: bool) -> None:
+    """What is not known to be seen is told again."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+            (alarm,) = await rig.store.alarms()
+            error = asyncio.CancelledError() if is_cancelled else StoreUnavailable("away")
+            rig.store.down = cast("Exception", error)
+            with pytest.raises(type(error)):
+                await rig.desk.acknowledge(alarm)
+            rig.store.down = None
+            await asyncio.sleep(4_000)
+
+            assert len(rig.texts) > 2
+
+    run_virtual(body())
+
+
+def test_an_alarm_that_is_raised_while_it_is_acknowledged_is_a_new_one() -> None:
+    """What comes after the word is written is news, and is told until that is seen too."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+            (alarm,) = await rig.store.alarms()
+            record = rig.store.record
+
+            async def slowly(facts: Sequence[AccountFact], at_ns: int) -> tuple[JournalEntry, ...]:
+                entries = await record(facts, at_ns)
+                if isinstance(facts[0], AlarmAcknowledged):
+                    await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+                return entries
+
+            rig.store.record = slowly  # type: ignore[method-assign]
+            await rig.desk.acknowledge(alarm)
+            await asyncio.sleep(4_000)
+
+            assert len([each for each in await rig.store.alarms() if each.is_open]) == 1
+            assert len(rig.texts) > 3
 
     run_virtual(body())
 

@@ -174,10 +174,16 @@ class AlarmDesk:
         return True
 
     async def acknowledge(self, alarm: Alarm) -> int:
-        """Journal that a person has seen the alarm; return when. Raised anew, it is a new one."""
-        seen_at_ns = self._clock.now().wall_ns
-        await self._store.record((AlarmAcknowledged(alarm.seq),), seen_at_ns)
-        self._standing.pop(_group(alarm), None)
+        """Journal that a person has seen the alarm; return when. Raised anew, it is a new one: also
+        while this is written, and where this one was over and a newer one stands by now."""
+        seen_at_ns, group = self._clock.now().wall_ns, _group(alarm)
+        standing = self._standing.pop(group, None) if alarm.is_open else None
+        try:
+            await self._store.record((AlarmAcknowledged(alarm.seq),), seen_at_ns)
+        except BaseException:
+            if standing is not None:
+                self._standing.setdefault(group, standing)
+            raise
         return seen_at_ns
 
     async def clear(
