@@ -722,6 +722,37 @@ def test_a_switch_that_a_person_set_meanwhile_stays_on(
     run_virtual(body())
 
 
+def test_a_rule_that_fires_right_after_a_wish_was_lifted_closes_everything() -> None:
+    """A wish that a person has ended carries nothing out, whether that is noted yet or not."""
+
+    async def body() -> None:
+        async with judged(LOSS) as world:
+            world.gateway.fills = False
+            await begun(world)
+            await world.hold()
+            await world.hold(
+                tracker_id=SECOND,
+                instrument=OTHER,
+                side=PositionSide.SHORT,
+                product_type=ProductType.MARGIN,
+            )
+            world.tick("150")
+            world.tick("150", instrument=OTHER)
+            await world.engine.desk.exit_all("storm")
+            assert world.tracker(TRACKER).intent is None  # it waits for the short
+            desk = world.engine.desk
+            await desk.set_kill_switch(active=False, level="new", reason="calm")
+            world.tick("139")
+            await world.until(lambda: account(world).fired_reason is not None, 2.0)
+            world.gateway.fills = True
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert (await desk.kill_switch()).active
+            assert "account_rule_fired" in world.alarms.codes
+
+    run_virtual(body())
+
+
 def test_the_switch_of_several_rules_of_a_day_is_lifted_on_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

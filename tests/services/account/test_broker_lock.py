@@ -12,6 +12,7 @@ from service_world.world import World, running_world
 from squareoff.core.state.facts import BrokerLockAnswered, BrokerLockSent
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerRejected, BrokerUnreachable
 from squareoff.domain.orders import BrokerOrderStatus
+from squareoff.domain.states import PositionStatus
 from squareoff.services.account.broker_lock import READINGS_FLAT, READINGS_MAX
 
 
@@ -101,6 +102,68 @@ def test_readings_that_lag_are_waited_for() -> None:
             assert outcome == "locked"
             assert READINGS_FLAT >= 2
             assert READINGS_MAX > 10
+
+    run_virtual(body())
+
+
+def test_what_comes_under_watch_while_the_lock_waits_is_closed_first() -> None:
+    """The wish ends when nothing under watch is open, and not before; it closes that at once."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.hold(new_position().key, 25)
+            loop = asyncio.get_running_loop()
+            asking = loop.create_task(lock(world))
+            await asyncio.sleep(5.0)
+            begun = loop.time()
+            await world.engine.exit_engine.open(new_position(quantity=25))
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            assert loop.time() - begun < 5.0
+            outcome, _ = await asking
+
+            assert outcome == "locked"
+            facts = [e.fact for e in await world.engine.desk.journal()]
+            assert sum(isinstance(fact, BrokerLockSent) for fact in facts) == 1
+            assert "account_not_locked" not in world.alarms.codes
+
+    run_virtual(body())
+
+
+def test_what_comes_under_watch_while_the_broker_is_asked_keeps_the_wish_going() -> None:
+    """A wish that says `closed` over an open position would be believed."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            gate = world.gateway.gates["lock_account"] = asyncio.Event()
+            asking = asyncio.get_running_loop().create_task(lock(world))
+            await world.until(lambda: "lock_account" in world.gateway.calls)
+            await world.hold()
+            gate.set()
+            outcome, _ = await asking
+
+            assert outcome == "locked"
+            assert world.tracker(TRACKER).status is PositionStatus.EXITED
+
+    run_virtual(body())
+
+
+def test_a_wish_that_is_lifted_while_the_lock_waits_locks_nothing() -> None:
+    """A person who lifts the switch goes on trading; nobody could take the broker's lock back."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.hold(new_position().key, 25)
+            asking = asyncio.get_running_loop().create_task(lock(world))
+            await asyncio.sleep(5.0)
+            desk = world.engine.desk
+            await desk.set_kill_switch(active=False, level="new", reason="go on")
+            world.gateway.hold(new_position().key, 0)
+            await asking
+            report = await desk.exit_all_report(60.0)
+
+            assert report.state is not None
+            assert report.state.outcome == "lifted"
+            assert "lock_account" not in world.gateway.calls
 
     run_virtual(body())
 

@@ -191,8 +191,8 @@ class AccountGuard:
     async def _latch_once(self, fact: AccountRuleFired) -> AccountRuleFired:
         """Commit what fired, with the wish unless all is being closed already."""
         parts = self._parts
-        wish = parts.exit_all.state
-        running = None if wish is None or not wish.is_running or wish.intraday_only else wish
+        wish = parts.exit_all.running
+        running = None if wish is None or wish.intraday_only else wish
         # The switch of an earlier day's wish is lifted with its end: it does not hold for today.
         is_covered = running is not None and running.asked_at_ns >= self._book.midnight_ns
         # A try of ours whose commit was not answered may have asked for it already.

@@ -8,6 +8,7 @@ Invariants:
 3. A call of unknown outcome is looked up before it is made again; made twice it does no harm.
 """
 
+from collections.abc import Callable
 from enum import Enum
 
 import structlog
@@ -49,13 +50,21 @@ class BrokerLock:
         self._store = store
         self._clock = clock
 
-    async def put_on(self, operation_id: str) -> tuple[LockOutcome, str]:
+    async def put_on(
+        self, operation_id: str, may_lock: Callable[[], bool]
+    ) -> tuple[LockOutcome, str] | None:
         """Lock the account once it is flat; journal and return what became of it.
+
+        Args:
+            may_lock: whether this is still wanted, and nothing under watch is open. As soon as it
+                says no, this ends without asking, and returns None.
 
         Raises:
             StoreError: nothing was asked for, or its answer could not be journalled; ask again.
         """
-        obstacle = await self._obstacle()
+        obstacle = await self._obstacle(may_lock)
+        if not may_lock():
+            return None
         if obstacle is None:
             await self._store.record((BrokerLockSent(operation_id),), self._clock.now().wall_ns)
             outcome, text = await self._ask()
@@ -65,13 +74,13 @@ class BrokerLock:
         await self._store.record((fact,), self._clock.now().wall_ns)
         return outcome, text
 
-    async def _obstacle(self) -> str | None:
+    async def _obstacle(self, may_lock: Callable[[], bool]) -> str | None:
         """Return what stands in the way, None once enough readings show a flat account."""
         flat_count, obstacle = 0, ""
         for _ in range(READINGS_MAX):
             found = await self._look()
             flat_count = flat_count + 1 if found is None else 0
-            if flat_count == READINGS_FLAT:
+            if flat_count == READINGS_FLAT or not may_lock():
                 return None
             obstacle = found or obstacle
             await self._clock.sleep(READING_SPACING_SECONDS)

@@ -12,6 +12,7 @@ Invariants:
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import structlog
 
@@ -100,7 +101,7 @@ class ExitAll:
         Raises:
             StoreError: the wish may not be durable; entries are held back all the same.
         """
-        running = self.state if self.state is not None and self.state.is_running else None
+        running = self.running
         wants_lock = lock_account or (running is not None and running.lock_account)
         is_narrow = intraday_only and (running is None or running.intraday_only)
         operation_id = self._ids.new_id("all")
@@ -126,6 +127,12 @@ class ExitAll:
         await self._take_turn(is_asked=True)
         self._asked.set()
         return self.state
+
+    @property
+    def running(self) -> ExitAllState | None:
+        """The wish that is carried out; one whose switch was lifted is over, noted or not yet."""
+        is_running = self.state is not None and self.state.is_running
+        return self.state if is_running and self._kill_switch.state.active else None
 
     async def run(self) -> None:
         """Go on with what the last process left, and with every new wish; never returns."""
@@ -213,12 +220,16 @@ class ExitAll:
     async def _finish_when_closed(self) -> None:
         """End the wish once all is closed. The lock takes its time: a new wish need not wait."""
         state = self.state
-        if state is None or not state.is_running or any(self._unfinished()):
+        if state is None or not state.is_running or not self._is_closed():
             return
         meant = "intraday position" if state.intraday_only else "position"
         text = f"every {meant} under watch is closed"
         if state.lock_account:
-            outcome, said = await self._lock.put_on(state.operation_id)
+            may_lock = partial(self._may_lock, state)
+            answer = await self._lock.put_on(state.operation_id, may_lock)
+            if answer is None:
+                return  # a person ended the wish, or something came under watch: that goes first
+            outcome, said = answer
             text = f"{text}; the broker's lock: {outcome.value}, {said}"
             if outcome is LockOutcome.LOCKED:
                 await self._alarms.clear("account_not_locked", "the broker's lock is on")
@@ -228,7 +239,18 @@ class ExitAll:
                     "account_not_locked",
                     f"The broker's own lock was asked for with exit-all and is not on: {said}.",
                 )
-        await self._end(state, "closed", text)
+        if self._is_closed():
+            await self._end(state, "closed", text)
+
+    def _may_lock(self, state: ExitAllState) -> bool:
+        """Say whether this wish still stands, and nothing came under watch since all was closed."""
+        running = self.running
+        is_same = running is not None and running.operation_id == state.operation_id
+        return is_same and self._is_closed()
+
+    def _is_closed(self) -> bool:
+        """Say whether nothing that the wish is about is left under watch."""
+        return not any(self._unfinished())
 
     async def _end(self, state: ExitAllState, outcome: str, text: str) -> None:
         """End this wish; one that a newer one has replaced is over already."""
