@@ -722,6 +722,44 @@ def test_a_switch_that_a_person_set_meanwhile_stays_on(
     run_virtual(body())
 
 
+def test_a_persons_exit_all_keeps_the_switch_of_a_rule_on_over_the_night(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever closes everything keeps entries blocked until a person lifts that."""
+
+    async def body() -> None:
+        async with judged(LOSS) as world:
+            await begun(world)
+            await world.hold()
+            world.tick("139")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await asyncio.sleep(1)
+            await world.engine.desk.exit_all("going on holiday", wait_seconds=10.0)
+            first = account(world).day
+            monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS + DAY_NS)
+            await world.until(lambda: account(world).day != first)
+            await asyncio.sleep(3)
+
+            switch = await world.engine.desk.kill_switch()
+            assert (switch.active, switch.reason) == (True, "exit-all: going on holiday")
+
+    run_virtual(body())
+
+
+def test_a_persons_own_switch_keeps_its_reason_under_exit_all() -> None:
+    """Only the switch of an earlier wish stands for the new one."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            desk = world.engine.desk
+            await desk.set_kill_switch(active=True, level="new", reason="holiday")
+            await desk.exit_all("storm")
+
+            assert (await desk.kill_switch()).reason == "holiday"
+
+    run_virtual(body())
+
+
 def test_a_rule_that_fires_right_after_a_wish_was_lifted_closes_everything() -> None:
     """A wish that a person has ended carries nothing out, whether that is noted yet or not."""
 

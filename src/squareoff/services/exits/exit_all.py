@@ -88,15 +88,15 @@ class ExitAll:
         lock_account: bool,
         intraday_only: bool = False,
         facts: Sequence[AccountFact] = (),
-        in_place_of: str = "",
+        in_place_of: str | None = None,
     ) -> ExitAllState:
         """Take the wish, durably, and make the first round: shorts are claimed on return.
 
         Args:
             intraday_only: leave alone what carries forward, unless a running wish means it too.
             facts: what is committed in the same transaction, before the wish.
-            in_place_of: the reason of an earlier wish whose switch stands for this one from now on;
-                any other reason of a switch that is on stays.
+            in_place_of: the reason of an earlier wish whose switch stands for this one from now on,
+                None for that of any wish; any other reason of a switch that is on stays.
 
         Raises:
             StoreError: the wish may not be durable; entries are held back all the same.
@@ -106,7 +106,7 @@ class ExitAll:
         is_narrow = intraday_only and (running is None or running.intraday_only)
         operation_id = self._ids.new_id("all")
         switch = self._kill_switch.state
-        is_anothers = switch.active and switch.reason != switch_reason(in_place_of)
+        is_anothers = switch.active and not _is_of_a_wish(switch.reason, in_place_of)
         try:
             await self._kill_switch.set(
                 active=True,
@@ -302,6 +302,13 @@ class ExitAll:
         if tracker.status in _HELD:
             return True
         return (tracker.exited_at_ns or 0) >= self.state.asked_at_ns
+
+
+def _is_of_a_wish(reason_of_switch: str, reason: str | None) -> bool:
+    """Say whether a wish with this reason, None for any, threw a switch."""
+    if reason is None:
+        return reason_of_switch.startswith(switch_reason(""))
+    return reason_of_switch == switch_reason(reason)
 
 
 def _has_live_entry(tracker: PositionTracker) -> bool:
