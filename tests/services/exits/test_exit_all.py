@@ -1,6 +1,7 @@
 """Close everything: one durable wish, shorts first, entries ended, nothing forgotten."""
 
 import asyncio
+from collections import deque
 from decimal import Decimal as D
 
 import pytest
@@ -8,7 +9,14 @@ import pytest
 from exit_story.values import TRACKER, new_position
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
-from squareoff.core.state.facts import ExitAllAsked, ExitAllEnded, ExitBlocked, KillSwitchSet
+from squareoff.core.state.change import Change
+from squareoff.core.state.facts import (
+    ExitAllAsked,
+    ExitAllEnded,
+    ExitBlocked,
+    JournalEntry,
+    KillSwitchSet,
+)
 from squareoff.domain.errors import (
     BrokerUnreachable,
     CommitOutcomeUnknown,
@@ -117,6 +125,47 @@ def test_a_stuck_short_holds_longs_up_for_a_bounded_time() -> None:
             report = await world.engine.desk.exit_all_report()
             assert {row.tracker_id for row in report.remaining} == {SHORT, TRACKER}
             assert not report.nothing_remains
+
+    run_virtual(body())
+
+
+def test_a_short_whose_claim_could_not_be_written_goes_first_all_the_same() -> None:
+    """It is claimed in the next round, a quarter of a second later: no long overtakes it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await hold_both(world)
+            world.store.failures.append(StoreUnavailable("locked"))
+            await world.engine.desk.exit_all("storm")
+            assert world.store.failures == deque()
+            assert world.tracker(SHORT).intent is None
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert sides(world) == [Side.BUY, Side.SELL]
+
+    run_virtual(body())
+
+
+def test_a_short_that_can_never_be_claimed_holds_longs_up_for_a_bounded_time() -> None:
+    """Longs wait for the database no longer than for a fill."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await hold_both(world)
+            commit = world.store.commit
+
+            async def but_not_of_the_short(change: Change, at_ns: int) -> tuple[JournalEntry, ...]:
+                if change.after.tracker_id == SHORT:
+                    raise StoreUnavailable("locked")
+                return await commit(change, at_ns)
+
+            world.store.commit = but_not_of_the_short  # type: ignore[method-assign]
+            begun = asyncio.get_running_loop().time()
+            await world.engine.desk.exit_all("storm")
+            await world.until(lambda: Side.SELL in sides(world))
+
+            elapsed = asyncio.get_running_loop().time() - begun
+            assert SHORTS_FIRST_SECONDS - 1 <= elapsed <= SHORTS_FIRST_SECONDS + 1
 
     run_virtual(body())
 

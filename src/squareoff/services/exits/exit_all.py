@@ -198,12 +198,17 @@ class ExitAll:
             self._refusals[tracker_id] = result
 
     def _shorts_first(self) -> bool:
-        """Say whether longs still wait: a short is on its way, and not for too long."""
+        """Say whether longs still wait, and not for too long: a short is on its way, or its claim
+        could not be written and is tried again."""
         elapsed = (self._clock.now().monotonic_ns - self._began_ns) / NANOSECONDS_PER_SECOND
         return elapsed < SHORTS_FIRST_SECONDS and any(
-            actor.tracker.side is PositionSide.SHORT and _is_on_its_way(actor)
+            actor.tracker.side is PositionSide.SHORT
+            and (_is_on_its_way(actor) or self._is_unclaimed(actor))
             for actor in self._engine.book
         )
+
+    def _is_unclaimed(self, actor: PositionActor) -> bool:
+        return self._is_meant(actor.tracker) and _wants_claim(actor, is_asked=False)
 
     def _is_meant(self, tracker: PositionTracker) -> bool:
         """Say whether the wish is about this position."""
