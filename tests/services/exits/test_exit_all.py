@@ -7,6 +7,7 @@ from decimal import Decimal as D
 import pytest
 
 from exit_story.values import TRACKER, new_position
+from service_world.store import LostAfterCommit
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.state.change import Change
@@ -166,6 +167,24 @@ def test_a_short_that_can_never_be_claimed_holds_longs_up_for_a_bounded_time() -
 
             elapsed = asyncio.get_running_loop().time() - begun
             assert SHORTS_FIRST_SECONDS - 1 <= elapsed <= SHORTS_FIRST_SECONDS + 1
+
+    run_virtual(body())
+
+
+def test_a_claim_of_unknown_outcome_is_not_told_as_refused_for_ever() -> None:
+    """Whoever read `store_unavailable` of a position that is closed would close it once more."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            world.store.failures.append(LostAfterCommit("the connection broke"))
+            world.store.load_errors.append(StoreUnavailable("away"))
+            report = await world.engine.desk.exit_all("storm")
+            assert [result.code for result in report.results] == [ExitCode.STORE_UNAVAILABLE]
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            report = await world.engine.desk.exit_all_report(10.0)
+            assert [result.code for result in report.results] == [ExitCode.EXITED]
 
     run_virtual(body())
 

@@ -21,7 +21,7 @@ from squareoff.core.state.inputs import EntryCancelAsked, HindranceLifted
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
 from squareoff.domain.orders import PositionSide
-from squareoff.domain.results import ExitResult
+from squareoff.domain.results import ExitCode, ExitResult
 from squareoff.domain.rules import RuleName, Trigger
 from squareoff.domain.states import BlockReason, IntentStatus, PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
@@ -295,10 +295,16 @@ class ExitAll:
         covered = [actor.tracker for actor in self._engine.book if self._is_covered(actor.tracker)]
         covered.sort(key=lambda tracker: tracker.side is PositionSide.LONG)
         return tuple(
-            self._refusals.get(tracker.tracker_id) or result_of(tracker, Wait.CLAIMED)
+            self._refusal_of(tracker) or result_of(tracker, Wait.CLAIMED)
             for tracker in covered
             if tracker.intent is not None or tracker.tracker_id in self._refusals
         )
+
+    def _refusal_of(self, tracker: PositionTracker) -> ExitResult | None:
+        """Return why it was not claimed; nothing where that was tried in vain and came about."""
+        refusal = self._refusals.get(tracker.tracker_id)
+        is_open = refusal is not None and refusal.code is ExitCode.STORE_UNAVAILABLE
+        return None if is_open and tracker.status is not PositionStatus.ACTIVE else refusal
 
     def _is_covered(self, tracker: PositionTracker) -> bool:
         assert self.state is not None, "asked by `results`"
