@@ -557,6 +557,9 @@ def test_a_store_that_is_away_delays_the_latch_and_loses_nothing() -> None:
 
             assert len(world.gateway.requests) == 1
             assert len(await facts_of(world, AccountRuleFired)) == 1
+            await asyncio.sleep(10)
+            standing = [alarm for alarm in await world.store.alarms() if alarm.is_open]
+            assert [alarm.code for alarm in standing] == ["account_rule_fired"]
 
     run_virtual(body())
 

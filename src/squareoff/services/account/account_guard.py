@@ -187,6 +187,7 @@ class AccountGuard:
                 "the day (squareoff resume lifts that)"
             )
             await self._parts.alarms.raise_alarm(severity, "account_rule_fired", text)
+        await self._parts.alarms.clear("account_rule_not_latched", "what fired is stored")
 
     async def _latch_once(self, fact: AccountRuleFired) -> AccountRuleFired:
         """Commit what fired, with the wish unless all is being closed already."""
