@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime, time, timedelta
+from typing import cast
 
 import pytest
 
@@ -11,9 +12,10 @@ from service_world.store import FaultyStore, memory_store
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.state.facts import Severity
-from squareoff.domain.errors import StoreUnavailable
+from squareoff.domain.errors import CommitOutcomeUnknown, StoreUnavailable
 from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.time import IST
+from squareoff.ports import RememberedAnswer
 from squareoff.services.account.daily_summary import AFTER_CLOSE, DailySummary
 from squareoff.services.exits.exit_results import Wait
 
@@ -167,6 +169,43 @@ class _AwayOnce:
             self.failed = True
             raise StoreUnavailable("away")
         return await self._inner.recall_answer(key)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_day_whose_note_was_not_answered_is_told_once(*, is_written: bool) -> None:
+    """A connection that breaks in that commit neither loses the summary nor doubles it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            store = _UnansweredOnce(world.store, is_written=is_written)
+            summary = summary_in(world, cast("FaultyStore", store))
+            await at(TOLD_AT)
+            with pytest.raises(CommitOutcomeUnknown):
+                await summary.look()
+            assert world.alarms.told == []
+            for each in (summary, summary, summary_in(world)):
+                await each.look()
+
+            assert len(world.alarms.told) == 1
+
+    run_virtual(body(), begins=BEFORE_CLOSE)
+
+
+class _UnansweredOnce:
+    def __init__(self, inner: FaultyStore, *, is_written: bool) -> None:
+        self._inner = inner
+        self._is_written = is_written
+        self._has_failed = False
+
+    async def remember_answer(self, key: str, answer: RememberedAnswer, at_ns: int) -> None:
+        if self._has_failed or self._is_written:
+            await self._inner.remember_answer(key, answer, at_ns)
+        if not self._has_failed:
+            self._has_failed = True
+            raise CommitOutcomeUnknown("cut")
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)

@@ -48,6 +48,7 @@ class DailySummary:
         self._alerts = alerts
         self._mode = mode
         self._told: date | None = None
+        self._mark: str | None = None
 
     async def run(self) -> None:
         """Look once a minute; never returns."""
@@ -87,12 +88,17 @@ class DailySummary:
         return day == now.date() or now < max(ends) + YESTERDAY_UNTIL
 
     async def _note_told(self, day: date) -> bool:
-        """Write down that the day is told; say whether it was not yet."""
+        """Write down that the day is told; say whether it was not yet.
+
+        Where that was not answered the next look finds its own mark, and tells the day.
+        """
         key = f"{_KEY}{day.isoformat()}"
-        if await self._store.recall_answer(key) is not None:
-            return False
-        answer = RememberedAnswer("", 0, "")
-        await self._store.remember_answer(key, answer, self._clock.now().wall_ns)
+        known = await self._store.recall_answer(key)
+        if known is not None:
+            return known.answer == self._mark
+        now_ns = self._clock.now().wall_ns
+        self._mark = str(now_ns)
+        await self._store.remember_answer(key, RememberedAnswer("", 0, self._mark), now_ns)
         return True
 
     async def _compose(self, day: date, trackers: list[PositionTracker]) -> str:
