@@ -401,6 +401,27 @@ def test_a_modify_that_was_not_taken_is_learned_from_the_book() -> None:
     run_virtual(body())
 
 
+def test_a_resting_exit_is_chased_as_soon_as_the_switch_is_lifted() -> None:
+    """At level `all` it is not moved; its next step does not wait out half a minute afterwards."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            await world.hold()
+            await leave(world, wait=Wait.ACCEPTED)
+            switch = world.engine.desk.set_kill_switch
+            await switch(active=True, level="all", reason="storm")
+            world.gateway.quote_price = (world.gateway.quote_price or 0) - 5
+            await asyncio.sleep(5.0)
+            assert world.gateway.modifications == []
+            await switch(active=False, level="new", reason="over")
+            await asyncio.sleep(1.5)
+
+            assert len(world.gateway.modifications) == 1
+
+    run_virtual(body())
+
+
 def test_a_closed_market_neither_spins_nor_modifies() -> None:
     """While the exchange is closed a resting exit costs no writes and hardly any work."""
 

@@ -12,6 +12,7 @@ from squareoff.core.state import commands as c
 from squareoff.core.state.inputs import ExitHindered, PriceView, ReadyToSend
 from squareoff.core.state.step import Decision
 from squareoff.core.state.tracker import PositionTracker
+from squareoff.domain.copies import replace
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.rules import Urgency
 from squareoff.domain.states import BlockReason
@@ -71,12 +72,17 @@ class SendTerms:
 
         An order of ours that we do not know holds up new orders, which would close more; moving
         one that rests closes no more than it did. Where less is there than it would close, it
-        waits until it is known who closed the rest.
+        waits until it is known who closed the rest. It is asked for again soon whatever it is: the
+        end of a hindrance wakes only exits that are blocked, and one that rests is not.
         """
         if self._holds_up_chase(tracker.key):
             text = "somebody may have closed what this exit would close"
             return ExitHindered(BlockReason.POSITION_MISSING, text, CHASE_RETRY_SECONDS)
-        return self._session_hindrance() or self._nothing_goes_out(tracker)
+        found = self._session_hindrance() or self._nothing_goes_out(tracker)
+        if found is None:
+            return None
+        soon = min(found.retry_after_seconds, CHASE_RETRY_SECONDS)
+        return replace(found, retry_after_seconds=soon)
 
     def _nothing_goes_out(self, tracker: PositionTracker) -> ExitHindered | None:
         """Return what keeps any exit order of this position from the exchange."""
