@@ -13,6 +13,7 @@ from exit_story.values import TRACKER, new_position
 from service_world import virtual
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
+from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.errors import BrokerUnreachable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ProductType
@@ -168,6 +169,37 @@ def test_what_was_closed_while_the_engine_was_down_is_booked_on_the_next_day(
             ended = await world.until_status(TRACKER, PositionStatus.EXITED)
             assert ended.exit_reason == "closed_externally"
             assert "trade_history" in world.gateway.calls
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("has_history", [True, False])
+def test_what_yesterdays_square_off_lost_fires_no_rule_of_today(
+    monkeypatch: pytest.MonkeyPatch, *, has_history: bool
+) -> None:
+    """An intraday position ended with its day, whenever that is booked: it is no part of today."""
+
+    async def body() -> None:
+        with monkeypatch.context() as yesterday:
+            yesterday.setattr(virtual, "START_WALL_NS", virtual.START_WALL_NS - DAY_NS)
+            async with running_world() as world:
+                await world.hold(product_type=ProductType.INTRADAY, entry_price=Decimal(170))
+            world.gateway.trade_by_hand(world.tracker(TRACKER).key, Side.SELL, 100)
+            world.gateway.end_day(VirtualClock().now().ist().date())
+        if not has_history:
+            world.gateway.failures["trade_history"] = BrokerUnreachable("away")
+        rules = AccountRules(max_loss=Decimal(1000))
+        async with running_world(
+            store=world.store, gateway=world.gateway, account_rules=rules
+        ) as restarted:
+            restarted.tick("150")
+            await asyncio.sleep(60.0)
+            is_booked = restarted.tracker(TRACKER).status is PositionStatus.EXITED
+            assert is_booked is has_history
+
+            assert restarted.engine.desk.status().account.pnl == 0
+            assert restarted.engine.desk.status().account.fired == ()
+            assert not restarted.engine.desk.status().kill_switch_active
 
     run_virtual(body())
 

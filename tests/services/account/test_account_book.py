@@ -9,9 +9,13 @@ from squareoff.core.account.account_pnl import AccountPnl, share_of
 from squareoff.core.entries.opening import open_position
 from squareoff.core.state.evolve import fold
 from squareoff.core.state.facts import JournalEntry, TrackerFact
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.copies import replace
+from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import BrokerOrderStatus as B
 from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import DAY_NS
 from squareoff.ports import Journal
 from squareoff.services.account.account_book import AccountBook
 
@@ -49,6 +53,11 @@ def told(story: Story) -> list[TrackerFact]:
     return [*opening, *story.facts]
 
 
+def carried(story: Story) -> PositionTracker:
+    """Return the position as one that may be held over the night."""
+    return replace(story.tracker, product_type=ProductType.MARGIN)
+
+
 def realized_today(story: Story, times: list[int]) -> int:
     """Return what the position adds to the day that began at midnight."""
     entries = [
@@ -57,7 +66,7 @@ def realized_today(story: Story, times: list[int]) -> int:
     ]
     pnl = AccountPnl()
     book = AccountBook(pnl, cast("Journal", Pages(entries)))
-    book.put(story.tracker)
+    book.put(carried(story))
     asyncio.run(book.begin(MIDNIGHT_NS))
     return pnl.realized
 
@@ -88,7 +97,7 @@ def test_a_clock_that_was_set_back_leaves_no_hole_in_the_story() -> None:
 
 def test_the_journal_of_what_ended_before_today_is_not_read() -> None:
     """A start reads the stories of what is held or ended today, not those of all history."""
-    ended = replace(part_closed().tracker, status=PositionStatus.EXITED)
+    ended = replace(carried(part_closed()), status=PositionStatus.EXITED)
     for exited_at_ns, reads in ((MIDNIGHT_NS - 1, 0), (MIDNIGHT_NS, 1)):
         pages = Pages([])
         book = AccountBook(AccountPnl(), cast("Journal", pages))
@@ -96,3 +105,19 @@ def test_the_journal_of_what_ended_before_today_is_not_read() -> None:
         asyncio.run(book.begin(MIDNIGHT_NS))
 
         assert pages.reads == len(list(book.trackers())) == reads
+
+
+def test_an_intraday_position_of_an_earlier_day_adds_nothing() -> None:
+    """It was closed on its own day, whatever is not booked yet."""
+    position, _ = open_position(new_position(), MIDNIGHT_NS - 1)
+    pnl = AccountPnl()
+    book = AccountBook(pnl, cast("Journal", Pages([])))
+    book.put(position)
+    asyncio.run(book.begin(MIDNIGHT_NS))
+    assert list(pnl.instruments()) == []
+
+    book.put(replace(position, tracker_id=TrackerId("today"), created_at_ns=MIDNIGHT_NS))
+    assert list(pnl.instruments()) == [position.instrument.instrument_id]
+    book.roll(MIDNIGHT_NS + DAY_NS)
+    assert list(pnl.instruments()) == []
+    assert pnl.total == 0

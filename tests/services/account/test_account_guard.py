@@ -832,7 +832,7 @@ def test_a_restart_while_the_wish_still_runs_lifts_the_switch_all_the_same(
         world.gateway.fills = False
         async with running(world):
             await begun(world)
-            await world.hold()
+            await world.hold(product_type=ProductType.MARGIN)
             world.tick("139")
             await world.until(lambda: bool(world.gateway.requests))
             first = account(world).day
@@ -866,7 +866,7 @@ def test_a_rule_that_fires_beside_an_earlier_days_wish_holds_entries_back_today(
         async with judged(rules) as world:
             world.gateway.fills = False
             await begun(world)
-            await world.hold()
+            await world.hold(product_type=ProductType.MARGIN)
             world.tick("139")
             await world.until(lambda: bool(world.gateway.requests))
             first = account(world).day

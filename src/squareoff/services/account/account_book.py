@@ -2,12 +2,13 @@
 
 What a position had realised before today is no part of today. Of a position that was carried over
 with a part of it closed, the journal tells how much that was.
-Invariant: a position that ended before today adds nothing.
+Invariant: a position that ended before today adds nothing, and neither does an intraday one of an
+earlier day, whenever its end is booked: the broker has closed it on its own day.
 """
 
 from collections.abc import Iterable
 
-from squareoff.core.account.account_pnl import AccountPnl, share_of
+from squareoff.core.account.account_pnl import AccountPnl, Share, share_of
 from squareoff.core.state.evolve import fold
 from squareoff.core.state.facts import TrackerFact
 from squareoff.core.state.tracker import PositionTracker
@@ -15,6 +16,8 @@ from squareoff.domain.copies import replace
 from squareoff.domain.ids import TrackerId
 from squareoff.ports import Journal
 from squareoff.services.desk.position_journal import entries_of
+
+_NOTHING = Share(0, 0, 0)
 
 
 class AccountBook:
@@ -36,9 +39,12 @@ class AccountBook:
             self._realized_before.pop(tracker_id, None)
             self._pnl.drop(tracker_id)
             return
-        share = share_of(tracker)
-        today = share.realized - self._realized_before.get(tracker_id, 0)
-        share = replace(share, realized=today)
+        if _is_of_an_ended_day(tracker, self.midnight_ns):
+            share = _NOTHING
+        else:
+            share = share_of(tracker)
+            today = share.realized - self._realized_before.get(tracker_id, 0)
+            share = replace(share, realized=today)
         self._pnl.put(tracker_id, tracker.instrument.instrument_id, share)
 
     async def begin(self, midnight_ns: int) -> None:
@@ -46,7 +52,8 @@ class AccountBook:
         before = {}
         for tracker in tuple(self._trackers.values()):
             is_carried = tracker.created_at_ns < midnight_ns and tracker.exited_quantity
-            if is_carried and not _has_ended_before(tracker, midnight_ns):
+            is_over = _has_ended_before(tracker, midnight_ns)
+            if is_carried and not is_over and not _is_of_an_ended_day(tracker, midnight_ns):
                 before[tracker.tracker_id] = await self._realized_at(tracker, midnight_ns)
         self._realized_before = before
         self._begin(midnight_ns)
@@ -86,3 +93,7 @@ class AccountBook:
 
 def _has_ended_before(tracker: PositionTracker, wall_ns: int) -> bool:
     return tracker.status.is_final and (tracker.exited_at_ns or 0) < wall_ns
+
+
+def _is_of_an_ended_day(tracker: PositionTracker, midnight_ns: int) -> bool:
+    return tracker.product_type.is_intraday and tracker.created_at_ns < midnight_ns
