@@ -165,7 +165,8 @@ class JournalPath:
         closed = sum(order.cumulative for order in self._exits) + self._external
         if fact.over_exited_quantity != closed - self._held or fact.over_exited_quantity <= 0:
             yield f"{fact.over_exited_quantity} over, with {closed} closed of {self._held}"
-        self._is_frozen = True
+        # Of an exit that was taken back nothing is left to freeze: the position ends, alarm or not.
+        self._is_frozen = self._intent != _OVER
 
     def _over_exit_resolved(self, _fact: f.OverExitResolved) -> Iterator[str]:
         if not self._is_frozen:
