@@ -4,6 +4,7 @@ import pytest
 
 from exit_story.story import Story
 from exit_story.values import net
+from squareoff.core.exits.ended_exits import READINGS_BEFORE_ALARM
 from squareoff.core.state.commands import ReadBooks, ReadPositions
 from squareoff.core.state.inputs import BooksRead
 from squareoff.core.state.policy import END_READINGS_MAX
@@ -83,3 +84,61 @@ def test_a_book_that_lags_is_asked_again() -> None:
     assert not story.wants(ReadBooks)
     story.wait(1.0)
     assert story.wants(ReadBooks)
+
+
+def denied(status: B = B.REJECTED) -> Story:
+    """Return an exit that the stream ended and that every reading of the books shows alive."""
+    story = ended_by_stream(status, 0)
+    for _ in range(READINGS_BEFORE_ALARM):
+        story.see(B.PENDING)
+        story.feed(BooksRead((), frozenset()))
+        story.wait(1.0)
+    return story
+
+
+@pytest.mark.parametrize("status", ENDS)
+def test_nothing_is_sized_beside_an_exit_that_the_books_show_alive(status: B) -> None:
+    """A refused modify that the stream calls a rejection of the order ends no order."""
+    story = denied(status)
+    story.wait(600.0)
+
+    assert not story.wants(ReadPositions)
+    assert story.wants(ReadBooks)
+    story.feed(net(100))
+    assert len(story.orders) == 1
+    assert story.alarm_codes() == ["order_end_denied"]
+
+
+def test_an_exit_that_the_books_showed_alive_may_fill_after_all() -> None:
+    """Its fills close the position, and nothing was sent beside it."""
+    story = denied()
+    story.see(B.TRADED, 100, source=STREAM)
+
+    assert story.order().cumulative_quantity == 100
+    assert story.tracker.open_quantity == 0
+
+
+def test_an_end_that_the_books_show_late_lets_the_exit_go_on() -> None:
+    """A cancel by hand, or a book that lagged: the rest is sized then."""
+    story = denied()
+    story.see(B.CANCELLED, 28)
+    story.wait(60.0)
+
+    assert story.wants(ReadPositions)
+
+
+@pytest.mark.parametrize("word", [B.UNKNOWN, B.PENDING])
+def test_a_record_from_before_the_end_denies_nothing_once_the_end_was_read(word: B) -> None:
+    """A terminal record is final, and a word that nobody knows denies no end."""
+    story = ended_by_stream(quantity=0)
+    story.see(B.UNKNOWN)
+    if word is B.PENDING:
+        story.see(B.REJECTED)
+        story.see(B.PENDING)
+    for _ in range(END_READINGS_MAX):
+        story.feed(BooksRead((), frozenset()))
+        story.wait(1.0)
+    story.wait(60.0)
+
+    assert story.wants(ReadPositions)
+    assert story.alarm_codes() == []

@@ -7,7 +7,7 @@ from exit_story.values import TRACKER, report
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import running_world
 from squareoff.core.exits.client_order_ids import is_ours
-from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
+from squareoff.domain.orders import BrokerOrderStatus, PositionSide, ReportSource, Side
 from squareoff.domain.states import PositionStatus
 from squareoff.services.exits.exit_results import Wait
 from squareoff.services.monitoring.metrics import Metrics
@@ -26,6 +26,31 @@ def test_foreign_orders_are_ignored() -> None:
 
             assert world.tracker(TRACKER) == before
             assert world.alarms.heard == []
+
+    run_virtual(body())
+
+
+def test_a_refused_modify_that_sounds_like_a_rejection_lets_no_second_exit_out() -> None:
+    """The stream calls the order rejected, the order book goes on showing it alive: both would
+    close the same units, so nothing is sent beside it, and what it fills closes the position."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            await world.hold()
+            world.tick("150.00")
+            await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.CLAIMED)
+            await world.until(lambda: bool(world.gateway.orders))
+            resting = next(iter(world.gateway.orders.values()))
+            told = replace(resting, status=BrokerOrderStatus.REJECTED, source=ReportSource.STREAM)
+            world.stream.push(told)
+            await asyncio.sleep(60.0)
+            assert list(world.gateway.orders) == [resting.broker_order_id]
+            assert "order_end_denied" in world.alarms.codes
+
+            world.gateway.fill(resting.broker_order_id)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            assert len(world.gateway.requests) == 1
 
     run_virtual(body())
 

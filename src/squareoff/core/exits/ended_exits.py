@@ -5,20 +5,32 @@ updates), and its last message may be lost. The rest of an order that filled mor
 would be closed a second time wherever the broker's position holds other units that hide it. So the
 order book is read while the pause before the next try runs, and the next try waits for it.
 
+Nor is every end one: where the exchange refuses a modify, what the stream calls rejected may be
+the order or only the modify, and then the order goes on as it was.
+
 Invariants:
 1. No exit is sized while the newest attempt has an end that only the stream has told, until the
    order book has shown that end or was asked often enough.
+2. However often it was asked, none is while the order book's last word was that the order is alive:
+   both would close the same units. A person is told.
 """
 
 from squareoff.core.state.commands import ReadBooks
+from squareoff.core.state.facts import Severity
+from squareoff.core.state.pacing import OrderPacing
 from squareoff.core.state.policy import END_READINGS_MAX
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import TrackedOrder
-from squareoff.domain.orders import OrderReport, ReportSource
+from squareoff.domain.ids import BrokerOrderId
+from squareoff.domain.orders import BrokerOrderStatus, OrderReport, ReportSource
 from squareoff.domain.states import OrderState
 
 _ENDED_SHORT = (OrderState.REJECTED, OrderState.CANCELLED, OrderState.EXPIRED)
+_ALIVE = (BrokerOrderStatus.TRANSIT, BrokerOrderStatus.PENDING, BrokerOrderStatus.PART_TRADED)
+_BOOK = ReportSource.ORDER_BOOK
 _READING_SPACING_SECONDS = 1.0
+READINGS_BEFORE_ALARM = 10
+"""A book that lags has caught up after so many, a second apart; one that has not denies the end."""
 
 
 def has_unread_ends(step: Step) -> bool:
@@ -34,9 +46,16 @@ def read_ends(step: Step) -> None:
 
 def note_end(step: Step, order: TrackedOrder, report: OrderReport) -> None:
     """A record of the broker's own books that shows the end tells the whole quantity."""
+    pacing = step.pacing.of(order.client_order_id)
+    name = {report.broker_order_id}
     if report.source is not ReportSource.STREAM and report.status.is_terminal:
-        ends_read = step.pacing.of(order.client_order_id).ends_read | {report.broker_order_id}
-        step.pace_order(order.client_order_id, ends_read=ends_read)
+        step.pace_order(
+            order.client_order_id,
+            ends_read=pacing.ends_read | name,
+            ends_denied=pacing.ends_denied - name,
+        )
+    elif report.source is _BOOK and report.status in _ALIVE and name <= _ended(order):
+        step.pace_order(order.client_order_id, ends_denied=pacing.ends_denied | name)
 
 
 def note_ends_asked(step: Step) -> None:
@@ -46,6 +65,22 @@ def note_ends_asked(step: Step) -> None:
             readings = step.pacing.of(order.client_order_id).end_readings + 1
             step.pace_order(order.client_order_id, end_readings=readings)
             step.pace(next_ends_ns=step.after(_READING_SPACING_SECONDS))
+            if readings == READINGS_BEFORE_ALARM:
+                _complain_if_denied(step, order)
+
+
+def _complain_if_denied(step: Step, order: TrackedOrder) -> None:
+    denied = _denied(step.pacing.of(order.client_order_id), order)
+    if denied:
+        step.alarm(
+            Severity.CRITICAL,
+            "order_end_denied",
+            f"The order stream said that exit order {', '.join(sorted(denied))} of "
+            f"{step.tracker.instrument.trading_symbol} ({step.tracker.tracker_id}) ended as "
+            f"{order.state.value}, and the broker's order book shows it alive. It is not moved, "
+            "and nothing is sent beside it: cancel it in the broker's app, or let it fill; then "
+            "the exit goes on by itself.",
+        )
 
 
 def _is_unread(step: Step, order: TrackedOrder) -> bool:
@@ -53,6 +88,17 @@ def _is_unread(step: Step, order: TrackedOrder) -> bool:
     if intent is None or order.attempt != intent.attempt or order.state not in _ENDED_SHORT:
         return False
     pacing = step.pacing.of(order.client_order_id)
-    return pacing.end_readings < END_READINGS_MAX and any(
-        record.broker_order_id not in pacing.ends_read for record in order.broker_orders
-    )
+    if pacing.end_readings < END_READINGS_MAX:
+        return not _ended(order) <= pacing.ends_read
+    return bool(_denied(pacing, order))
+
+
+def _ended(order: TrackedOrder) -> frozenset[BrokerOrderId]:
+    """Return what of the order is at its end, whoever told it."""
+    ended = (record for record in order.broker_orders if record.status.is_terminal)
+    return frozenset(record.broker_order_id for record in ended)
+
+
+def _denied(pacing: OrderPacing, order: TrackedOrder) -> frozenset[BrokerOrderId]:
+    """Return what the stream says has ended short and the order book shows alive."""
+    return (_ended(order) & pacing.ends_denied) - pacing.ends_read

@@ -36,6 +36,8 @@ class OrderPacing:
     cancels: int = 0
     ends_read: frozenset[BrokerOrderId] = frozenset()
     """What ended at the broker by the word of its own books, not of the stream alone."""
+    ends_denied: frozenset[BrokerOrderId] = frozenset()
+    """What the order book showed alive after another source had told its end."""
     end_readings: int = 0
 
 
