@@ -166,3 +166,30 @@ def test_no_repr_tells_a_secret(fakes: Any, tmp_path: Path) -> None:
     assert "canary" not in told and "4815" not in told and SECRET not in told
     assert isinstance(keeper, TokenKeeper)
     assert "canary" not in repr(SessionCalls(ACCOUNT, fakes.http()))
+
+
+@pytest.mark.parametrize("is_heard_of", [True, False])
+def test_a_renewal_that_answers_late_replaces_no_newer_token(
+    fakes: Any, tmp_path: Path, is_heard_of: bool
+) -> None:
+    """Only a living token is renewed, so whatever stands in the file by then was made after it and
+    killed what the renewal brings: it is kept, and taken."""
+    path = tmp_path / "token"
+    path.write_text(OLD)
+    keeper, http = keeper_of(fakes, path=path)
+
+    async def answer_late(request: Any, timeout_seconds: float) -> Any:
+        path.write_text(OTHER)  # a person's, made on the web page right after the renewal
+        if is_heard_of:
+            assert await keeper.refresh(OLD) is True
+        return fakes.answer(200, issued(NEW))
+
+    http.send = answer_late
+
+    async def body() -> None:
+        await keeper.renew()
+        assert path.read_text().strip() == OTHER
+        await keeper.refresh(NEW)
+        assert (keeper.current(), keeper.is_refused()) == (OTHER, False)
+
+    asyncio.run(body())

@@ -6,7 +6,9 @@ decides when it is renewed (`ports.BrokerSession`) and never sees its text.
 Invariants:
 1. A token that was replaced is never taken again, whatever the file says.
 2. A new token is in use before it is saved: a disk that fails costs the next start, not this exit.
-3. No token, PIN or code appears in a repr or an error.
+3. A token that somebody else put into the file while ours was being made is not written over: it
+   may be the newer one, which killed ours, and is taken as soon as ours is refused.
+4. No token, PIN or code appears in a repr or an error.
 """
 
 import asyncio
@@ -163,8 +165,17 @@ class TokenKeeper:
         return profile
 
     async def renew(self) -> bool:
-        """Let the broker replace the living token; say whether the new one could be saved."""
-        return await self._take_issued(await self._calls.renew(self._token))
+        """Let the broker replace the living token; say whether the new one could be saved.
+
+        Only a living token is renewed: one that took its place while the answer was on its way was
+        made after the renewal, and killed what the renewal made.
+        """
+        renewed = self._token
+        issued = await self._calls.renew(renewed)
+        if self._token != renewed:
+            self._on_secret(issued.token)
+            return True
+        return await self._take_issued(issued)
 
     async def log_in(self) -> bool:
         """Make a token by PIN and one-time code; say whether it could be saved."""
@@ -180,12 +191,23 @@ class TokenKeeper:
         self._take(issued.token, issued.expires_ns)
         if self._file is None:
             return True
+        if await self._holds_another(self._file, issued.token):
+            _log.warning("token_of_others_in_file")
+            return True
         try:
             await asyncio.to_thread(self._file.write, issued.token)
         except OSError as error:
             _log.error("token_not_saved", error=type(error).__name__)
             return False
         return True
+
+    async def _holds_another(self, file: TokenFile, token: str) -> bool:
+        """Say whether the file holds neither this token nor one that it took the place of."""
+        try:
+            held = await asyncio.to_thread(file.read)
+        except ConfigError:
+            return False
+        return held != token and held not in self._replaced
 
     def _take(self, token: str, expires_ns: int | None) -> None:
         self._on_secret(token)
