@@ -20,6 +20,7 @@ from squareoff.domain.errors import (
     BrokerProtocolError,
     BrokerRateLimited,
     BrokerRejected,
+    BrokerSendForbidden,
     BrokerSessionExpired,
     BrokerUnreachable,
     InvariantBroken,
@@ -358,7 +359,7 @@ def test_a_retry_that_waits_too_long_is_given_up() -> None:
 
     async def body() -> None:
         desk = Desk(per_minute=1)
-        desk.gateway.answers.append(BrokerUnreachable("down"))
+        desk.gateway.answers.append(BrokerSessionExpired("dead", http_status=401))
 
         result = await desk.exit()
 
@@ -425,7 +426,7 @@ def test_writes_are_counted() -> None:
             'squareoff_permit_wait_seconds_count{urgency="stop"} 10.0',
             'squareoff_permits_waiting{urgency="target"} 1.0',
             "squareoff_oldest_exit_wait_seconds 0.5",
-            'squareoff_budget_used{horizon="minute"} 10.0',
+            'squareoff_budget_used{horizon="minute"} 9.0',
         ):
             assert line in text
         waiting.cancel()
@@ -443,6 +444,54 @@ def test_a_dead_token_does_not_open_the_breaker() -> None:
             await desk.exit()
 
         assert desk.breaker is BreakerState.CLOSED
+
+    run_virtual(body())
+
+
+NOT_ON_THE_WIRE = (
+    BrokerSessionExpired("not sent, the access token is dead"),
+    BrokerUnreachable("no route"),
+    BrokerSendForbidden("the lease has run out"),
+)
+
+
+@pytest.mark.parametrize("error", NOT_ON_THE_WIRE, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("seconds", [0.0, 3.0])
+def test_a_write_that_never_left_uses_up_no_budget(error: Exception, seconds: float) -> None:
+    """An hour of cancels without a token leaves the whole hour's limit to the exits after it."""
+
+    async def body() -> None:
+        desk = Desk(per_hour=30)
+
+        async def fail() -> None:
+            await asyncio.sleep(seconds)
+            raise error
+
+        desk.gateway.cancel_order = lambda broker_order_id: fail()  # type: ignore[assignment]
+        for _ in range(12):
+            await desk.router.cancel_order(BrokerOrderId("B1"), Urgency.STOP)
+
+        assert desk.router.queue.budget_used() == (0, 0, 0, 0)
+        started = now()
+        await asyncio.gather(*(desk.exit() for _ in range(8)))
+        assert now() - started < 8.0
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(("http_status", "closes"), [(None, False), (401, True)])
+def test_only_the_brokers_own_word_on_the_token_closes_a_breaker(
+    http_status: int | None, closes: bool
+) -> None:
+    """A call that our own keeper holds back asks the broker nothing."""
+
+    async def body() -> None:
+        desk = Desk()
+        await desk.open_breaker()
+        desk.gateway.answers.extend([BrokerSessionExpired("dead", http_status=http_status)] * 3)
+        await desk.exit()
+
+        assert (desk.breaker is BreakerState.CLOSED) is closes
 
     run_virtual(body())
 

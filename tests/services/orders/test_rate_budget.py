@@ -163,6 +163,21 @@ def test_an_answer_to_an_earlier_write_does_not_end_the_slowing_down() -> None:
     assert budget.wait_ns(SECOND, *EXIT) == 2 * SECOND
 
 
+def test_a_write_of_which_nothing_left_is_withdrawn_alone() -> None:
+    """At once, late, or after its window has passed: every other write goes on counting."""
+    budget = RateBudget(RateLimits())
+    others = [write(budget, 0) for _ in range(3)]
+    for flight, after in zip(
+        [write(budget, 0) for _ in range(4)], (0, TRANSIT, SECOND, 61 * SECOND), strict=True
+    ):
+        budget.withdraw(flight, after)
+    assert budget.used(61 * SECOND) == (0, 0, 3, 3)
+
+    for flight in others:
+        budget.end(flight, 61 * SECOND)
+    assert budget.used(61 * SECOND) == (0, 0, 3, 3)
+
+
 NOW = Now(wall_ns=1_000_000 * SECOND, monotonic_ns=500 * SECOND)
 
 

@@ -26,6 +26,7 @@ from squareoff.domain.errors import (
     BrokerRejected,
     BrokerSendForbidden,
     BrokerSessionExpired,
+    BrokerUnreachable,
     Sent,
 )
 from squareoff.domain.ids import BrokerOrderId
@@ -281,10 +282,12 @@ class OrderRouter:
             result = _result_of_error(error, attempt)
             if _is_rate_limited(error):
                 end, pause = self.queue.end_rate_limited, pause + RATE_LIMITED_PAUSE_SECONDS
+            elif _was_held_back(error):
+                end = self.queue.end_unsent
             elif isinstance(error, BrokerRejected | BrokerSessionExpired):
                 end = self.queue.end_answered
-            elif isinstance(error, BrokerSendForbidden):
-                end = self.queue.end_unsent
+            elif isinstance(error, BrokerUnreachable):
+                end = self.queue.end_unreached
         finally:
             end(flight)
         return result, pause
@@ -304,6 +307,12 @@ async def _made(make: Callable[[], Awaitable[object]]) -> object:
 def _is_rate_limited(error: BrokerError) -> bool:
     """Say whether the broker is told to be asked too often, whatever became of this write."""
     return isinstance(error, BrokerRateLimited) or error.http_status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _was_held_back(error: BrokerError) -> bool:
+    """Say whether it was we who let nothing leave: a fence of ours, or a token known to be dead."""
+    is_of_token = isinstance(error, BrokerSessionExpired) and error.http_status is None
+    return is_of_token or isinstance(error, BrokerSendForbidden)
 
 
 def _not_sent(reason: BlockReason, text: str) -> RouterResult:

@@ -153,16 +153,23 @@ class PermitQueue:
         self._metrics.rate_limited.inc()
         self.pump()
 
+    def end_unreached(self, flight: WriteFlight) -> None:
+        """The broker could not be reached: nothing of the write left."""
+        now_ns = self._now_ns()
+        self._budget.withdraw(flight.budget, now_ns)
+        self._breakers[flight.endpoint].note_failure(flight.breaker, now_ns)
+        self.pump()
+
     def end_failed(self, flight: WriteFlight) -> None:
-        """The broker could not be reached, or gave no answer that can be trusted."""
+        """The broker gave no answer that can be trusted."""
         now_ns = self._now_ns()
         self._budget.end(flight.budget, now_ns)
         self._breakers[flight.endpoint].note_failure(flight.breaker, now_ns)
         self.pump()
 
     def end_unsent(self, flight: WriteFlight) -> None:
-        """We forbade it ourselves at its first byte: that tells nothing about the broker."""
-        self._budget.end(flight.budget, self._now_ns())
+        """We held it back ourselves, before its first byte: that tells nothing about the broker."""
+        self._budget.withdraw(flight.budget, self._now_ns())
         self._breakers[flight.endpoint].note_unused()
         self.pump()
 

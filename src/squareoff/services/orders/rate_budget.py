@@ -5,6 +5,7 @@ The broker's limits are 10/s, 250/min, 1000/h, 7000/day; its window type is not 
 windows slide. What counts is when a write may have reached the broker, not when it was allowed:
 a permit counts as now until its write begins, a write as now until it is answered or
 `TRANSIT_SECONDS` have passed. So writes that wait on their way cannot pile up in one second there.
+A write of which nothing left does not count: hours without a line or a token cost no exit its turn.
 Invariants:
 1. Never more writes in any window than the limits.
 2. Entries leave a reserve of every horizon for exits, modifies leave half of it for placements.
@@ -140,6 +141,17 @@ class RateBudget:
         if flight in self._flights:
             del self._flights[flight]
             self._count(now_ns)
+
+    def withdraw(self, flight: Flight, now_ns: int) -> None:
+        """It is proved that nothing of the write left: it never reached the broker."""
+        self._settle(now_ns)
+        if flight in self._flights:
+            del self._flights[flight]
+            return
+        stamp = flight.began_ns + seconds_to_ns(TRANSIT_SECONDS)
+        for _span, _limit, taken in self._windows:
+            if stamp in taken:
+                taken.remove(stamp)
 
     def note_rate_limited(self, flight: Flight, now_ns: int) -> None:
         """The broker says "too many": the second is full, whatever we counted, and longer each
