@@ -4,6 +4,8 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from service_world.session import ScriptedSession
 from service_world.virtual import run_virtual
 from service_world.world import World, make_world, running
@@ -73,6 +75,30 @@ def test_a_broker_that_cannot_be_asked_starts_no_login() -> None:
         assert session.count("log_in") == 0
         await asyncio.sleep(20.0)
         assert session.count("log_in") == 1
+
+    watched(body, session)
+
+
+@pytest.mark.parametrize("file_number", [None, 0])
+def test_a_token_of_which_the_broker_says_nothing_is_told(file_number: int | None) -> None:
+    """Calls are refused and the profile answers with something else: nothing leaves, so a person is
+    told after a minute, once, and no more than that is done without the broker's word."""
+    session = ScriptedSession(can_log_in=True, file_number=file_number)
+
+    async def body(world: World) -> None:
+        session.failures["profile"] = [BrokerRejected("no access", code="DH-902")] * 10_000
+        session.refuse()
+        await asyncio.sleep(50.0)
+        assert world.alarms.codes == []
+        await asyncio.sleep(MINUTE)
+        assert world.alarms.codes == ["token_unproved"]
+        assert session.count("log_in") == 0
+
+        session.failures["profile"].clear()
+        await asyncio.sleep(10.0)
+        assert not session.state.is_refused
+        raised = await world.store.alarms(unacknowledged_only=True)
+        assert [alarm for alarm in raised if alarm.is_open] == []
 
     watched(body, session)
 

@@ -9,7 +9,7 @@ Invariants:
 2. Between two logins lie at least LOGIN_PAUSE_SECONDS_MIN; after k tokens in a row that died young,
    that times 2^(k-1), at most LOGIN_PAUSE_SECONDS_MAX.
 3. One episode of a dead token is told once, when it is confirmed and the file does not cure it, and
-   once more where the login fails as well.
+   once more where the login fails as well. So is one that the broker neither confirms nor denies.
 """
 
 from enum import Enum
@@ -32,6 +32,10 @@ FILE_CHECK_SECONDS = 1.0
 
 PROBE_SECONDS_MIN, PROBE_SECONDS_MAX = 1.0, 5.0
 """Pauses between two questions whether the token lives again; they double."""
+
+UNPROVED_SECONDS = 60.0
+"""How long calls may be refused for the token while the profile says neither that it is dead nor
+that it lives, before a person is told: an outage that ends by itself is shorter."""
 
 LOGIN_PAUSE_SECONDS_MIN = 125.0
 """The broker makes one token in two minutes, as other clients report; five seconds of margin."""
@@ -75,6 +79,8 @@ class TokenRecovery:
         self._is_login_told = False
         self._may_stand = True  # an alarm of the last process
         self._is_confirmed = False
+        self._unproved_since_ns: int | None = None
+        self._is_unproved_told = False
         self._next_probe_ns = 0
         self._probe_seconds = PROBE_SECONDS_MIN
         self._next_login_ns = 0
@@ -92,6 +98,7 @@ class TokenRecovery:
             await self._note_flap()
             return Recovery.ALIVE, 0.0
         if not self._is_confirmed or not self._session.state.is_refused:
+            await self._tell_unproved_in_time()
             return Recovery.STILL_DEAD, self._pause_seconds()
         if self._session.has_file and not self._is_told:
             await self._clock.sleep(FILE_GRACE_SECONDS)
@@ -140,11 +147,12 @@ class TokenRecovery:
     async def note_alive(self) -> None:
         """Take note that the broker takes the token: an episode, if there was one, is over."""
         self._is_confirmed = False
+        self._unproved_since_ns = None
         if self._flaps < FLAPS_MAX:
             self._probe_seconds, self._next_probe_ns = PROBE_SECONDS_MIN, 0
-        if self._is_told or self._is_login_told or self._may_stand:
-            self._is_told = self._is_login_told = self._may_stand = False
-            for code in ("token_dead", "token_not_made"):
+        if self._is_told or self._is_login_told or self._is_unproved_told or self._may_stand:
+            self._is_told = self._is_login_told = self._is_unproved_told = self._may_stand = False
+            for code in ("token_dead", "token_not_made", "token_unproved"):
                 await self._alarms.clear(code, "the broker takes the access token")
 
     async def _is_alive(self) -> bool:
@@ -156,6 +164,7 @@ class TokenRecovery:
             await self._session.profile()
         except BrokerSessionExpired:
             self._is_confirmed = True
+            self._unproved_since_ns = None
             return False
         except BrokerError as error:
             _log.warning("token_not_proved", error=str(error))
@@ -220,6 +229,32 @@ class TokenRecovery:
             "token_dead",
             "The broker refuses the access token: no order goes out, and orders, positions and "
             f"prices cannot be read. {cure_text(self._session)} Exits wait and go on at once.",
+        )
+
+    async def _tell_unproved_in_time(self) -> None:
+        """While calls are refused nothing leaves, and without the broker's word nothing cures it
+        but the file: a person must know."""
+        if not self._session.state.is_refused:
+            self._unproved_since_ns = None
+            return
+        now_ns = self._clock.now().monotonic_ns
+        if self._unproved_since_ns is None:
+            self._unproved_since_ns = now_ns
+        if self._is_unproved_told or self._is_told:
+            return
+        if now_ns - self._unproved_since_ns < seconds_to_ns(UNPROVED_SECONDS):
+            return
+        self._is_unproved_told = True
+        where = "put it into the file that DHAN_ACCESS_TOKEN_FILE names"
+        if not self._session.has_file:
+            where = "start this program again with it"
+        await self._alarms.raise_alarm(
+            Severity.CRITICAL,
+            "token_unproved",
+            "Calls were refused for the access token, and asked for the token's profile the broker "
+            f"has not said for {UNPROVED_SECONDS:g} s whether it is dead. Until it does no order "
+            "goes out, orders, positions and prices cannot be read, and no login is made. Look at "
+            f"the broker's web page; a new token helps at once: {where}.",
         )
 
     async def _tell_login_failed(self, text: str) -> None:
