@@ -158,6 +158,7 @@ ADDRESSES = {
     "documented": ({"primaryIP": "1.2.3.4", "secondaryIP": ""}, None, ""),
     "none set": ({"primaryIP": "NA", "secondaryIP": None}, False, ""),
     "strange word": ({"primaryIP": "1.2.3.4", "ipMatchStatus": "PENDING"}, None, ""),
+    "nothing of addresses": ({"status": "success", "message": "done"}, None, ""),
 }
 
 
@@ -189,6 +190,28 @@ def test_a_dead_token_is_known_under_any_status(
 
     with pytest.raises(BrokerSessionExpired):
         run(getattr(calls, call)(OLD))
+
+
+WRAPPINGS = {
+    "array of one": lambda row: [row],
+    "data": lambda row: {"status": "success", "data": row},
+    "data is an array of one": lambda row: {"data": [row]},
+}
+
+
+@pytest.mark.parametrize("name", WRAPPINGS)
+def test_an_answer_is_read_however_it_is_wrapped(fakes: Any, name: str) -> None:
+    """A token that lives is known to, or nothing would leave after one false refusal; and an
+    address that is registered is no reason to call a person."""
+    wrapped = WRAPPINGS[name]
+    profile = wrapped({"dhanClientId": "1100000001", "tokenValidity": "16/09/2026 09:05"})
+    address = wrapped({"primaryIP": "1.2.3.4", "secondaryIP": None})
+    http = fakes.http(fakes.answer(200, profile), fakes.answer(200, address))
+    calls = SessionCalls(fakes.account, http)
+
+    assert run(calls.profile(OLD)).token_expires_ns == 1_789_529_700_000_000_000
+    state = run(calls.address(OLD))
+    assert (state.orders_allowed, state.registered) == (None, ("1.2.3.4",))
 
 
 def test_an_error_that_comes_as_success_is_an_error(fakes: Any) -> None:

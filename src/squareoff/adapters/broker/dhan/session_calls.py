@@ -154,14 +154,15 @@ class SessionCalls:
 def read_address(row: Mapping[str, Any]) -> AddressState:
     """Read what `getIP` says; `ordersAllowed` and `ipMatchStatus` are not always there.
 
-    Without any registered address no order is taken; with one, only the broker's word counts.
+    Where the broker says that no address is registered no order is taken; else only its word on
+    orders counts, and an answer without a word of addresses says nothing.
     """
     names = ("primaryIP", "secondaryIP")
     registered = tuple(text for name in names if (text := optional_text_of(row, name)))
     allowed = _verdict(row.get("ordersAllowed"))
     if allowed is None:
         allowed = _verdict(row.get("ipMatchStatus"))
-    if allowed is None and not registered:
+    if allowed is None and not registered and any(name in row for name in names):
         allowed = False
     return AddressState(allowed, optional_text_of(row, "detectedIP") or "", registered)
 
@@ -179,9 +180,11 @@ def _verdict(value: object) -> bool | None:
 
 
 def _object(site: CallSite, response: HttpResponse, token: str) -> dict[str, Any]:
+    """Return the object that an answer consists of, also in an array of one or in `data` (2.7)."""
     content = load_json(response.body) if response.status == 200 else None
-    if isinstance(content, dict) and read_fault(response.body) is None:
-        return content
+    row = only_object(content)
+    if row is not None and read_fault(response.body) is None:
+        return only_object(row.get("data")) or row
     raise _failure(site, response, token)
 
 
