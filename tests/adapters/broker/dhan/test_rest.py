@@ -580,10 +580,17 @@ def test_a_lookup_may_find_two_orders_under_one_id(fakes):
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(404, {"errorCode": "DH-906", "errorMessage": "incorrect request"}), (404, b""), (200, [])],
+    [
+        (404, {"errorCode": "DH-906", "errorMessage": "incorrect request"}),
+        (404, b""),
+        (400, {"errorCode": "DH-906", "errorMessage": "incorrect request for order"}),
+        (400, {"errorCode": "DH-907", "errorMessage": "no data"}),
+        (200, []),
+    ],
 )
 def test_an_unknown_id_is_an_empty_lookup(fakes, status, body):
-    """The broker's own 404 and an empty array mean that it knows no such order now."""
+    """The broker's own 404, the same words under 400 and an empty array mean that it knows no such
+    order now."""
     http = fakes.http(fakes.answer(status, body))
 
     assert call(fakes.client(http), "orders_by_client_order_id", OURS) == ()
@@ -599,6 +606,9 @@ def test_an_unknown_id_is_an_empty_lookup(fakes, status, body):
         (200, [{"status": "ERROR", "message": "Failed"}], BrokerProtocolError),
         (200, [{"errorCode": "DH-908", "errorMessage": "internal"}], BrokerProtocolError),
         (404, {"errorCode": "DH-906", "errorMessage": "Invalid Token"}, BrokerSessionExpired),
+        (400, {"errorCode": "DH-906", "errorMessage": "Invalid Token"}, BrokerSessionExpired),
+        (400, {"errorCode": "DH-905", "errorMessage": "bad values"}, BrokerRejected),
+        (400, b"", BrokerOutcomeUnknown),
         (429, {"errorCode": "DH-904", "errorMessage": "slow"}, BrokerRateLimited),
         (200, {}, BrokerProtocolError),
         (200, row(correlationId="sqx-other"), BrokerProtocolError),
