@@ -52,6 +52,8 @@ def order_side(settings: EngineSettings, ports: Ports, shared: Shared) -> OrderS
         adoption=_adoption(settings, ports, shared),
     )
     session = _session_watch(settings, ports, shared, reconciler)
+    if session is not None:
+        router.on_refused(session.note_refusal)
     permit_watch = PermitWatch(engine, router.queue, shared.alarms, clock)
     hindrance = (lambda: None) if session is None else session.hindrance
     placing = PlacingParts(router, permit_watch, reads, handler)

@@ -116,3 +116,25 @@ def test_a_refused_exit_waits_slowly_and_is_told_once(answer: AddressState | Non
         await world.until_status(TRACKER, PositionStatus.EXITED)
 
     watched(body, session)
+
+
+def test_an_address_refused_while_an_exit_rests_is_told() -> None:
+    """Modifies need the address too: an exit that cannot be moved does not merely rest."""
+    session = ScriptedSession()
+
+    async def body(world: World) -> None:
+        session.addresses = SILENT
+        world.gateway.fills = False
+        await world.hold()
+        world.tick("150.00")
+        await world.engine.exit_engine.execute_exit(TRACKER, "asked", wait=Wait.CLAIMED)
+        await world.until(lambda: bool(world.gateway.orders))
+        refusal = BrokerRejected("Invalid IP", code=STATIC_IP_CODE, text="Invalid IP")
+        world.gateway.failures["modify_order"] = refusal
+        for price in range(150, 140, -1):
+            world.tick(f"{price}.00")
+            await asyncio.sleep(1.0)
+
+        assert "static_ip_refused" in world.alarms.codes
+
+    watched(body, session)

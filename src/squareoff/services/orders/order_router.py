@@ -118,6 +118,11 @@ class OrderRouter:
         self._chance = chance
         self._metrics = metrics
         self.queue = PermitQueue(RateBudget(limits), clock=clock, metrics=metrics)
+        self._on_refused: list[Callable[[str], None]] = []
+
+    def on_refused(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the code of each write that the broker refuses; it must not wait."""
+        self._on_refused.append(listener)
 
     async def load_budget(self, journal: Journal) -> None:
         """Count the account's writes of the last day, whoever made them; before any permit."""
@@ -238,6 +243,9 @@ class OrderRouter:
             attempt += 1
             self._metrics.router_retries.labels(write.operation).inc()
         self._metrics.router_calls.labels(write.operation, result.outcome.value).inc()
+        if result.outcome is RouterOutcome.REFUSED:
+            for listener in self._on_refused:
+                listener(result.code)
         _log.info(
             "order_write",
             operation=write.operation,

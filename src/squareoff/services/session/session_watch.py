@@ -28,7 +28,13 @@ from squareoff.core.session.token_plan import (
 from squareoff.core.state.facts import Severity, TokenReplaced
 from squareoff.core.state.inputs import ExitHindered, HindranceLifted
 from squareoff.core.state.tracker import PositionTracker
-from squareoff.domain.errors import BrokerError, BrokerSessionExpired, Sent, StoreError
+from squareoff.domain.errors import (
+    STATIC_IP_CODE,
+    BrokerError,
+    BrokerSessionExpired,
+    Sent,
+    StoreError,
+)
 from squareoff.domain.instruments import ExchangeSegment
 from squareoff.domain.states import BlockReason
 from squareoff.domain.time import iso_from_ns, seconds_to_ns
@@ -110,6 +116,15 @@ class SessionWatch:
             return None
         text = "the broker refuses the access token"
         return ExitHindered(BlockReason.TOKEN_DEAD, text, HINDERED_RETRY_SECONDS)
+
+    def note_refusal(self, code: str) -> None:
+        """Note the code of an order write that the broker refused; never waits.
+
+        A modify or cancel that is refused for the address blocks no exit, and nobody would know why
+        it rests.
+        """
+        if code == STATIC_IP_CODE:
+            self._address.note_refused()
 
     async def run(self) -> None:
         """Watch for ever."""
