@@ -4,10 +4,12 @@ What is carried over is written into the copy's journal before it takes its plac
 holds and the start after it finds nothing but facts.
 """
 
+import asyncio
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from squareoff.adapters.sql.backups import is_damaged
 from squareoff.adapters.sql.database import Database, open_database
 from squareoff.adapters.sql.schema import SchemaAge, schema_state
 from squareoff.adapters.sql.store import SqlStore
@@ -32,7 +34,7 @@ async def carry_over(replaced: Path | None, copy: Path) -> CarriedOver:
     """Bring the copy of a database up to what `replaced` says beside its positions.
 
     Args:
-        replaced: where it lies, None where there is none; it may be missing, damaged or older.
+        replaced: where it lies, None where there is none; it may be damaged or older.
 
     Raises:
         StoreError: the copy could not be told.
@@ -65,6 +67,8 @@ async def _standings_of(path: Path | None) -> tuple[dict[AccountId, AccountStand
     """Read a database that may not be fit to be read, and say so where it is not."""
     if path is None:
         return {}, []
+    if await asyncio.to_thread(is_damaged, path):  # half of it would be taken for all
+        return {}, [_NOT_KNOWN]
     try:
         database = open_database(f"sqlite:///{path}")
         try:

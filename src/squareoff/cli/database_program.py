@@ -124,12 +124,16 @@ async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
         stack.callback(backups.remove, checked)
         await asyncio.to_thread(backups.back_up, copy, checked)
         state, entries = await _examined(checked)
-        kept = await asyncio.to_thread(_keep_aside, path)
-        carried = await carry_over(path if kept else None, checked)
-        await asyncio.to_thread(backups.put_back, checked, path)
+        aside = _name_aside(path)
+        is_kept = aside is not None and await asyncio.to_thread(_keep_aside, path, aside)
+        carried = await carry_over(None if aside is None else path, checked)
+        if aside is None or is_kept:
+            await asyncio.to_thread(backups.put_back, checked, path)
+        else:
+            await asyncio.to_thread(backups.replace_damaged, path, checked, aside)
     return {
         "database": str(path),
-        "kept_aside": None if kept is None else str(kept),
+        "kept_aside": None if aside is None else str(aside),
         "revision": state.found,
         "needs_upgrade": state.age is SchemaAge.OLDER,
         "entries": entries + len(carried.facts),
@@ -163,17 +167,27 @@ def _verified(connection: Connection) -> int:
     return sum(report.entries for report in reports.values())
 
 
-def _keep_aside(path: Path) -> Path | None:
-    """Copy the database that is about to be replaced; one that is damaged is moved away."""
+def _name_aside(path: Path) -> Path | None:
+    """Return the name under which what is there now is kept, None where nothing is."""
     if not path.exists() or path.stat().st_size == 0:
         return None
     stamp = SystemClock().now().ist().strftime("%Y%m%d-%H%M%S")
-    aside = path.with_name(f"{path.name}.before-restore-{stamp}")
+    return path.with_name(f"{path.name}.before-restore-{stamp}")
+
+
+def _keep_aside(path: Path, aside: Path) -> bool:
+    """Copy the database that is about to be replaced; False where it is too damaged for that.
+
+    Raises:
+        StoreError: it is sound, but locked, or there is no room for the copy.
+    """
     try:
         backups.back_up(path, aside)
     except StoreError:
-        backups.move_away(path, aside)
-    return aside
+        if not backups.is_damaged(path):
+            raise
+        return False
+    return True
 
 
 def verify_journal(settings: Settings) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from squareoff.adapters.sql.backups import back_up, back_up_ours, move_away, put_back
+from squareoff.adapters.sql import backups
+from squareoff.adapters.sql.backups import (
+    back_up,
+    back_up_ours,
+    is_damaged,
+    put_back,
+    replace_damaged,
+)
 from squareoff.domain.errors import StoreError
 
 
@@ -89,13 +96,66 @@ def test_a_damaged_database_is_not_passed_off_as_a_copy(tmp_path: Path) -> None:
     assert not copy.exists()
 
 
-def test_moving_away_takes_the_log_along(tmp_path: Path) -> None:
+def test_a_damaged_database_gives_its_place_with_its_log(tmp_path: Path) -> None:
     """A log without its database, or beside another one, would be read wrongly."""
-    (tmp_path / "live.db").write_text("broken")
+    path, copy, aside = tmp_path / "live.db", tmp_path / "copy.db", tmp_path / "aside.db"
+    path.write_text("broken")
     (tmp_path / "live.db-wal").write_text("log")
-    move_away(tmp_path / "live.db", tmp_path / "aside.db")
+    _database(copy, 7)
+    replace_damaged(path, copy, aside)
 
-    assert {each.name for each in tmp_path.iterdir()} == {"aside.db", "aside.db-wal"}
+    assert _numbers(path) == [7]
+    assert (aside.read_text(), (tmp_path / "aside.db-wal").read_text()) == ("broken", "log")
+    assert {each.name for each in tmp_path.iterdir()} == {
+        *("live.db", "copy.db", "aside.db", "aside.db-wal")
+    }
+
+
+def test_a_damaged_database_stays_where_its_successor_finds_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that found no database, or an empty one, would begin from nothing."""
+    path, copy, aside = tmp_path / "live.db", tmp_path / "copy.db", tmp_path / "aside.db"
+    path.write_text("broken")
+    _database(copy, 7)
+    monkeypatch.setattr(backups, "_copy", _disk_full)
+
+    with pytest.raises(StoreError, match=r"cannot be written: database or disk is full"):
+        replace_damaged(path, copy, aside)
+    assert path.read_text() == "broken"
+    assert not list(tmp_path.glob("aside*")) + list(tmp_path.glob("live.db?*"))
+
+
+def _disk_full(_path: Path, _target: Path) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_what_was_kept_aside_before_is_not_written_over(tmp_path: Path) -> None:
+    """Two restores within one second choose the same name."""
+    path, copy, aside = tmp_path / "live.db", tmp_path / "copy.db", tmp_path / "aside.db"
+    path.write_text("broken")
+    aside.write_text("precious")
+    _database(copy, 7)
+
+    with pytest.raises(StoreError, match="is there already"):
+        replace_damaged(path, copy, aside)
+    assert (path.read_text(), aside.read_text()) == ("broken", "precious")
+
+
+def test_a_locked_database_is_not_called_damaged(tmp_path: Path) -> None:
+    """Nor is a sound one; a torn page is."""
+    path = tmp_path / "live.db"
+    _database(path, *range(2_000))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("INSERT INTO numbers VALUES (-1)")
+        locked = is_damaged(path)
+    sound = is_damaged(path)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096)
+
+    assert (locked, sound, is_damaged(path)) == (False, False, True)
 
 
 def test_what_is_no_database_is_named_itself(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Invariants:
 2. No file is written over. What a restore replaces is copied beside it first.
 3. A restore is one transaction into the file as it lies there, so that whoever has it open (a
    standby that waits) sees the restored database, and a crash leaves the old one or the new one.
+4. Only a file that is damaged is given up for another one, whole and at once: at no moment is there
+   no database, for an engine that finds none begins with an empty one.
 """
 
 import os
@@ -21,6 +23,14 @@ from squareoff.domain.errors import StoreError
 
 _FILE_MODE = 0o600
 _UNFINISHED = ".part"
+_FRESH = ".fresh"
+_PRIMARY_CODE_MASK = 0xFF
+_DAMAGED_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNREADABLE_CODES = frozenset(
+    {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+)
+"""A disk that cannot give its sectors back."""
+
 WAIT_SECONDS = 5.0
 """How long a lock is waited for; in WAL mode no writer keeps a reader out at all."""
 
@@ -68,7 +78,7 @@ def _copied(path: Path, target: Path) -> Iterator[Path]:
             os.link(part, target)  # unlike a rename it never replaces a file
             sync_path(target.parent)
     finally:
-        part.unlink(missing_ok=True)
+        remove(part)
 
 
 def put_back(copy: Path, path: Path, *, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -88,17 +98,40 @@ def put_back(copy: Path, path: Path, *, wait_seconds: float = WAIT_SECONDS) -> N
         sync_path(path)
 
 
-def move_away(path: Path, aside: Path) -> None:
-    """Give a database that cannot be copied another name, with the log that belongs to it."""
-    with _told(aside):
-        for part, name_aside in zip(files_of(path), files_of(aside), strict=True):
-            if part.exists():
-                part.rename(name_aside)
+def replace_damaged(path: Path, copy: Path, aside: Path) -> None:
+    """Put a copy in the place of a damaged database, which keeps its content under another name.
+
+    Raises:
+        StoreError: the copy cannot be read or written; the damaged one is where it was.
+    """
+    _refuse_taken(aside)
+    fresh = path.with_name(path.name + _FRESH)
+    remove(fresh)  # left by a restore that was cut short
+    try:
+        back_up(copy, fresh)
+        with _told(aside):
+            os.link(path, aside)
+            for part, part_aside in list(zip(files_of(path), files_of(aside), strict=True))[1:]:
+                if part.exists():  # beside another database the log would be read as its own
+                    part.rename(part_aside)
+            fresh.replace(path)
+            sync_path(path.parent)
+    finally:
+        remove(fresh)
+
+
+def is_damaged(path: Path) -> bool:
+    """Say whether a database is broken; one that is locked, or on a full disk, is none."""
+    try:
+        return _faults_of(path) != []
+    except sqlite3.Error as error:
+        code = error.sqlite_errorcode
+        return code & _PRIMARY_CODE_MASK in _DAMAGED_CODES or code in _UNREADABLE_CODES
 
 
 def remove(path: Path) -> None:
     """Remove a database that is no longer needed, with all that belongs to it."""
-    for part in files_of(path):
+    for part in (*files_of(path), path.with_name(f"{path.name}-journal")):
         part.unlink(missing_ok=True)
 
 
@@ -158,13 +191,21 @@ def _count_entries(copy: Path, path: Path) -> int:
 def _refuse_damaged(path: Path, source: Path) -> None:
     """Check every page of a database; `source` is the one to name, which it may be a copy of."""
     try:
-        with closing(_read_only(path)) as database:
-            found = [str(row[0]) for row in database.execute("PRAGMA integrity_check(3)")]
-            orphans = database.execute("PRAGMA foreign_key_check").fetchone()
+        faults = _faults_of(path)
     except sqlite3.Error as error:
         raise StoreError(f"{source} cannot be read as a database: {error}") from error
-    if found != ["ok"] or orphans is not None:
-        raise StoreError(f"{source} is damaged: {'; '.join(found)}")
+    if faults:
+        raise StoreError(f"{source} is damaged: {'; '.join(faults)}")
+
+
+def _faults_of(path: Path) -> list[str]:
+    """Return what is wrong with the pages of a database, an empty list where nothing is."""
+    with closing(_read_only(path)) as database:
+        found = [str(row[0]) for row in database.execute("PRAGMA integrity_check(3)")]
+        if found != ["ok"]:
+            return found
+        orphan = database.execute("PRAGMA foreign_key_check").fetchone()
+    return [] if orphan is None else [f"a row of {orphan[0]} belongs to none of {orphan[2]}"]
 
 
 def _refuse_taken(target: Path) -> None:
@@ -175,7 +216,7 @@ def _refuse_taken(target: Path) -> None:
 @contextmanager
 def _new_file(path: Path) -> Iterator[None]:
     """Make the file before anything is in it, so that its mode is right from the first byte on."""
-    path.unlink(missing_ok=True)  # left by a copy that was cut short
+    remove(path)  # left by a copy that was cut short
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
     yield
 
