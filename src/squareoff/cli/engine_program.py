@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
-from rich.console import Console
 from rich.panel import Panel
 
 from squareoff import __version__
@@ -21,6 +20,7 @@ from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.halt_signal import HaltSignal
 from squareoff.cli.logs import Redactor, configure_logs
 from squareoff.cli.loops import run_until_told
+from squareoff.cli.saying import say, say_to_a_person
 from squareoff.cli.service_manager import signs_of_life, tell
 from squareoff.cli.standing_by import open_as_standby
 from squareoff.config import Settings
@@ -112,7 +112,7 @@ def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: 
             "token_path": where,
             "version": __version__,
         }
-        print(json.dumps(said), flush=True)
+        say(json.dumps(said))
         return
     mode = settings.mode
     lines = [
@@ -121,9 +121,7 @@ def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: 
         f"API        {url}/api/v1",
         f"token      {where or 'as given by SQUAREOFF_API_TOKEN'}",
     ]
-    Console(highlight=False, soft_wrap=True).print(
-        Panel("\n".join(lines), title=f"squareoff {__version__}", expand=False)
-    )
+    say_to_a_person(Panel("\n".join(lines), title=f"squareoff {__version__}", expand=False))
 
 
 def broker_name(settings: Settings) -> str:

@@ -4,7 +4,6 @@ Exit status: 0 done, 1 refused (the reason is one line on standard error), 2 mis
 option, or wrong settings: one line per fault). With `--json` standard output tells it as well.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ from squareoff.cli import (
 )
 from squareoff.cli.json_refusals import tell_misuse, tell_refusal, wants_json
 from squareoff.cli.output import json_shown
+from squareoff.cli.saying import let_go_of_output
 from squareoff.domain.errors import ConfigError, SquareoffError
 
 DONE, REFUSED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -44,7 +44,7 @@ class _ReaderGone(Exception):
 def _output_watched() -> Iterator[None]:
     try:
         yield
-        sys.stdout.flush()
+        _flush()
     except TyperException as error:
         if wants_json(sys.argv):
             tell_misuse(error.format_message())
@@ -127,15 +127,20 @@ def main() -> None:
     except _ReaderGone:
         sys.exit(DONE)
     finally:
-        _let_go_of_output()
+        _end_output()
 
 
-def _let_go_of_output() -> None:
+def _end_output() -> None:
     """Write what is left; to a reader who went away nothing more can be said at the very end."""
     try:
-        sys.stdout.flush()
+        _flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_output()
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # closed by whoever started us
+        sys.stdout.flush()
 
 
 def _complain(error: SquareoffError, *lines: str) -> None:

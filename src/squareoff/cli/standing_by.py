@@ -4,12 +4,11 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 
-from rich.console import Console
-
 from squareoff import __version__
 from squareoff.adapters.system import SystemClock
 from squareoff.assembly import Engine
 from squareoff.bootstrap import EngineHooks, open_engine
+from squareoff.cli.saying import say, say_to_a_person
 from squareoff.cli.service_manager import tell
 from squareoff.config import Settings
 from squareoff.web.api_token import role_tokens
@@ -47,7 +46,7 @@ async def open_as_standby(
 def _announce(settings: Settings, url: str, *, as_json: bool) -> None:
     if as_json:
         said = {"mode": settings.mode, "api": url, "standby": True, "version": __version__}
-        print(json.dumps(said), flush=True)
+        say(json.dumps(said))
         return
     text = f"STANDBY {__version__}: takes the account over should its engine die; {url}/readyz"
-    Console(highlight=False, soft_wrap=True).print(text)
+    say_to_a_person(text)
