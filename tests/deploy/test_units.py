@@ -118,7 +118,7 @@ def test_the_backup_unit_copies_the_database_of_a_live_engine(tmp_path: Path) ->
     )
 
     assert unit["WorkingDirectory"] == ["/var/lib/squareoff"]
-    assert unit["StateDirectory"] == ["squareoff/backups"]
+    assert unit["StateDirectory"] == ["squareoff squareoff/backups"], "the log lies in the first"
     assert unit["EnvironmentFile"] == _unit("squareoff.service")["EnvironmentFile"]
     assert not (DEPLOY / "squareoff-backup.service.d").exists()
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -162,6 +162,7 @@ def test_the_restart_policy_fits_the_exit_statuses() -> None:
     assert (DONE, REFUSED, MISUSED) == (0, 1, 2)
     assert unit["Restart"] == ["on-failure"]
     assert unit["RestartPreventExitStatus"] == [str(MISUSED)]
+    assert unit["RestartForceExitStatus"] == ["SIGHUP"], "by itself a clean end to systemd"
     assert unit["StartLimitIntervalSec"] == ["0"]
     assert unit["Type"] == ["notify"]
     assert "WatchdogSec" in unit
@@ -214,6 +215,7 @@ def test_the_container_is_without_root_and_runs_our_program() -> None:
     assert entry == ["squareoff"]
     assert _fault_of(words) == ""
     guide = (PROJECT_FOLDER / "docs/running.md").read_text(encoding="utf-8")
+    assert "--restart unless-stopped" in guide, "a reboot ends the engine in good order"
     assert f"squareoff.toml:{_CONTAINER_CONFIG}:ro" in guide
     assert f"SQUAREOFF_CONFIG={_CONTAINER_CONFIG}" in last["ENV"].split()
     copied = [word for step, rest in steps if step == "COPY" for word in rest.split()[:-1]]
