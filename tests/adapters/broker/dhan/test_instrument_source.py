@@ -148,6 +148,24 @@ def test_a_failed_fetch_falls_back_to_a_recent_file(fakes, tmp_path, path, statu
     asyncio.run(body())
 
 
+def test_files_that_no_later_day_reads_are_removed(fakes, tmp_path):
+    """Some 50 MB a day fill the disk that the database is on within a year."""
+    recent = "instruments-2026-09-08.csv"
+    old = ("instruments-2026-09-07.csv", "instruments-2025-09-15.csv")
+    cut = "instruments-2026-09-14.part"
+    strange = ("instruments-2026-09-16.csv", "instruments-mine.csv", "notes.txt")
+
+    async def body():
+        async with site() as server:
+            settings = InstrumentSettings(server.url + "/master.csv", tmp_path)
+            for name in (recent, *old, cut, *strange):
+                keep(settings, name, OLDER)
+            await load_instruments(settings, fakes.clock())
+            assert {one.name for one in settings.folder.iterdir()} == {TODAY, recent, *strange}
+
+    asyncio.run(body())
+
+
 def test_no_file_at_all_refuses_the_start(fakes, tmp_path):
     """Without a fetch and without a recent file the address and the fault are named."""
 

@@ -6,7 +6,8 @@ Rules:
 1. A path is read as it is. An address is fetched once a day (IST) into the cache folder; a file
    becomes the cache only after it has been read without fault.
 2. Where today's cannot be fetched or is corrupt, the newest cached file of the last
-   `CACHE_DAYS_MAX` days does, without its circuit limits; the master says so (`is_today`).
+   `CACHE_DAYS_MAX` days does, without its circuit limits; the master says so (`is_today`). Older
+   ones serve nobody and are removed: a year of them would fill the disk that the database is on.
 3. Circuit limits are those of the day of loading; an engine that runs on into the next one has none
    (`OfItsDay`).
 4. The download carries no token of ours and follows redirects; it is the only request that does.
@@ -16,7 +17,7 @@ Rules:
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
@@ -41,7 +42,7 @@ DOWNLOAD_TIMEOUT_SECONDS = 120.0
 
 DOWNLOAD_BYTES_MAX = 300 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
-_CACHED_NAME = re.compile(r"instruments-(\d{4}-\d{2}-\d{2})\.csv\Z")
+_CACHED_NAME = re.compile(r"instruments-(\d{4}-\d{2}-\d{2})\.(csv|part)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +100,16 @@ async def _load(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
         with contextlib.suppress(ConfigError):  # a damaged cache is fetched again
             return await _read(cached, settings.segments)
     try:
-        return await _fetch_and_read(settings, cached)
+        master = await _fetch_and_read(settings, cached)
     except ConfigError as error:
-        master = await _read_older(settings, today)
-        if master is None:
+        older = await _read_older(settings, today)
+        if older is None:
             raise ConfigError(
                 f"{error}; no cached file of the last {CACHE_DAYS_MAX} days"
             ) from error
-        return master
+        return older
+    await asyncio.to_thread(_remove_old, settings.folder, today)
+    return master
 
 
 async def _fetch_and_read(settings: InstrumentSettings, cached: Path) -> InstrumentMaster:
@@ -134,13 +137,33 @@ async def _read_older(settings: InstrumentSettings, today: date) -> InstrumentMa
 
 def _cached_files(folder: Path, today: date) -> list[Path]:
     """Return cached files of earlier days within the limit, newest first."""
-    files: list[tuple[date, Path]] = []
-    for path in folder.glob("instruments-*.csv"):
+    files = [
+        (day, path)
+        for day, path in _files_by_day(folder, ".csv")
+        if 0 < (today - day).days <= CACHE_DAYS_MAX
+    ]
+    return [path for _, path in sorted(files, reverse=True)]
+
+
+def _remove_old(folder: Path, today: date) -> None:
+    """Remove what no later day reads: cached files, and downloads that were cut short."""
+    old = [
+        path
+        for suffix, days_max in ((".csv", CACHE_DAYS_MAX), (".part", 0))
+        for day, path in _files_by_day(folder, suffix)
+        if (today - day).days > days_max
+    ]
+    for path in old:
+        with contextlib.suppress(OSError):  # tomorrow's start tries again
+            path.unlink()
+
+
+def _files_by_day(folder: Path, suffix: str) -> Iterator[tuple[date, Path]]:
+    for path in folder.glob(f"instruments-*{suffix}"):
         match = _CACHED_NAME.match(path.name)
         day = _date_or_none(match[1]) if match else None
-        if day is not None and 0 < (today - day).days <= CACHE_DAYS_MAX:
-            files.append((day, path))
-    return [path for _, path in sorted(files, reverse=True)]
+        if day is not None:
+            yield day, path
 
 
 def _date_or_none(text: str) -> date | None:
