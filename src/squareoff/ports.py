@@ -81,6 +81,15 @@ class Ownership(Protocol):
         """What a person should know of how the account came to us, "" for nothing."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing may leave: the database takes no sign of life of ours, "" while it does."""
+        ...
+
+    def on_trouble(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with `trouble` whenever it begins or ends; it must not wait."""
+        ...
+
     async def keep(self) -> None:
         """Keep the account until cancelled.
 

@@ -1,6 +1,7 @@
 """What an engine does with a send deadline, and with an account that is not its any more."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -9,7 +10,7 @@ from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import World, make_world, running_world
 from squareoff.core.session.lease import SEND_DEADLINE_SECONDS
 from squareoff.core.state.facts import OrderNotSent
-from squareoff.domain.errors import BrokerSendForbidden, OwnershipLost
+from squareoff.domain.errors import BrokerSendForbidden, OwnershipLost, StoreUnavailable
 from squareoff.domain.states import BlockReason, IntentStatus, PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.services.exits.exit_results import Wait
@@ -96,6 +97,17 @@ class LostOwnership:
 
     def __init__(self) -> None:
         self.is_lost = asyncio.Event()
+        self.trouble = ""
+        self.tell: Callable[[str], None] = lambda text: None
+
+    def on_trouble(self, listener: Callable[[str], None]) -> None:
+        """Keep who is to be told."""
+        self.tell = listener
+
+    def note(self, trouble: str) -> None:
+        """Begin or end a trouble with the database."""
+        self.trouble = trouble
+        self.tell(trouble)
 
     async def keep(self) -> None:
         """Wait for the loss."""
@@ -117,6 +129,35 @@ def test_a_lost_account_ends_the_engine() -> None:
         with pytest.raises(ExceptionGroup) as caught:
             await running
         assert [type(each) for each in caught.value.exceptions] == [OwnershipLost]
+
+    run_virtual(body())
+
+
+def test_a_database_that_takes_nothing_is_told_before_an_exit_needs_it() -> None:
+    """A full disk can be read: the engine called itself ready, and no one heard that it was not."""
+
+    async def body() -> None:
+        world = await make_world()
+        ownership = LostOwnership()
+        ownership.takeover_text = ""
+        world.engine.supervisor._ownership = world.engine.status._ownership = ownership
+        running = asyncio.get_running_loop().create_task(world.engine.supervisor.run())
+        await world.until(lambda: world.engine.status.view().is_ready)
+        world.store.down = StoreUnavailable("the disk is full")
+        ownership.note("the disk is full")
+        await settle()
+        view = world.engine.status.view()
+        assert (view.is_ready, view.database) == (False, "takes nothing: the disk is full")
+        assert view.not_ready_because == ("the database takes nothing, so nothing may be sent",)
+        assert world.alarms.codes == ["database_takes_nothing"]
+
+        world.store.down = None
+        ownership.note("")
+        await settle()
+        assert world.engine.status.view().is_ready
+        assert world.engine.status.view().database == "open"
+        running.cancel()
+        await asyncio.wait([running])
 
     run_virtual(body())
 

@@ -227,6 +227,7 @@ def _status(
         order_stream=hub,
         kill_switch=shared.kill_switch,
         session=orders.session,
+        ownership=ports.ownership,
         blind=tuple if blind is None else blind.blind,
         metrics=shared.metrics,
         clock=ports.clock,

@@ -7,6 +7,7 @@ down, and the restart recovers.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -32,6 +33,7 @@ from squareoff.services.prices.feed_lines import FeedLines
 from squareoff.services.prices.risk_manager import RiskManager
 
 _log = structlog.get_logger("squareoff.supervisor")
+_TROUBLE_CODE = "database_takes_nothing"
 
 
 class Supervisor:
@@ -98,6 +100,7 @@ class Supervisor:
         """
         async with EngineTasks() as tasks:
             if self._ownership is not None:
+                self._ownership.on_trouble(partial(self._note_trouble, tasks))
                 tasks.create_task(self._ownership.keep())
             self._engine.connect(tasks, self._placer.carry_out, self._claim_sizing)
             self._placer.connect(tasks)
@@ -111,6 +114,8 @@ class Supervisor:
             fact = EngineStarted(__version__, self._mode, open_count)
             await self._store.record((fact,), self._clock.now().wall_ns)
             await self._tell_takeover()
+            if self._ownership is not None:  # an alarm of the last process may stand
+                tasks.create_task(self._tell_trouble(self._ownership.trouble))
             for run in self._background:
                 tasks.create_task(run())
             self._feed_lines.start(tasks, self._intake.take)
@@ -142,6 +147,22 @@ class Supervisor:
         self._checkpoints.reach("recovery_reconciled")
         self._terms.may_send.set()
         _log.info("recovered", positions=len(self._engine.book))
+
+    def _note_trouble(self, tasks: EngineTasks, text: str) -> None:
+        tasks.create_task(self._tell_trouble(text))
+
+    async def _tell_trouble(self, text: str) -> None:
+        """Let a person know that no exit could leave now, before one has to."""
+        if text:
+            await self._alarms.raise_alarm(
+                Severity.CRITICAL,
+                _TROUBLE_CODE,
+                f"the database takes nothing, so no order leaves, of exits neither: {text}. It is "
+                "asked again and again; make room or end what holds it, and close in the broker's "
+                "app what cannot wait",
+            )
+        else:
+            await self._alarms.clear(_TROUBLE_CODE, "the database takes commits again")
 
     async def _tell_takeover(self) -> None:
         """Let a person know that another engine of the account died or fell silent."""

@@ -225,6 +225,29 @@ def test_a_lease_that_is_not_renewed_runs_out_and_comes_back() -> None:
     run_world(body)
 
 
+def test_a_database_that_takes_nothing_is_trouble_once_the_lease_ran_out() -> None:
+    """Told once when it begins and once when it ends; what the lease outlives is none."""
+
+    async def body(world: OwnersWorld) -> None:
+        process = await world.owner()
+        told: list[str] = []
+        process.ownership.on_trouble(told.append)
+        process.store.is_away = True
+        await asyncio.sleep(LEASE_SECONDS - 0.001)
+        process.store.is_away = False
+        await asyncio.sleep(LEASE_SECONDS)
+        assert (told, process.ownership.trouble) == ([], "")
+
+        process.store.is_away = True
+        await asyncio.sleep(3 * LEASE_SECONDS)
+        assert told == [process.ownership.trouble] == ["the database is away"]
+        process.store.is_away = False
+        await asyncio.sleep(LEASE_SECONDS)
+        assert (told, process.ownership.trouble) == (["the database is away", ""], "")
+
+    run_world(body)
+
+
 def test_a_busy_owner_lives_by_its_commits() -> None:
     """While renewals wait in a queue, every durable commit keeps owner and standby agreed."""
 

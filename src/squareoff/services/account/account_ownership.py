@@ -68,6 +68,12 @@ class AccountOwnership:
         self._complaint = ""
         self._lock_text = ""
         self.takeover_text = ""
+        self.trouble = ""
+        self._on_trouble: Callable[[str], None] = lambda text: None
+
+    def on_trouble(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` when the lease ran out for a failing database, and when it is back."""
+        self._on_trouble = listener
 
     @property
     def epoch(self) -> int:
@@ -194,14 +200,22 @@ class AccountOwnership:
         while True:
             try:
                 await self._renew()
+                self._note_trouble("")
                 pause = interval
             except (StoreUnavailable, CommitOutcomeUnknown) as error:
                 _log.warning("lease_not_renewed", error=str(error))
+                if self._clock.now().monotonic_ns >= self._sure_until_ns:
+                    self._note_trouble(str(error))
                 pause = interval / RETRIES_PER_RENEWAL
             except OwnershipLost:
                 self._is_lost = True
                 raise
             await self._clock.sleep(pause)
+
+    def _note_trouble(self, text: str) -> None:
+        had_trouble, self.trouble = bool(self.trouble), text
+        if had_trouble is not bool(text):
+            self._on_trouble(text)
 
     async def _renew(self) -> None:
         # From before the renewal began: a successor counts from after it saw it.

@@ -8,7 +8,7 @@ from squareoff import __version__
 from squareoff.domain.ids import AccountId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
-from squareoff.ports import Clock
+from squareoff.ports import Clock, Ownership
 from squareoff.services.account.kill_switch import KillSwitch
 from squareoff.services.desk.views import StatusView
 from squareoff.services.monitoring.metrics import Metrics
@@ -29,6 +29,7 @@ class EngineStatus:
 
     Args:
         session: None where the broker knows no session (paper).
+        ownership: None where nobody else can own the account.
         blind: the instruments whose prices are missing.
     """
 
@@ -46,6 +47,7 @@ class EngineStatus:
         order_stream: OrderUpdateHub,
         kill_switch: KillSwitch,
         session: SessionWatch | None,
+        ownership: Ownership | None,
         blind: Callable[[], Iterable[InstrumentId]],
         metrics: Metrics,
         clock: Clock,
@@ -61,6 +63,7 @@ class EngineStatus:
         self._order_stream = order_stream
         self._kill_switch = kill_switch
         self._session = session
+        self._ownership = ownership
         self._blind = blind
         self._metrics = metrics
         self._clock = clock
@@ -103,6 +106,8 @@ class EngineStatus:
             causes.append("the kill switch stands at level all")
         if self._kill_switch.store_failure is not None:
             causes.append("the database cannot be read")
+        elif self._trouble():
+            causes.append("the database takes nothing, so nothing may be sent")
         if self._queue.breaker_state() is BreakerState.OPEN:
             causes.append("the circuit breaker holds orders back: the broker does not answer them")
         if not self._terms.may_send.is_set():
@@ -128,4 +133,11 @@ class EngineStatus:
 
     def _database_state(self) -> str:
         failure = self._kill_switch.store_failure
-        return "open" if failure is None else f"away: {failure}"
+        if failure is not None:
+            return f"away: {failure}"
+        trouble = self._trouble()
+        return f"takes nothing: {trouble}" if trouble else "open"
+
+    def _trouble(self) -> str:
+        """Return why the database takes nothing; a full disk can still be read."""
+        return "" if self._ownership is None else self._ownership.trouble
