@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from exit_story.values import ACCOUNT
 from service_world.store import memory_store
@@ -192,12 +193,16 @@ def test_a_throw_that_could_not_be_stored_is_stored_later() -> None:
         async with watched(switch):
             with pytest.raises(StoreUnavailable):
                 await switch.set(active=True, level="all", reason="storm")
-            await asyncio.sleep(10.0)
+            with capture_logs() as logs:
+                await asyncio.sleep(10.0)
+            assert "kill_switch_stored_late" not in [each["event"] for each in logs]
             assert switch.blocks_exits
             assert switch.store_failure is not None
             store.down = None
-            await asyncio.sleep(1.0)
+            with capture_logs() as logs:
+                await asyncio.sleep(1.0)
 
+            assert [each["event"] for each in logs] == ["kill_switch_stored_late"]
             assert (await store.kill_switch()).active
             assert switch.blocks_exits
             assert switch.store_failure is None

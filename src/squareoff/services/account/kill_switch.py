@@ -78,8 +78,8 @@ class KillSwitch:
     async def _follow(self) -> None:
         uncommitted = self._uncommitted
         if uncommitted is not None and not self._setting_count:
-            _log.warning("kill_switch_stored_late", level=uncommitted.level)
             await self.set(active=True, level=uncommitted.level, reason=uncommitted.reason)
+            _log.warning("kill_switch_stored_late", level=uncommitted.level)
             return
         settings = self._settings
         stored = await self._store.kill_switch()
