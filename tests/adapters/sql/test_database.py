@@ -1,5 +1,6 @@
 """From a URL of the settings to an open database."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,19 @@ def test_a_missing_folder_names_the_setting(tmp_path: Path) -> None:
     """A file in a folder that is not there is a ConfigError with the system's reason."""
     with pytest.raises(ConfigError, match=r"database_url.*No such file"):
         open_database(f"sqlite:///{tmp_path}/missing/a.db")
+
+
+def test_a_fault_of_the_machine_is_no_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service manager gives up on wrong settings; a disk that is read-only now may be mended."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("squareoff.adapters.sql.sqlite_engine.os.open", refuse)
+    with pytest.raises(StoreUnavailable, match=r"a\.db cannot be opened now: Read-only"):
+        open_database(f"sqlite:///{tmp_path}/a.db")
 
 
 def test_no_text_shows_the_password() -> None:

@@ -1,5 +1,6 @@
 """One engine per account: proved with real processes that are really killed."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from async_body import run_async
+from squareoff.adapters.sql import locks
 from squareoff.adapters.sql.database import Database, open_inline_database
 from squareoff.adapters.sql.locks import PrivateAccountLock, account_lock, lock_path
 from squareoff.domain.errors import AccountLocked, StoreUnavailable
@@ -154,6 +156,26 @@ def test_a_lock_file_that_cannot_be_made_is_a_store_error(tmp_path) -> None:
         )
         with pytest.raises(StoreUnavailable, match="lock file"):
             await account_lock(database, ACCOUNT).acquire()
+        await database.close()
+
+    run_async(body())
+
+
+def test_a_lock_is_had_though_no_name_can_be_written_into_it(tmp_path, monkeypatch) -> None:
+    """The database may still have room in its log where the disk has none for one more file."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def body() -> None:
+        database = open_inline_database(f"sqlite:///{tmp_path / 'store.db'}")
+        lock = account_lock(database, ACCOUNT)
+        monkeypatch.setattr(locks.os, "pwrite", refuse)
+        await lock.acquire()
+        assert await lock.is_held()
+        with pytest.raises(AccountLocked, match="a process that has not said its name"):
+            await account_lock(database, ACCOUNT).acquire()
+        await lock.release()
         await database.close()
 
     run_async(body())

@@ -1,5 +1,6 @@
 """Open the database that a URL of the settings names, with the right engines behind one face."""
 
+import errno
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from squareoff.adapters.sql import sqlite_engine
 from squareoff.adapters.sql.runners import AsyncRunner, InlineRunner, Runner, ThreadRunner
-from squareoff.domain.errors import ConfigError
+from squareoff.domain.errors import ConfigError, StoreUnavailable
 
 _SQLITE_SCHEME = "sqlite"
 _SUFFIXES = ("", "-wal", "-shm")
@@ -18,6 +19,11 @@ _SUFFIXES = ("", "-wal", "-shm")
 
 _POSTGRES_SCHEMES = ("postgresql", "postgres")
 _IN_MEMORY = ("", ":memory:")
+_PASSING = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENFILE, errno.EMFILE, errno.ENOMEM}
+)
+"""Faults of the machine and not of the setting: an engine that they keep from starting is started
+again until they are over, where wrong settings end it for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ def open_database(url: str) -> Database:
 
     Raises:
         ConfigError: the URL is of no known kind, or the file's folder is missing or closed to us.
+        StoreUnavailable: the machine cannot open a file now: its disk is full or read-only.
     """
     scheme = urlsplit(url).scheme
     if scheme in _POSTGRES_SCHEMES:
@@ -103,6 +110,10 @@ def _file_engines(path: Path) -> tuple[Engine, Engine]:
     try:
         return sqlite_engine.file_engines(path)
     except OSError as error:
+        if error.errno in _PASSING:
+            raise StoreUnavailable(
+                f"the database file {path} cannot be opened now: {error.strerror}"
+            ) from error
         raise ConfigError(
             f"database_url: the file {path} cannot be opened: {error.strerror}"
         ) from error

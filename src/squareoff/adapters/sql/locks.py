@@ -12,6 +12,7 @@ import fcntl
 import glob
 import hashlib
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -90,10 +91,16 @@ class FileAccountLock:
         except BlockingIOError as error:
             holder = os.pread(descriptor, _HOLDER_TEXT_BYTES_MAX, 0).decode("ascii", "replace")
             os.close(descriptor)
-            raise locked_by(holder.strip() or "a process that is just starting") from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
+            raise locked_by(holder.strip() or "a process that has not said its name") from error
+        except OSError as error:
+            os.close(descriptor)
+            raise StoreUnavailable(
+                f"the lock file {self._path.name} cannot be locked: {error.strerror}"
+            ) from error
         self._descriptor = descriptor
+        with suppress(OSError):  # a full disk: the lock holds, only our name is not in it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
 
     async def is_held(self) -> bool:
         """Say whether the file at the path is still the one we locked."""
