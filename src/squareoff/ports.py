@@ -322,6 +322,11 @@ class BrokerSession(Protocol):
         ...
 
     @property
+    def file_fault(self) -> str:
+        """Why the file gave no token at the last reading, "" where it gave one; never shows it."""
+        ...
+
+    @property
     def can_log_in(self) -> bool:
         """Say whether PIN and one-time codes are at hand."""
         ...

@@ -62,6 +62,31 @@ def test_without_a_cure_one_alarm_says_what_to_do() -> None:
     watched(body, session)
 
 
+def test_a_file_that_gives_no_token_is_told_with_the_reason() -> None:
+    """Its owner has replaced it, and was told again and again to do so; a moment is none."""
+    session = ScriptedSession(file_number=0)
+
+    async def body(world: World) -> None:
+        session.kill()
+        session.refuse()
+        await asyncio.sleep(5.0)
+        session.file_fault = "half written"
+        await asyncio.sleep(1.0)
+        session.file_fault = ""
+        await asyncio.sleep(5.0)
+        assert world.alarms.codes == ["token_dead"]
+        session.file_fault = "token.txt could not be read (Permission denied)"
+        await asyncio.sleep(30.0)
+        assert world.alarms.codes == ["token_dead", "token_file_unusable"]
+        assert "Permission denied" in world.alarms.heard[1][2]
+        session.file_number, session.file_fault = session.live_number, ""
+        await asyncio.sleep(20.0)
+        raised = await world.store.alarms(unacknowledged_only=True)
+        assert [alarm for alarm in raised if alarm.is_open] == []
+
+    watched(body, session)
+
+
 def test_a_broker_that_cannot_be_asked_starts_no_login() -> None:
     """No answer is no death: nothing is made until the broker has confirmed it."""
     session = ScriptedSession(can_log_in=True)

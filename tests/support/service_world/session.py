@@ -30,6 +30,7 @@ class ScriptedSession:
     def __post_init__(self) -> None:
         self.token_number = self.live_number = 0
         self.newest_number = 0
+        self.file_fault = ""
         self.calls: list[tuple[str, float]] = []
         self.failures: dict[str, list[BrokerError]] = {}
         self.addresses: AddressState | None = AddressState(True, "10.0.0.1", ("10.0.0.1",))

@@ -30,6 +30,9 @@ FILE_GRACE_SECONDS = 1.0
 FILE_CHECK_SECONDS = 1.0
 """How often the file is read again while the token is dead: it is a local read."""
 
+FILE_FAULTS_MIN = 3
+"""Readings in a row without a token: a file that is just being written is not told of."""
+
 PROBE_SECONDS_MIN, PROBE_SECONDS_MAX = 1.0, 5.0
 """Pauses between two questions whether the token lives again; they double."""
 
@@ -50,6 +53,9 @@ FLAPS_MAX = 3
 """False signs within FLAP_SECONDS of each other, before a person is told."""
 
 FLAP_SECONDS = 60.0
+
+_CODES = ("token_dead", "token_not_made", "token_unproved", "token_file_unusable")
+"""What is told of a token, and over once the broker takes one."""
 
 
 class Recovery(Enum):
@@ -77,6 +83,7 @@ class TokenRecovery:
         self._metrics = metrics
         self._is_told = False
         self._is_login_told = False
+        self._file_faults = 0
         self._may_stand = True  # an alarm of the last process
         self._is_confirmed = False
         self._unproved_since_ns: int | None = None
@@ -105,6 +112,7 @@ class TokenRecovery:
             if await self._session.reload():
                 return Recovery.REPLACED_FROM_FILE, 0.0
         await self._tell_dead()
+        await self._tell_file_fault()
         if self._session.can_log_in and await self.log_in():
             return Recovery.LOGGED_IN, 0.0
         return Recovery.STILL_DEAD, self._pause_seconds()
@@ -152,7 +160,7 @@ class TokenRecovery:
             self._probe_seconds, self._next_probe_ns = PROBE_SECONDS_MIN, 0
         if self._is_told or self._is_login_told or self._is_unproved_told or self._may_stand:
             self._is_told = self._is_login_told = self._is_unproved_told = self._may_stand = False
-            for code in ("token_dead", "token_not_made", "token_unproved"):
+            for code in _CODES:
                 await self._alarms.clear(code, "the broker takes the access token")
 
     async def _is_alive(self) -> bool:
@@ -256,6 +264,18 @@ class TokenRecovery:
             "goes out, orders, positions and prices cannot be read, and no login is made. Look at "
             f"the broker's web page; a new token helps at once: {where}.",
         )
+
+    async def _tell_file_fault(self) -> None:
+        """Say why the file does not help, where it alone can: a new token may lie in it."""
+        fault = "" if self._session.can_log_in else self._session.file_fault
+        self._file_faults = self._file_faults + 1 if fault else 0
+        if self._file_faults == FILE_FAULTS_MIN:
+            await self._alarms.raise_alarm(
+                Severity.CRITICAL,
+                "token_file_unusable",
+                f"The file for the access token gives none: {fault}. See that it holds the token "
+                "alone and that this program's user may read it; it is read again every second.",
+            )
 
     async def _tell_login_failed(self, text: str) -> None:
         if self._is_login_told:

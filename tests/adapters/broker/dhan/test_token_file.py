@@ -60,6 +60,14 @@ def test_an_unreadable_file_is_told_without_its_content(tmp_path: Path, content:
     assert "two words" not in str(caught.value)
 
 
+def test_an_editor_of_windows_may_write_the_file(tmp_path: Path) -> None:
+    """Its byte order mark and its ends of lines are no part of the token."""
+    path = tmp_path / "token"
+    path.write_bytes(b"\xef\xbb\xbfabc.def\r\n")
+
+    assert TokenFile(path).read() == "abc.def"
+
+
 def test_a_token_is_one_printable_word() -> None:
     """Blanks around it are dropped, blanks within refused."""
     assert checked_token(" abc.def \n", "X") == "abc.def"

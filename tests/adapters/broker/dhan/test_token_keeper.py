@@ -53,6 +53,20 @@ def test_a_refused_token_is_replaced_from_the_file(fakes: Any, tmp_path: Path) -
     assert keeper.current() == NEW
 
 
+def test_a_file_that_gives_no_token_says_why(fakes: Any, tmp_path: Path) -> None:
+    """Until it gives one: who has replaced it must hear that it was no use."""
+    path = tmp_path / "token"
+    path.write_text(OLD)
+    keeper, _ = keeper_of(fakes, path=path)
+    path.unlink()
+
+    assert asyncio.run(keeper.reload()) is False
+    assert "token could not be read (No such file or directory)" in keeper.file_fault
+    path.write_text(NEW)
+    assert asyncio.run(keeper.reload()) is True
+    assert keeper.file_fault == ""
+
+
 def test_a_replaced_token_is_never_taken_again(fakes: Any, tmp_path: Path) -> None:
     """The file still holds the dead token after a save that failed: it is left there."""
     path = tmp_path / "token"

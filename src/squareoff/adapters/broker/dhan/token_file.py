@@ -31,10 +31,10 @@ class TokenFile:
         """
         try:
             with self._path.open("rb") as file:
-                text = file.read(2 * _TOKEN_LENGTH_MAX).decode("utf-8")
+                text = file.read(2 * _TOKEN_LENGTH_MAX).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"{_SETTING}: {self._path} could not be read ({type(error).__name__})"
+                f"{_SETTING}: {self._path} could not be read ({_reason(error)})"
             ) from error
         return checked_token(text, _SETTING)
 
@@ -56,6 +56,10 @@ class TokenFile:
             Path(name).unlink(missing_ok=True)
             raise
         sync_path(target.parent)
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return getattr(error, "strerror", None) or "it is no text in UTF-8"
 
 
 def checked_token(text: str, setting: str) -> str:

@@ -71,6 +71,7 @@ class TokenKeeper:
         self._login = login
         self._on_secret = on_secret
         self._changed = asyncio.Event()
+        self.file_fault = ""
 
     def current(self) -> str:
         """Return the token in use; "" before the first login."""
@@ -141,8 +142,10 @@ class TokenKeeper:
         before = self._token
         try:
             token = await asyncio.to_thread(self._file.read)
-        except ConfigError:
+        except ConfigError as error:
+            self.file_fault = str(error)
             return False
+        self.file_fault = ""
         if token == before or token in self._replaced or self._token != before:
             return self._token != before
         self._take(token, expires_ns_of(token))
