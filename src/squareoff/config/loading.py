@@ -37,6 +37,9 @@ CONFIG_FILE_DEFAULT = Path("squareoff.toml")
 SECRET_FILE_BYTES_MAX = 64 * 1024
 """Far above any token; a larger file is a wrong path."""
 
+_ENCODING = "utf-8-sig"
+"""Editors of Windows begin a file with a mark that nobody sees; it is no part of what is in it."""
+
 _PREFIXES = ("SQUAREOFF_", "DHAN_")
 _NOT_SETTINGS = ("SQUAREOFF_TEST_", "SQUAREOFF_REHEARSAL_")
 """Variables of the test suite and of rehearsals; nothing here reads them."""
@@ -102,7 +105,7 @@ def _read(
 
 def _read_toml(path: Path) -> Values:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return tomllib.loads(path.read_text(encoding=_ENCODING), parse_float=Decimal)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigError(f"{path}: could not be read: {reason}") from error
@@ -221,7 +224,7 @@ class _Reading:
         try:
             with path.open("rb") as file:
                 raw = file.read(SECRET_FILE_BYTES_MAX + 1)
-            text = raw.decode("utf-8").strip()
+            text = raw.decode(_ENCODING).strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             self._faults.append(f"{variable}: {path} could not be read: {reason}")
