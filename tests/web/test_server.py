@@ -9,9 +9,11 @@ import pytest
 
 from api_rig import TOKEN, ApiRig
 from squareoff.domain.errors import ConfigError
+from squareoff.web import server as server_module
 from squareoff.web.app import create_app
 from squareoff.web.roles import Role
-from squareoff.web.server import ApiServer, serve_api
+from squareoff.web.server import ApiServer, serve_api, serve_for_good
+from squareoff.web.standby_app import StandbyPost, create_standby_app
 
 
 def test_port_zero_takes_a_free_one_and_tells_it(rig: ApiRig) -> None:
@@ -39,6 +41,33 @@ def test_it_can_listen_on_ipv6(rig: ApiRig) -> None:
 
     assert server.url == f"http://[::1]:{server.port}"
     asyncio.run(server.run())
+
+
+def test_an_address_that_is_lost_ends_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program has a broken server's port: the API waits for it, the engine goes on."""
+    monkeypatch.setattr(server_module, "AGAIN_SECONDS", 0.0)
+    app = create_standby_app(StandbyPost(0), tokens={Role.ADMIN: TOKEN}, host="127.0.0.1")
+    server = ApiServer(app, "127.0.0.1", 0)
+    taken: list[socket.socket] = []
+
+    async def fail() -> None:
+        server._socket.close()
+        taken.append(socket.create_server(("127.0.0.1", server.port)))
+        raise RuntimeError("as if the server had a defect")
+
+    server.run = fail  # type: ignore[method-assign]
+
+    async def body() -> None:
+        serving = asyncio.ensure_future(serve_for_good(app, server, "127.0.0.1"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert taken
+        assert not serving.done()
+        serving.cancel()
+        await asyncio.wait([serving])
+        taken[0].close()
+
+    asyncio.run(body())
 
 
 def test_cancelling_ends_the_server_and_frees_the_port() -> None:

@@ -126,16 +126,22 @@ def _listening_socket(host: str, port: int) -> socket.socket:
 
 
 async def serve_for_good(app: FastAPI, server: ApiServer, host: str) -> None:
-    """Serve until cancelled; a server that fails is replaced, and no exit waits for it (T12)."""
+    """Serve until cancelled; a server that fails is replaced, and no exit waits for it (T12), nor
+    for its address, which another program may have taken meanwhile."""
+    port, serving = server.port, server.run
     while True:
         try:
-            await server.run()
+            await serving()
         except Exception as error:  # noqa: BLE001 - top of the API: the engine goes on without it
             _log.error("api_ended", exc_info=error)
         else:
             return
         await asyncio.sleep(AGAIN_SECONDS)
-        server = ApiServer(app, host, server.port)
+        serving = partial(_serve_anew, app, host, port)
+
+
+async def _serve_anew(app: FastAPI, host: str, port: int) -> None:
+    await ApiServer(app, host, port).run()
 
 
 async def serve_api(app: FastAPI, host: str, port: int, on_ready: Callable[[str], None]) -> None:
