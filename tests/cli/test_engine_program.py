@@ -49,6 +49,20 @@ def test_scripts_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> Non
     assert said["dashboard"] == "http://127.0.0.1:9/"
 
 
+def test_a_database_that_was_made_just_now_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A start in another folder begins with an empty one, and says so instead of looking well."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for is_new in (True, False):
+        announce(Settings(), "http://127.0.0.1:9", None, as_json=False, is_new_database=is_new)
+        shown = capsys.readouterr().out
+
+        assert f"{tmp_path}/squareoff.db" in shown
+        assert ("made just now: no position is under watch" in shown) is is_new
+
+
 REFUSED_STARTS: dict[str, str] = {
     "no prices": 'mode = "paper"\n',
     "no such recording": 'mode = "paper"\n[paper]\nticks = ["NSE_FNO:49543=nowhere.csv"]\n',

@@ -31,6 +31,7 @@ from squareoff.web.app import create_app
 from squareoff.web.server import ApiServer, refuse_taken_address, serve_for_good
 
 _log = structlog.get_logger("squareoff.engine_program")
+_NEW = "           made just now: no position is under watch"
 _STYLES = {"paper": "bold black on green", "live": "bold white on red"}
 
 
@@ -74,6 +75,7 @@ async def _run(
 ) -> None:
     hooks, halt_signal = EngineHooks(on_secret=redactor.add), HaltSignal()
     halt_signal.listen()
+    is_new = _has_no_database(settings)
     async with signs_of_life(), AsyncExitStack() as stack:
         if standby:
             assert given is not None, "a standby answers before it owns anything"
@@ -92,7 +94,7 @@ async def _run(
             broker=broker_name(settings),
         )
         server = ApiServer(app, settings.api.host, settings.api.port if port is None else port)
-        announce(settings, server.url, token_path, as_json=as_json)
+        announce(settings, server.url, token_path, as_json=as_json, is_new_database=is_new)
         _log.info("dashboard_served", url=f"{server.url}/")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(halt_signal.obey(engine.local_halt))
@@ -100,16 +102,29 @@ async def _run(
             tasks.create_task(serve_for_good(app, server, settings.api.host))
 
 
-def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: bool) -> None:
-    """Say what runs: the mode, unmistakably, the addresses and where the token is kept."""
+def announce(
+    settings: Settings,
+    url: str,
+    token_path: Path | None,
+    *,
+    as_json: bool,
+    is_new_database: bool = False,
+) -> None:
+    """Say what runs: the mode, unmistakably, the addresses, and where positions and token are."""
     tell("READY=1\nSTATUS=runs")
     where = None if token_path is None else str(token_path.resolve())
+    path = sqlite_file(settings.database_url.get_secret_value())
+    database = "on a PostgreSQL server" if path is None else str(path.resolve())
+    if is_new_database:  # of another folder, perhaps, than the one that was meant
+        _log.warning("database_made", path=database, positions=0)
     if as_json:
         said = {
             "mode": settings.mode,
             "api": url,
             "dashboard": f"{url}/",
             "token_path": where,
+            "database": database,
+            "database_is_new": is_new_database,
             "version": __version__,
         }
         say(json.dumps(said))
@@ -119,9 +134,16 @@ def announce(settings: Settings, url: str, token_path: Path | None, *, as_json: 
         f"[{_STYLES[mode]}] {mode.upper()} [/]  {_warning(settings)}",
         f"dashboard  {url}/",
         f"API        {url}/api/v1",
+        f"database   {database}",
+        *((_NEW,) if is_new_database else ()),
         f"token      {where or 'as given by SQUAREOFF_API_TOKEN'}",
     ]
     say_to_a_person(Panel("\n".join(lines), title=f"squareoff {__version__}", expand=False))
+
+
+def _has_no_database(settings: Settings) -> bool:
+    path = sqlite_file(settings.database_url.get_secret_value())
+    return path is not None and not (path.exists() and path.stat().st_size)
 
 
 def broker_name(settings: Settings) -> str:
