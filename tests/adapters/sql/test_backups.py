@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -166,6 +167,20 @@ def test_what_is_no_database_is_named_itself(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"live\.db cannot be read as a database"):
         back_up(path, tmp_path / "copy.db")
     assert {each.name for each in tmp_path.iterdir()} == {"live.db"}
+
+
+def test_a_copy_leaves_the_database_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A month of nightly copies would fill the disk, and a full disk stops every exit."""
+    path = tmp_path / "live.db"
+    _database(path, 1)
+    free = backups.FREE_BYTES_MIN + path.stat().st_size - 1
+    monkeypatch.setattr(backups.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+
+    with pytest.raises(StoreError, match="would leave 255 MB, and a full disk stops every exit"):
+        back_up_ours(path, tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
 
 
 def test_a_strange_database_is_not_copied_as_ours(tmp_path: Path) -> None:

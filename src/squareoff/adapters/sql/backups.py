@@ -10,6 +10,7 @@ Invariants:
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -34,6 +35,9 @@ _UNREADABLE_CODES = frozenset(
 WAIT_SECONDS = 5.0
 """How long a lock is waited for; in WAL mode no writer keeps a reader out at all."""
 
+FREE_BYTES_MIN = 256 << 20
+"""What a copy leaves free where the database is: some days' journal, and what the doctor asks."""
+
 _ASK_AGAIN_SECONDS = 0.05
 
 
@@ -54,8 +58,11 @@ def back_up_ours(path: Path, target: Path) -> tuple[int, int]:
         The size of the copy in bytes, and how many journal entries it holds.
 
     Raises:
-        StoreError: as `back_up`, or the database is none of ours; there is no copy then.
+        StoreError: as `back_up`, the database is none of ours, or the copy would leave it too
+            little room on its disk; there is no copy then.
     """
+    with _told(target):
+        _refuse_without_room(path, target)
     with _copied(path, target) as copy:
         entries = _count_entries(copy, path)
     return target.stat().st_size, entries
@@ -211,6 +218,20 @@ def _faults_of(path: Path) -> list[str]:
 def _refuse_taken(target: Path) -> None:
     if target.exists():
         raise StoreError(f"{target} is there already and stays as it is: name another file")
+
+
+def _refuse_without_room(path: Path, target: Path) -> None:
+    """Keep copies, which nobody counts, from taking the room that the database grows into."""
+    if not path.exists() or path.stat().st_dev != target.parent.stat().st_dev:
+        return
+    needed = sum(part.stat().st_size for part in files_of(path) if part.exists())
+    left = shutil.disk_usage(target.parent).free - needed
+    if left < FREE_BYTES_MIN:
+        raise StoreError(
+            f"{target} is not written: of the disk that the database is on it would leave "
+            f"{max(0, left) >> 20} MB, and a full disk stops every exit: remove old copies, or "
+            "name a file on another disk"
+        )
 
 
 @contextmanager
