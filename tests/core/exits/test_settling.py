@@ -5,7 +5,7 @@ import pytest
 from exit_story.story import Story, with_policy
 from exit_story.values import asked, net
 from squareoff.core.state.commands import LookUpOrder, ReadPositions, RequestReprice
-from squareoff.core.state.facts import ExitEscalated, OrderSettled, OrderVanished
+from squareoff.core.state.facts import ExitEscalated, OrderSettled, OrderVanished, Severity
 from squareoff.core.state.inputs import SendAccepted, Woke
 from squareoff.core.state.tracker import SendOutcome
 from squareoff.domain.orders import BrokerOrderStatus
@@ -119,6 +119,20 @@ def test_incomplete_or_finding_readings_prove_nothing(complete: bool, lacking: b
 
     assert story.states == [UNKNOWN]
     assert story.alarm_codes() == ["order_outcome_unknown"]
+
+
+def test_a_person_is_called_where_the_broker_never_tells() -> None:
+    """A look-up that fails for ever settles nothing, and an open position waits for it."""
+    story = lost()
+    for _ in range(60):
+        story.later(5.0)
+        story.settle_reading(complete=False, lacking=True)
+
+    assert story.states == [UNKNOWN]
+    assert [(each.code, each.severity) for each in story.alarms] == [
+        ("order_outcome_unknown", Severity.WARNING),
+        ("order_outcome_unknown", Severity.CRITICAL),
+    ]
 
 
 def test_a_moved_net_position_starts_the_count_anew() -> None:

@@ -186,13 +186,25 @@ def _call_a_person(step: Step, before: TrackedOrder) -> None:
 _LOOK_UPS_BEFORE_ALARM = 8
 """About half a minute of asking without a full answer; then a person should know."""
 
+_LOOK_UPS_BEFORE_CALL = 30
+"""Over two minutes: the broker may never answer in full, and a person can look himself."""
+
 
 def _complain_if_long(step: Step, order: TrackedOrder) -> None:
-    if step.pacing.of(order.client_order_id).look_ups == _LOOK_UPS_BEFORE_ALARM:
+    look_ups = step.pacing.of(order.client_order_id).look_ups
+    sent = f"Order {order.client_order_id} of {step.tracker.instrument.trading_symbol} was sent and"
+    if look_ups == _LOOK_UPS_BEFORE_ALARM:
         step.alarm(
             Severity.WARNING,
             "order_outcome_unknown",
-            f"Order {order.client_order_id} of {step.tracker.instrument.trading_symbol} was sent "
-            "and the broker's books cannot tell yet whether it is there; it is not sent again, "
+            f"{sent} the broker's books cannot tell yet whether it is there; it is not sent again, "
             "asking goes on.",
+        )
+    elif look_ups == _LOOK_UPS_BEFORE_CALL:
+        step.alarm(
+            Severity.CRITICAL,
+            "order_outcome_unknown",
+            f"{sent} after {look_ups} questions the broker has not told whether it is there. Look "
+            "at the order book in the broker's app. If the order is there, leave it; if it is not, "
+            "close by hand where you must: what you close is not closed again. Asking goes on.",
         )
