@@ -37,6 +37,41 @@ def test_a_failure_of_a_question_that_was_left_is_told(staged: StagedDashboard) 
     expect(notice).to_have_count(0)
 
 
+def test_f6_asks_for_everything_over_any_question(staged: StagedDashboard) -> None:
+    """F6 and Enter close everything whatever was asked before; F6 twice asks it once."""
+    staged.hold("NIFTY", "BANKNIFTY")
+    staged.log_in(TOKEN)
+    page = staged.page
+    staged.press_exit("NIFTY")
+    page.keyboard.press("F6")
+    expect(page.locator("#confirm-title")).to_have_text("Exit all positions?")
+    staged.wait_preview()
+    page.locator("#confirm-reason").fill("out of everything")
+    page.keyboard.press("F6")
+    page.keyboard.press("Enter")
+    expect(page.locator("#confirm")).not_to_be_visible()
+
+    assert staged.calls(SENT_EXIT) == []
+    assert [call["body"]["reason"] for call in staged.calls("/exit-all")] == ["out of everything"]
+
+
+def test_f6_never_resumes(staged: StagedDashboard) -> None:
+    """Where the question of a halted account stands, which proposes to resume, F6 replaces it."""
+    halted = {"active": True, "level": "all", "reason": "x"}
+    staged.engine("(engine, halted) => { engine.replica.kill_switch = halted; }", halted)
+    staged.log_in(TOKEN)
+    page = staged.page
+    page.locator("#halt").click()
+    expect(page.locator("#confirm-title")).to_have_text("Halted, level all")
+    page.keyboard.press("F6")
+    staged.wait_preview()
+    page.keyboard.press("Enter")
+    expect(page.locator("#confirm")).not_to_be_visible()
+
+    assert staged.calls("/kill-switch") == []
+    assert len(staged.calls("/exit-all")) == 1
+
+
 def test_no_question_stands_over_the_login(staged: StagedDashboard) -> None:
     """Where the token is replaced while a question stands, the new one can be typed at once."""
     staged.hold("NIFTY")

@@ -1,5 +1,6 @@
 // One question at a time, in a dialog: what will be sent, why, and only then the call. What fails
-// after its question was left is told on top of the page.
+// after its question was left is told on top of the page. A close of everything waits for no other
+// question: it takes its place, or Enter after F6 would confirm what stood before.
 
 import { CallFailed, newKey } from "../api.js";
 import { byId, el, setText } from "../dom.js";
@@ -13,6 +14,7 @@ export class Confirmation {
   #api;
   #model;
   #dialog = byId("confirm");
+  #isUrgent = false;
 
   constructor(api, model) {
     this.#api = api;
@@ -22,10 +24,15 @@ export class Confirmation {
   /**
    * Ask. A question has `title`, `reason` (a first proposal), `confirm` (the button), `path` and
    * `body(reason, choice, ticket)` of the call, and may have `choices`, `note`, `preview()` and
-   * `mustBeShown(choice)`: what is not asked for before the preview was shown. A close is.
+   * `mustBeShown(choice)`: what is not asked for before the preview was shown. A close is. One that
+   * `isUrgent` takes the place of another.
    */
   ask(question) {
-    if (this.#dialog.open) return;
+    if (this.#dialog.open) {
+      if (!question.isUrgent || this.#isUrgent) return;
+      this.#dialog.close();
+    }
+    this.#isUrgent = Boolean(question.isUrgent);
     const parts = partsOf(question);
     parts.cancel.onclick = () => this.#dialog.close();
     parts.form.oninput = () => {

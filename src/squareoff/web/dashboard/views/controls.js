@@ -38,6 +38,7 @@ export class Controls {
   exitAll() {
     this.#confirmation.ask({
       title: "Exit all positions?",
+      isUrgent: true,
       reason: "exit all by hand",
       confirm: "Exit all",
       note:
