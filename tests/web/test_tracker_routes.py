@@ -7,6 +7,9 @@ import pytest
 
 from api_rig import TRAIL_KINDS, Answer, ApiRig, position_body
 from squareoff.domain.ids import TrackerId
+from squareoff.domain.results import ExitCode, ExitResult
+from squareoff.web.error_shape import ApiError
+from squareoff.web.tracker_routes import exit_answer
 
 TRACKER_FIELDS = {
     "id", "status", "exchange_segment", "security_id", "product_type", "trading_symbol", "side",
@@ -315,6 +318,18 @@ def test_bad_rules_leave_the_old_ones(name: str, rig: ApiRig) -> None:
 
     assert (answer.status, answer.error["details"]["field"]) == (422, field), answer.text
     assert rig.get(f"/trackers/{mine}").json["rules"] == {"target": {"points": "30.00"}}
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_only_what_is_done_or_under_way_is_answered_with_200(code: ExitCode) -> None:
+    """Who looks at the status alone takes no exit for done that waits or was taken back."""
+    result = ExitResult(code.is_success, code, TrackerId("trk-1"))
+    try:
+        status = exit_answer(result).status_code
+    except ApiError as refused:
+        status = refused.status
+
+    assert (status == 200) is code.is_success
 
 
 @pytest.mark.parametrize(

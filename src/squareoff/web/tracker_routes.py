@@ -47,6 +47,7 @@ _STATUS_OF_RESULT = {
     ExitCode.BEING_SETTLED: 202,
     ExitCode.BLOCKED: 202,
     ExitCode.NEEDS_HUMAN: 202,
+    ExitCode.WITHDRAWN: 202,
     ExitCode.INVALID_TRACKER: 404,
     ExitCode.INVALID_REASON: 422,
     ExitCode.NOT_ACTIVE: 409,
@@ -54,7 +55,8 @@ _STATUS_OF_RESULT = {
     ExitCode.INVALID_ROUTER: 503,
     ExitCode.STORE_UNAVAILABLE: 503,
 }
-"""202: latched, and going on by itself or in a person's hands. 4xx and 5xx: nothing was done."""
+"""202: latched, and going on by itself or in a person's hands; or taken back by a person meanwhile,
+which is no refusal, for a repeat under the same key must not ask anew. 4xx, 5xx: nothing done."""
 
 _FIELD_OF_RESULT = {ExitCode.INVALID_TRACKER: "tracker_id", ExitCode.INVALID_REASON: "reason"}
 
@@ -113,7 +115,7 @@ async def set_rules(
 @router.post(
     "/trackers/{tracker_id}/exit",
     response_model=ExitResultOut,
-    responses={202: {"model": ExitResultOut, "description": "Latched, not yet done"}},
+    responses={202: {"model": ExitResultOut, "description": "Latched, not done; or taken back"}},
 )
 async def exit_tracker(tracker_id: Id, body: ExitIn, desk: TheDesk) -> Response:
     """Close one position; repeating the call closes it no second time."""
