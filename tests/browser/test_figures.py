@@ -82,6 +82,19 @@ def test_money_is_the_engines_along_journals(page: Page) -> None:
     assert any(state.over_exited_quantity for state in states)
 
 
+def test_a_price_is_shown_as_it_is(page: Page) -> None:
+    """A limit of a currency has four decimals: no other one is sent. Averages end at the paisa."""
+    shown = """async (texts) => {
+      const { distance, price } = await import("/dashboard/format.js");
+      return [...texts.map(price), distance(83.2575 - 83.2525, 0.006), distance(12.4, 0.05)]; }"""
+    texts = ["83.2525", "83.2575", "83.25", "25974.9", "12345678.0025", "26000.03333333"]
+
+    assert page.evaluate(shown, texts) == [
+        "83.2525", "83.2575", "83.25", "25,974.90", "1,23,45,678.0025", "26,000.03",
+        "0.005 (0.01 %)", "12.40 (0.05 %)",
+    ]  # fmt: skip
+
+
 def _states(journal: tuple[JournalEntry, ...]) -> list[PositionTracker]:
     trackers: dict[str, PositionTracker | None] = {}
     states = []

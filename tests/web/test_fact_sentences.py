@@ -82,6 +82,23 @@ def test_prices_are_told_in_rupees() -> None:
     assert sentence_of("day_range_noted", data) == told
 
 
+@pytest.mark.parametrize(
+    ("price", "told"),
+    [
+        ("83.2525", "83.2525"),
+        ("83.2575", "83.2575"),
+        ("83.25", "83.25"),
+        ("26000.1", "26000.10"),
+        ("26000.03333333", "26000.03"),
+    ],
+)
+def test_a_limit_is_told_as_it_is_sent(price: str, told: str) -> None:
+    """Currency has ticks of a quarter of a paisa; only averages are told to the paisa."""
+    data = {"limit_price": price, "broker_order_id": "B1"}
+
+    assert sentence_of("order_modify_sent", data) == f"moves the order to {told}"
+
+
 def test_an_unknown_kind_is_shown_by_its_name() -> None:
     """A journal of a newer engine is still readable."""
     assert sentence_of("moon_landed", {}) == "moon_landed"

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE, decimal_text
+
 Data = Mapping[str, Any]
 
 
@@ -17,7 +19,11 @@ def sentence_of(kind: str, data: Data) -> str:
 
 
 def _price(text: str | None) -> str:
-    return "MARKET" if text is None else f"{Decimal(text):.2f}"
+    """Return a price as it is; what is finer than any tick, an average, is told to the paisa."""
+    if text is None:
+        return "MARKET"
+    price = Decimal(text)
+    return f"{price:.2f}" if price * PRICE_UNITS_PER_RUPEE % 1 else decimal_text(price)
 
 
 def _opened(data: Data) -> str:

@@ -7,15 +7,23 @@ const MINUS = "−";
 const PAISE = new Intl.NumberFormat("en-IN", {
   minimumFractionDigits: 2, maximumFractionDigits: 2,
 });
+const PRICE = new Intl.NumberFormat("en-IN", {
+  minimumFractionDigits: 2, maximumFractionDigits: 4,
+});
 const WHOLE = new Intl.NumberFormat("en-IN");
 const CLOCK = new Intl.DateTimeFormat("en-GB", {
   timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
 });
 
-/** A price as text: `"25974.90"` is 25,974.90. Averages are shown to the paisa. */
+/**
+ * A price as text: `"25974.90"` is 25,974.90, and a currency's `"83.0025"` stays 83.0025. What is
+ * finer than any tick, an average, is shown to the paisa.
+ */
 export function price(text) {
   if (text === null || text === undefined) return NONE;
-  return PAISE.format(decimal.text(decimal.divide(decimal.parse(text), 1, 2)));
+  const value = decimal.parse(text);
+  const onGrid = decimal.divide(value, 1, 4);
+  return PRICE.format(decimal.text(onGrid === value ? value : decimal.divide(value, 1, 2)));
 }
 
 /** An amount of money with its sign: +1,250.00 or −310.50; `value` is an exact decimal. */
@@ -35,9 +43,9 @@ export function direction(value) {
   return paise < 0n ? "down" : "up";
 }
 
-/** A distance in points and percent: 12.40 (0.05 %). */
+/** A distance in points and percent: 12.40 (0.05 %); of a currency 0.0025 (0.00 %). */
 export function distance(points, percent) {
-  return `${PAISE.format(points)} (${PAISE.format(percent)} %)`.replaceAll("-", MINUS);
+  return `${PRICE.format(points)} (${PAISE.format(percent)} %)`.replaceAll("-", MINUS);
 }
 
 /** A whole number with separators. */
