@@ -2,9 +2,13 @@
 
 import json
 import threading
+from functools import partial
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from api_rig import ApiRig
 from squareoff.cli.api_client import CommandRefused
@@ -79,6 +83,36 @@ def test_a_live_table_outlives_the_engine(
     assert watched.status == 0
     assert mine in watched.out
     assert "NOT UP TO DATE: no answer" in watched.out
+
+
+def test_a_low_screen_shows_what_matters(
+    ask: Any, rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where ended positions fill it, what is open and that it is old are seen all the same."""
+    row = rig.get(f"/trackers/{rig.track()}").json
+    ended = [row | {"id": f"trk-ended-{number}", "status": "EXITED"} for number in range(40)]
+    answers = iter([{"items": [*ended, row], "next": None}])
+    looks: list[str] = []
+    drawn = StringIO()
+    screen = Console(file=drawn, force_terminal=True, width=200, height=20)
+
+    def look_on(_event: threading.Event, _seconds: float) -> None:
+        looks.append(drawn.getvalue())
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    def get(*_: object, **__: object) -> Any:
+        return next(answers, None) or _refuse("no answer")
+
+    monkeypatch.setattr(threading.Event, "wait", look_on)
+    monkeypatch.setattr("squareoff.cli.api_client.EngineClient.get", get)
+    monkeypatch.setattr("squareoff.cli.asking.Live", partial(Live, console=screen))
+
+    assert ask("positions", "--watch").status == 0
+    first, second = looks[0], looks[1].removeprefix(looks[0])
+    assert row["id"] in first
+    assert row["id"] in second
+    assert "NOT UP TO DATE: no answer" in second
 
 
 def _refuse(text: str) -> Any:

@@ -15,6 +15,7 @@ from squareoff.cli.api_client import CommandRefused, EngineClient, path_of
 from squareoff.cli.options import ConfigOption, JsonOption, settings_of
 from squareoff.cli.output import (
     ALARM_COLUMNS,
+    FINAL_STATUSES,
     JOURNAL_COLUMNS,
     ORDER_COLUMNS,
     POSITION_COLUMNS,
@@ -85,17 +86,22 @@ def _print_changes(client: EngineClient, status: list[str]) -> None:
 
 
 def _show_table(client: EngineClient, status: list[str]) -> None:
-    """Show the positions live; an engine that is away is waited for, and that is said."""
+    """Show the positions live; an engine that is away is waited for, and that is said.
+
+    A screen that is too low is cut off at its end, so what must be seen comes first: that the rows
+    are old, then what is open.
+    """
     rows: list[Any] = []
     with Live(auto_refresh=False) as screen:
         while True:
             away = ""
             try:
-                rows = client.get("/trackers", status=status)["items"]
+                found = client.get("/trackers", status=status)["items"]
+                rows = sorted(found, key=lambda row: row["status"] in FINAL_STATUSES)
             except CommandRefused as refused:
                 away = f"NOT UP TO DATE: {refused}"
             table = table_of("positions", POSITION_COLUMNS, rows)
-            screen.update(Group(table, Text(away, style="bold red")), refresh=True)
+            screen.update(Group(Text(away, style="bold red"), table), refresh=True)
             pause(WATCH_SECONDS)
 
 
