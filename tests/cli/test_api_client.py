@@ -68,6 +68,16 @@ def test_an_answer_that_is_not_ours_is_told_by_its_status(raw: bytes) -> None:
         client_of(port).get("/status")
 
 
+@pytest.mark.parametrize("body", [b"<html>", b""])
+def test_a_page_of_another_program_is_no_answer(body: bytes) -> None:
+    """Whatever else serves the port and says yes to all: a refusal in words, no traceback."""
+    raw = b"HTTP/1.1 200 x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    with answering(raw) as port, pytest.raises(CommandRefused, match="is no engine"):
+        client_of(port).get("/status")
+    with answering(raw) as port, pytest.raises(CommandRefused, match="is no engine"):
+        client_of(port).post("/kill-switch", {"active": True})
+
+
 def test_control_characters_do_not_reach_the_terminal() -> None:
     """A message from elsewhere cannot move the cursor or add lines."""
     assert str(CommandRefused("a\x1b[2Jb\nc")) == "a[2Jbc"

@@ -54,7 +54,7 @@ class EngineClient:
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the JSON answer to a GET below /api/v1; None values are left out of the query."""
-        return json.loads(self._call("GET", _with_query(f"/api/v1{path}", query)))
+        return self._json("GET", _with_query(f"/api/v1{path}", query))
 
     def get_text(self, path: str) -> str:
         """Return the answer to a GET as text."""
@@ -81,12 +81,23 @@ class EngineClient:
         """
         headers = {"Idempotency-Key": key or _new_key()}
         seconds = ANSWER_SECONDS_MAX + wait_seconds
-        return json.loads(self._call("POST", f"/api/v1{path}", body or {}, headers, seconds))
+        return self._json("POST", f"/api/v1{path}", body or {}, headers, seconds)
 
     def patch(self, path: str, body: Any) -> Any:
         """Return the JSON answer to a PATCH below /api/v1."""
         headers = {"Idempotency-Key": _new_key()}
-        return json.loads(self._call("PATCH", f"/api/v1{path}", body, headers))
+        return self._json("PATCH", f"/api/v1{path}", body, headers)
+
+    def _json(self, *call: Any) -> Any:
+        text = self._call(*call)
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            where = f"{self._host}:{self._port}"
+            raise CommandRefused(
+                f"what answers at {where} is no engine: is api.port right, or taken by another "
+                "program?"
+            ) from error
 
     def _call(
         self,
