@@ -133,6 +133,38 @@ def test_t13_streams_leave_connections_to_others(rig: ApiRig) -> None:
     assert served.status == 200
 
 
+def test_t13_streams_that_come_at_once_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All scripts come back in one instant after a restart: no more of them get a seat."""
+    with ApiRig() as rig:
+        statuses = _statuses_of_streams_at_once(rig, monkeypatch)
+
+    assert sorted(statuses) == [b"200"] * STREAMS_MAX + [b"429"] * 5
+
+
+def _statuses_of_streams_at_once(rig: ApiRig, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Ask for too many streams that all wait for the journal before one is answered."""
+    asked, all_asked, head = [0], asyncio.Event(), rig.engine.desk.journal_head
+
+    async def journal_head() -> int:
+        asked[0] += 1
+        if asked[0] == STREAMS_MAX + 5:
+            all_asked.set()
+        await all_asked.wait()
+        return await head()
+
+    monkeypatch.setattr(rig.engine.desk, "journal_head", journal_head)
+    lines = [
+        socket.create_connection(("127.0.0.1", rig.port), timeout=10)
+        for _ in range(STREAMS_MAX + 5)
+    ]
+    for line in lines:
+        line.sendall(f"GET /api/v1/events HTTP/1.1\r\n{HEAD}\r\n".encode())
+    statuses = [line.recv(12)[9:] for line in lines]
+    for line in lines:
+        line.close()
+    return statuses
+
+
 def test_t14_every_answer_of_the_page_and_the_api_carries_the_headers(rig: ApiRig) -> None:
     """no-store, nosniff, a policy that loads from here alone, and no frame around it."""
     policy = SECURITY_HEADERS["Content-Security-Policy"]

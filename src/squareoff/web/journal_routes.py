@@ -39,13 +39,11 @@ async def stream_events(
     last_event_id: LastEventId = None,
 ) -> StreamingResponse:
     """Stream the journal as it grows. Each event's data is one journal fact as JSON."""
-    context.seats.refuse_if_full()
     after = query.after if not last_event_id else _sequence_number(last_event_id)
     if after is None:
         after = await context.desk.journal_head()
     stream = live_events if query.live else journal_events
-    events = context.seats.seated(stream(context.desk, after, context.is_closing))
-    return StreamingResponse(events, media_type="text/event-stream")
+    return context.seats.seated(stream(context.desk, after, context.is_closing))
 
 
 def _sequence_number(text: str) -> int:
