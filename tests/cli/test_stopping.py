@@ -118,5 +118,6 @@ def test_the_kill_switch_is_thrown_and_lifted(ask: Any, rig: ApiRig) -> None:
     """`kill` and `resume` set the durable switch."""
     assert "True" in ask("kill", "--level", "all", "--reason", "stop").out
     assert rig.get("/kill-switch").json == {"active": True, "level": "all", "reason": "stop"}
+    assert "all" in ask("kill", "--reason", "stop again").out
     assert ask("resume").status == 0
     assert rig.get("/kill-switch").json["active"] is False

@@ -86,6 +86,24 @@ def test_the_kill_switch_at_level_all_holds_exits_back(calm: ApiRig) -> None:
     assert answer.json["code"] == "already_exited"
 
 
+def test_halting_once_more_lets_nothing_out(calm: ApiRig) -> None:
+    """Thrown without a level, a switch at `all` stays there; only the word `new` loosens it."""
+    mine = calm.track()
+    calm.post("/kill-switch", {"active": True, "level": "all", "reason": "storm"})
+    calm.post(f"/trackers/{mine}/exit", {"reason": "x"})
+    again = calm.post("/kill-switch", {"active": True, "reason": "halt"})
+    waiting = calm.get(f"/trackers/{mine}").json["intent"]
+
+    assert again.json == {"active": True, "level": "all", "reason": "halt"}
+    assert (waiting["status"], waiting["block_reason"]) == ("BLOCKED", "kill_switch")
+    loosened = calm.post("/kill-switch", {"active": True, "level": "new", "reason": "calmer"})
+    assert loosened.json["level"] == "new"
+    lifted = calm.post("/kill-switch", {"active": False, "reason": "over"})
+    assert lifted.json == {"active": False, "level": "new", "reason": "over"}
+    thrown = calm.post("/kill-switch", {"active": True, "reason": "anew"})
+    assert thrown.json["level"] == "new"
+
+
 def test_an_exit_is_taken_back_while_it_waits(calm: ApiRig) -> None:
     """Withdrawn with nothing at the broker the position is held again, and can be let go."""
     mine = calm.track(product_type="MARGIN")

@@ -125,15 +125,19 @@ def _refuse_unless_done(found: Any, *, then_lock: bool) -> None:
 
 def kill(
     level: Annotated[
-        Literal["new", "all"],
-        typer.Option(help="`new` lets only exits through, `all` lets nothing through."),
-    ] = "new",
+        Literal["new", "all"] | None,
+        typer.Option(
+            help="`new` lets only exits through, `all` lets nothing through. Left out it is `new`, "
+            "and `all` where that stands already."
+        ),
+    ] = None,
     reason: ReasonOption = "set from the command line",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Throw the kill switch, durably; asks no questions."""
-    _set_kill_switch({"active": True, "level": level, "reason": reason}, config, as_json=as_json)
+    body = {"active": True, "reason": reason} | ({} if level is None else {"level": level})
+    _set_kill_switch(body, config, as_json=as_json)
 
 
 def resume(

@@ -65,12 +65,15 @@ async def set_kill_switch(
     The role `operate` may only hold back more.
     """
     desk = context.desk
+    stands = await desk.kill_switch()
     if not body.active:
-        now = let_out_by_resume(await desk.kill_switch(), desk.trackers())
-        context.tickets.take(body.ticket, RESUME, caller, now)
+        context.tickets.take(
+            body.ticket, RESUME, caller, let_out_by_resume(stands, desk.trackers())
+        )
+    keeps_level = body.active and stands.active
     state = await desk.set_kill_switch(
         active=body.active,
-        level=body.level,
+        level=body.level or (stands.level if keeps_level else "new"),
         reason=body.reason,
         may_loosen=caller.role.covers(Role.ADMIN),
     )

@@ -212,8 +212,9 @@ class KillSwitchIn(Incoming):
     model_config = ConfigDict(json_schema_extra={"examples": [_HALT_EXAMPLE]})
 
     active: Annotated[bool, Field(strict=True)]
-    level: Name = "new"
-    """`new` lets only exits through, `all` lets nothing through."""
+    level: Name | None = None
+    """`new` lets only exits through, `all` lets nothing through. Left out it is `new`, and a switch
+    that stands at `all` stays there: halting once more lets nothing out."""
     reason: Reason = "set through the API"
     """Why, in your words; a halt must not fail for want of it."""
     ticket: Ticket = None
