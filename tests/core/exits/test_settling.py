@@ -6,10 +6,18 @@ from exit_story.story import Story, with_policy
 from exit_story.values import asked, net
 from squareoff.core.state.commands import LookUpOrder, ReadPositions, RequestReprice
 from squareoff.core.state.facts import ExitEscalated, OrderSettled, OrderVanished, Severity
-from squareoff.core.state.inputs import SendAccepted, Woke
+from squareoff.core.state.inputs import (
+    SendAccepted,
+    SendAnswer,
+    SendLost,
+    SendNotMade,
+    SendRefused,
+    Woke,
+)
 from squareoff.core.state.tracker import SendOutcome
+from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus
-from squareoff.domain.states import IntentStatus, OrderState
+from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 
 UNKNOWN, ABSENT = OrderState.OUTCOME_UNKNOWN, OrderState.ABSENT
 
@@ -275,6 +283,36 @@ def test_a_person_lets_a_vanished_order_be_sent_again() -> None:
 
     assert [command.send_number for command in story.sent] == [1, 2]
     assert len(story.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (SendRefused("DH-905", "insufficient margin"), OrderState.REFUSED),
+        (SendNotMade(BlockReason.BROKER_UNREACHABLE, "429"), ABSENT),
+        (SendLost("no answer within 3 s"), UNKNOWN),
+        (SendAccepted(BrokerOrderId("B1")), OrderState.ACCEPTED),
+        (SendAccepted(BrokerOrderId("B2")), OrderState.ACCEPTED),
+    ],
+)
+def test_every_answer_to_the_second_send_of_a_vanished_order_goes_on(
+    answer: SendAnswer, state: OrderState
+) -> None:
+    """The first one's record, which is in no book, neither halts the position nor hides the end."""
+    story = Story().claim()
+    story.permit()
+    story.accept("B1")
+    story.wait(15.0)
+    ask_in_vain(story)
+    story.feed(asked("exit-2"))
+    story.feed(net(100))
+    story.permit()
+    story.answer(answer)
+
+    assert story.states == [state]
+    assert story.order().leaves_quantity == (100 if state.is_live else 0)
+    story.wait(120.0)
+    assert story.commands
 
 
 def test_a_vanished_order_that_appears_lives_again() -> None:

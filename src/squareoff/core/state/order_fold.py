@@ -72,10 +72,13 @@ def _sent(order: TrackedOrder, fact: f.OrderSent, at_ns: int) -> TrackedOrder:
 
 def _accepted(order: TrackedOrder, fact: f.OrderAccepted, _at_ns: int) -> TrackedOrder:
     order = _resolve_send(order, fact.send_number, SendOutcome.ACCEPTED, fact.broker_order_id)
-    known = {record.broker_order_id for record in order.broker_orders}
-    if fact.broker_order_id is not None and fact.broker_order_id not in known:
-        record = BrokerOrder(fact.broker_order_id, BrokerOrderStatus.TRANSIT, 0, None)
-        order = replace(order, broker_orders=(*order.broker_orders, record))
+    if fact.broker_order_id is not None:
+        known = {record.broker_order_id: record for record in order.broker_orders}
+        fresh = BrokerOrder(fact.broker_order_id, BrokerOrderStatus.TRANSIT, 0, None)
+        record = known.setdefault(fact.broker_order_id, fresh)
+        if record.status is BrokerOrderStatus.MISSING:  # the broker names it again: it is there
+            known[fact.broker_order_id] = replace(record, status=BrokerOrderStatus.TRANSIT)
+        order = replace(order, broker_orders=tuple(known.values()))
     return _after_record(order, OrderTrigger.ACCEPTED)
 
 
@@ -92,8 +95,11 @@ def _not_sent(order: TrackedOrder, fact: f.OrderNotSent, _at_ns: int) -> Tracked
 
 
 def _after_send_ended(order: TrackedOrder, trigger: OrderTrigger) -> TrackedOrder:
-    """A send did not reach the broker; the order ends only if nothing else of it may be there."""
-    if order.broker_orders:
+    """A send did not reach the broker; the order ends only if nothing else of it may be there.
+
+    An order of an earlier send that vanished is not there: how this send ended decides.
+    """
+    if _record_trigger(order) not in (None, OrderTrigger.DECLARED_ABSENT):
         return _after_record(order, OrderTrigger.ACCEPTED)
     if order.has_unresolved_send:
         return order
