@@ -33,6 +33,8 @@ WAITS = exiting(IntentStatus.BLOCKED, BlockReason.TOKEN_DEAD)
         ("exit_blocked_token_dead", EXITED, True),
         ("exit_attempts_exhausted", exiting(IntentStatus.NEEDS_HUMAN), False),
         ("exit_attempts_exhausted", exiting(IntentStatus.OPEN), True),
+        ("exit_order_ended", exiting(IntentStatus.NEEDS_HUMAN), False),
+        ("exit_order_ended", exiting(IntentStatus.OPEN), True),
         ("exit_not_claimed", held(), False),
         ("exit_not_claimed", exiting(IntentStatus.OPEN), True),
         ("order_outcome_unknown", exiting(IntentStatus.OPEN), True),

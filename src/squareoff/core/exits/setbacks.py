@@ -127,6 +127,24 @@ def _names_of(order: TrackedOrder) -> str:
     return f"order {at_broker or 'without a broker id yet'} ({order.client_order_id})"
 
 
+def _note_end_with_a_person(step: Step, before: TrackedOrder, after: TrackedOrder) -> None:
+    """Who was told that an order may still fill leaves its share to it: say that it will not."""
+    if not before.state.is_live or not (_ended_short(after) or after.state is OrderState.ABSENT):
+        return
+    tracker = step.tracker
+    names = " and ".join(record.broker_order_id for record in after.broker_orders)
+    step.alarm(
+        Severity.CRITICAL,
+        "exit_order_ended",
+        f"{tracker.instrument.trading_symbol} ({tracker.tracker_id}) is in a person's hands, and "
+        f"its order {names or 'without a broker id'} ({after.client_order_id}) ended "
+        f"{after.state.value} with {after.cumulative_quantity} of {after.order_quantity} filled: "
+        f"{after.failure_text or 'no reason was told'}. Nothing is sent for the rest: close it by "
+        f"hand, or exit the position again. {tracker.open_quantity} of {tracker.quantity} still "
+        f"open.{_what_may_still_fill(tracker)}",
+    )
+
+
 def note_ended_exit(step: Step, before: TrackedOrder, code: str = "") -> None:
     """Class the end of an exit order that ended short, and schedule what follows.
 
@@ -139,14 +157,15 @@ def note_ended_exit(step: Step, before: TrackedOrder, code: str = "") -> None:
     if (
         after.role is not OrderRole.EXIT
         or before.state is after.state
-        or not _ended_short(after)
         or intent is None
-        or intent.status not in (IntentStatus.OPEN, IntentStatus.BLOCKED)
         or step.tracker.is_withdrawing
         or step.tracker.open_quantity == 0
     ):
         return
-    _schedule_after_failure(step, after, code)
+    if intent.status is IntentStatus.NEEDS_HUMAN:
+        _note_end_with_a_person(step, before, after)
+    elif intent.status.is_live and _ended_short(after):
+        _schedule_after_failure(step, after, code)
 
 
 def _ended_short(order: TrackedOrder) -> bool:

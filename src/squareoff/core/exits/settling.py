@@ -139,9 +139,8 @@ def _settle_if_proved(step: Step, before: TrackedOrder) -> None:
         sighted_ns=step.now.monotonic_ns,
         ends_read=frozenset(record.broker_order_id for record in before.broker_orders),
     )
-    if is_contradicted:
-        _call_a_person(step, before)
-    note_ended_exit(step, before)
+    if not (is_contradicted and _call_a_person(step, before)):
+        note_ended_exit(step, before)
     note_ended_flattening(step, before)
 
 
@@ -164,12 +163,15 @@ def _is_of_an_earlier_day(sent_at_ns: int, now: Now) -> bool:
     return ist_day_number(sent_at_ns) < ist_day_number(now.wall_ns)
 
 
-def _call_a_person(step: Step, before: TrackedOrder) -> None:
-    """The broker took the order and shows it nowhere; where it only expired nobody is called."""
+def _call_a_person(step: Step, before: TrackedOrder) -> bool:
+    """The broker took the order and shows it nowhere; where it only expired nobody is called.
+
+    Return whether somebody was.
+    """
     order = step.tracker.order(before.client_order_id)
     assert order is not None, before.client_order_id
     if any(record.status is BrokerOrderStatus.EXPIRED for record in order.broker_orders):
-        return
+        return False
     text = (
         f"order {order.client_order_id} was accepted by the broker and is in none of its books; "
         "it is not sent again by itself"
@@ -178,9 +180,10 @@ def _call_a_person(step: Step, before: TrackedOrder) -> None:
     driven = (IntentStatus.OPEN, IntentStatus.BLOCKED)
     if order.role is OrderRole.EXIT and intent is not None and intent.status in driven:
         escalate_exit(step, "order_vanished", text)
-        return
+        return True
     symbol = step.tracker.instrument.trading_symbol
     step.alarm(Severity.CRITICAL, "order_vanished", f"{symbol} ({step.tracker.tracker_id}): {text}")
+    return True
 
 
 _LOOK_UPS_BEFORE_ALARM = 8

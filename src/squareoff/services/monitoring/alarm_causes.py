@@ -28,7 +28,7 @@ def what_ended(code: str, tracker: PositionTracker) -> str | None:
             return "what became of the order is known"
         case "exit_not_claimed" if tracker.intent is not None and tracker.intent.status.is_live:
             return "the exit is latched"
-        case "exit_attempts_exhausted" if not _is_with_a_person(tracker):
+        case "exit_attempts_exhausted" | "exit_order_ended" if not _is_with_a_person(tracker):
             return "the exit goes on"
     return None
 
