@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from exit_story.story import Story
-from exit_story.values import PRICE, net, report
+from exit_story.values import PRICE, held, net, report
 from squareoff.core.state.commands import LookUpOrder, ReadPositions, RequestPermit, TransmitOrder
 from squareoff.core.state.inputs import (
     ExitHindered,
     OrderSeen,
+    OverExitResolveAsked,
     PermitGranted,
     PositionsRead,
     SendAccepted,
@@ -23,7 +24,7 @@ from squareoff.core.state.inputs import (
 from squareoff.core.state.policy import ExitPolicy
 from squareoff.core.state.tracker import TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
-from squareoff.domain.orders import BrokerOrderStatus, OrderRole, Side
+from squareoff.domain.orders import BrokerOrderStatus, OrderRole, OrderType, Side
 from squareoff.domain.states import BlockReason, OrderState, PositionStatus
 
 B = BrokerOrderStatus
@@ -203,6 +204,41 @@ def test_an_order_that_never_left_is_decided_anew(is_planned: bool) -> None:
 
     assert len(flattening(story)) == 2
     assert story.wants(RequestPermit)
+
+
+def test_a_hindrance_puts_the_readings_off() -> None:
+    """With a dead token a reading is answered by the hindrance at once, and would be asked again
+    at once for ever."""
+    story = over_exited()
+    read(story, net(-50), times=2)
+    story.wait(1.0)
+    assert story.wants(ReadPositions)
+    story.feed(ExitHindered(BlockReason.TOKEN_DEAD, "the token is refused", 5.0))
+    assert not story.wants(ReadPositions)
+    story.wake()
+
+    assert story.wants(ReadPositions)
+    story.feed(net(-50))
+    assert flattening(story) == ()  # what was read before the hindrance is old
+
+
+def test_units_that_the_entry_bought_after_an_over_exit_are_exited() -> None:
+    """With nothing closed too much any more, a reading sizes the exit and takes nothing back."""
+    story = Story(held(entry_order_type=OrderType.LIMIT), FLATTEN)
+    entry = story.tracker.entry_orders[0].client_order_id
+    story.feed(PermitGranted(entry, PRICE))
+    story.feed(SendAnswered(entry, 1, SendAccepted(BrokerOrderId("E1"))))
+    bought = report(B.PART_TRADED, 50, broker_order_id="E1", side=Side.BUY)
+    story.feed(OrderSeen(entry, bought))
+    story.work("B1")
+    story.see(B.TRADED, 60, order_quantity=60)
+    story.feed(OrderSeen(entry, replace(bought, status=B.CANCELLED, cumulative_quantity=80)))
+    story.feed(OverExitResolveAsked("seen to", "a person"))
+    assert story.tracker.open_quantity == 20
+    story.later(1.0)
+    story.feed(net(20))
+
+    assert story.order().order_quantity == 20
 
 
 def test_a_position_that_had_ended_is_flattened_too() -> None:

@@ -25,9 +25,9 @@ from squareoff.core.exits.closing import (
 )
 from squareoff.core.exits.ended_exits import read_ends
 from squareoff.core.exits.flattening import (
-    drop_planned_flattening,
     has_planned_flattening,
     note_ended_flattening,
+    put_flattening_off,
     read_positions_to_flatten,
 )
 from squareoff.core.exits.foreign_closes import on_closed_by_others
@@ -168,7 +168,7 @@ def _on_exit_asked(step: Step, event: i.ExitAsked) -> None:
 
 
 def _on_exit_hindered(step: Step, event: i.ExitHindered) -> None:
-    drop_planned_flattening(step, event.text, event.retry_after_seconds)
+    put_flattening_off(step, event.text, event.retry_after_seconds)
     intent = step.tracker.intent
     if intent is None or intent.status not in (IntentStatus.OPEN, IntentStatus.BLOCKED):
         return

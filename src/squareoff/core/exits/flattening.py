@@ -33,6 +33,7 @@ def wants_flattening(step: Step) -> bool:
     return (
         may_flatten(step)
         and tracker.over_exited_quantity > 0
+        and tracker.exited_quantity > tracker.quantity  # an entry may have filled on since
         and not any(o.state.is_live or o.state is OrderState.PLANNED for o in tracker.orders)
     )
 
@@ -48,12 +49,14 @@ def read_positions_to_flatten(step: Step) -> None:
         step.command(ReadPositions())
 
 
-def drop_planned_flattening(step: Step, reason: str, retry_after_seconds: float) -> None:
-    """Give a planned order up: what the readings showed is old by the time it could go."""
+def put_flattening_off(step: Step, reason: str, retry_after_seconds: float) -> None:
+    """Give a planned order up: what the readings showed is old by the time it could go. Nor are the
+    positions read before: what hinders an order answers a reading at once, for as long."""
     for order in _flatten_orders(step.tracker):
         if order.state is OrderState.PLANNED:
             step.record(OrderDropped(step.tracker.tracker_id, order.client_order_id, reason))
-            step.pace(next_flatten_ns=step.after(retry_after_seconds), flatten_readings=0)
+    if wants_flattening(step):
+        step.pace(next_flatten_ns=step.after(retry_after_seconds), flatten_readings=0)
 
 
 def on_flatten_reading(step: Step, event: PositionsRead) -> None:
