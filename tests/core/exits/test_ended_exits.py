@@ -3,7 +3,7 @@
 import pytest
 
 from exit_story.story import Story
-from exit_story.values import net
+from exit_story.values import held, net
 from squareoff.core.exits.ended_exits import READINGS_BEFORE_ALARM
 from squareoff.core.state.commands import ReadBooks, ReadPositions
 from squareoff.core.state.inputs import BooksRead
@@ -84,6 +84,29 @@ def test_a_book_that_lags_is_asked_again() -> None:
     assert not story.wants(ReadBooks)
     story.wait(1.0)
     assert story.wants(ReadBooks)
+
+
+def test_the_end_of_a_slice_of_an_older_attempt_is_read_too() -> None:
+    """It rested while the other slice was tried again, and units of others hide what it filled."""
+    story = Story(held(quantity=3600)).claim()
+    story.permit_all()
+    story.accept("B1", 0)
+    story.accept("B2", 1)
+    story.see(B.REJECTED, number=0, reason="RMS")
+    story.see(B.PENDING, number=1, broker_order_id="B2")
+    story.wait(60.0)
+    story.feed(net(9000))
+    story.permit()
+    story.accept("B3")
+    story.see(B.PENDING, broker_order_id="B3")
+    story.see(B.CANCELLED, 200, number=1, broker_order_id="B2", source=STREAM)
+
+    assert story.wants(ReadBooks)
+    story.wait(60.0)
+    assert not story.wants(ReadPositions)
+    story.see(B.CANCELLED, 1000, number=1, broker_order_id="B2")
+    story.feed(net(9000))
+    assert story.order().order_quantity == 800
 
 
 def denied(status: B = B.REJECTED) -> Story:

@@ -9,8 +9,8 @@ Nor is every end one: where the exchange refuses a modify, what the stream calls
 the order or only the modify, and then the order goes on as it was.
 
 Invariants:
-1. No exit is sized while the newest attempt has an end that only the stream has told, until the
-   order book has shown that end or was asked often enough.
+1. No exit is sized while an exit order, of whichever attempt, has an end that only the stream has
+   told, until the order book has shown that end or was asked often enough.
 2. However often it was asked, none is while the order book's last word was that the order is alive:
    both would close the same units. A person is told.
 """
@@ -34,7 +34,8 @@ READINGS_BEFORE_ALARM = 10
 
 
 def has_unread_ends(step: Step) -> bool:
-    """Say whether an exit order of the newest attempt ended by the stream's word alone."""
+    """Say whether an exit order ended by the stream's word alone. A slice that rested while the
+    others were tried again is of an older attempt."""
     return any(_is_unread(step, order) for order in step.tracker.exit_orders)
 
 
@@ -84,8 +85,7 @@ def _complain_if_denied(step: Step, order: TrackedOrder) -> None:
 
 
 def _is_unread(step: Step, order: TrackedOrder) -> bool:
-    intent = step.tracker.intent
-    if intent is None or order.attempt != intent.attempt or order.state not in _ENDED_SHORT:
+    if order.state not in _ENDED_SHORT:
         return False
     pacing = step.pacing.of(order.client_order_id)
     if pacing.end_readings < END_READINGS_MAX:
