@@ -1,15 +1,18 @@
 """An exit that ended short is sized anew only once the broker's own books have shown its end."""
 
+from decimal import Decimal
+
 import pytest
 
 from exit_story.story import Story
 from exit_story.values import held, net
 from squareoff.core.exits.ended_exits import READINGS_BEFORE_ALARM
-from squareoff.core.state.commands import ReadBooks, ReadPositions
-from squareoff.core.state.inputs import BooksRead
+from squareoff.core.state.commands import ReadBooks, ReadPositions, TransmitCancel
+from squareoff.core.state.inputs import BooksRead, ClosedByOthers, WithdrawAsked
 from squareoff.core.state.policy import END_READINGS_MAX
 from squareoff.domain.orders import BrokerOrderStatus as B
 from squareoff.domain.orders import ReportSource
+from squareoff.domain.states import PositionStatus
 
 STREAM = ReportSource.STREAM
 ENDS = (B.REJECTED, B.CANCELLED, B.EXPIRED)
@@ -141,6 +144,14 @@ def test_an_exit_that_the_books_showed_alive_may_fill_after_all() -> None:
     assert story.tracker.open_quantity == 0
 
 
+def test_what_the_books_showed_alive_on_an_earlier_day_holds_nothing_up() -> None:
+    """Orders are for the day, and the book of the next one does not list it."""
+    story = denied()
+    story.wait(24 * 3600.0)
+
+    assert story.wants(ReadPositions)
+
+
 def test_an_end_that_the_books_show_late_lets_the_exit_go_on() -> None:
     """A cancel by hand, or a book that lagged: the rest is sized then."""
     story = denied()
@@ -165,3 +176,52 @@ def test_a_record_from_before_the_end_denies_nothing_once_the_end_was_read(word:
 
     assert story.wants(ReadPositions)
     assert story.alarm_codes() == []
+
+
+def cancelled(story: Story) -> list[str]:
+    """Return what the last decision cancels."""
+    return [c.broker_order_id for c in story.commands if isinstance(c, TransmitCancel)]
+
+
+def test_an_exit_that_the_books_show_alive_is_cancelled_before_it_is_withdrawn() -> None:
+    """Taken back while it rests at the exchange, it could close the position later."""
+    story = ended_by_stream(quantity=0)
+    story.see(B.PENDING)
+    story.feed(WithdrawAsked("a slip", "a person"))
+    assert cancelled(story) == ["B1"]
+    assert story.tracker.status is PositionStatus.EXITING
+    story.feed(BooksRead((), frozenset()))
+    story.wait(1.0)
+    assert story.wants(ReadBooks)
+    story.see(B.CANCELLED)
+
+    assert story.tracker.status is PositionStatus.ACTIVE
+
+
+@pytest.mark.parametrize("by_others", [100, 40])
+def test_an_exit_that_the_books_show_alive_is_cancelled_where_others_closed(by_others: int) -> None:
+    """It would close what is no longer held; EXITED waits for its end."""
+    story = ended_by_stream(quantity=0)
+    story.see(B.PENDING)
+    story.feed(ClosedByOthers(by_others, Decimal(150), None))
+    assert cancelled(story) == ["B1"]
+    story.books()
+    assert story.tracker.status is PositionStatus.EXITING
+    story.see(B.CANCELLED)
+    if by_others == 100:
+        story.wait(1.0)
+        story.books()
+
+    assert story.tracker.open_quantity == 100 - by_others
+    is_over = story.tracker.status is PositionStatus.EXITED
+    assert is_over is (by_others == 100)
+
+
+def test_an_exit_that_the_books_show_alive_after_its_end_is_cancelled() -> None:
+    """The denial may come after the withdrawal, which went by the stream's word."""
+    story = ended_by_stream(quantity=0)
+    story.feed(WithdrawAsked("a slip", "a person"))
+    assert story.tracker.status is PositionStatus.ACTIVE
+    story.see(B.PENDING)
+
+    assert cancelled(story) == ["B1"]

@@ -11,7 +11,12 @@ Invariants:
 from collections.abc import Iterable
 from decimal import Decimal
 
-from squareoff.core.exits.ended_exits import note_ends_asked
+from squareoff.core.exits.ended_exits import (
+    denied_ends,
+    denied_quantity,
+    note_ends_asked,
+    read_ends,
+)
 from squareoff.core.exits.flattening import may_flatten
 from squareoff.core.exits.foreign_closes import (
     average_price,
@@ -53,15 +58,16 @@ def cancel_live_orders(step: Step, role: OrderRole) -> None:
 
 def cancel_order(step: Step, order: TrackedOrder) -> None:
     """Queue a cancel for whatever the broker still works under this id, at growing pauses."""
-    live = order.live_broker_orders
+    live = [record.broker_order_id for record in order.live_broker_orders]
+    live += sorted(denied_ends(step, order))
     pacing = step.pacing.of(order.client_order_id)
     if not live or not step.is_due(pacing.next_cancel_ns):
         return
-    for record in live:
+    for broker_order_id in live:
         step.record(
-            OrderCancelSent(step.tracker.tracker_id, order.client_order_id, record.broker_order_id)
+            OrderCancelSent(step.tracker.tracker_id, order.client_order_id, broker_order_id)
         )
-        step.command(TransmitCancel(order.client_order_id, record.broker_order_id))
+        step.command(TransmitCancel(order.client_order_id, broker_order_id))
     pause = max(_CANCEL_RETRY_SECONDS, retry_delay_seconds(pacing.cancels + 1))
     next_ns = step.after(pause)
     step.pace_order(order.client_order_id, next_cancel_ns=next_ns, cancels=pacing.cancels + 1)
@@ -103,7 +109,9 @@ def confirm_when_closed(step: Step) -> None:
         return  # only a person ends it
     if any(order.state.is_live for order in step.tracker.orders):
         return
-    if step.is_due(step.pacing.next_books_ns):
+    if denied_quantity(step):
+        read_ends(step)
+    elif step.is_due(step.pacing.next_books_ns):
         step.command(ReadBooks())
 
 
@@ -124,7 +132,8 @@ def on_books_read(step: Step, event: BooksRead) -> None:
         _explain_flat_position(step, event)
         if step.tracker.open_quantity > 0:
             return
-    if not any(order.state.is_live for order in step.tracker.orders):
+    is_live = any(order.state.is_live for order in step.tracker.orders)
+    if not is_live and denied_quantity(step) == 0:
         _confirm(step, trades)
 
 

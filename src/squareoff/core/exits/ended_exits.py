@@ -12,18 +12,19 @@ Invariants:
 1. No exit is sized while an exit order, of whichever attempt, has an end that only the stream has
    told, until the order book has shown that end or was asked often enough.
 2. However often it was asked, none is while the order book's last word was that the order is alive:
-   both would close the same units. A person is told.
+   both would close the same units. A person is told. Nor is its exit withdrawn or confirmed then;
+   what is wanted no more is cancelled, whatever the stream called it.
 """
 
 from squareoff.core.state.commands import ReadBooks
 from squareoff.core.state.facts import Severity
-from squareoff.core.state.pacing import OrderPacing
 from squareoff.core.state.policy import END_READINGS_MAX
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderReport, ReportSource
 from squareoff.domain.states import OrderState
+from squareoff.domain.time import ist_day_number
 
 _ENDED_SHORT = (OrderState.REJECTED, OrderState.CANCELLED, OrderState.EXPIRED)
 _ALIVE = (BrokerOrderStatus.TRANSIT, BrokerOrderStatus.PENDING, BrokerOrderStatus.PART_TRADED)
@@ -71,7 +72,7 @@ def note_ends_asked(step: Step) -> None:
 
 
 def _complain_if_denied(step: Step, order: TrackedOrder) -> None:
-    denied = _denied(step.pacing.of(order.client_order_id), order)
+    denied = denied_ends(step, order)
     if denied:
         step.alarm(
             Severity.CRITICAL,
@@ -90,7 +91,7 @@ def _is_unread(step: Step, order: TrackedOrder) -> bool:
     pacing = step.pacing.of(order.client_order_id)
     if pacing.end_readings < END_READINGS_MAX:
         return not _ended(order) <= pacing.ends_read
-    return bool(_denied(pacing, order))
+    return bool(denied_ends(step, order))
 
 
 def _ended(order: TrackedOrder) -> frozenset[BrokerOrderId]:
@@ -99,6 +100,24 @@ def _ended(order: TrackedOrder) -> frozenset[BrokerOrderId]:
     return frozenset(record.broker_order_id for record in ended)
 
 
-def _denied(pacing: OrderPacing, order: TrackedOrder) -> frozenset[BrokerOrderId]:
-    """Return what the stream says has ended short and the order book shows alive."""
+def denied_ends(step: Step, order: TrackedOrder) -> frozenset[BrokerOrderId]:
+    """Return what the stream says has ended short and the order book shows alive.
+
+    Orders are for the day: what it showed on an earlier one is over by now.
+    """
+    today = ist_day_number(step.now.wall_ns)
+    is_of_today = any(ist_day_number(send.sent_at_ns) == today for send in order.sends)
+    if order.state not in _ENDED_SHORT or not is_of_today:
+        return frozenset()
+    pacing = step.pacing.of(order.client_order_id)
     return (_ended(order) & pacing.ends_denied) - pacing.ends_read
+
+
+def denied_quantity(step: Step) -> int:
+    """Return what exit orders may still close that ended by the stream's word alone and live on."""
+    return sum(
+        order.order_quantity - record.cumulative_quantity
+        for order in step.tracker.exit_orders
+        for record in order.broker_orders
+        if record.broker_order_id in denied_ends(step, order)
+    )

@@ -23,7 +23,7 @@ from squareoff.core.exits.closing import (
     detect_over_exit,
     on_books_read,
 )
-from squareoff.core.exits.ended_exits import read_ends
+from squareoff.core.exits.ended_exits import denied_quantity, read_ends
 from squareoff.core.exits.flattening import (
     has_planned_flattening,
     note_ended_flattening,
@@ -130,7 +130,8 @@ def _end_excess_exits(step: Step) -> None:
     """Never leave more open at the broker than is held, however the intent stands."""
     if step.tracker.exit_leaves_quantity > step.tracker.open_quantity:
         drop_planned_exits(step, "more is planned than is still held")
-    if step.tracker.exit_leaves_quantity > step.tracker.open_quantity:
+    may_close = step.tracker.exit_leaves_quantity + denied_quantity(step)
+    if may_close > step.tracker.open_quantity:
         cancel_live_orders(step, OrderRole.EXIT)
 
 

@@ -10,6 +10,7 @@ Invariants:
 """
 
 from squareoff.core.exits.closing import cancel_live_orders
+from squareoff.core.exits.ended_exits import denied_quantity, read_ends
 from squareoff.core.exits.setbacks import drop_planned_exits
 from squareoff.core.state.facts import (
     ExitWithdrawalAsked,
@@ -62,7 +63,9 @@ def on_withdraw_asked(step: Step, event: WithdrawAsked) -> None:
 def go_on_withdrawing(step: Step) -> None:
     """End what lives at the broker; with nothing left that can fill, the exit is withdrawn."""
     cancel_live_orders(step, OrderRole.EXIT)
-    if not any(order.state.is_live for order in step.tracker.exit_orders):
+    if denied_quantity(step):
+        read_ends(step)
+    elif not any(order.state.is_live for order in step.tracker.exit_orders):
         step.record(ExitWithdrawn(step.tracker.tracker_id, step.intent.note))
 
 

@@ -200,9 +200,9 @@ class JournalOrder:
         self.modifications = fact.modification
 
     def cancel(self, fact: f.OrderCancelSent) -> Iterator[str]:
-        """Take in `OrderCancelSent`."""
-        if fact.broker_order_id not in self.live_records:
-            yield f"cancels {fact.broker_order_id}, which is not live"
+        """Take in `OrderCancelSent`. What the stream ended the order book may show alive."""
+        if fact.broker_order_id not in self.records:
+            yield f"cancels {fact.broker_order_id}, which nobody reported"
 
     def confirm(self, fact: f.FillsConfirmed) -> Iterator[str]:
         """Take in `FillsConfirmed`."""
