@@ -343,6 +343,23 @@ def test_an_order_seen_in_a_book_is_not_missing() -> None:
     assert story.states == [OrderState.WORKING]
 
 
+def test_the_record_of_the_first_send_does_not_stand_for_the_second() -> None:
+    """Sent twice under one id, the one that ended is in the book and the other in none."""
+    story = lost().prove_absent()
+    story.feed(net(100))
+    story.permit()
+    story.accept("B2")
+    story.see(BrokerOrderStatus.CANCELLED, broker_order_id="B1")
+    for _ in range(40):
+        if story.wants(LookUpOrder):
+            story.settle_reading()
+        story.see(BrokerOrderStatus.CANCELLED, broker_order_id="B1")
+        story.wait(1.0)
+
+    assert story.alarm_codes() == ["order_vanished"]
+    assert story.order().leaves_quantity == 0
+
+
 def test_an_order_of_an_earlier_day_has_expired() -> None:
     """Orders live for a day: yesterday's is not in today's book, and nobody need be called."""
     story = Story().work()

@@ -11,7 +11,6 @@ Invariants:
    called, for the broker contradicts itself. Only one of an earlier day has simply expired.
 """
 
-from decimal import Decimal
 from typing import Any
 
 from squareoff.core.exits.flattening import note_ended_flattening
@@ -26,7 +25,7 @@ from squareoff.core.state.policy import (
 )
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import SendOutcome, TrackedOrder
-from squareoff.domain.orders import BrokerOrderStatus, OrderRole
+from squareoff.domain.orders import BrokerOrderStatus, OrderReport, OrderRole
 from squareoff.domain.states import IntentStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number, seconds_to_ns
 
@@ -51,11 +50,17 @@ def _must_be_asked_for(step: Step, order: TrackedOrder) -> bool:
     return _is_unknown(order) or order.has_unseen_send or _is_unsighted(step, order)
 
 
-def note_sighting(step: Step, order: TrackedOrder, limit_price: Decimal | None) -> None:
-    """A record of the order was read: if it was only out of sight, it is no more."""
+def note_sighting(step: Step, order: TrackedOrder, report: OrderReport) -> None:
+    """A record of the order was read: if it was only out of sight, it is no more.
+
+    One that had ended is another than the one that lives on under the id, and tells nothing of it.
+    """
+    ended = (r.broker_order_id for r in order.broker_orders if r.status.is_terminal)
+    if report.broker_order_id in ended:
+        return
     seen: dict[str, Any] = {"sighted_ns": step.now.monotonic_ns}
-    if limit_price is not None:
-        seen["limit_price_seen"] = limit_price
+    if report.limit_price is not None:
+        seen["limit_price_seen"] = report.limit_price
     if not (_is_unknown(order) or order.has_unseen_send):
         seen |= {"unknown_since_ns": 0, "look_ups": 0, "lacking_readings": 0}
     step.pace_order(order.client_order_id, **seen)

@@ -27,7 +27,7 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
     if is_another_order(step, before, report):
         end_watch(step, before, report)
         return
-    note_sighting(step, before, report.limit_price)
+    note_sighting(step, before, report)
     note_end(step, before, report)
     fact = reported(step.tracker.tracker_id, event.client_order_id, report)
     if fold_order(before, fact, step.now.wall_ns) == before:
