@@ -41,10 +41,8 @@ BUGS = (
         name="filled-on-accept",
         careless="Takes HTTP 200 for a fill.",
         file="core/state/order_fold.py",
-        old="record = BrokerOrder(fact.broker_order_id, BrokerOrderStatus.TRANSIT, 0, None)",
-        new="record = BrokerOrder(\n"
-        "            fact.broker_order_id, BrokerOrderStatus.TRADED, order.order_quantity, None\n"
-        "        )",
+        old="BrokerOrderStatus.TRANSIT, 0, None)\n        record = known",
+        new="BrokerOrderStatus.TRADED, order.order_quantity, None)\n        record = known",
         tests=("tests/core/state/test_order_fold.py", "tests/core/exits/test_exit_protocol.py"),
     ),
     Bug(

@@ -77,10 +77,18 @@ function sent(order, data, time) {
 function accepted(order, data) {
   let after = resolve(order, data.send_number, "ACCEPTED", data.broker_order_id);
   const id = data.broker_order_id;
-  if (id !== null && !after.broker_orders.some((record) => record.broker_order_id === id)) {
-    after = { ...after, broker_orders: [...after.broker_orders, newRecord(id)] };
-  }
+  if (id !== null) after = { ...after, broker_orders: withNamed(after.broker_orders, id) };
   return afterRecord(after);
+}
+
+/** Return the records with the one that the broker names: it is there, also if it was missed. */
+function withNamed(records, id) {
+  if (!records.some((record) => record.broker_order_id === id)) return [...records, newRecord(id)];
+  return records.map((record) =>
+    record.broker_order_id === id && record.status === "MISSING"
+      ? { ...record, status: "TRANSIT" }
+      : record,
+  );
 }
 
 function outcomeLost(order, data) {
@@ -89,7 +97,7 @@ function outcomeLost(order, data) {
     after = { ...after, state: "OUTCOME_UNKNOWN", failure_text: data.text };
   }
   for (const record of after.broker_orders) after = attribute(after, record.broker_order_id);
-  return after;
+  return after.broker_orders.length ? afterRecord(after) : after;
 }
 
 function reported(order, data) {
@@ -203,7 +211,7 @@ function hasUnseenSend(order) {
 
 function afterSendEnded(order, state, text) {
   const after = { ...order, failure_text: text };
-  if (after.broker_orders.length) return afterRecord(after);
+  if (![null, "DECLARED_ABSENT"].includes(recordTrigger(after))) return afterRecord(after);
   return hasUnresolvedSend(after) ? after : { ...after, state };
 }
 

@@ -183,12 +183,16 @@ def _fault_of_result(name: str, wire: _Wire, result: Any) -> str:
         is_named = str(order_id).strip() == str(result.broker_order_id)
         return "" if is_named and 200 <= answer.status < 300 else "accepted without an order id"
     if result == () and name.startswith("GET /orders/external"):
-        return (
-            "" if answer.status == 404 or answer.body.strip() == b"[]" else "absent without a 404"
-        )
+        return "" if _says_no_such_order(answer) else "absent without the broker's word for it"
     if result == ():
         return "" if _is_list(answer.body) else "empty without an empty list"
     return ""
+
+
+def _says_no_such_order(answer: HttpResponse) -> bool:
+    """The broker says it by 404, by an empty list, or by its codes for it under 400."""
+    is_coded = answer.status == 400 and any(code in answer.body for code in (b"906", b"907"))
+    return answer.status == 404 or answer.body.strip() == b"[]" or is_coded
 
 
 def _is_list(body: bytes) -> bool:
