@@ -13,6 +13,7 @@ Invariants:
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -373,14 +374,14 @@ class ExitEngine:
     def _schedule_wake(self, actor: PositionActor, wake_at_ns: int | None) -> None:
         if actor.is_to_wake_at(wake_at_ns) or wake_at_ns is None:
             return
-        delay_ns = max(0, wake_at_ns - self._clock.now().monotonic_ns)
-        loop = asyncio.get_running_loop()
-        actor.wake_handle = loop.call_later(delay_ns / NANOSECONDS_PER_SECOND, self._wake, actor)
+        seconds = max(0, wake_at_ns - self._clock.now().monotonic_ns) / NANOSECONDS_PER_SECOND
+        actor.wake_handle = asyncio.get_running_loop().call_later(seconds, self._wake, actor)
 
     def _wake(self, actor: PositionActor) -> None:
         actor.wake_handle = None
         if self._tasks is not None:
-            self._tasks.create_task(self.tell_within(actor, Woke()))
+            with suppress(asyncio.CancelledError):  # the engine ends: nothing wakes any more
+                self._tasks.create_task(self.tell_within(actor, Woke()))
 
     async def halt(self, actor: PositionActor, error: Exception) -> None:
         """A defect of ours within one position halts that position; others go on."""
