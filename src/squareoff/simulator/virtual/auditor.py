@@ -110,6 +110,17 @@ class Auditor(Outside):
         self.clock_error_ns += most_ns
         self.machine.slewed_ns += most_ns
 
+    def hear_clock(self, error_ns: int) -> None:
+        """Hear that the wall clock was set: how far it is ahead from now on."""
+        self.read_journal()  # what is written until now bears the old time
+        self.clock_error_ns = max(self.clock_error_ns, abs(error_ns))
+        self.machine.change(self._now_ns(), error_ns)
+
+    def hear_process(self, wall_ns: int) -> None:
+        """Hear that a process begins to serve, by this wall clock."""
+        self.read_journal()  # what is written until now is another's
+        self.machine.begin_process(wall_ns, self._now_ns())
+
     def unconfirmed_orders(self) -> dict[str, str]:
         """Return the exit orders of claims that have not ended, each with its tracker."""
         self.read_journal()

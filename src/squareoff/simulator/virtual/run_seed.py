@@ -263,7 +263,7 @@ class _Run:
     ) -> Coroutine[Any, Any, None]:
         """Assemble the engine, which is the account's from now on; return its life."""
         self.process = process
-        self.world.auditor.machine.begin_process(self.world.wall_ns(), self.world.broker_ns())
+        self.world.auditor.hear_process(self.world.wall_ns())
         self.engine = process.context.copy().run(
             assemble_process, self.world, process, chance, clock, ownership
         )

@@ -201,10 +201,9 @@ class World:
         self._slew = 0.0
 
     def _note_clock(self) -> None:
-        error_ns = abs(self.wall_ns() - self.broker_ns())
-        self.auditor.clock_error_ns = max(self.auditor.clock_error_ns, error_ns)
-        self.auditor.machine.change(self.broker_ns(), self.wall_ns() - self.broker_ns())
-        self.note("clock stepped", f"{self.wall_ns() - self.broker_ns()}")
+        error_ns = self.wall_ns() - self.broker_ns()
+        self.auditor.hear_clock(error_ns)
+        self.note("clock stepped", f"{error_ns}")
 
     def strike(self, fault_class: str) -> None:
         """Count a fault, which strikes now."""
