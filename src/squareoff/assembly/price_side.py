@@ -106,7 +106,11 @@ def price_details(ports: Ports, shared: Shared, risk: RiskManager) -> PriceDetai
     if ports.wide_feed is None:
         return None
     return PriceDetails(
-        shared.engine.book, ports.wide_feed, risk.nearness, risk.is_near_a_level, ports.clock
+        shared.engine.book,
+        ports.wide_feed,
+        risk.prices.nearness,
+        risk.prices.is_near_a_level,
+        ports.clock,
     )
 
 
@@ -132,7 +136,7 @@ def keep_warm(
     orders: OrderSide, risk: RiskManager, details: PriceDetails | None, hub: OrderUpdateHub
 ) -> None:
     """Let the broker's positions be read ahead while a price is near a level."""
-    is_near = risk.is_near_a_level if details is None else details.is_any_near
+    is_near = risk.prices.is_near_a_level if details is None else details.is_any_near
     orders.sending.warm.connect(is_near)
     hub.on_report(orders.sending.strangers.note_report)
     hub.on_connection(orders.sending.strangers.note_connection)

@@ -25,6 +25,7 @@ LOG_LINES_SHOWN = 12
 _OWN_PREFIXES = ("SQUAREOFF_", "DHAN_")
 _POLL_SECONDS = 0.05
 _LASTING_PORTS = range(20_000, 32_000)
+_SPREAD = 7_919
 
 
 class Child:
@@ -135,8 +136,8 @@ def free_ports(*preferred: int) -> list[int]:
     Raises:
         DemoFailure: too few were free.
     """
-    # Two demos at once begin at different places.
-    first = os.getpid() % len(_LASTING_PORTS)
+    # Two demos at once begin far apart, also where one process follows the other.
+    first = os.getpid() * _SPREAD % len(_LASTING_PORTS)
     others = chain(_LASTING_PORTS[first:], _LASTING_PORTS[:first])
     free_others = filter(_is_free, others)
     chosen = [wish if wish and _is_free(wish) else next(free_others, 0) for wish in preferred]

@@ -56,7 +56,7 @@ def note_end(step: Step, order: TrackedOrder, report: OrderReport) -> None:
             ends_read=pacing.ends_read | name,
             ends_denied=pacing.ends_denied - name,
         )
-    elif report.source is _BOOK and report.status in _ALIVE and name <= _ended(order):
+    elif report.source is _BOOK and report.status in _ALIVE and name <= order.ended_ids:
         step.pace_order(order.client_order_id, ends_denied=pacing.ends_denied | name)
 
 
@@ -90,14 +90,8 @@ def _is_unread(step: Step, order: TrackedOrder) -> bool:
         return False
     pacing = step.pacing.of(order.client_order_id)
     if pacing.end_readings < END_READINGS_MAX:
-        return not _ended(order) <= pacing.ends_read
+        return not order.ended_ids <= pacing.ends_read
     return bool(denied_ends(step, order))
-
-
-def _ended(order: TrackedOrder) -> frozenset[BrokerOrderId]:
-    """Return what of the order is at its end, whoever told it."""
-    ended = (record for record in order.broker_orders if record.status.is_terminal)
-    return frozenset(record.broker_order_id for record in ended)
 
 
 def denied_ends(step: Step, order: TrackedOrder) -> frozenset[BrokerOrderId]:
@@ -105,19 +99,21 @@ def denied_ends(step: Step, order: TrackedOrder) -> frozenset[BrokerOrderId]:
 
     Orders are for the day: what it showed on an earlier one is over by now.
     """
-    today = ist_day_number(step.now.wall_ns)
-    is_of_today = any(ist_day_number(send.sent_at_ns) == today for send in order.sends)
-    if order.state not in _ENDED_SHORT or not is_of_today:
-        return frozenset()
     pacing = step.pacing.of(order.client_order_id)
-    return (_ended(order) & pacing.ends_denied) - pacing.ends_read
+    if not pacing.ends_denied or order.state not in _ENDED_SHORT:
+        return frozenset()
+    today = ist_day_number(step.now.wall_ns)
+    if all(ist_day_number(send.sent_at_ns) != today for send in order.sends):
+        return frozenset()
+    return (order.ended_ids & pacing.ends_denied) - pacing.ends_read
 
 
 def denied_quantity(step: Step) -> int:
     """Return what exit orders may still close that ended by the stream's word alone and live on."""
-    return sum(
-        order.order_quantity - record.cumulative_quantity
-        for order in step.tracker.exit_orders
-        for record in order.broker_orders
-        if record.broker_order_id in denied_ends(step, order)
-    )
+    quantity = 0
+    for order in step.tracker.exit_orders:
+        denied = denied_ends(step, order)
+        for record in order.broker_orders if denied else ():
+            if record.broker_order_id in denied:
+                quantity += order.order_quantity - record.cumulative_quantity
+    return quantity

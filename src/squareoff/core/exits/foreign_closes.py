@@ -27,7 +27,7 @@ from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import TradeReport
 from squareoff.domain.prices import round_average_half_even
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number, seconds_to_ns
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_midnight_ns, seconds_to_ns
 
 BROKER_SQUARE_OFF_FROM = (15, 15)
 """IST hour and minute from which the broker closes INTRADAY positions by itself (about 15:20)."""
@@ -71,12 +71,8 @@ def missing_quantity(trackers: Sequence[PositionTracker], net: int) -> int:
 
 def of_ended_days(trackers: Iterable[PositionTracker], now: Now) -> tuple[PositionTracker, ...]:
     """Return the intraday trackers that were opened on an earlier day (IST)."""
-    today = ist_day_number(now.wall_ns)
-    return tuple(
-        tracker
-        for tracker in trackers
-        if tracker.product_type.is_intraday and ist_day_number(tracker.created_at_ns) < today
-    )
+    midnight_ns = ist_midnight_ns(now.wall_ns)
+    return tuple(tracker for tracker in trackers if tracker.is_of_an_ended_day(midnight_ns))
 
 
 def share_out(

@@ -55,8 +55,7 @@ def note_sighting(step: Step, order: TrackedOrder, report: OrderReport) -> None:
 
     One that had ended is another than the one that lives on under the id, and tells nothing of it.
     """
-    ended = (r.broker_order_id for r in order.broker_orders if r.status.is_terminal)
-    if report.broker_order_id in ended:
+    if report.broker_order_id in order.ended_ids:
         return
     seen: dict[str, Any] = {"sighted_ns": step.now.monotonic_ns}
     if report.limit_price is not None:

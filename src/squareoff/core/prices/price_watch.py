@@ -161,9 +161,7 @@ class PriceWatch:
         watched.note_trade(tick, self._limits)
         if tick.volume is None:
             self.ranges.fall_behind(tick.instrument_id)
-        memory = watched.memory or watched.first_memory()
-        kept = watched.catch_up(memory, self._limits)
-        memory = watched.memory or memory
+        memory, kept = watched.recall(self._limits)
         if memory.unconfirmed != 0 and is_same_trade(tick, watched.spike):
             verdict, judged = TickVerdict.SPIKE, memory
         else:

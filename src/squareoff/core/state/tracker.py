@@ -125,6 +125,12 @@ class TrackedOrder:
         return max(0, self.order_quantity - self.cumulative_quantity, at_broker)
 
     @property
+    def ended_ids(self) -> frozenset[BrokerOrderId]:
+        """The orders at the broker under this id that are at their end, whoever told it."""
+        ended = [record for record in self.broker_orders if record.status.is_terminal]
+        return frozenset([record.broker_order_id for record in ended])
+
+    @property
     def live_broker_orders(self) -> tuple[BrokerOrder, ...]:
         """The orders at the broker under this id that can still fill."""
         return tuple([order for order in self.broker_orders if not order.status.is_terminal])
@@ -207,6 +213,11 @@ class PositionTracker:
     def key(self) -> PositionKey:
         """The position at the broker that this tracker speaks of."""
         return PositionKey(self.account_id, self.instrument.instrument_id, self.product_type)
+
+    def is_of_an_ended_day(self, midnight_ns: int) -> bool:
+        """Say whether it is intraday and was opened before a day began (UTC ns): the broker has
+        closed what was left of it."""
+        return self.product_type.is_intraday and self.created_at_ns < midnight_ns
 
     @property
     def exit_orders(self) -> tuple[TrackedOrder, ...]:

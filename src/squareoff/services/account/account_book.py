@@ -39,7 +39,7 @@ class AccountBook:
             self._realized_before.pop(tracker_id, None)
             self._pnl.drop(tracker_id)
             return
-        if _is_of_an_ended_day(tracker, self.midnight_ns):
+        if tracker.is_of_an_ended_day(self.midnight_ns):
             share = _NOTHING
         else:
             share = share_of(tracker)
@@ -53,7 +53,7 @@ class AccountBook:
         for tracker in tuple(self._trackers.values()):
             is_carried = tracker.created_at_ns < midnight_ns and tracker.exited_quantity
             is_over = _has_ended_before(tracker, midnight_ns)
-            if is_carried and not is_over and not _is_of_an_ended_day(tracker, midnight_ns):
+            if is_carried and not is_over and not tracker.is_of_an_ended_day(midnight_ns):
                 before[tracker.tracker_id] = await self._realized_at(tracker, midnight_ns)
         self._realized_before = before
         self._begin(midnight_ns)
@@ -93,7 +93,3 @@ class AccountBook:
 
 def _has_ended_before(tracker: PositionTracker, wall_ns: int) -> bool:
     return tracker.status.is_final and (tracker.exited_at_ns or 0) < wall_ns
-
-
-def _is_of_an_ended_day(tracker: PositionTracker, midnight_ns: int) -> bool:
-    return tracker.product_type.is_intraday and tracker.created_at_ns < midnight_ns

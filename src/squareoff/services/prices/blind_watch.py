@@ -118,7 +118,7 @@ class BlindWatch:
         """Hear what the feed gave since the last look, and judge."""
         for name in self._armed:
             if self._hours.is_in_session(name.exchange_segment, now.wall_ns):
-                heard, told = self._risk.heard_and_told(name)
+                heard, told = self._risk.prices.heard_and_told(name)
                 if heard is not None:
                     self._silences.hear(name, heard.received_monotonic_ns)
                 if told is not None:
@@ -159,7 +159,7 @@ class BlindWatch:
                 continue
             instrument = self._instrument(name)
             take_limits_of(quote, instrument, self._risk.prices, now)
-            heard, told = self._risk.heard_and_told(name)
+            heard, told = self._risk.prices.heard_and_told(name)
             if heard is not None and heard.received_monotonic_ns >= asked_ns:
                 continue  # the feed told a price meanwhile, and that one may be newer
             tick = tick_of_quote(quote, instrument, now)

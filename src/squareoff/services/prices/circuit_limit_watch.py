@@ -26,8 +26,6 @@ EARLY_SECONDS = 900
 ASK_AGAIN_SECONDS = {LimitsWanted.DOUBTED: 2.0, LimitsWanted.UNKNOWN: 30.0}
 """A quote that tells no limits, or those of an earlier day, is not asked for every second."""
 
-_ORDER = {LimitsWanted.DOUBTED: 0, LimitsWanted.UNKNOWN: 1}
-
 
 class CircuitLimitWatch:
     """Asks for the circuit limits of one engine's instruments."""
@@ -73,7 +71,8 @@ class CircuitLimitWatch:
     def _wanted(self, now: Now) -> dict[InstrumentId, Instrument]:
         """Return whose limits to ask for now; those in doubt first, for a stop waits for them."""
         wanted: dict[InstrumentId, Instrument] = {}
-        every = sorted(self._prices.limits_wanted(now.wall_ns), key=lambda each: _ORDER[each[1]])
+        every = self._prices.limits_wanted(now.wall_ns)
+        every = sorted(every, key=lambda each: ASK_AGAIN_SECONDS[each[1]])
         for instrument_id, why in every:
             answered_ns = self._answered_ns.get(instrument_id)
             pause_ns = seconds_to_ns(ASK_AGAIN_SECONDS[why])

@@ -74,7 +74,8 @@ class DayRangeKeeper:
     async def look(self) -> None:
         """Note who takes part from now on, and whose stop has moved since it was noted."""
         now = self._clock.now()
-        for tracker_id in self._risk.prove_ranges(now.wall_ns):
+        prices = self._risk.prices
+        for tracker_id in prices.ranges.prove(now.wall_ns, prices.told):
             self._unwritten[tracker_id] = None
         self._note_moved(now.monotonic_ns)
         due = self._due()
@@ -101,7 +102,7 @@ class DayRangeKeeper:
         due: dict[TrackerId, DayRangeTold] = {}
         for name in list(self._unwritten)[:FACTS_PER_COMMIT_MAX]:
             actor = self._engine.book.get(name)
-            told = None if actor is None else self._risk.range_of(actor.tracker)
+            told = None if actor is None else self._risk.prices.ranges.range_of(actor.tracker)
             if told is None:
                 del self._unwritten[name]  # it is proved anew where it takes part again
             else:
@@ -113,7 +114,7 @@ class DayRangeKeeper:
             actor = self._engine.book.get(name)
             if actor is None or now_ns - noted_ns < seconds_to_ns(NOTE_AGAIN_SECONDS):
                 continue
-            told = self._risk.range_of(actor.tracker)
+            told = self._risk.prices.ranges.range_of(actor.tracker)
             if told is not None and actor.tracker.stop_level != stop_level:
                 self._unwritten[name] = None
 

@@ -13,11 +13,10 @@ from decimal import Decimal
 
 import structlog
 
-from squareoff.core.prices.day_ranges import Baseline, DayRangeTold
+from squareoff.core.prices.day_ranges import Baseline
 from squareoff.core.prices.price_hygiene import TickVerdict
 from squareoff.core.prices.price_watch import PriceWatch
 from squareoff.core.prices.seen import Seen
-from squareoff.core.prices.watched_instrument import Nearness
 from squareoff.core.rules.levels import Level
 from squareoff.core.rules.trigger_book import RangeReached
 from squareoff.core.state.facts import Severity
@@ -172,11 +171,6 @@ class RiskManager:
         if self._account.judges_prices and not seen.is_late:
             self._account.on_price(tick)
 
-    def heard_and_told(self, instrument_id: InstrumentId) -> tuple[Tick | None, Tick | None]:
-        """Return the newest valid price that the feed told, and the newest trade that it told, also
-        where that was too old to be judged; None for none."""
-        return self.prices.heard_and_told(instrument_id)
-
     def on_quote(self, tick: Tick) -> bool:
         """Judge a price of the broker's REST quote by the same rules as one of the feed.
 
@@ -208,14 +202,6 @@ class RiskManager:
             if tick.source is TickSource.QUOTE:
                 self.prices.before_quote(tick)
             self._act_on_range(self.prices.on_day_range(high, low, tick), high, low, tick)
-
-    def prove_ranges(self, now_ns: int) -> list[TrackerId]:
-        """Return who takes part in the day's range from now on (UTC)."""
-        return self.prices.ranges.prove(now_ns, self.prices.told)
-
-    def range_of(self, tracker: PositionTracker) -> DayRangeTold | None:
-        """Return the range of the day that a position takes part in, None while it does not."""
-        return self.prices.ranges.range_of(tracker)
 
     def recover_range(self, baseline: Baseline) -> None:
         """Act on what was traded since a position's range was made durable."""
@@ -275,14 +261,6 @@ class RiskManager:
     def account_view(self) -> AccountView:
         """Return how the account stands against its rules."""
         return self._account.view()
-
-    def is_near_a_level(self) -> bool:
-        """Say whether any newest good price is near an armed level."""
-        return self.prices.is_near_a_level()
-
-    def nearness(self, instrument_id: InstrumentId) -> Nearness:
-        """Return how the newest good price of an instrument stands to its armed levels."""
-        return self.prices.nearness(instrument_id)
 
     def _measure_feed(self) -> None:
         newest_ns, now_ns = self.newest_tick_ns, self._clock.now().monotonic_ns
