@@ -19,7 +19,6 @@ from squareoff.core.state.policy import (
     SLICES_MAX,
 )
 from squareoff.domain.ids import BrokerOrderId, TrackerId
-from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 
@@ -71,13 +70,6 @@ def test_a_short_closes_by_buying() -> None:
     story = Story(held(side=PositionSide.SHORT)).claim(net(-100))
 
     assert [(o.side, o.order_quantity) for o in story.orders] == [(Side.BUY, 100)]
-
-
-def test_another_product_is_another_position() -> None:
-    """Only rows with our product count as held."""
-    story = Story(held(product_type=ProductType.MARGIN)).claim(net(100))
-
-    assert not story.orders
 
 
 def test_slices_of_one_attempt_have_ids_of_their_own() -> None:
@@ -177,13 +169,6 @@ def test_a_held_reading_starts_the_count_anew() -> None:
     story.wake()
     story.feed(net(0))
     assert not story.wants(ReadBooks)
-
-
-def test_a_missing_row_reads_like_zero() -> None:
-    """An empty list of positions is a flat reading, no more."""
-    story = Story().claim(net(0, row=False))
-
-    assert story.pacing.zero_readings == 1
 
 
 def test_a_position_nobody_explains_calls_a_person() -> None:

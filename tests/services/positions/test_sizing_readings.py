@@ -1,11 +1,13 @@
 """Readings for sizing: begun with the claim, never used late, never made up."""
 
 import asyncio
+from dataclasses import replace
 
 from exit_story.values import TRACKER
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
+from squareoff.domain.instruments import ProductType
 from squareoff.services.orders.unknown_orders import UnknownOrders
 from squareoff.services.positions.broker_reads import BrokerReads
 from squareoff.services.positions.read_pace import ReadPace
@@ -73,5 +75,25 @@ def test_a_failed_reading_ahead_is_read_again() -> None:
 
             assert failed.positions is None
             assert (await readings.read(tracker)).positions is not None
+
+    run_virtual(body())
+
+
+def test_a_missing_row_reads_like_zero() -> None:
+    """An empty list of positions is a flat reading, no more; and other keys' rows say nothing."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            readings, tracker = await made(world), world.tracker(TRACKER)
+            other = replace(tracker.key, product_type=ProductType.MARGIN)
+            shown = []
+            for kept in (tracker.key, other, None):
+                world.gateway.nets.clear()
+                if kept is not None:
+                    world.gateway.hold(kept, 75)
+                reading = await readings.read(tracker)
+                shown.append(readings.input_of(tracker, reading).net_quantity)
+
+            assert shown == [75, 0, 0]
 
     run_virtual(body())

@@ -40,7 +40,6 @@ from squareoff.core.state.inputs import (
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.orders import (
     BrokerOrderStatus,
-    BrokerPosition,
     OrderReport,
     OrderRequest,
     OrderType,
@@ -198,10 +197,7 @@ class ModelBroker:
     def _read_positions(self) -> PositionsRead:
         if not self.is_healed and self._chance(0.2):
             return PositionsRead(None, 0, self.rng.choice([None, 5.0]))
-        row = BrokerPosition(
-            INSTRUMENT.instrument_id, PRODUCT, self.net, 0, 0, Decimal(0), Decimal(0)
-        )
-        return PositionsRead((row,), 0, 5.0)
+        return PositionsRead(self.net, 0, 5.0)
 
     def _read_books(self) -> BooksRead:
         own = frozenset(order.broker_order_id for order in self.orders)

@@ -14,7 +14,6 @@ from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId, Intent
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId, ProductType
 from squareoff.domain.orders import (
     BrokerOrderStatus,
-    BrokerPosition,
     OrderReport,
     PositionSide,
     ReportSource,
@@ -63,18 +62,9 @@ def asked(intent: str = "exit-1", rule: RuleName = RuleName.STOP_LOSS) -> ExitAs
     return ExitAsked(IntentId(intent), f"{rule.value} fired", Trigger(rule))
 
 
-def net(quantity: int, *, others_leaves: int = 0, row: bool = True) -> PositionsRead:
+def net(quantity: int, *, others_leaves: int = 0) -> PositionsRead:
     """Return a reading of the broker's positions that shows this signed net quantity."""
-    position = BrokerPosition(
-        instrument_id=INSTRUMENT.instrument_id,
-        product_type=ProductType.INTRADAY,
-        net_quantity=quantity,
-        buy_quantity=0,
-        sell_quantity=0,
-        buy_average=Decimal(0),
-        sell_average=Decimal(0),
-    )
-    return PositionsRead((position,) if row else (), others_leaves, 1.0)
+    return PositionsRead(quantity, others_leaves, 1.0)
 
 
 def unreadable(*, reconciled_age_seconds: float | None = None) -> PositionsRead:

@@ -15,7 +15,7 @@ from squareoff.core.state.facts import OrderDropped, Severity
 from squareoff.core.state.inputs import PositionsRead
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import PositionTracker, SendOutcome, TrackedOrder
-from squareoff.domain.orders import OrderRole, net_quantity
+from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import OrderState
 
 _READING_SPACING_SECONDS = 1.0
@@ -64,9 +64,9 @@ def on_flatten_reading(step: Step, event: PositionsRead) -> None:
     step.pace(next_flatten_ns=step.after(_READING_SPACING_SECONDS))
     is_settled = event.others_leaves == 0 and event.closed_lately == 0
     is_current = event.exited_quantity in (None, step.tracker.exited_quantity)
-    if event.positions is None or not (is_settled and is_current):
+    net = event.net_quantity
+    if net is None or not (is_settled and is_current):
         return
-    net = net_quantity(event.positions, step.tracker.key)
     is_same = step.pacing.flatten_net_quantity == net
     readings = step.pacing.flatten_readings + 1 if is_same else 1
     step.pace(flatten_readings=readings, flatten_net_quantity=net)

@@ -27,7 +27,7 @@ from squareoff.core.state.policy import (
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.ids import ClientOrderId
-from squareoff.domain.orders import OrderRole, net_quantity
+from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 
 _ZERO_READING_SPACING_SECONDS = 1.0
@@ -64,10 +64,10 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
         return  # a fill overtook the reading on its way here; `advance` queues another
     if has_unread_ends(step):
         return  # as above: an order ended meanwhile, and what it filled is not sure yet
-    if event.positions is None:
+    net = event.net_quantity
+    if net is None:
         _size_without_reading(step, event, uncovered)
         return
-    net = net_quantity(event.positions, step.tracker.key)
     held = max(0, step.tracker.side.sign * net)
     free = held - event.others_leaves - step.tracker.exit_leaves_quantity
     was_short = step.pacing.is_covered is False
@@ -166,9 +166,10 @@ def _note_flat_reading(step: Step) -> None:
 def is_plainly_covered(tracker: PositionTracker, event: PositionsRead) -> bool:
     """Say whether a reading leaves no question: the broker holds all that is to be closed beside
     what every other tracker of the key holds, and nothing was closed too lately to be in it."""
-    if event.positions is None or event.closed_lately > 0 or event.opposed_open > 0:
+    net = event.net_quantity
+    if net is None or event.closed_lately > 0 or event.opposed_open > 0:
         return False
-    held = tracker.side.sign * net_quantity(event.positions, tracker.key)
+    held = tracker.side.sign * net
     taken = max(event.others_open, event.others_leaves) + tracker.exit_leaves_quantity
     return 0 < uncovered_quantity(tracker) <= held - taken
 

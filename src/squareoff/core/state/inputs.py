@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId
-from squareoff.domain.orders import BrokerPosition, OrderReport, TradeReport
+from squareoff.domain.orders import OrderReport, TradeReport
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.rules import RuleSet, Trigger
 from squareoff.domain.states import BlockReason
@@ -61,13 +61,14 @@ class ReadyToSend:
 
 @dataclass(frozen=True, slots=True)
 class PositionsRead:
-    """A reading of the broker's positions; None where it failed (never the same as flat).
+    """What a reading of the broker's positions shows on the tracker's key.
 
-    `others_leaves` is what other live exits of ours on the same key may still close;
-    `reconciled_age_seconds` is None where nothing was ever reconciled.
+    `net_quantity` is signed, in units, 0 where the key has no row, and None where the reading
+    failed (never the same as flat). `others_leaves` is what other live exits of ours on the same
+    key may still close; `reconciled_age_seconds` is None where nothing was ever reconciled.
     """
 
-    positions: tuple[BrokerPosition, ...] | None
+    net_quantity: int | None
     others_leaves: int
     reconciled_age_seconds: float | None
     exited_quantity: int | None = None

@@ -144,7 +144,7 @@ def _why(
     """Return what keeps the orders from leaving at once, "" for nothing."""
     if hindrance is not None:
         return f"waits, and goes out by itself later: {hindrance.text}"
-    if event.positions is None:
+    if event.net_quantity is None:
         return "the broker's positions cannot be read now; they are read again before anything goes"
     if not orders:
         return (

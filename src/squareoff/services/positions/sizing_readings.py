@@ -19,7 +19,7 @@ from squareoff.core.state.policy import PLAN_AGE_SECONDS_MAX, READING_LAG_SECOND
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey
-from squareoff.domain.orders import BrokerPosition, Side, TradeReport, net_quantity
+from squareoff.domain.orders import Side, TradeReport
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.orders.unknown_orders import UnknownOrders
@@ -88,7 +88,7 @@ class SizingReadings:
         ahead_ns, ahead = self._ahead.pop(tracker.tracker_id, (0, None))
         if ahead is not None and now_ns - ahead_ns <= seconds_to_ns(AHEAD_SECONDS_MAX):
             began_ns, positions = ahead_ns, await ahead
-        if _usable_rows(tracker, positions) is None:
+        if _usable_net(tracker, positions) is None:
             began_ns, positions = now_ns, await self._within_deadline(tracker)
         since_ns = began_ns - seconds_to_ns(READING_LAG_SECONDS)
         only_ours = await self._have_only_we_closed(tracker, since_ns)
@@ -117,7 +117,7 @@ class SizingReadings:
         """Return the input that the reading is now, under the key's lock."""
         positions = reading.positions
         return i.PositionsRead(
-            positions=_usable_rows(tracker, positions),
+            net_quantity=_usable_net(tracker, positions),
             others_leaves=self._book.others_leaves(tracker),
             others_open=self._book.others_open(tracker),
             opposed_open=self._book.opposed_open(tracker),
@@ -133,7 +133,7 @@ class SizingReadings:
         deadline_ns = self._clock.now().monotonic_ns + seconds_to_ns(DEADLINE_SECONDS)
         while True:
             reading = await self._reads.positions()
-            is_usable = _usable_rows(tracker, reading) is not None
+            is_usable = _usable_net(tracker, reading) is not None
             if is_usable or self._clock.now().monotonic_ns >= deadline_ns:
                 return reading
             await self._clock.sleep(RETRY_SECONDS)
@@ -162,12 +162,11 @@ class SizingReadings:
         return self._verdicts[question]
 
 
-def _usable_rows(
-    tracker: PositionTracker, reading: PositionsReading | None
-) -> tuple[BrokerPosition, ...] | None:
-    """Return what an exit can be sized on. What an unsure reading shows is there; that it shows
-    nothing is no reading."""
+def _usable_net(tracker: PositionTracker, reading: PositionsReading | None) -> int | None:
+    """Return the net that an exit can be sized on. What an unsure reading shows is there; that it
+    shows nothing is no reading."""
     if reading is None:
         return None
-    is_flat = tracker.side.sign * net_quantity(reading.rows, tracker.key) <= 0
-    return None if is_flat and tracker.key in reading.unsure else reading.rows
+    net = reading.net_of(tracker.key)
+    is_flat = tracker.side.sign * net <= 0
+    return None if is_flat and tracker.key in reading.unsure else net
