@@ -390,6 +390,7 @@ def _claim(
         ({"square_off_at": "10:46:00"}, "square_off_at", 60.0, True),
         ({"square_off_at": "10:46:00"}, "square_off_at", 59.5, True),
         ({"square_off_at": "10:46:00"}, "square_off_at", 58.5, False),
+        ({"square_off_at": "10:46:00"}, "square_off_at", 81_000.0, True),  # it was due yesterday
         ({"max_holding_minutes": 1}, "max_holding_minutes", 59.5, True),
         ({"max_holding_minutes": 1}, "max_holding_minutes", 58.5, False),
     ],

@@ -71,7 +71,9 @@ def time_fault(opened: Opened, rule: str, at_ns: int, clock: MachineClock) -> st
         return None
     wanted = opened.rules.get(rule)
     if rule == "square_off_at":
-        left_ns = _time_of_day_ns(str(wanted)) - (at_ns + _IST_NS) % _DAY_NS
+        # What was due on the day it was opened stays due: a store that was away wrote it later.
+        day_ns = opened.held_from_ns - (opened.held_from_ns + _IST_NS) % _DAY_NS
+        left_ns = day_ns + _time_of_day_ns(str(wanted)) - at_ns
     elif 0 < opened.misdated_by < clock.process_count:
         return None  # the stamp is wrong, and who reads it now did not see it made
     else:
