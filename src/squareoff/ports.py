@@ -671,7 +671,8 @@ class Journal(Protocol):
         """Return when order writes were journalled (sends, modifies, cancels) since `since_ns`.
 
         Returns:
-            UTC ns in the order of the journal; of more than `limit` the newest.
+            UTC ns in the order of the journal; of more than `limit` the newest. Some may be older
+            than `since_ns`, always the newest of all: only a wall clock tells their age.
         """
         ...
 

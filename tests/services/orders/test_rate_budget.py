@@ -195,6 +195,16 @@ def test_journalled_writes_count_after_a_restart() -> None:
     assert budget.wait_ns(later, *EXIT) == 12 * SECOND + doubt - (later - NOW.monotonic_ns) - doubt
 
 
+def test_a_clock_set_forward_since_the_last_writes_gives_no_second_of_its_own() -> None:
+    """How long ago they were made is told by the wall clock alone; the last burst is new."""
+    budget = RateBudget(SMALL)
+    a_day_ago = NOW.wall_ns - 86_400 * SECOND
+    budget.seed(stamps_of([a_day_ago - 2 * SECOND] + [a_day_ago] * 4, NOW))
+
+    assert budget.wait_ns(NOW.monotonic_ns, *EXIT) == SECOND
+    assert budget.wait_ns(NOW.monotonic_ns + SECOND, *EXIT) == 0
+
+
 @given(
     st.lists(st.integers(0, 400 * SECOND), min_size=1, max_size=60),
     st.lists(st.tuples(st.integers(0, 59), st.integers(1, 400 * SECOND)), max_size=3),

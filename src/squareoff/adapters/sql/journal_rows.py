@@ -132,7 +132,8 @@ def read_write_times(
     """Return when order writes were journalled, in the journal's order, the newest `limit`.
 
     The journal is read backward in batches and no further than to the first batch that lies wholly
-    before `since_ns`; a clock that was set back for less than a batch hides nothing.
+    before `since_ns`; a clock that was set back for less than a batch hides nothing. All of every
+    batch counts: a clock set forward since makes the newest writes look old.
     """
     found: list[int] = []
     below = read_head(connection, account_id) + 1
@@ -147,9 +148,7 @@ def read_write_times(
             .order_by(journal.c.seq.desc())
         )
         batch = connection.execute(query).all()
-        found += [
-            row.time_ns for row in batch if row.kind in WRITE_KINDS and row.time_ns >= since_ns
-        ]
+        found += [row.time_ns for row in batch if row.kind in WRITE_KINDS]
         if all(row.time_ns < since_ns for row in batch):
             break
         below -= VERIFY_BATCH_ENTRIES

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 from squareoff.domain.rules import Urgency
 from squareoff.domain.time import Now, seconds_to_ns
@@ -216,12 +217,13 @@ def stamps_of(write_times_ns: Iterable[int], now: Now) -> list[int]:
     Args:
         write_times_ns: wall clock of each write, in the order of the journal. A time before an
             earlier entry's shows a clock that was set back; a time to come, one that was ahead:
-            both count as the youngest that they can be.
+            both count as the youngest that they can be. So does the last second of them: a clock
+            that was set forward since would let a second full of writes out beside it.
     """
-    stamps: list[int] = []
-    newest = None
-    for time_ns in write_times_ns:
-        newest = time_ns if newest is None else max(newest, time_ns)
-        age_ns = now.wall_ns - newest - seconds_to_ns(CLOCK_DOUBT_SECONDS)
-        stamps.append(now.monotonic_ns - max(0, age_ns))
-    return stamps
+    times = list(accumulate(write_times_ns, max))
+    doubt_ns, second_ns = seconds_to_ns(CLOCK_DOUBT_SECONDS), seconds_to_ns(1)
+    ages = [
+        0 if times[-1] - time_ns < second_ns else now.wall_ns - time_ns - doubt_ns
+        for time_ns in times
+    ]
+    return [now.monotonic_ns - max(0, age_ns) for age_ns in ages]
