@@ -190,6 +190,7 @@ def test_a_second_live_intent_is_seen() -> None:
     [
         pytest.param(1_400_0000, 1_500_0000, 1, True, id="traded just before"),
         pytest.param(1_390_0000, 1_500_0000, 1, False, id="never traded"),
+        pytest.param(1_390_0000, 1_500_0000, -86_400, True, id="by a clock without limits"),
         pytest.param(1_400_0000, 1_500_0000, 60, False, id="traded long before"),
         pytest.param(1_400_0000, 1_300_0000, 1, False, id="not beyond its level"),
     ],

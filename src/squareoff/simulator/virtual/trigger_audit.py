@@ -15,6 +15,10 @@ GRAIN_NS = 1_000_000_000
 """The broker tells trade times in whole seconds."""
 
 
+_IST_NS = 19_800 * GRAIN_NS
+_DAY_NS = 86_400 * GRAIN_NS
+
+
 class Held(NamedTuple):
     """The position that fired: since when it is held, and the sign of its quantity."""
 
@@ -51,13 +55,21 @@ def trigger_faults(
 
 def _tick_faults(trigger: dict[str, Any], prints: Sequence[Print], slack: Slack) -> Iterator[str]:
     price, received_ns = trigger["price"], trigger["received_time_ns"]
-    if not any(
+    was_traded = any(
         at == price and abs(received_ns - at_ns) <= slack.fresh_ns for at_ns, at in reversed(prints)
-    ):
+    )
+    # By a clock of another day no circuit limits are of today: two absurd prints can confirm each
+    # other (docs/decisions/17).
+    knows_limits = _day(received_ns) == _day(trigger["exchange_time_ns"])
+    if not was_traded and knows_limits:
         yield "which was not traded then"
     age_ns = received_ns - trigger["exchange_time_ns"]
     if age_ns > slack.fresh_ns:
         yield f"traded {age_ns / 1e9:.0f} s before"
+
+
+def _day(time_ns: int) -> int:
+    return (time_ns + _IST_NS) // _DAY_NS
 
 
 def _was_last_trade(trigger: dict[str, Any], prints: Sequence[Print], slack: Slack) -> bool:
