@@ -37,6 +37,18 @@ _SENDING: tuple[f.Fact, ...] = (
     f.OrderSent(ID, ORDER, 1, OrderType.LIMIT, D("150.10"), "memory"),
 )
 
+_VANISHED_AND_SENT_AGAIN = (
+    *OPENED,
+    _CLAIM,
+    *_SENDING,
+    f.OrderAccepted(ID, ORDER, 1, BROKER),
+    f.OrderVanished(ID, ORDER, BROKER, BrokerOrderStatus.MISSING, 3, 12.5),
+    f.ExitEscalated(ID, "the order is in none of the books"),
+    f.ExitResumed(ID),
+    f.OrderReplanned(ID, ORDER),
+    f.OrderSent(ID, ORDER, 2, OrderType.LIMIT, D("150.20"), "memory"),
+)
+
 
 def _told(
     status: BrokerOrderStatus, filled: int, average: str | None, order: ClientOrderId = ORDER
@@ -88,27 +100,11 @@ STORIES: dict[str, tuple[f.Fact, ...]] = {
         f.ExitResumed(ID),
     ),
     "vanished, and named again": (
-        *OPENED,
-        _CLAIM,
-        *_SENDING,
-        f.OrderAccepted(ID, ORDER, 1, BROKER),
-        f.OrderVanished(ID, ORDER, BROKER, BrokerOrderStatus.MISSING, 3, 12.5),
-        f.ExitEscalated(ID, "the order is in none of the books"),
-        f.ExitResumed(ID),
-        f.OrderReplanned(ID, ORDER),
-        f.OrderSent(ID, ORDER, 2, OrderType.LIMIT, D("150.20"), "memory"),
+        *_VANISHED_AND_SENT_AGAIN,
         f.OrderAccepted(ID, ORDER, 2, BROKER),
     ),
     "vanished, and refused when sent again": (
-        *OPENED,
-        _CLAIM,
-        *_SENDING,
-        f.OrderAccepted(ID, ORDER, 1, BROKER),
-        f.OrderVanished(ID, ORDER, BROKER, BrokerOrderStatus.MISSING, 3, 12.5),
-        f.ExitEscalated(ID, "the order is in none of the books"),
-        f.ExitResumed(ID),
-        f.OrderReplanned(ID, ORDER),
-        f.OrderSent(ID, ORDER, 2, OrderType.LIMIT, D("150.20"), "memory"),
+        *_VANISHED_AND_SENT_AGAIN,
         f.OrderRefused(ID, ORDER, 2, "DH-906", "not now"),
     ),
     "rejected before its answer was lost": (

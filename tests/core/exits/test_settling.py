@@ -270,8 +270,8 @@ def test_an_accepted_order_that_no_book_shows_calls_a_person() -> None:
     assert story.alarm_codes() == ["order_vanished"]
 
 
-def test_a_person_lets_a_vanished_order_be_sent_again() -> None:
-    """The person's word goes on: sized anew, and sent under the same id as a send of its own."""
+def sent_again_after_it_vanished() -> Story:
+    """Return a story whose order was accepted, then in no book, and sent again on a word."""
     story = Story().claim()
     story.permit()
     story.accept("B1")
@@ -280,6 +280,12 @@ def test_a_person_lets_a_vanished_order_be_sent_again() -> None:
     story.feed(asked("exit-2"))
     story.feed(net(100))
     story.permit()
+    return story
+
+
+def test_a_person_lets_a_vanished_order_be_sent_again() -> None:
+    """The person's word goes on: sized anew, and sent under the same id as a send of its own."""
+    story = sent_again_after_it_vanished()
 
     assert [command.send_number for command in story.sent] == [1, 2]
     assert len(story.orders) == 1
@@ -299,14 +305,7 @@ def test_every_answer_to_the_second_send_of_a_vanished_order_goes_on(
     answer: SendAnswer, state: OrderState
 ) -> None:
     """The first one's record, which is in no book, neither halts the position nor hides the end."""
-    story = Story().claim()
-    story.permit()
-    story.accept("B1")
-    story.wait(15.0)
-    ask_in_vain(story)
-    story.feed(asked("exit-2"))
-    story.feed(net(100))
-    story.permit()
+    story = sent_again_after_it_vanished()
     story.answer(answer)
 
     assert story.states == [state]

@@ -13,6 +13,7 @@ from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.state.facts import BooksReconciled
 from squareoff.core.state.inputs import UntrackAsked
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable, StoreUnavailable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey, ProductType
@@ -70,6 +71,18 @@ def test_the_timer_compares_every_half_minute() -> None:
     run_virtual(body())
 
 
+async def exit_waits_for_a_reading(world: World, tracker: PositionTracker) -> None:
+    """Ask for an exit while the positions cannot be read: nothing may go out on our word."""
+    world.gateway.failures["positions"] = BrokerUnreachable("away")
+    await world.engine.desk.exit(tracker.tracker_id, "asked", Wait.CLAIMED, 1.0)
+    await asyncio.sleep(8.0)
+
+    intent = world.tracker(tracker.tracker_id).intent
+    assert intent is not None
+    assert intent.block_reason is BlockReason.POSITIONS_UNREADABLE
+    assert world.gateway.calls.count("exit_market") == 0
+
+
 def test_a_book_that_was_seen_to_be_wrong_is_no_ground_for_an_exit() -> None:
     """Where the broker showed less than we hold, an exit waits for a reading: never our word."""
 
@@ -79,14 +92,7 @@ def test_a_book_that_was_seen_to_be_wrong_is_no_ground_for_an_exit() -> None:
             world.gateway.hold(KEY, 0)
             assert await world.engine.reconciler.reconcile("asked")
             assert world.engine.reconciler.agreed_age_seconds(tracker) is None
-            world.gateway.failures["positions"] = BrokerUnreachable("away")
-            await world.engine.desk.exit(tracker.tracker_id, "asked", Wait.CLAIMED, 1.0)
-            await asyncio.sleep(8.0)
-
-            intent = world.tracker(tracker.tracker_id).intent
-            assert intent is not None
-            assert intent.block_reason is BlockReason.POSITIONS_UNREADABLE
-            assert world.gateway.calls.count("exit_market") == 0
+            await exit_waits_for_a_reading(world, tracker)
 
     run_virtual(body())
 
@@ -117,14 +123,7 @@ def test_a_position_that_no_comparison_has_seen_is_no_ground_for_an_exit() -> No
             await world.engine.reconciler.reconcile("asked")
             tracker = await world.hold()
             world.gateway.hold(KEY, 0)
-            world.gateway.failures["positions"] = BrokerUnreachable("away")
-            await world.engine.desk.exit(tracker.tracker_id, "asked", Wait.CLAIMED, 1.0)
-            await asyncio.sleep(8.0)
-
-            intent = world.tracker(tracker.tracker_id).intent
-            assert intent is not None
-            assert intent.block_reason is BlockReason.POSITIONS_UNREADABLE
-            assert world.gateway.calls.count("exit_market") == 0
+            await exit_waits_for_a_reading(world, tracker)
 
     run_virtual(body())
 
