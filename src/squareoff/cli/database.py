@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 @group.command("upgrade")
 def db_upgrade(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Bring the database to the version of this program; make it where there is none."""
+    """Bring the database to this program's version, or make it; refused while an engine runs."""
     settings = settings_of(config)
     with working("upgrading the database"):
         found = load_late("database_program").upgrade_database(settings)

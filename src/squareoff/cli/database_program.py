@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from squareoff.adapters.sql import backups
-from squareoff.adapters.sql.database import open_database, sqlite_file
+from squareoff.adapters.sql.database import Database, open_database, sqlite_file
 from squareoff.adapters.sql.journal_rows import ChainReport, count_entries, verify_chains
-from squareoff.adapters.sql.locks import FileAccountLock, lock_path, lock_paths
+from squareoff.adapters.sql.locks import FileAccountLock, account_lock, lock_path, lock_paths
 from squareoff.adapters.sql.postgres_dump import dump
 from squareoff.adapters.sql.schema import (
     SchemaAge,
@@ -20,12 +20,14 @@ from squareoff.adapters.sql.schema import (
     schema_state,
     upgrade,
 )
+from squareoff.adapters.sql.tables import journal_head
 from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import account_of
 from squareoff.cli.carrying_over import carry_over
 from squareoff.config import Settings
 from squareoff.domain.errors import ConfigError, StoreError
 from squareoff.domain.ids import AccountId
+from squareoff.ports import ProcessLock
 
 _CHECKED_SUFFIX = ".restoring"
 _FIT = (SchemaAge.SAME, SchemaAge.OLDER)
@@ -40,6 +42,7 @@ def upgrade_database(settings: Settings) -> dict[str, str | None]:
     """Upgrade; return where it is, the revision it `was` of ("" for empty), and its `revision`.
 
     Raises:
+        AccountLocked: an engine uses the database, and would go on with tables it does not know.
         StoreError: the database cannot be reached, or is of a newer version.
     """
     return asyncio.run(_upgrade(settings))
@@ -47,13 +50,40 @@ def upgrade_database(settings: Settings) -> dict[str, str | None]:
 
 async def _upgrade(settings: Settings) -> dict[str, str | None]:
     database = open_database(settings.database_url.get_secret_value())
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
         before = await schema_state(database)
+        if before.age is SchemaAge.OLDER:
+            for lock in await _engine_locks(database, account_of(settings)):
+                await _hold(stack, lock)
         await upgrade(database)
         after = await schema_state(database)
-    finally:
-        await database.close()
     return {"database": database.display_url, "was": before.found, "revision": after.found}
+
+
+async def _engine_locks(database: Database, account_id: AccountId) -> list[ProcessLock]:
+    """Return the locks that keep every engine off a database, the one of this account too."""
+    path = database.sqlite_path
+    if path is not None:
+        return _file_locks(path, account_id)
+    known = await database.runner.read(_accounts)
+    return [account_lock(database, each) for each in sorted({account_id, *known})]
+
+
+def _file_locks(path: Path, account_id: AccountId) -> list[ProcessLock]:
+    paths = {lock_path(path, account_id), *lock_paths(path)}
+    return [FileAccountLock(each) for each in sorted(paths)]
+
+
+def _accounts(connection: Connection) -> list[AccountId]:
+    return [
+        AccountId(each) for each in connection.execute(select(journal_head.c.account_id)).scalars()
+    ]
+
+
+async def _hold(stack: AsyncExitStack, lock: ProcessLock) -> None:
+    await lock.acquire()
+    stack.push_async_callback(lock.release)
 
 
 def back_up_database(settings: Settings, target: Path) -> dict[str, Any]:
@@ -115,10 +145,8 @@ async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
             "DHAN_CLIENT_ID: is needed to restore in live mode: it names the engine to keep out"
         )
     async with AsyncExitStack() as stack:
-        for lock_file in sorted({lock_path(path, account_of(settings)), *lock_paths(path)}):
-            lock = FileAccountLock(lock_file)
-            await lock.acquire()
-            stack.push_async_callback(lock.release)
+        for lock in _file_locks(path, account_of(settings)):
+            await _hold(stack, lock)
         checked = path.with_name(path.name + _CHECKED_SUFFIX)
         backups.remove(checked)  # left by a restore that was cut short
         stack.callback(backups.remove, checked)
