@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from squareoff.adapters.system import SystemClock
 from squareoff.cli.output import (
     ALARM_COLUMNS,
+    JOURNAL_COLUMNS,
     ORDER_COLUMNS,
     POSITION_COLUMNS,
     Column,
@@ -27,6 +29,18 @@ def test_cells_are_neither_markup_nor_control(capsys: pytest.CaptureFixture[str]
 
     assert "[red]x[/red] [2J y" in shown
     assert "\x1b" not in shown
+
+
+def test_a_time_of_another_day_has_its_day() -> None:
+    """A story may last for days, and a price of Friday looks like one of now on Monday."""
+    today = SystemClock().now().ist().date().isoformat()
+    at, over = dict(POSITION_COLUMNS)["at (IST)"], dict(ALARM_COLUMNS)["over"]
+    friday = "2026-09-11T15:29:59.123456+05:30"
+
+    assert dict(JOURNAL_COLUMNS)["time (IST)"]({"time": friday}) == "2026-09-11 15:29:59.123"
+    assert at({"last_price_at": friday}) == over({"cleared_at": friday}) == "2026-09-11"
+    assert at({"last_price_at": f"{today}T09:15:00.123456+05:30"}) == "09:15:00"
+    assert at({"last_price_at": None}) == ""
 
 
 def test_pairs_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:

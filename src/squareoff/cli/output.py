@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from squareoff.adapters.system import SystemClock
 from squareoff.domain.states import PositionStatus
 from squareoff.web.fact_sentences import sentence_of
 
@@ -157,6 +158,12 @@ def profit_of(row: Row) -> str | None:
     return None if realized is None else str(Decimal(realized) + Decimal(unrealized))
 
 
+def _clock_or_day(written: str | None) -> str:
+    """Return the time of the day, of another day than today its date: it says nothing of now."""
+    day, _, clock = (written or "")[:19].partition("T")
+    return clock if day == SystemClock().now().ist().date().isoformat() else day
+
+
 def _waits_for(intent: Row) -> object:
     if intent.get("status") == "NEEDS_HUMAN":
         return f"A PERSON: {intent.get('note', '')}"
@@ -172,7 +179,7 @@ POSITION_COLUMNS: Sequence[Column] = (
     ("open", lambda row: f"{row['quantity'] - row['exited_quantity']}/{row['quantity']}"),
     ("entry", lambda row: row["entry_price"]),
     ("last", lambda row: row["last_traded_price"]),
-    ("at (IST)", lambda row: (row["last_price_at"] or "")[11:19]),
+    ("at (IST)", lambda row: _clock_or_day(row["last_price_at"])),
     ("stop", lambda row: row["stop_level"]),
     ("exit", lambda row: row["exit_price"]),
     ("P&L", profit_of),
@@ -194,7 +201,7 @@ ORDER_COLUMNS: Sequence[Column] = (
 )
 JOURNAL_COLUMNS: Sequence[Column] = (
     ("seq", lambda row: row["seq"]),
-    ("time (IST)", lambda row: row["time"][11:23]),
+    ("time (IST)", lambda row: row["time"][:23].replace("T", " ")),
     ("order", lambda row: row["client_order_id"]),
     ("what", lambda row: sentence_of(row["kind"], row["data"])),
 )
@@ -206,7 +213,7 @@ ALARM_COLUMNS: Sequence[Column] = (
     ("raised", lambda row: row["raised_at"]),
     ("times", lambda row: row["repeats"] + 1),
     ("acknowledged", lambda row: row["acknowledged_at"]),
-    ("over", lambda row: (row["cleared_at"] or "")[11:19]),
+    ("over", lambda row: _clock_or_day(row["cleared_at"])),
 )
 REMAINING_COLUMNS: Sequence[Column] = (
     ("position", lambda row: row["tracker_id"]),
