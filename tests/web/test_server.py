@@ -8,11 +8,11 @@ import socket
 import pytest
 
 from api_rig import TOKEN, ApiRig
-from squareoff.domain.errors import ConfigError
+from squareoff.domain.errors import ConfigError, StartPrevented
 from squareoff.web import server as server_module
 from squareoff.web.app import create_app
 from squareoff.web.roles import Role
-from squareoff.web.server import ApiServer, serve_api, serve_for_good
+from squareoff.web.server import ApiServer, refuse_taken_address, serve_api, serve_for_good
 from squareoff.web.standby_app import StandbyPost, create_standby_app
 
 
@@ -23,10 +23,13 @@ def test_port_zero_takes_a_free_one_and_tells_it(rig: ApiRig) -> None:
     assert rig.call("GET", "/healthz").status == 200
 
 
-def test_a_taken_port_is_a_setting_at_fault(rig: ApiRig) -> None:
-    """A port that another program holds is told by the setting's name."""
-    with pytest.raises(ConfigError, match=rf"api\.host, api\.port: cannot listen on .*{rig.port}"):
+def test_a_taken_port_is_told_by_the_settings_name(rig: ApiRig) -> None:
+    """Another program holds it, which passes; an address that no machine has does not."""
+    said = rf"api\.host, api\.port: cannot listen on .*{rig.port}"
+    with pytest.raises(StartPrevented, match=said):
         ApiServer(create_app(rig.engine.desk, tokens={Role.ADMIN: TOKEN}), "127.0.0.1", rig.port)
+    with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1:"):
+        refuse_taken_address("192.0.2.1", rig.port)
 
 
 def test_it_can_listen_on_ipv6(rig: ApiRig) -> None:

@@ -27,6 +27,10 @@ class ConfigError(SquareoffError):
         super().__init__("\n".join(self.faults))
 
 
+class StartPrevented(SquareoffError):
+    """What may pass by itself keeps the program from starting: start it again."""
+
+
 class DomainError(SquareoffError):
     """The caller asked for what cannot be.
 

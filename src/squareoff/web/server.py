@@ -4,6 +4,7 @@ The engine owns signals and the end of the process; this server takes neither.
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,17 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from squareoff.domain.errors import ConfigError
+from squareoff.domain.errors import ConfigError, StartPrevented
 from squareoff.web.patient_protocol import PatientProtocol
 
 _log = structlog.get_logger("squareoff.web")
 KEEP_ALIVE_SECONDS = 15
 AGAIN_SECONDS = 0.5
 """Between the end of a failed server and the next one."""
+
+_AT_FAULT = frozenset({errno.EACCES, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""What no repetition cures. A port that is taken is free again some time, and an engine that is
+then started anew watches; one that ended for wrong settings stays down."""
 
 GOODBYE_SECONDS = 2
 """How long calls under way may still take when the server ends."""
@@ -30,7 +35,8 @@ class ApiServer:
     """One listening socket with the API behind it.
 
     Raises:
-        ConfigError: at construction, where the address cannot be listened on.
+        ConfigError: at construction, where the address is none to listen on.
+        StartPrevented: at construction, where it cannot be listened on now.
     """
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
@@ -106,7 +112,8 @@ def refuse_taken_address(host: str, port: int) -> None:
     """Refuse an address that cannot be listened on, before anything else is begun.
 
     Raises:
-        ConfigError: somebody listens there, or it is none of ours.
+        ConfigError: it is none of ours.
+        StartPrevented: somebody listens there.
     """
     _listening_socket(host, port).close()
 
@@ -120,9 +127,10 @@ def _listening_socket(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     except OSError as error:
-        raise ConfigError(
-            f"api.host, api.port: cannot listen on {host}:{port}: {error.strerror or error}"
-        ) from error
+        text = f"api.host, api.port: cannot listen on {host}:{port}: {error.strerror or error}"
+        if error.errno in _AT_FAULT:
+            raise ConfigError(text) from error
+        raise StartPrevented(text) from error
 
 
 async def serve_for_good(app: FastAPI, server: ApiServer, host: str) -> None:
@@ -148,7 +156,7 @@ async def serve_api(app: FastAPI, host: str, port: int, on_ready: Callable[[str]
     """Serve until cancelled; `on_ready` is told the address once the socket listens.
 
     Raises:
-        ConfigError: the address cannot be listened on.
+        ConfigError, StartPrevented: the address cannot be listened on.
     """
     server = ApiServer(app, host, port)
     on_ready(server.url)
