@@ -16,7 +16,7 @@ from squareoff.adapters.broker.dhan.instrument_source import (
 )
 from squareoff.adapters.broker.dhan.instruments import InstrumentMaster
 from squareoff.adapters.system import SystemClock
-from squareoff.domain.errors import ConfigError
+from squareoff.domain.errors import ConfigError, StartPrevented
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.time import Now, ns_from_iso
 
@@ -167,14 +167,17 @@ def test_files_that_no_later_day_reads_are_removed(fakes, tmp_path):
 
 
 def test_no_file_at_all_refuses_the_start(fakes, tmp_path):
-    """Without a fetch and without a recent file the address and the fault are named."""
+    """Without a fetch and without a recent file the address and the fault are named.
+
+    No wrong setting: an engine that ran for weeks and died is started again until the host is back.
+    """
 
     async def body():
         async with site() as server:
             server.status = 503
             settings = InstrumentSettings(server.url + "/master.csv", tmp_path)
             keep(settings, "instruments-2026-09-01.csv", GOOD)
-            with pytest.raises(ConfigError) as caught:
+            with pytest.raises(StartPrevented) as caught:
                 await load_instruments(settings, fakes.clock())
             assert str(caught.value).startswith(f"instruments: {server.url} was answered with 503")
 
@@ -189,7 +192,7 @@ def test_an_address_tells_its_host_alone(fakes, tmp_path, path):
         async with site() as server:
             server.status = 503
             address = f"{server.url}{path}?token=canary8".replace("://", "://user:canary9@")
-            with pytest.raises(ConfigError) as caught:
+            with pytest.raises(StartPrevented) as caught:
                 await load_instruments(InstrumentSettings(address, tmp_path), fakes.clock())
             assert server.url in str(caught.value)
             told = "".join(traceback.format_exception(caught.value))

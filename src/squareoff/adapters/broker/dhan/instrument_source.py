@@ -28,7 +28,7 @@ import structlog
 
 from squareoff.adapters.broker.dhan.instruments import InstrumentMaster, read_master_file
 from squareoff.adapters.shown_address import shown_address
-from squareoff.domain.errors import ConfigError
+from squareoff.domain.errors import ConfigError, StartPrevented
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.time import ist_day_number
 from squareoff.ports import Clock
@@ -80,7 +80,8 @@ async def load_instruments(settings: InstrumentSettings, clock: Clock) -> Instru
     """Return the instrument master; what of it could not be read is told once, by its count.
 
     Raises:
-        ConfigError: no usable file; the text names the file or address and what is wrong.
+        ConfigError: no usable file; the text names it and what is wrong.
+        StartPrevented: an address gave none, which may pass; the text names its host.
     """
     master = await _load(settings, clock)
     if master.skipped_count:
@@ -104,7 +105,7 @@ async def _load(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
     except ConfigError as error:
         older = await _read_older(settings, today)
         if older is None:
-            raise ConfigError(
+            raise StartPrevented(
                 f"{error}; no cached file of the last {CACHE_DAYS_MAX} days"
             ) from error
         return older
