@@ -93,6 +93,26 @@ def test_the_cache_of_instruments_is_read_and_left_alone(
     ]
 
 
+def test_a_slow_line_may_take_as_long_for_the_instruments_as_the_engine_gives_it(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 50 MB is no call: a limit for calls would find a fault where none is."""
+
+    async def load_slowly(*_: object) -> tuple[object, ...]:
+        await asyncio.sleep(0.01)
+        return _Loaded(("one",))
+
+    monkeypatch.setenv("SQUAREOFF_INSTRUMENTS", "http://127.0.0.1:1/x.csv")
+    monkeypatch.setattr(examination, "CALL_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(examination, "load_instruments", load_slowly)
+
+    assert _found(run)["instruments"]["text"] == "1 instruments of today"
+
+
+class _Loaded(tuple[object, ...]):
+    is_today = True
+
+
 UNREACHED = "check this machine's network, and the broker's addresses in [dhan]"
 
 
@@ -115,7 +135,7 @@ def test_a_broker_that_is_not_reached_is_told_with_what_to_do(
     async def check() -> tuple[bool, str]:
         raise error
 
-    finding = asyncio.run(examination._finding("clock", check()))
+    finding = asyncio.run(examination._finding("clock", check(), 10.0))
 
     assert not finding.ok
     assert finding.text.startswith(str(error))

@@ -17,7 +17,11 @@ from typing import Any
 from squareoff.adapters.broker.dhan.aiohttp_transport import AiohttpTransport
 from squareoff.adapters.broker.dhan.clock_readings import ClockReadings
 from squareoff.adapters.broker.dhan.credentials import FileToken, FixedToken, TokenSource
-from squareoff.adapters.broker.dhan.instrument_source import InstrumentSettings, load_instruments
+from squareoff.adapters.broker.dhan.instrument_source import (
+    DOWNLOAD_TIMEOUT_SECONDS,
+    InstrumentSettings,
+    load_instruments,
+)
 from squareoff.adapters.broker.dhan.jwt_claims import expires_ns_of, is_renewable
 from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.order_updates import DhanOrderUpdates
@@ -41,9 +45,13 @@ from squareoff.ports import FeedConnected, StreamConnected
 Working = Callable[[str], AbstractContextManager[None]]
 
 CALL_SECONDS_MAX = 10.0
+FETCH_SECONDS_MAX = DOWNLOAD_TIMEOUT_SECONDS + 60.0
+"""The instrument file is fetched and then read, which takes a small machine its time too."""
+
 TOKEN_HOURS_MIN = 8.0
 """A token that ends before a session of 6:15 hours does leaves positions behind."""
 
+_INSTRUMENTS = "instruments"
 _UNREACHED = "check this machine's network, and the broker's addresses in [dhan]"
 _NO_TOKEN_YET = "cannot be tried before there is a token"
 _DATABASE_TEXTS = {
@@ -75,7 +83,8 @@ def examine(settings: Settings, working: Working) -> Iterator[dict[str, Any]]:
     """
     for name, check in _checks(settings):
         with working(f"examining: {name}"):
-            finding = asyncio.run(_finding(name, check()))
+            seconds = FETCH_SECONDS_MAX if name == _INSTRUMENTS else CALL_SECONDS_MAX
+            finding = asyncio.run(_finding(name, check(), seconds))
         yield asdict(finding)
 
 
@@ -87,7 +96,7 @@ def _checks(settings: Settings) -> list[tuple[str, Check]]:
         ("disk", _told(local_checks.disk, settings)),
         ("alarms", _told(local_checks.alerts, settings)),
         ("database", partial(_database, settings)),
-        ("instruments", partial(_instruments, settings)),
+        (_INSTRUMENTS, partial(_instruments, settings)),
     ]
     if not is_live:
         checks.append(("paper prices", _told(local_checks.paper_prices, settings)))
@@ -113,12 +122,12 @@ def _told(look: Callable[[Settings], tuple[bool, str]], settings: Settings) -> C
     return check
 
 
-async def _finding(name: str, check: Awaitable[tuple[bool, str]]) -> Finding:
+async def _finding(name: str, check: Awaitable[tuple[bool, str]], seconds: float) -> Finding:
     try:
-        async with asyncio.timeout(CALL_SECONDS_MAX):
+        async with asyncio.timeout(seconds):
             ok, text = await check
     except TimeoutError:
-        return Finding(name, False, f"no answer within {CALL_SECONDS_MAX:g} s: check the line")
+        return Finding(name, False, f"no answer within {seconds:g} s: check the line")
     except (TransportError, SquareoffError) as error:
         return Finding(name, False, _fault_text(error))
     except OSError as error:
