@@ -62,6 +62,39 @@ def test_what_cannot_be_replayed_is_misuse(name: str, run: Any, tmp_path: Path) 
     assert done.err.startswith(f"squareoff: {text}")
 
 
+HELD: dict[str, dict[str, Any]] = {
+    "another instrument": {"security_id": "777", "lot_size": 75, "tick_size": "0.05"},
+    "another day": {"opened_at": "2025-12-30T09:15:00+05:30"},
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_position_without_a_price_is_told(name: str, run: Any, tmp_path: Path) -> None:
+    """That nothing fired says nothing of its rules, where nothing could."""
+    position = {**POSITION, "entry_price": "25970", **HELD[name]}
+    file = positions_file(tmp_path, position, {**POSITION, "id": "other"})
+    shown, told = (
+        run("replay", DEPTH, "--positions", file),
+        run("replay", DEPTH, "--positions", file, "--json"),
+    )
+
+    assert shown.status == 0
+    assert shown.err.startswith("one: no price of NSE_FNO:")
+    assert shown.err.count("\n") == 1
+    assert [row["was_priced"] for row in json.loads(told.out)["positions"]] == [False, True]
+
+
+def test_two_positions_of_one_name_are_misuse(run: Any, tmp_path: Path) -> None:
+    """The report could not tell them apart; a list is asked for where there is none."""
+    done = run("replay", DEPTH, "--positions", positions_file(tmp_path, POSITION, POSITION))
+    (tmp_path / "one.json").write_text(json.dumps(POSITION))
+    no_list = run("replay", DEPTH, "--positions", "one.json")
+
+    assert (done.status, no_list.status) == (2, 2)
+    assert done.err == "squareoff: positions: each needs an id of its own, and one is there twice\n"
+    assert no_list.err == "squareoff: positions: must be a list\n"
+
+
 def test_both_kinds_of_sources_are_misuse(run: Any, tmp_path: Path) -> None:
     """Receipts of two kinds are not mixed."""
     file = positions_file(tmp_path, POSITION)

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time
@@ -90,6 +91,13 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     print_table(table_of(title, COLUMNS, report["positions"]))
     for cause, count in report["ticks_refused"].items():
         print(f"{count} prices fired nothing: {cause}")
+    for row in report["positions"]:
+        if not (row["was_priced"] or row["exited_at"]):
+            print(
+                f"{row['id']}: no price of {row['instrument']} is recorded while it was held, so "
+                "nothing could fire",
+                file=sys.stderr,
+            )
     for name, why in report["torn"].items():
         print(f"{name} is torn and was played up to there: {why}", file=sys.stderr)
     if report["lost_records"]:
@@ -112,6 +120,10 @@ def read_positions(written: object) -> list[PositionOfReplay]:
         raise ConfigError(f"positions: {error}") from error
     if not found:
         raise ConfigError("positions: at least one is needed")
+    names = Counter(each.id for each in found)
+    if len(names) < len(found):
+        twice = ", ".join(name for name, count in names.items() if count > 1)
+        raise ConfigError(f"positions: each needs an id of its own, and {twice} is there twice")
     return found
 
 

@@ -29,6 +29,7 @@ _TEXTS = {
     "int_type": "must be a whole number",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
     "literal_error": "must be {expected}",
     "model_attributes_type": "must be a table",
     "model_type": "must be a table",

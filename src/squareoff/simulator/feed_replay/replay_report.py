@@ -77,6 +77,7 @@ def _position_as_json(position: ReplayedPosition) -> dict[str, Any]:
         "side": view.side.value,
         "quantity": view.quantity,
         "status": view.status.value,
+        "was_priced": _was_priced(view),
         **{name: None if value is None else decimal_text(value) for name, value in money.items()},
         "rule": None if trigger is None else trigger.rule.value,
         "level": _price(None if trigger is None else trigger.level),
@@ -89,6 +90,11 @@ def _position_as_json(position: ReplayedPosition) -> dict[str, Any]:
         "stop_moves": len(position.stops),
         "last_stop": _price(position.stops[-1] if position.stops else None),
     }
+
+
+def _was_priced(view: TrackerView) -> bool:
+    """Say whether a price came while it was held; without one no rule of prices could fire."""
+    return view.last_price_at_ns is not None and view.last_price_at_ns >= view.created_at_ns
 
 
 def _price(units: int | None) -> str | None:
