@@ -5,11 +5,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from api_rig import ApiRig
+from squareoff.cli import stopping
+from squareoff.domain.time import Now, seconds_to_ns
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +73,32 @@ def test_an_engine_that_stays_away_is_no_success(
 
     assert ended.status == 1
     assert "gave no answer (RemoteDisconnected)" in ended.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(300.0, 30), (25.0, 3), (0.0, 0)])
+def test_a_wait_is_of_seconds_and_not_of_looks(
+    seconds: float, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that takes ten seconds for each answer makes five minutes no half-hour."""
+    now_ns, asked = [0], list[float]()
+
+    class Clock:
+        def now(self) -> Now:
+            return Now(0, now_ns[0])
+
+    class Client:
+        def get(self, _path: str, wait_seconds: float) -> dict[str, Any]:
+            asked.append(wait_seconds)
+            now_ns[0] += seconds_to_ns(10.0)
+            return running
+
+    running: dict[str, Any] = {"outcome": "running", "items": [], "remaining": []}
+    monkeypatch.setattr(stopping, "SystemClock", Clock)
+
+    found = stopping._wait_for_end(cast("Any", Client()), running, seconds, then_lock=False)
+    assert found is running
+    assert len(asked) == looks
+    assert all(each <= stopping.LOOK_SECONDS for each in asked)
 
 
 @contextmanager

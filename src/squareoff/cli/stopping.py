@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from squareoff.adapters.system import SystemClock
 from squareoff.cli.api_client import CommandRefused, EngineAway, EngineClient
 from squareoff.cli.options import (
     ConfigOption,
@@ -25,6 +26,7 @@ from squareoff.cli.output import (
     table_of,
 )
 from squareoff.cli.progress import pause
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 
 FIRST_WAIT_SECONDS = 8.0
 """What the command waits without `--wait`: a healthy exit is over by then."""
@@ -77,18 +79,22 @@ def _wait_for_end(client: EngineClient, found: Any, seconds: float, *, then_lock
         EngineAway: it was away at the last look.
     """
     away: EngineAway | None = None
-    for _ in range(max(1, round(seconds / LOOK_SECONDS))):
+    clock = SystemClock()
+    deadline_ns = clock.now().monotonic_ns + seconds_to_ns(seconds)
+    while away is not None or found["outcome"] == "running":
+        left_ns = deadline_ns - clock.now().monotonic_ns
+        if left_ns <= 0:  # a look at an engine that hangs takes longer than one at a healthy one
+            break
+        look_seconds = min(LOOK_SECONDS, left_ns / NANOSECONDS_PER_SECOND)
         if away is not None:
             print(f"{away}; looking again ...", file=sys.stderr)
-            pause(LOOK_SECONDS)
-        elif found["outcome"] != "running":
-            break
+            pause(look_seconds)
         else:
             closed = sum(row["code"] in ("exited", "closed_externally") for row in found["items"])
             lock = ", then the broker's lock" if then_lock else ""
             print(f"{closed} closed, {len(found['remaining'])} remain{lock} ...", file=sys.stderr)
         try:
-            found, away = client.get("/exit-all", wait_seconds=LOOK_SECONDS), None
+            found, away = client.get("/exit-all", wait_seconds=look_seconds), None
         except EngineAway as error:
             away = error
     if away is not None:
