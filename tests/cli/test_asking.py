@@ -2,13 +2,11 @@
 
 import json
 import threading
-from functools import partial
 from io import StringIO
 from typing import Any
 
 import pytest
 from rich.console import Console
-from rich.live import Live
 
 from api_rig import ApiRig
 from squareoff.cli.api_client import CommandRefused
@@ -68,6 +66,7 @@ def test_a_live_table_outlives_the_engine(
     ask: Any, rig: ApiRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an answer the last rows stay, are called out of date, and Ctrl-C ends with 0."""
+    monkeypatch.setenv("COLUMNS", "80")  # of the shell; what is no terminal is as wide as needed
     mine, looks = rig.track(), iter(range(2))
 
     def look_on(_event: threading.Event, _seconds: float) -> None:
@@ -82,6 +81,7 @@ def test_a_live_table_outlives_the_engine(
 
     assert watched.status == 0
     assert mine in watched.out
+    assert "product" in watched.out
     assert "NOT UP TO DATE: no answer" in watched.out
 
 
@@ -106,7 +106,7 @@ def test_a_low_screen_shows_what_matters(
 
     monkeypatch.setattr(threading.Event, "wait", look_on)
     monkeypatch.setattr("squareoff.cli.api_client.EngineClient.get", get)
-    monkeypatch.setattr("squareoff.cli.asking.Live", partial(Live, console=screen))
+    monkeypatch.setattr("squareoff.cli.asking.console", lambda: screen)
 
     assert ask("positions", "--watch").status == 0
     first, second = looks[0], looks[1].removeprefix(looks[0])

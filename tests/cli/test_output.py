@@ -77,6 +77,32 @@ def test_a_table_fits_a_screen_of_80_columns(
     assert _Row()["id"] in said or _Row()["client_order_id"] in said
 
 
+@pytest.mark.parametrize("width", [40, 60, 79])
+@pytest.mark.parametrize("columns", [POSITION_COLUMNS, ORDER_COLUMNS, ALARM_COLUMNS])
+def test_no_value_is_cut_on_a_phone(
+    columns: Sequence[Column], width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss of 1500.00 is not shown as one of 15: what no table fits stands line by line."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    screen = _Narrow()
+    monkeypatch.setattr("sys.stdout", screen)
+    row = _Row(unrealized_pnl="-1500.00", status="ACTIVE")
+    if columns is POSITION_COLUMNS:
+        row["id"] = "trk-b615b48352f0c666391f"
+    print_table(table_of("narrow", columns, [row, row]))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+    said = {word for line in lines for word in line.split()}
+
+    assert max(map(len, lines)) <= width
+    for heading, show in columns:
+        if heading in _NEVER_CUT:
+            assert str(show(row)) in said
+
+
+_NEVER_CUT = {"id", "client order id", "status", "side", "open", "filled", "P&L", "code"}
+
+
 class _Row(dict[str, object]):
     """A row as wide as they come."""
 

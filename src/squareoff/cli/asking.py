@@ -20,6 +20,7 @@ from squareoff.cli.output import (
     ORDER_COLUMNS,
     POSITION_COLUMNS,
     Column,
+    console,
     print_json,
     print_pairs,
     print_table,
@@ -92,7 +93,7 @@ def _show_table(client: EngineClient, status: list[str]) -> None:
     are old, then what is open.
     """
     rows: list[Any] = []
-    with Live(auto_refresh=False) as screen:
+    with Live(console=console(), auto_refresh=False) as screen:
         while True:
             away = ""
             try:

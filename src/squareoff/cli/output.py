@@ -29,6 +29,12 @@ TEXTS = frozenset({"message", "why", "reason", "note", "waits for", "what", "sym
 TEXT_WIDTH_MIN = 16
 """Columns of words may be broken into lines of this width."""
 
+TEXT_WIDTH_LEAST = 6
+"""And into lines of this one rather than that there is no table."""
+
+_NAME_WIDTH = 12
+"""Of a column that is shown line by line: on 40 columns the longest id fits beside it."""
+
 FRAME_WIDTH = 3
 """The room beside a column's text."""
 
@@ -56,12 +62,17 @@ def print_json(value: Any) -> None:
 def table_of(title: str, columns: Sequence[Column], rows: Iterable[Row]) -> Table:
     """Return a table; what the broker or a caller wrote is shown as it is, never as markup.
 
-    On a screen that is too narrow, columns that matter less are left out and named below it.
+    On a screen that is too narrow, columns that matter less are left out and named below it; where
+    the others do not fit either, each value has a line of its own: a number must not be cut.
     """
-    console = _console()
+    width = console().width
     cells = [[_cell(show(row)) for _, show in columns] for row in rows]
     headings = [heading for heading, _ in columns]
-    left_out = _left_out(headings, cells, console.width)
+    left_out = _left_out(headings, cells, width)
+    if not _can_be_shown(
+        [each for each in headings if each not in left_out], headings, cells, width
+    ):
+        return _stacked(title, headings, cells)
     table = Table(
         title=title, title_justify="left", header_style="bold", caption_justify="left",
         box=box.SIMPLE_HEAD, pad_edge=False,
@@ -78,9 +89,23 @@ def table_of(title: str, columns: Sequence[Column], rows: Iterable[Row]) -> Tabl
     return table
 
 
+def _stacked(title: str, headings: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
+    table = Table(
+        title=title, title_justify="left", show_header=False, box=box.SIMPLE, pad_edge=False
+    )
+    table.add_column(max_width=_NAME_WIDTH)
+    table.add_column(overflow="fold")
+    for row_cells in cells:
+        for heading, cell in zip(headings, row_cells, strict=True):
+            if cell:
+                table.add_row(heading, cell)
+        table.add_section()
+    return table
+
+
 def print_table(table: Table) -> None:
     """Print a table to standard output, as wide as it needs where that is no terminal."""
-    _console().print(table)
+    console().print(table)
 
 
 class _Console(Console):
@@ -92,11 +117,12 @@ class _Console(Console):
         raise  # rich calls this in its handler
 
 
-def _console() -> Console:
-    console = _Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_OF_A_FILE
-    return console
+def console() -> Console:
+    """Return where answers go: as wide as every row needs where that is no terminal."""
+    found = _Console(highlight=False)
+    if not found.is_terminal:
+        found.width = WIDTH_OF_A_FILE
+    return found
 
 
 def _left_out(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -118,14 +144,25 @@ def _left_out(headings: Sequence[str], cells: Sequence[Sequence[str]], width: in
     return left_out
 
 
+def _can_be_shown(
+    shown: Sequence[str], headings: Sequence[str], cells: Sequence[Sequence[str]], width: int
+) -> bool:
+    """Say whether these columns fit with no value cut; words may be broken into short lines."""
+    needed = FRAME_WIDTH * len(shown) - 1
+    for heading in shown:
+        place = headings.index(heading)
+        widest = max(cell_len(text) for text in (heading, *(row[place] for row in cells)))
+        needed += min(widest, TEXT_WIDTH_LEAST) if heading in TEXTS else widest
+    return needed <= width
+
+
 def _has_content(place: int, cells: Sequence[Sequence[str]]) -> bool:
     return any(row[place] for row in cells)
 
 
 def print_hanging(head: str, text: str) -> None:
     """Print a line; at a terminal too narrow for it, the text goes on under its beginning."""
-    console = _console()
-    width = max(console.width, len(head) + TEXT_WIDTH_MIN)
+    width = max(console().width, len(head) + TEXT_WIDTH_MIN)
     lines = textwrap.wrap(_printable(text), width - len(head)) or [""]
     print(head + f"\n{' ' * len(head)}".join(lines), flush=True)
 
