@@ -1,5 +1,8 @@
 """`squareoff db restore` where the disk or another program is in its way."""
 
+import fcntl
+import os
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 
 from squareoff.adapters.sql import backups
+from squareoff.adapters.sql.locks import lock_paths
 
 
 def _switch(path: Path, reason: str | None = None) -> list[str]:
@@ -43,3 +47,40 @@ def test_a_sound_database_that_cannot_be_kept_aside_stays(
     assert words in refused.err
     assert _switch(path) == ["fire"]
     assert not list(tmp_path.glob("*before-restore*"))
+
+
+@pytest.mark.parametrize("step", ["back_up", "put_back"])
+def test_an_interrupted_restore_says_what_it_did(
+    step: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C leaves the database alone, or comes too late and the restore is told as done."""
+    run("db", "upgrade")
+    run("db", "backup", "copy.db")
+    path, whole = tmp_path / "squareoff.db", getattr(backups, step)
+    _switch(path, "late")
+    held: list[bool] = []
+
+    def interrupted(*given: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        whole(*given)
+        held.extend(_is_locked(each) for each in lock_paths(path))
+
+    monkeypatch.setattr(backups, step, interrupted)
+    ended = run("db", "restore", "copy.db", "--yes")
+
+    is_done = step == "put_back"
+    assert ended.status == (0 if is_done else 130)
+    assert ("restored" in ended.out) is is_done
+    assert _switch(path) == ([] if is_done else ["late"])
+    assert held
+    assert all(held)
+    assert not list(tmp_path.glob("*.restoring*"))
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,7 +1,7 @@
 """The work behind `squareoff db`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,25 @@ _POSTGRES_RESTORE = (
     "the database is PostgreSQL: stop the engine and its standby, then run `pg_restore --clean "
     "--if-exists --single-transaction --dbname=URL FILE`"
 )
+
+
+def _told_of(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Run to the end, and return what was found also where a Ctrl-C came when it was done.
+
+    Raises:
+        KeyboardInterrupt: it came before.
+    """
+    found: list[dict[str, Any]] = []
+
+    async def keep() -> None:
+        found.append(await work)
+
+    try:
+        asyncio.run(keep())
+    except KeyboardInterrupt:
+        if not found:
+            raise
+    return found[0]
 
 
 def upgrade_database(settings: Settings) -> dict[str, str | None]:
@@ -95,7 +114,7 @@ def back_up_database(settings: Settings, target: Path) -> dict[str, Any]:
     Raises:
         StoreError: it cannot be read, is damaged or none of ours, or the file cannot be written.
     """
-    return asyncio.run(_back_up(settings, target))
+    return _told_of(_back_up(settings, target))
 
 
 async def _back_up(settings: Settings, target: Path) -> dict[str, Any]:
@@ -105,7 +124,7 @@ async def _back_up(settings: Settings, target: Path) -> dict[str, Any]:
         entries = await _entries_of_server(url)
         size = await asyncio.to_thread(dump, url, target)
     else:
-        size, entries = await asyncio.to_thread(backups.back_up_ours, path, target)
+        size, entries = backups.back_up_ours(path, target)
     return {"file": str(target), "bytes": size, "entries": entries}
 
 
@@ -133,7 +152,7 @@ def restore_database(settings: Settings, copy: Path) -> dict[str, Any]:
         ConfigError: the account to keep out is not known.
         StoreError: the copy is damaged or of another version; nothing was changed.
     """
-    return asyncio.run(_restore(settings, copy))
+    return _told_of(_restore(settings, copy))
 
 
 async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
@@ -150,15 +169,17 @@ async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
         checked = path.with_name(path.name + _CHECKED_SUFFIX)
         backups.remove(checked)  # left by a restore that was cut short
         stack.callback(backups.remove, checked)
-        await asyncio.to_thread(backups.back_up, copy, checked)
+        # In this thread: a Ctrl-C waits for the end of a step. One that another thread goes on with
+        # would replace the database unlocked, after the command has ended without a word.
+        backups.back_up(copy, checked)
         state, entries = await _examined(checked)
         aside = _name_aside(path)
-        is_kept = aside is not None and await asyncio.to_thread(_keep_aside, path, aside)
+        is_kept = aside is not None and _keep_aside(path, aside)
         carried = await carry_over(None if aside is None else path, checked)
         if aside is None or is_kept:
-            await asyncio.to_thread(backups.put_back, checked, path)
+            backups.put_back(checked, path)
         else:
-            await asyncio.to_thread(backups.replace_damaged, path, checked, aside)
+            backups.replace_damaged(path, checked, aside)
     return {
         "database": str(path),
         "kept_aside": None if aside is None else str(aside),
