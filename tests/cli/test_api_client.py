@@ -54,6 +54,22 @@ def test_a_lost_answer_to_a_change_is_a_doubt() -> None:
         client_of(port).post("/exit-all", {"reason": "x"})
 
 
+@pytest.mark.parametrize(("method", "is_told"), [("post", True), ("get", False)])
+def test_a_change_that_is_no_longer_waited_for_is_a_doubt(
+    method: str, is_told: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C takes nothing back: the engine has the wish, and the person is told so."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("http.client.HTTPConnection.request", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(client_of(1), method)("/exit-all")
+
+    assert ("it may have been done, so look" in capsys.readouterr().err) is is_told
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -77,6 +77,21 @@ def test_a_reader_that_goes_away_changes_no_status(
     assert "BrokenPipe" not in ended.stderr
 
 
+@pytest.mark.parametrize("words", [("--version",), ("init", "-"), ("fly", "--json")])
+def test_an_output_that_is_full_is_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
+    """`> positions.txt` on a full disk tells so in words."""
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from squareoff.cli.main import main; main()", *words],
+            cwd=tmp_path, env=clean_environment(), stdout=full, stderr=subprocess.PIPE,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert "Traceback" not in ended.stderr
+    assert "could not be written: No space left on device\n" in ended.stderr
+    assert ended.returncode == 1
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [

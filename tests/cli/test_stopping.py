@@ -101,6 +101,22 @@ def test_a_wait_is_of_seconds_and_not_of_looks(
     assert all(each <= stopping.LOOK_SECONDS for each in asked)
 
 
+def test_a_wait_that_is_interrupted_says_what_goes_on(
+    ask: Any, rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends the command and not the wish; without a word it looks taken back."""
+    rig.track()
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stopping, "_wait_for_end", interrupted)
+    ended = ask("exit-all", "--reason", "x", "--wait")
+
+    assert ended.status == 130
+    assert ended.err == "squareoff: waits no longer; the engine goes on closing\n"
+
+
 @contextmanager
 def _cut(port: int, dead_calls: set[int]) -> Iterator[int]:
     """Give a port that leads to the engine's, and hangs up on the calls of these numbers."""

@@ -6,6 +6,7 @@ Invariant: the token goes into one header and nowhere else.
 import http.client
 import json
 import secrets
+import sys
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,6 +15,8 @@ from squareoff.cli.progress import working
 from squareoff.config import Settings
 from squareoff.domain.errors import ConfigError, SquareoffError
 from squareoff.web.api_token import known_api_token
+
+_IN_DOUBT = "; it may have been done, so look before repeating"
 
 ANSWER_SECONDS_MAX = 15.0
 """Longer than a whole gateway call; calls that wait for fills add their own wait."""
@@ -123,6 +126,10 @@ class EngineClient:
                 text = answer.read().decode("utf-8")
         except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
             raise EngineAway(self._unreachable_text(error, method)) from error
+        except KeyboardInterrupt:
+            if method != "GET":
+                print(f"squareoff: no answer was waited for{_IN_DOUBT}", file=sys.stderr)
+            raise
         finally:
             connection.close()
         if answer.status >= http.HTTPStatus.BAD_REQUEST:
@@ -133,7 +140,7 @@ class EngineClient:
         where = f"{self._host}:{self._port}"
         if isinstance(error, ConnectionRefusedError):
             return f"no engine answers at {where}: is `squareoff run` up?"
-        doubt = "" if method == "GET" else "; it may have been done, so look before repeating"
+        doubt = "" if method == "GET" else _IN_DOUBT
         return f"the engine at {where} gave no answer ({type(error).__name__}){doubt}"
 
 

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 refused (the reason is one line on standard error), 2 mis
 option, or wrong settings: one line per fault). With `--json` standard output tells it as well.
 """
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,9 @@ from squareoff.cli.json_refusals import tell_misuse, tell_refusal, wants_json
 from squareoff.cli.output import json_shown
 from squareoff.cli.saying import let_go_of_output
 from squareoff.domain.errors import ConfigError, SquareoffError
+
+_TAKES_NOTHING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Of an output that is a file: errors of other files name theirs."""
 
 DONE, REFUSED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -126,15 +130,20 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except _ReaderGone:
         sys.exit(DONE)
+    except OSError as error:
+        if error.errno not in _TAKES_NOTHING or error.filename is not None:
+            raise
+        print(f"squareoff: the answer could not be written: {error.strerror}", file=sys.stderr)
+        sys.exit(REFUSED)
     finally:
         _end_output()
 
 
 def _end_output() -> None:
-    """Write what is left; to a reader who went away nothing more can be said at the very end."""
+    """Write what is left; what the output does not take can be said to nobody at the very end."""
     try:
         _flush()
-    except BrokenPipeError:
+    except OSError:
         let_go_of_output()
 
 
@@ -147,5 +156,5 @@ def _complain(error: SquareoffError, *lines: str) -> None:
     for line in lines:
         print(f"squareoff: {line}", file=sys.stderr)
     if wants_json(sys.argv):
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             tell_refusal(error)

@@ -62,7 +62,11 @@ def exit_all(
     body = {"reason": reason, "lock_account": then_lock, "wait_seconds": first}
     found = client.post("/exit-all", body, wait_seconds=first)
     if wait:
-        found = _wait_for_end(client, found, wait_seconds, then_lock=then_lock)
+        try:
+            found = _wait_for_end(client, found, wait_seconds, then_lock=then_lock)
+        except KeyboardInterrupt:
+            print("squareoff: waits no longer; the engine goes on closing", file=sys.stderr)
+            raise
     if as_json:
         print_json(found)
     else:
