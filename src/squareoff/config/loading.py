@@ -267,7 +267,8 @@ class _Reading:
     def _take_error(self, error: Mapping[str, Any]) -> None:
         location = tuple(error["loc"])
         if error["type"] == "extra_forbidden":
-            known = [path_text(path) for path, name in self._names.items() if name.is_in_toml]
+            in_toml = [path for path, name in self._names.items() if name.is_in_toml]
+            known = [*map(path_text, in_toml), *dict.fromkeys(path[0] for path in in_toml)]
             nearest = _nearest(path_text(location), known)
             self._fault(location, f"unknown setting{nearest}")
             return
@@ -310,5 +311,6 @@ def _looks_like_ours(variable: str) -> bool:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    return f"; did you mean {found[0]}?" if found else ""
+    by_letters = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(name.lower(), by_letters, n=1, cutoff=0.75)
+    return f"; did you mean {by_letters[found[0]]}?" if found else ""

@@ -263,9 +263,11 @@ class Credentials(Group):
 class Settings(BaseSettings):
     """All settings of one engine. Get them from `load_settings`, which also names every fault."""
 
+    # Else `Mode` would pass for `mode`, and win over the environment, which is put under our names.
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
+        case_sensitive=True, extra="forbid", frozen=True, use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )  # fmt: skip
 
     mode: Annotated[Literal["paper", "live"], Environment("SQUAREOFF_MODE")] = "paper"
     """`paper` trades at a built-in broker without money; `live` trades at the real one."""
