@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from squareoff.cli import local_checks
+from squareoff.cli.engine_program import refuse_open_files
 from squareoff.config import load_settings
+from squareoff.domain.errors import ConfigError
 
 TICKS = "NSE_FNO:1=recording.csv"
 
@@ -37,6 +39,34 @@ def test_a_file_that_others_may_read_is_named(tmp_path: Path, name: str) -> None
     assert name in text
     path.chmod(0o600)
     assert local_checks.files(settings)[0]
+
+
+def test_a_folder_that_everybody_may_write_is_named(tmp_path: Path) -> None:
+    """The engine refuses to start on such a database, so it is not fit to run."""
+    settings = _settings(tmp_path)
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="chmod o-w"):
+        refuse_open_files(settings)
+    ok, text = local_checks.files(settings)
+
+    assert not ok
+    assert text.endswith(f"chmod o-w {tmp_path}")
+    tmp_path.chmod(0o700)
+    assert local_checks.files(settings)[0]
+
+
+def test_a_recording_that_has_no_place_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine goes on without it and only logs that, so the day would be gone."""
+    (tmp_path / "a.toml").write_text('[recording]\nfolder = "deep/feed"\n')
+    settings = load_settings(tmp_path / "a.toml", {})
+    assert local_checks.disk(settings)[0]
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    ok, text = local_checks.disk(settings)
+
+    assert not ok
+    assert text.startswith("recording.folder deep/feed cannot be written")
 
 
 def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

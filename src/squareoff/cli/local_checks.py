@@ -1,11 +1,13 @@
 """The doctor looks at this machine: who may read files, who hears alarms, what room is left."""
 
+import os
 import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from squareoff.adapters.alerts import AppriseAlerts
+from squareoff.adapters.private_files import folder_open_to_all
 from squareoff.config import Settings
 from squareoff.domain.errors import ConfigError
 
@@ -17,20 +19,28 @@ _SQLITE = "sqlite:///"
 
 
 def files(settings: Settings) -> tuple[bool, str]:
-    """Say whether files that hold secrets or the journal are open to others."""
+    """Say whether files that hold secrets or the journal are open to others, or their folder is."""
     loose = [str(path) for path in _private_files(settings) if _is_open_to_others(path)]
     if loose:
         return False, f"others may read {', '.join(loose)}: run `chmod 600 {' '.join(loose)}`"
+    if _is_file(settings):
+        replaceable = folder_open_to_all(_database_path(settings).parent)
+        if replaceable:
+            return False, replaceable[0]
     return True, "those with secrets and the journal are for their owner only"
 
 
 def disk(settings: Settings) -> tuple[bool, str]:
-    """Say whether the database has room."""
-    name = settings.database_url.get_secret_value().removeprefix(_SQLITE)
-    folder = _nearest(Path(name).resolve().parent) if _is_file(settings) else Path.cwd()
+    """Say whether the database has room, and a recording its place."""
+    folder = Path.cwd()
+    if _is_file(settings):
+        folder = _nearest(_database_path(settings).resolve().parent)
     free = shutil.disk_usage(folder).free >> 20
     if free < DISK_MEGABYTES_MIN:
         return False, f"{free} MB are free at {folder}: make room, a full disk stops every exit"
+    recordings = settings.recording.folder
+    if recordings is not None and not os.access(_nearest(recordings.resolve()), os.W_OK):
+        return False, f"recording.folder {recordings} cannot be written: nothing would be recorded"
     return True, f"{free} MB are free"
 
 
@@ -76,10 +86,14 @@ def _is_file(settings: Settings) -> bool:
     return settings.database_url.get_secret_value().startswith(_SQLITE)
 
 
+def _database_path(settings: Settings) -> Path:
+    return Path(settings.database_url.get_secret_value().removeprefix(_SQLITE))
+
+
 def _private_files(settings: Settings) -> Iterator[Path]:
     if _is_file(settings):
-        name = settings.database_url.get_secret_value().removeprefix(_SQLITE)
-        yield from (Path(f"{name}{suffix}") for suffix in ("", "-wal", "-shm"))
+        path = _database_path(settings)
+        yield from (Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm"))
     yield settings.api.token_path
     if settings.credentials.access_token_file is not None:
         yield settings.credentials.access_token_file
