@@ -1,8 +1,11 @@
 """`squareoff init` writes a settings file once, and says how to go on."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from squareoff.config import load_settings
 
@@ -49,6 +52,25 @@ def test_a_folder_that_is_missing_is_refused(run: Any) -> None:
 
     assert (refused.status, refused.out) == (1, "")
     assert "nowhere/squareoff.toml cannot be written" in refused.err
+
+
+def test_a_full_disk_leaves_no_half_file(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there would be the settings of the next start, and keep `init` from writing them."""
+    opened = os.fdopen
+
+    def open_full(descriptor: int, *given: Any, **named: Any) -> Any:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), descriptor)
+        return opened(descriptor, *given, **named)
+
+    monkeypatch.setattr("squareoff.cli.initial.os.fdopen", open_full)
+    refused = run("init")
+    monkeypatch.undo()
+
+    assert refused.status == 1
+    assert refused.err == ("squareoff: squareoff.toml cannot be written: No space left on device\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_next_steps_name_the_file_that_was_written(run: Any, tmp_path: Path) -> None:

@@ -101,5 +101,9 @@ def _write_new(path: Path, text: str) -> None:
         raise CommandRefused(f"{path} is there already and stays as it is") from None
     except OSError as error:
         raise CommandRefused(f"{path} cannot be written: {error.strerror}") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:  # half a file would be taken for the settings, and never replaced
+        path.unlink()
+        raise CommandRefused(f"{path} cannot be written: {error.strerror}") from error
