@@ -96,6 +96,8 @@ def test_what_no_trade_explains_is_not_booked() -> None:
             assert world.tracker(TRACKER).open_quantity == 100
             assert world.alarms.codes == ["position_mismatch"]
             assert_tells_how_to_let_it_go(world)
+            told = world.alarms.heard[-1][2]
+            assert "The 60 that the broker still shows are under no watch and have no stop" in told
             quick = world.gateway.calls.count("positions")
             await asyncio.sleep(60.0)
             assert world.gateway.calls.count("positions") - quick <= 3
@@ -113,6 +115,7 @@ def test_an_expired_contract_is_told_with_the_way_out() -> None:
             world.gateway.hold(tracker.key, 0)
             await world.until(lambda: "position_mismatch" in world.alarms.codes)
             assert_tells_how_to_let_it_go(world)
+            assert "still shows" not in world.alarms.heard[-1][2]
 
             await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.CLAIMED)
             await world.until(lambda: "exit_blocked_position_missing" in world.alarms.codes)

@@ -76,8 +76,12 @@ def _what_stands(tracker: PositionTracker, reason: BlockReason) -> str:
     return "the position is still open."
 
 
-def how_to_let_go(*trackers: PositionTracker) -> str:
-    """Say what to do about positions that are gone without a trade: nothing else ends them."""
+def how_to_let_go(*trackers: PositionTracker, still_shown: int = 0) -> str:
+    """Say what to do about positions that are gone without a trade: nothing else ends them.
+
+    Args:
+        still_shown: units of theirs that the broker shows all the same.
+    """
     first, *others = trackers
     symbol = first.instrument.trading_symbol or str(first.instrument.instrument_id)
     told = ", ".join(str(each.tracker_id) for each in others[:NAMED_MAX])
@@ -85,6 +89,16 @@ def how_to_let_go(*trackers: PositionTracker) -> str:
     return (
         f"Look in the broker's app: if {symbol} expired, or was converted to another product or by "
         f"a split, let it go: squareoff untrack {first.tracker_id} --reason gone{more}."
+        f"{_and_take_the_rest(still_shown)}"
+    )
+
+
+def _and_take_the_rest(still_shown: int) -> str:
+    if still_shown <= 0:
+        return ""
+    return (
+        f" The {still_shown} that the broker still shows are under no watch and have no stop then: "
+        "take them under watch at once with `squareoff track`."
     )
 
 

@@ -178,7 +178,8 @@ class Reconciler:
                 found.append(text)
                 held = [t for t in trackers if not t.status.is_final and t.open_quantity]
                 if held and key in self._short_keys and key not in reading.unsure:
-                    self._advice[text] = f" {how_to_let_go(*held)}"
+                    left = theirs if ours > 0 else -theirs
+                    self._advice[text] = f" {how_to_let_go(*held, still_shown=left)}"
         return tuple(found)
 
     def _keys_short_of_ours(self, reading: PositionsReading) -> frozenset[PositionKey]:
