@@ -1,5 +1,6 @@
 """The program as a whole: version, help, settings at fault, and ends."""
 
+import io
 import os
 import subprocess
 import sys
@@ -113,6 +114,22 @@ def test_the_package_is_the_command(
 
     assert ended.returncode == status, ended.stderr
     assert said in ended.stdout + ended.stderr
+
+
+def test_a_question_is_seen_where_the_answer_goes_to_a_file(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`squareoff exit-all --reason x > log` must not wait for a yes that nobody is asked for."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    ended = run("db", "restore", "copy.db")
+
+    assert (ended.status, ended.out.strip()) == (1, "")
+    assert "Replace the database by copy.db? [y/N]" in ended.err
 
 
 def test_help_lists_every_command(run: Any) -> None:

@@ -44,4 +44,4 @@ def confirm(question: str, *, is_confirmed: bool) -> None:
         typer.Abort: the person said no.
     """
     if not is_confirmed and sys.stdin.isatty():
-        typer.confirm(question, abort=True)
+        typer.confirm(question, abort=True, err=True)  # the output may go to a file
