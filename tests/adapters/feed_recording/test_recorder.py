@@ -115,7 +115,9 @@ def test_a_full_disk_pauses_the_recording(tmp_path: Path) -> None:
 
     payloads = [record.payload for record in disk.records() if record.kind is RecordKind.FRAME]
     assert payloads == [b"kept", b"31", b"32"]
-    assert recorder.lost_count == 5  # three frames and the two counts noted beside them
+    counts = [each.fields() for each in disk.records() if each.kind is RecordKind.LOST]
+    assert counts == [{"count": 3}], "what was told in a block that was dropped is told again"
+    assert recorder.lost_count == 3
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -124,6 +124,8 @@ def test_what_was_torn_or_lost_is_told(tmp_path: Path) -> None:
 
     assert [each.record.payload for each in files.timed_records()] == [b"a"]
     assert files.lost_count == 7
+    assert len(list(files.timed_records())) == 1
+    assert files.lost_count == 7, "of the newest reading; a replay looks at the beginning first"
     assert list(files.torn) == ["a.sqfeed"]
 
 

@@ -27,11 +27,16 @@ FILES_A_DAY_MAX = 100_000
 
 @dataclass(frozen=True, slots=True)
 class RawBlock:
-    """Records, not yet packed; `begun` is the receipt of the first."""
+    """Records, not yet packed; `begun` is the receipt of the first.
+
+    `tellings` of them tell of `told_lost` records that were lost before.
+    """
 
     raw: bytes
     count: int
     begun: Now
+    tellings: int = 0
+    told_lost: int = 0
 
 
 class RecordingFolder:

@@ -64,7 +64,7 @@ class FeedRecorder:
         self._begun = Now(0, 0)
         self._blocks: deque[RawBlock] = deque()
         self._waiting_bytes = 0
-        self._lost_now = 0
+        self._lost_now = self._tellings = self._told_lost = 0
         self.lost_count = 0
         self._instruments: dict[InstrumentId, FeedRecord] = {}
         self._retry_at_ns: int | None = None
@@ -124,11 +124,14 @@ class FeedRecorder:
                 self._blocks.popleft()
                 self._waiting_bytes -= len(block.raw)
                 if not is_written:
-                    self._lost_now += block.count
-                    self.lost_count += block.count
+                    lost = block.count - block.tellings
+                    self._lost_now += lost + block.told_lost
+                    self.lost_count += lost
 
     def _note_lost(self, connection: int, received: Now) -> None:
         lost, self._lost_now = self._lost_now, 0
+        self._tellings += 1
+        self._told_lost += lost
         self._append(RecordKind.LOST, connection, received, json_payload({"count": lost}))
 
     def _append(self, kind: RecordKind, connection: int, received: Now, payload: bytes) -> None:
@@ -145,10 +148,12 @@ class FeedRecorder:
 
     def _seal(self) -> None:
         if self._buffer:
-            block = RawBlock(bytes(self._buffer), self._count, self._begun)
+            raw, told = bytes(self._buffer), (self._tellings, self._told_lost)
+            block = RawBlock(raw, self._count, self._begun, *told)
             self._blocks.append(block)
             self._waiting_bytes += len(block.raw)
             self._buffer, self._count = bytearray(), 0
+            self._tellings = self._told_lost = 0
 
     def _run(self) -> None:
         while not self._is_closed:

@@ -56,7 +56,8 @@ class FeedFiles:
         Raises:
             ConfigError: a file is no recording of the feed.
         """
-        elapsed_ns = 0
+        self.torn.clear()
+        self.lost_count = elapsed_ns = 0  # whoever looked at the beginning counted it already
         before: Now | None = None
         connections = _Connections()
         for path in self._in_order():
