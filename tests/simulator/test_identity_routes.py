@@ -1,5 +1,7 @@
 """Who calls and from where: the login, renewal and static-IP answers of the simulated broker."""
 
+import base64
+import json
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -140,3 +142,14 @@ def test_a_dead_token_may_be_told_in_the_data_shape(
     status, body = make_bench(dead_token_answer=code, token_is_alive=False).call("GET", "/orders")
 
     assert status == 400 and code in body["data"]
+
+
+@pytest.mark.parametrize("expiry", [1_790_000_000_000 * 10, 10**30])
+def test_a_token_that_claims_to_outlive_the_calendar_has_a_profile(bench: Any, expiry: int) -> None:
+    """An `exp` in milliseconds, as some write it, is a token that lives long."""
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": expiry}).encode()).decode().rstrip("=")
+    bench.headers["access-token"] = f"e30.{claims}.c2ln"
+
+    status, profile = bench.call("GET", "/profile")
+
+    assert (status, profile["tokenValidity"]) == (200, "01/01/3000 05:30")

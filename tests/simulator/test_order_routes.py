@@ -229,3 +229,22 @@ def test_an_order_that_lacks_funds_lists_no_position(make_bench: Callable[..., A
 
     assert bench.row(order_id)["orderStatus"] == "REJECTED"
     assert bench.call("GET", "/positions") == (200, [])
+
+
+@pytest.mark.parametrize("quantity", [float("inf"), 1.5, True, 10**400, None, "1e10"])
+def test_only_whole_units_are_converted(bench: Any, quantity: Any) -> None:
+    """A quantity that is no whole number of units, or too wide, is DH-905 and moves nothing."""
+    bench.tick("25999.0")
+    bench.place()
+    bench.run()
+    before = bench.call("GET", "/positions")
+    wish = {
+        "dhanClientId": "1100000001", "fromProductType": "INTRADAY", "toProductType": "MARGIN",
+        "exchangeSegment": "NSE_FNO", "positionType": "LONG", "securityId": "49543",
+        "convertQty": quantity,
+    }  # fmt: skip
+
+    status, answer = bench.call("POST", "/positions/convert", wish)
+
+    assert (status, answer["errorCode"]) == (400, "DH-905")
+    assert bench.call("GET", "/positions") == before

@@ -43,7 +43,9 @@ def test_json_keeps_decimals_short() -> None:
     assert encode_json({"price": Decimal("152.35")}) == b'{"price":152.35}'
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000], ids=len
+)
 def test_a_body_must_be_an_object(body: bytes) -> None:
     """Anything but a JSON object is DH-905, and carries no fields."""
     with pytest.raises(WireRefusal) as caught:

@@ -19,6 +19,9 @@ DEFAULT_CLIENT_ID = "1100000001"
 WEB_MADE, API_MADE = "SELF", "APP"
 """`tokenConsumerType` of tokens made in the web console and by the API (dhanhq-v2.md 1.3)."""
 
+_EXPIRY_SECONDS_MAX = 32_503_680_000
+"""The year 3000: an `exp` in milliseconds is far, and no date that can be shown."""
+
 
 class Identity:
     """Maps tokens to clients and knows which tokens are dead."""
@@ -56,7 +59,7 @@ class Identity:
         born_ns = self._born_ns.setdefault(token, now_ns)
         expiry = _claims(token).get("exp")
         if isinstance(expiry, int):
-            return expiry * NANOSECONDS_PER_SECOND
+            return min(expiry, _EXPIRY_SECONDS_MAX) * NANOSECONDS_PER_SECOND
         return born_ns + seconds_to_ns(hours * 3_600)
 
     def is_dead(self, token: str) -> bool:

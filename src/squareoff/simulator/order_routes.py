@@ -16,6 +16,7 @@ from squareoff.simulator.placement import (
     check_static_ip,
     parse_change,
     parse_placement,
+    whole_number,
 )
 from squareoff.simulator.views import funds, margin, unsold_delivery
 from squareoff.simulator.wire import WireResponse, decode_object, json_response, refusal
@@ -118,9 +119,9 @@ def convert_position(call: Call) -> WireResponse:
         segment = ExchangeSegment(body["exchangeSegment"])
         identity = InstrumentId(segment, str(body["securityId"]))
         products = ProductType(body["fromProductType"]), ProductType(body["toProductType"])
-        quantity = int(body["convertQty"])
     except (KeyError, TypeError, ValueError):
         raise bad_input() from None
+    quantity = whole_number(body, "convertQty", call.conduct)
     if identity not in call.broker.days:
         raise refusal(400, "DH-906", TRANSACTION_FAILED)
     held = call.account.ledger.position(identity, products[0])

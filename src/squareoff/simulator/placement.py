@@ -21,6 +21,10 @@ from squareoff.simulator.wire import WireRefusal, refusal
 
 BAD_INPUT = "Missing required fields, bad values for parameters etc."
 TRANSACTION_FAILED = "Transaction has Failed"
+QUANTITY_MAX = 2**31 - 1
+"""The widest int of the broker's server; a wider one is an ill-typed value to it."""
+_DIGITS_MAX = 15
+"""Before the point; far above any price, and within what decimals of 28 digits divide exactly."""
 
 _CHARSETS = {
     "safe": re.compile(r"[A-Za-z0-9_-]+"),
@@ -102,7 +106,7 @@ def whole_number(
     if name not in body and default is not None:
         return default
     number = _number(body.get(name), conduct)
-    if number != number.to_integral_value():
+    if number != number.to_integral_value() or abs(number) > QUANTITY_MAX:
         raise bad_input()
     return int(number)
 
@@ -229,7 +233,7 @@ def _number(value: Any, conduct: BrokerConduct) -> Decimal:
         number = Decimal(str(value))
     except InvalidOperation:
         raise bad_input() from None
-    if not number.is_finite():
+    if not number.is_finite() or number.adjusted() >= _DIGITS_MAX:
         raise bad_input()
     return number
 

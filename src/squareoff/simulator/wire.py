@@ -97,7 +97,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     """
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise refusal(400, "DH-905", "Missing required fields, bad values for parameters etc.")
@@ -108,7 +108,7 @@ def body_fields(body: bytes) -> dict[str, Any]:
     """Return the JSON object of a body, empty where it holds none."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
