@@ -127,6 +127,10 @@ def test_rules_are_described_and_lifted() -> None:
         {"what": {"garbage": "text"}},
         {"what": {"partial_fill": 75}, "where": {"socket": "order_update"}},
         {"what": {"drop_before": "hold"}, "where": {"socket": "feed"}},
+        {"what": {"price": "1e39"}, "where": {"socket": "feed"}},
+        {"what": {"security_id": "-1"}, "where": {"socket": "feed"}},
+        {"what": {"security_id": "4294967296"}, "where": {"socket": "feed"}},
+        {"what": {"time_shift_seconds": 1e300}, "where": {"socket": "feed"}},
     ],
     ids=str,
 )

@@ -213,3 +213,14 @@ def test_the_previous_close_packet_tells_of_the_day_before(bench: Any) -> None:
     bench.tick("25100.0", open_interest=6_000)
 
     assert (first[1], told()) == (0, (25_000.0, 5_555))
+
+
+def test_a_trade_time_shifted_beyond_its_field_is_the_latest(bench: Any) -> None:
+    """However far a fault moves the trade time, the packet goes out."""
+    bench.fault(where={"socket": "feed"}, what={"time_shift_seconds": 2**31 - 1})
+    sink, _ = bench.subscribe(15, FUTURE)
+    bench.now += 10**9 * 2**30
+
+    bench.tick("26000.0")
+
+    assert struct.unpack_from("<I", sink.frames[-1], 12)[0] == 2**32 - 1

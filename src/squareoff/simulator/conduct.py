@@ -10,10 +10,20 @@ from typing import Any, Literal
 
 import msgspec
 
+from squareoff.adapters.broker.dhan.totp import TotpSecret
 from squareoff.domain.errors import ConfigError
 
 DelayRange = tuple[float, float]
 RateLimits = dict[str, dict[str, int]]
+
+_NUMBER_MAX = 1e12
+_YEARS = 10.0
+_MOST = (
+    ("_ms", _YEARS * 365 * 86_400_000),
+    ("_seconds", _YEARS * 365 * 86_400),
+    ("_hours", _YEARS * 365 * 24),
+)
+"""The largest sensible number of a knob by the end of its name: later dates cannot be shown."""
 
 ORDER_CLASS, DATA_CLASS, QUOTE_CLASS, OTHER_CLASS = "order", "data", "quote", "other"
 
@@ -200,22 +210,48 @@ def conduct_to_json(conduct: BrokerConduct) -> dict[str, Any]:
 
 
 def _check_sense(name: str, value: Any) -> None:
-    """Raise ConfigError for a number below zero, a range upside down, an unknown rate limit."""
+    """Raise ConfigError for what the knob's type takes and the broker could not live with."""
+    numbers: list[Any] = [value] if isinstance(value, int | float | Decimal) else []
     if name == "rate_limits":
-        known = documented_rate_limits()
-        horizons = {horizon for of_class in value.values() for horizon in of_class}
-        unknown = sorted(set(value) - set(known)) + sorted(horizons - set(known[ORDER_CLASS]))
-        if unknown:
-            raise ConfigError(f"conduct: rate_limits: {', '.join(unknown)} is not known")
-        numbers: list[Any] = [limit for of_class in value.values() for limit in of_class.values()]
+        _check_rate_names(value)
+        numbers = [limit for of_class in value.values() for limit in of_class.values()]
+    elif name.startswith("protection_slabs"):
+        _check_slabs(name, value)
     elif name.endswith(("_delay_ms", "_lag_ms")):
         numbers = list(value)
         if value[0] > value[1]:
             raise ConfigError(f"conduct: {name}: the range {value} begins above its end")
-    else:
-        numbers = [value] if isinstance(value, int | float | Decimal) else []
+    elif name == "login_totp_secret" and value:
+        try:
+            TotpSecret(value)
+        except ValueError as error:
+            raise ConfigError(f"conduct: {name} {error}") from error
+    if any(isinstance(each, Decimal) and not each.is_finite() for each in numbers):
+        raise ConfigError(f"conduct: {name}: {value} is no number")
     if name != "date_header_offset_seconds" and any(number < 0 for number in numbers):
         raise ConfigError(f"conduct: {name}: {min(numbers)} is below zero")
+    most = next((most for end, most in _MOST if name.endswith(end)), _NUMBER_MAX)
+    if not all(abs(number) <= most for number in numbers):
+        raise ConfigError(f"conduct: {name}: {max(numbers, key=abs)} is above {most:g}")
+
+
+def _check_rate_names(limits: RateLimits) -> None:
+    known = documented_rate_limits()
+    horizons = {horizon for of_class in limits.values() for horizon in of_class}
+    unknown = sorted(set(limits) - set(known)) + sorted(horizons - set(known[ORDER_CLASS]))
+    if unknown:
+        raise ConfigError(f"conduct: rate_limits: {', '.join(unknown)} is not known")
+
+
+def _check_slabs(name: str, slabs: tuple[tuple[Decimal | None, Decimal], ...]) -> None:
+    """Every price must find its slab: rising limits, then one without a limit."""
+    limits = [limit for limit, _ in slabs[:-1] if limit is not None]
+    is_whole = len(slabs) > 0 and slabs[-1][0] is None and len(limits) == len(slabs) - 1
+    is_whole = is_whole and all(limit.is_finite() for limit in limits)
+    if not is_whole or limits != sorted(limits):
+        raise ConfigError(f"conduct: {name}: prices must rise, and null must come last, once")
+    if not all(percent.is_finite() and 0 <= percent <= 100 for _, percent in slabs):
+        raise ConfigError(f"conduct: {name}: a percent is from 0 to 100")
 
 
 def _pair(value: Any) -> Any:

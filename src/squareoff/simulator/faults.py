@@ -11,6 +11,7 @@ Invariants:
 
 import math
 import random
+import struct
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -223,6 +224,9 @@ def parse_rules(value: Any) -> list[FaultRule]:
     return rules
 
 
+_SHIFT_SECONDS_MAX = 2**31 - 1
+"""A trade time is an unsigned 32-bit number; moved further it is none."""
+
 _BOUNDS: tuple[tuple[str, str, float, float], ...] = (
     ("what", "delay_ms", 0, math.inf),
     ("what", "answer_delay_ms", 0, math.inf),
@@ -231,6 +235,7 @@ _BOUNDS: tuple[tuple[str, str, float, float], ...] = (
     ("what", "duplicate", 0, math.inf),
     ("what", "reorder", 0, math.inf),
     ("what", "disconnect", 0, 65_535),
+    ("what", "time_shift_seconds", -_SHIFT_SECONDS_MAX, _SHIFT_SECONDS_MAX),
     ("what", "partial_fill", 0, math.inf),
     ("how_often", "probability", 0, 1),
     ("how_often", "nth", 1, math.inf),
@@ -272,16 +277,19 @@ def _check_sense(rule: FaultRule, place: str) -> None:
     if what.status and not 100 <= what.status <= 599:
         raise ValueError(f"{what.status} is no HTTP status - at `{place}.what.status`")
     if what.price:
-        _check_number(float, what.price, f"{place}.what.price")
+        _check_packs("<f", float, what.price, f"{place}.what.price")
     if what.security_id:
-        _check_number(int, what.security_id, f"{place}.what.security_id")
+        _check_packs("<I", int, what.security_id, f"{place}.what.security_id")
 
 
-def _check_number(kind: type[float] | type[int], text: str, place: str) -> None:
+def _check_packs(field_format: str, kind: type[float] | type[int], text: str, place: str) -> None:
+    """Raise ValueError for what is no number, or none that a packet of the feed can carry."""
     try:
-        kind(text)
+        struct.pack(field_format, kind(text))
     except ValueError as error:
         raise ValueError(f"{text!r} is no number - at `{place}`") from error
+    except (OverflowError, struct.error) as error:
+        raise ValueError(f"{text!r} fits no packet - at `{place}`") from error
 
 
 def _matches(where: Where, point: FaultPoint) -> bool:

@@ -32,6 +32,9 @@ MODES = (TICKER_MODE, QUOTE_MODE, FULL_MODE)
 DISCONNECT_REQUEST = 12
 TOO_MANY_INSTRUMENTS, TOO_MANY_CONNECTIONS, NO_DATA_PLAN = 804, 805, 806
 
+TRADE_TIME_MAX = 2**32 - 1
+"""The latest trade time that a packet carries."""
+
 Subscription = tuple[InstrumentId, int]
 
 
@@ -252,7 +255,8 @@ def _distorted(image: FeedImage, what: What) -> FeedImage:
     if what.price:
         image = replace(image, last_price=float(what.price))
     if what.time_shift_seconds:
-        shifted = max(0, image.last_trade_time + round(what.time_shift_seconds))
+        shifted = image.last_trade_time + round(what.time_shift_seconds)
+        shifted = min(max(0, shifted), TRADE_TIME_MAX)
         image = replace(image, last_trade_time=shifted)
     if what.security_id:
         image = replace(image, security_id=what.security_id)
