@@ -161,6 +161,19 @@ def test_nothing_is_done_to_an_order_that_has_ended(
     assert (caught.value.code, b"has ended" in caught.value.read()) == (400, True)
 
 
+def test_a_fault_that_is_not_in_force_cannot_be_lifted(make_server: Callable[..., Any]) -> None:
+    """A misspelt id is told, rather than leaving the rule in force without a word."""
+    sim = make_server()
+    sim.admin("POST", "faults", {"id": "late", "what": {"delay_ms": 1}})
+
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        sim.admin("DELETE", "faults?id=lost")
+
+    assert (caught.value.code, b"'lost'" in caught.value.read()) == (400, True)
+    assert sim.admin("DELETE", "faults?id=late") == []
+    assert sim.admin("DELETE", "faults") == []
+
+
 def test_an_unknown_part_of_the_state_is_named(make_server: Callable[..., Any]) -> None:
     """A part that does not exist is refused with those that do."""
     sim = make_server()

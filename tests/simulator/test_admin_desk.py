@@ -1,5 +1,6 @@
 """What the admin can do to the broker."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -41,6 +42,50 @@ def test_unknown_actions_and_orders_are_refused(bench: Any) -> None:
     for name, action in ((order_id, "explode"), ("1", "fill")):
         with pytest.raises(ConfigError):
             bench.admin.act_on_order(name, action, {}, bench.now)
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "filled"),
+    [("expire", "EXPIRED", 0), ("free", "TRADED", 150), ("cancel", "CANCELLED", 0)],
+)
+def test_an_order_on_its_way_is_acted_on_too(
+    bench: Any, action: str, status: str, filled: int
+) -> None:
+    """What is done to an order before it reaches the exchange holds once it would be there."""
+    bench.tick("25999.0")
+    bench.fault(where={"path": "/v2/orders"}, what={"partial_fill": 75})
+    order_id = bench.place(quantity=150)
+
+    bench.admin.act_on_order(order_id, action, {}, bench.now)
+    bench.run()
+
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["filledQty"]) == (status, filled)
+    assert row["omsErrorDescription"] == "CONFIRMED"
+
+
+def test_an_order_on_its_way_cannot_be_filled(bench: Any) -> None:
+    """A fill that the exchange could not do is refused, and the order goes on its way."""
+    order_id = bench.place()
+
+    with pytest.raises(ConfigError, match="not at the exchange yet"):
+        bench.admin.act_on_order(order_id, "fill", {}, bench.now)
+
+    assert bench.row(order_id)["orderStatus"] == "TRANSIT"
+
+
+def test_an_order_without_a_price_is_filled_at_the_last(make_bench: Callable[..., Any]) -> None:
+    """A plain market order is filled by hand at the last price, never at zero."""
+    bench = make_bench(market_orders="plain")
+    order_id = bench.place(orderType="MARKET", price=0)
+    bench.run()
+    with pytest.raises(ConfigError, match="a price is needed"):
+        bench.admin.act_on_order(order_id, "fill", {}, bench.now)
+
+    bench.tick("26000.0", available_quantity=0)
+    bench.admin.act_on_order(order_id, "fill", {}, bench.now)
+
+    assert bench.row(order_id)["averageTradedPrice"] == 26000.0
 
 
 def test_app_trades_need_a_price(bench: Any) -> None:

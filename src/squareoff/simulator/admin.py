@@ -116,7 +116,9 @@ class AdminRoutes:
         return {"ids": self._broker.faults.add(rules, self._now_ns())}
 
     async def _clear_faults(self, request: web.Request) -> Any:
-        self._broker.faults.clear(request.query.get("id"))
+        rule_id = request.query.get("id")
+        if not self._broker.faults.clear(rule_id) and rule_id is not None:
+            raise ConfigError(f"faults: there is no rule {rule_id!r}")
         return self._broker.faults.describe()
 
     async def _conduct(self, _: web.Request) -> Any:

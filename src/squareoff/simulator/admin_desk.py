@@ -151,7 +151,8 @@ class AdminDesk:
     def act_on_order(self, order_id: str, action: str, body: Body, now_ns: int) -> dict[str, Any]:
         """Do to a live order what nobody asked for: `fill`, `cancel`, `reject`, `expire`, `free`.
 
-        `fill` takes `quantity` and `price` (defaults: all that is open, at the limit price);
+        `fill` takes `quantity` and `price` (defaults: all that is open, at the limit price, at the
+        last price where there is none) and needs the order at the exchange;
         `reject` takes `text`; `free` lifts the cap of a rehearsed partial fill.
         """
         broker = self.broker
@@ -163,22 +164,32 @@ class AdminDesk:
         fields = read_fields(f"orders: {action}", body, ORDER_ACTIONS[action])
         match action:
             case "fill":
-                rest = order.quantity - order.filled_quantity
-                quantity, price = fields.get("quantity", rest), fields.get("price", order.price)
-                if quantity > rest:
-                    raise ConfigError(f"orders: fill: {quantity} is more than the open {rest}")
-                broker.desk.fill_now(order, quantity, price, now_ns)
+                self._fill(order, fields, now_ns)
             case "cancel":
                 broker.desk.cancel_now(order, now_ns)
             case "reject":
                 broker.desk.reject_now(order, fields.get("text", "Rejected"), now_ns)
             case "expire":
-                broker.desk.take_events(broker.engine.expire(now_ns, [order_id]))
+                broker.desk.expire_now(order, now_ns)
             case "free":
-                broker.desk.take_events(broker.engine.set_fill_cap(order_id, None, now_ns))
+                broker.desk.free_now(order, now_ns)
             case _:
                 raise ConfigError(f"orders: {action!r} cannot be done")
         return broker_order_state(order)
+
+    def _fill(self, order: BrokerOrder, fields: Mapping[str, Any], now_ns: int) -> None:
+        engine = self.broker.engine
+        if engine.working_order(order.order_id) is None:
+            raise ConfigError(f"orders: fill: {order.order_id} is not at the exchange yet")
+        rest = order.quantity - order.filled_quantity
+        quantity = fields.get("quantity", rest)
+        if quantity > rest:
+            raise ConfigError(f"orders: fill: {quantity} is more than the open {rest}")
+        last_price = engine.last_price(order.listing.instrument_id)
+        price = fields.get("price") or order.price or last_price
+        if price is None:
+            raise ConfigError("orders: fill: a price is needed, the order has none")
+        self.broker.desk.fill_now(order, quantity, price, now_ns)
 
     def begin_next_day(self, now_ns: int) -> dict[str, Any]:
         """Let the night pass: what still works ends, and the books of a new day begin."""

@@ -144,6 +144,19 @@ class OrderDesk:
         else:
             self.take_events(self._engine.cancel(order.order_id, now_ns))
 
+    def expire_now(self, order: BrokerOrder, now_ns: int) -> None:
+        """End a live order's validity, wherever it is."""
+        if self._engine.working_order(order.order_id) is None:
+            self._end(order, self._conduct().ioc_rest_status, now_ns)
+        else:
+            self.take_events(self._engine.expire(now_ns, [order.order_id]))
+
+    def free_now(self, order: BrokerOrder, now_ns: int) -> None:
+        """Lift the cap of what a live order may fill."""
+        order.fill_cap = None
+        if self._engine.working_order(order.order_id) is not None:
+            self.take_events(self._engine.set_fill_cap(order.order_id, None, now_ns))
+
     def reject_now(self, order: BrokerOrder, text: str, now_ns: int) -> None:
         """Reject a live order, as the risk system or the exchange does."""
         if order.is_terminal:

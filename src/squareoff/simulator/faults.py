@@ -157,9 +157,11 @@ class FaultPlan:
             ids.append(named.id)
         return ids
 
-    def clear(self, rule_id: str | None = None) -> None:
-        """Lift one rule, or all."""
+    def clear(self, rule_id: str | None = None) -> int:
+        """Lift one rule, or all; return how many were lifted."""
+        before = len(self._standing)
         self._standing = [s for s in self._standing if rule_id is not None and s.rule.id != rule_id]
+        return before - len(self._standing)
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the rules in force with how often each saw and hit an event."""
