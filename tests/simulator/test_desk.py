@@ -221,6 +221,26 @@ def test_sandbox_habits(make_bench: Callable[..., Any]) -> None:
     assert rows[1]["orderStatus"] == "PENDING"
 
 
+@pytest.mark.parametrize(
+    ("price", "offered", "status", "filled"),
+    [(26000.0, 1_000, "EXPIRED", 0), (26050.0, 75, "EXPIRED", 75), (26050.0, 150, "TRADED", 150)],
+)
+def test_a_modify_to_ioc_leaves_nothing_open(
+    bench: Any, price: float, offered: int, status: str, filled: int
+) -> None:
+    """A validity that is modified shows in the row, and holds: the rest ends at once."""
+    order_id = bench.place(quantity=150)
+    bench.run()
+    bench.tick("26050.0", available_quantity=offered)
+    wish = bench.body(orderId=order_id, quantity=150, price=price, validity="IOC")
+
+    bench.call("PUT", f"/orders/{order_id}", wish)
+    bench.run()
+
+    row = bench.row(order_id)
+    assert (row["orderStatus"], row["filledQty"], row["validity"]) == (status, filled, "IOC")
+
+
 @pytest.mark.parametrize("changes", [{}, {"validity": "IOC"}, {"orderType": "MARKET", "price": 0}])
 def test_the_sandbox_fills_at_100_whatever_the_market_offers(
     make_bench: Callable[..., Any], changes: dict[str, Any]

@@ -93,11 +93,7 @@ class MatchingEngine:
                 now_ns,
             )
         ]
-        events += self._trigger([working], now_ns)
-        events += self._match(order.instrument_id, now_ns)
-        if working.time_in_force is TimeInForce.IOC and working.order_id in self._orders:
-            events.append(self._expire_one(working, now_ns))
-        return events
+        return events + self._enter(working, now_ns)
 
     def restore(self, order: WorkingOrder) -> None:
         """Put back a working order of an earlier run, with its fills; nothing is announced."""
@@ -125,13 +121,13 @@ class MatchingEngine:
                 working.limit_price,
                 working.stop_price,
                 now_ns,
+                working.time_in_force,
             )
         ]
         if working.leaves_quantity == 0:
             self._remove(working)
             return events
-        events += self._trigger([working], now_ns)
-        return events + self._match(working.instrument_id, now_ns)
+        return events + self._enter(working, now_ns)
 
     def cancel(self, order_id: str, now_ns: int) -> list[ExchangeEvent]:
         """Take a working order out of the book."""
@@ -253,6 +249,14 @@ class MatchingEngine:
         self._orders[order.order_id] = working
         self._by_instrument[order.instrument_id][order.order_id] = working
         return working
+
+    def _enter(self, working: WorkingOrder, now_ns: int) -> list[ExchangeEvent]:
+        """Let a new or changed order meet the market; what an IOC leaves over expires at once."""
+        events = self._trigger([working], now_ns)
+        events += self._match(working.instrument_id, now_ns)
+        if working.time_in_force is TimeInForce.IOC and working.order_id in self._orders:
+            events.append(self._expire_one(working, now_ns))
+        return events
 
     def _settle_type(self, working: WorkingOrder) -> None:
         """Give the order its effective type: conversions, and whether it waits for a trigger."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from squareoff.domain.orders import OrderType
+from squareoff.exchange.orders import TimeInForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Modified:
     limit_price: Decimal | None
     stop_price: Decimal | None
     time_ns: int
+    time_in_force: TimeInForce = TimeInForce.DAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,7 +309,7 @@ class OrderDesk:
         account.ledger.apply(trade)
 
     def _take_change(self, order: BrokerOrder, event: Modified) -> None:
-        order.quantity = event.quantity
+        order.quantity, order.time_in_force = event.quantity, event.time_in_force
         order.order_type = order.shown_type = event.requested_type
         order.price = event.limit_price or Decimal(0)
         order.trigger_price = event.stop_price or Decimal(0)
