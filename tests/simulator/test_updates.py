@@ -69,7 +69,7 @@ def test_frames_that_are_no_login_are_ignored(bench: Any) -> None:
 
 
 def test_connection_cap_and_idle_close(make_bench: Callable[..., Any]) -> None:
-    """A cap drops the oldest connection; an idle limit ends every one (12.20)."""
+    """A cap drops the oldest connection; an idle limit ends one that is still (12.20)."""
     bench = make_bench(order_socket_connections_max=1)
     first, second = bench.listen(), bench.listen()
     assert (first.ended, second.ended) == ("close", "")
@@ -77,6 +77,23 @@ def test_connection_cap_and_idle_close(make_bench: Callable[..., Any]) -> None:
     idle = make_bench(order_socket_idle_seconds=30)
     sink = idle.listen()
     idle.run(31_000)
+    assert sink.ended == "close"
+
+
+def test_a_socket_that_is_used_is_not_idle(make_bench: Callable[..., Any]) -> None:
+    """A frame either way, or a client's ping, keeps it open: idle is what nothing passes."""
+    bench = make_bench(order_socket_idle_seconds=30)
+    sink = type(bench.listen())()
+    session = bench.broker.updates.connect(sink, bench.now)
+    bench.run(20_000)
+    bench.broker.updates.receive(session, login("token"), bench.now)
+    bench.run(20_000)
+    bench.place()
+    bench.run(20_000)
+    assert (sink.ended, len(sink.frames) > 0) == ("", True)
+
+    bench.run(11_000)
+
     assert sink.ended == "close"
 
 

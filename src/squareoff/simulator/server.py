@@ -212,12 +212,17 @@ class SimulatorServer:
         hub = self._broker.updates
         session = hub.connect(sink, self.now_ns())
         self._sinks.add(sink)
+
+        def note_ping() -> None:
+            session.active_ns = self.now_ns()
+
         try:
             await converse(
                 web_socket,
                 request,
                 sink,
                 lambda frame: hub.receive(session, frame, self.now_ns()),
+                note_ping=note_ping,
             )
         finally:
             self._sinks.discard(sink)

@@ -42,13 +42,17 @@ class FrameLog(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One connection. `client_id` and `token` are empty until known; `is_open` ends for good."""
+    """One connection. `client_id` and `token` are empty until known; `is_open` ends for good.
+
+    `active_ns` is when a frame or a ping of the client came, or a frame went out, last.
+    """
 
     sink: FrameSink
     opened_ns: int
     client_id: str = ""
     token: str = field(default="", repr=False)
     is_open: bool = True
+    active_ns: int = 0
     held: list[list[int | Frame]] = field(default_factory=list)
 
     def end(self, how: str) -> None:

@@ -74,10 +74,11 @@ async def converse(
     sink: SocketSink,
     take: Callable[[Frame], None],
     note_pong: Callable[[], None] | None = None,
+    note_ping: Callable[[], None] | None = None,
 ) -> None:
     """Read and write until the client is gone or the broker ends the connection."""
     async with asyncio.TaskGroup() as group:
-        reading = group.create_task(read_frames(web_socket, take, note_pong))
+        reading = group.create_task(read_frames(web_socket, take, note_pong, note_ping))
         writing = group.create_task(sink.write_to(web_socket, request))
         await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
         reading.cancel()
@@ -91,12 +92,15 @@ async def read_frames(
     web_socket: web.WebSocketResponse,
     take: Callable[[Frame], None],
     note_pong: Callable[[], None] | None = None,
+    note_ping: Callable[[], None] | None = None,
 ) -> None:
     """Hand every frame of the client to `take`, answer pings, and return when it is gone."""
     async for message in web_socket:
         if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
             take(message.data)
         elif message.type is WSMsgType.PING:
+            if note_ping is not None:
+                note_ping()
             await web_socket.pong(message.data)
         elif message.type is WSMsgType.PONG and note_pong is not None:
             note_pong()

@@ -47,6 +47,7 @@ class OrderUpdateHub:
 
     def receive(self, session: Session, frame: Frame, now_ns: int) -> None:
         """Take a frame of the client: the login; anything else is ignored."""
+        session.active_ns = now_ns
         entry = self._gate.take("order_update", frame, now_ns)
         login = _login_of(frame)
         if login is None:
@@ -73,6 +74,7 @@ class OrderUpdateHub:
         for session in [s for s in self._sessions if s.client_id == client_id]:
             decision = self._gate.decide(point, now_ns)
             frame = json_frame(_changed(message, decision.what.fields))
+            session.active_ns = now_ns
             self._gate.push_decided(session, frame, decision, now_ns)
 
     def session_count(self) -> int:
@@ -101,9 +103,19 @@ class OrderUpdateHub:
             session.end("close")
 
     def _watch_idle(self, session: Session, now_ns: int) -> None:
-        seconds = self._conduct().order_socket_idle_seconds
-        if seconds:
-            self._agenda.add(now_ns + seconds_to_ns(seconds), lambda _: session.end("close"))
+        limit_ns = seconds_to_ns(self._conduct().order_socket_idle_seconds)
+        if not limit_ns:
+            return
+
+        def look(due_ns: int) -> None:
+            if not session.is_open:
+                return
+            if due_ns >= session.active_ns + limit_ns:
+                session.end("close")
+            else:
+                self._agenda.add(session.active_ns + limit_ns, look)
+
+        self._agenda.add(now_ns + limit_ns, look)
 
 
 def _changed(message: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
