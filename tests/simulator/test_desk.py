@@ -155,6 +155,26 @@ def test_unused_fields_may_be_null(make_bench: Callable[..., Any]) -> None:
     assert row["orderStatus"] == "PENDING", "the word of a placement decides nothing"
 
 
+def test_the_fields_of_a_derivative_may_be_null_in_every_row(
+    make_bench: Callable[..., Any],
+) -> None:
+    """Orders, trades and positions of a share show null where a derivative has its terms (3.1)."""
+    bench = make_bench(missing_option_type=None, missing_expiry=None, healthy_error_code=None)
+    bench.tick("1560", "2885", "NSE_EQ")
+    terms = {"exchangeSegment": "NSE_EQ", "securityId": "2885", "quantity": 1, "price": 1560}
+    bench.place(**terms)
+    bench.place(**terms, orderType="MARKET", productType="CNC")
+    bench.place(**(terms | {"price": 9_999}))
+    bench.run()
+
+    books = {path: bench.call("GET", path)[1] for path in ("/orders", "/trades", "/positions")}
+
+    for rows in books.values():
+        assert {(row["drvOptionType"], row["drvExpiryDate"]) for row in rows} == {(None, None)}
+    codes = {row["orderStatus"]: row["omsErrorCode"] for row in books["/orders"]}
+    assert codes == {"TRADED": None, "REJECTED": "16387"}
+
+
 def test_modify_goes_through_transit_and_keeps_the_id(bench: Any) -> None:
     """A modification shows TRANSIT, then PENDING with the new absolute target."""
     order_id = bench.place(quantity=150)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.exchange.ledger import Position
 from squareoff.simulator.catalogue import default_listings
+from squareoff.simulator.conduct import BrokerConduct
 from squareoff.simulator.rows import (
     funds_row,
     position_row,
@@ -20,7 +21,7 @@ def test_position_row_has_every_documented_key() -> None:
     position = Position(OPTION.instrument_id, ProductType.INTRADAY)
     position.day_sell_quantity, position.day_sell_value = 75, Decimal(15000)
 
-    row = position_row(position, OPTION, "1100000001", Decimal(190))
+    row = position_row(position, OPTION, "1100000001", Decimal(190), BrokerConduct())
 
     assert list(row) == [
         "dhanClientId", "tradingSymbol", "securityId", "positionType", "exchangeSegment",

@@ -39,8 +39,8 @@ def test_lagging_positions_are_rebuilt_from_trades(bench: Any) -> None:
     bench.admin.trade_in_app(body, bench.now)
     account, days = bench.broker.account(), bench.broker.days
 
-    now = positions(account, days, bench.now, 0)
-    then = positions(account, days, bench.now, 500 * 10**6)
+    now = positions(account, bench.broker.conduct, days, bench.now, 0)
+    then = positions(account, bench.broker.conduct, days, bench.now, 500 * 10**6)
 
     assert (now[0]["netQty"], then[0]["netQty"]) == (10, 5)
 

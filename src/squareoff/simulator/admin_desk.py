@@ -108,7 +108,7 @@ class AdminDesk:
             order.source = APP_SOURCE
             self.broker.desk.take_events(self._app_events(order, now_ns))
         identity = placement.listing.instrument_id
-        lag_free = views.positions(account, self.broker.days, now_ns, 0)
+        lag_free = views.positions(account, self.broker.conduct, self.broker.days, now_ns, 0)
         return next(
             row for row in lag_free
             if row["exchangeSegment"] == identity.exchange_segment.value
@@ -206,7 +206,9 @@ class AdminDesk:
             "orders": [broker_order_state(o) for a in accounts for o in a.orders.values()],
             "trades": [trade_state(t) for a in accounts for t in a.trades],
             "positions": [
-                row for a in accounts for row in views.positions(a, broker.days, now_ns, 0)
+                row
+                for a in accounts
+                for row in views.positions(a, broker.conduct, broker.days, now_ns, 0)
             ],
             "holdings": [
                 row for a in accounts for row in views.holdings(a, broker.conduct, broker.days)

@@ -106,7 +106,9 @@ class BrokerConduct:
     positions_lag_ms: DelayRange = (0.0, 0.0)
     remaining_after_end: Literal["observed", "documented"] = "observed"
     healthy_reason: Literal["CONFIRMED", "", None] = "CONFIRMED"
+    healthy_error_code: Literal["0", None] = "0"
     missing_option_type: Literal["NA", None] = "NA"
+    missing_expiry: Literal["0001-01-01", None] = "0001-01-01"
     modified_row_word: Literal["", "MODIFIED", "INACTIVE"] = ""
     average_lags_fill: bool = False
     numbers_as_strings: bool = False

@@ -173,7 +173,7 @@ def _history_row(row: dict[str, Any]) -> dict[str, Any]:
 
 def _positions(call: Call) -> WireResponse:
     lag_ns = call.lag_ns(call.conduct.positions_lag_ms)
-    rows = views.positions(call.account, call.broker.days, call.now_ns, lag_ns)
+    rows = views.positions(call.account, call.conduct, call.broker.days, call.now_ns, lag_ns)
     return json_response(200, rows)
 
 

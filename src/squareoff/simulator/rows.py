@@ -5,7 +5,7 @@ from typing import Any
 
 from squareoff.domain.instruments import ExchangeSegment
 from squareoff.exchange.ledger import Position, Trade
-from squareoff.simulator.catalogue import Listing
+from squareoff.simulator.catalogue import NO_EXPIRY, Listing
 from squareoff.simulator.conduct import BrokerConduct
 from squareoff.simulator.orders import BrokerOrder, Delivery
 from squareoff.simulator.wire import clock_text
@@ -31,7 +31,9 @@ def _look(conduct: BrokerConduct) -> tuple[object, ...]:
     return (
         conduct.times_in_utc,
         conduct.healthy_reason,
+        conduct.healthy_error_code,
         conduct.missing_option_type,
+        conduct.missing_expiry,
         conduct.modified_row_word,
         conduct.numbers_as_strings,
         conduct.remaining_after_end,
@@ -64,8 +66,8 @@ def _order_row(order: BrokerOrder, conduct: BrokerConduct) -> dict[str, Any]:
         "createTime": clock_text(order.created_ns, in_utc=conduct.times_in_utc),
         "updateTime": clock_text(order.updated_ns, in_utc=conduct.times_in_utc),
         "exchangeTime": clock_text(order.exchange_ns, in_utc=conduct.times_in_utc),
-        **_derivative_part(order.listing, conduct.missing_option_type),
-        "omsErrorCode": order.error_code,
+        **_derivative_part(order.listing, conduct),
+        "omsErrorCode": conduct.healthy_error_code if order.error_code == "0" else order.error_code,
         "omsErrorDescription": order.reason or conduct.healthy_reason,
         "algoId": "0",
         "remainingQuantity": remaining_quantity(order, conduct),
@@ -93,7 +95,8 @@ def trade_row(trade: Trade, order: BrokerOrder, conduct: BrokerConduct) -> dict[
 
     The row is shared and never changed.
     """
-    look = (trade.trade_id, conduct.times_in_utc, conduct.missing_option_type)
+    looks = conduct.times_in_utc, conduct.missing_option_type, conduct.missing_expiry
+    look = (trade.trade_id, *looks)
     row = order.shown.get(look)
     if row is None:
         row = order.shown[look] = _trade_row(trade, order, conduct)
@@ -119,12 +122,16 @@ def _trade_row(trade: Trade, order: BrokerOrder, conduct: BrokerConduct) -> dict
         "createTime": time_text,
         "updateTime": time_text,
         "exchangeTime": time_text,
-        **_derivative_part(order.listing, conduct.missing_option_type),
+        **_derivative_part(order.listing, conduct),
     }
 
 
 def position_row(
-    position: Position, listing: Listing, client_id: str, last_price: Decimal | None
+    position: Position,
+    listing: Listing,
+    client_id: str,
+    last_price: Decimal | None,
+    conduct: BrokerConduct,
 ) -> dict[str, Any]:
     """Return one position as GET /positions shows it."""
     net = position.net_quantity
@@ -153,7 +160,7 @@ def position_row(
         "daySellQty": position.day_sell_quantity,
         "dayBuyValue": float(position.day_buy_value),
         "daySellValue": float(position.day_sell_value),
-        **_derivative_part(listing),
+        **_derivative_part(listing, conduct),
         "crossCurrency": False,
     }
 
@@ -203,10 +210,11 @@ def segment_is_derivative(segment: ExchangeSegment) -> bool:
     return not segment.is_cash and segment is not ExchangeSegment.IDX_I
 
 
-def _derivative_part(listing: Listing, missing: str | None = "NA") -> dict[str, Any]:
+def _derivative_part(listing: Listing, conduct: BrokerConduct) -> dict[str, Any]:
+    has_expiry = listing.expiry != NO_EXPIRY
     return {
-        "drvExpiryDate": listing.expiry,
-        "drvOptionType": _OPTION_WORDS.get(listing.option_type, missing),
+        "drvExpiryDate": listing.expiry if has_expiry else conduct.missing_expiry,
+        "drvOptionType": _OPTION_WORDS.get(listing.option_type, conduct.missing_option_type),
         "drvStrikePrice": float(listing.strike or 0),
     }
 

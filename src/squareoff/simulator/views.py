@@ -66,7 +66,9 @@ def trade_history(account: Account, conduct: BrokerConduct) -> list[dict[str, An
     ]
 
 
-def positions(account: Account, days: Days, now_ns: int, lag_ns: int) -> list[dict[str, Any]]:
+def positions(
+    account: Account, conduct: BrokerConduct, days: Days, now_ns: int, lag_ns: int
+) -> list[dict[str, Any]]:
     """Return GET /positions."""
     ledger = account.ledger
     if lag_ns:
@@ -74,7 +76,8 @@ def positions(account: Account, days: Days, now_ns: int, lag_ns: int) -> list[di
     rows = []
     for position in ledger.positions():
         day = days[position.instrument_id]
-        rows.append(position_row(position, day.listing, account.client_id, day.last_price))
+        last_price = day.last_price
+        rows.append(position_row(position, day.listing, account.client_id, last_price, conduct))
     return rows
 
 
