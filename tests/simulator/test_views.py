@@ -1,6 +1,9 @@
 """What reads show of the past."""
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from squareoff.simulator.conduct import conduct_from_json
 from squareoff.simulator.views import order_book, positions, seen_row, trade_book
@@ -76,3 +79,26 @@ def test_books_follow_the_conduct(bench: Any) -> None:
     assert orders[0] == orders[2]
     assert trades[0] == trades[2]
     assert trades[0]["createTime"] != trades[1]["createTime"]
+
+
+@pytest.mark.parametrize("path", ["/holdings", "/fundlimit", "/trades/2000-01-01/2100-01-01/0"])
+def test_a_fault_s_lag_holds_for_every_book(make_bench: Callable[..., Any], path: str) -> None:
+    """Holdings, funds and the history of then: a rule that lags them is not without effect."""
+    bench = make_bench(holdings_after_sale="all_fall")
+    share = {"exchange_segment": "NSE_EQ", "security_id": "2885", "product_type": "CNC"}
+    bench.admin.trade_in_app(share | {"net_quantity": 10, "price": 1500}, bench.now)
+    bench.admin.begin_next_day(bench.now)
+    bench.run()
+    before = bench.call("GET", path)
+    bench.run()
+    bench.admin.trade_in_app(share | {"net_quantity": -4, "price": 1500}, bench.now)
+    bench.admin.trade_in_app(share | {"net_quantity": 1, "price": 1600}, bench.now)
+    bench.admin.trade_in_app(
+        {"exchange_segment": "NSE_FNO", "security_id": "49543", "net_quantity": 75, "price": 26000},
+        bench.now,
+    )
+    assert bench.call("GET", path) != before
+
+    bench.fault(where={"path": f"/v2{path}"}, what={"lag_ms": 500})
+
+    assert bench.call("GET", path) == before

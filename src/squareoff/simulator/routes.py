@@ -35,6 +35,7 @@ _DEAD_TOKEN_TEXTS = {
     810: "Client ID is invalid",
 }
 _NO_DATA_PLAN_TEXT = "Data APIs not subscribed"
+_NO_LAG = (0.0, 0.0)
 Handler = Callable[..., WireResponse]
 
 
@@ -147,7 +148,7 @@ def _trade_history(call: Call, first: str, last: str, page: str) -> WireResponse
     """Earlier days are kept as long as the process lives; history rows carry trade id `0`."""
     if not (_is_day(first) and _is_day(last)):
         raise bad_input()
-    book = views.trade_history(call.account, call.conduct)
+    book = views.trade_history(call.account, call.conduct, call.now_ns, call.lag_ns(_NO_LAG))
     rows = [row for row in book if first <= row["exchangeTime"][:10] <= last]
     start = int(page) * 20
     return json_response(200, [_history_row(row) for row in rows[start : start + 20]])
@@ -178,7 +179,8 @@ def _positions(call: Call) -> WireResponse:
 
 
 def _holdings(call: Call) -> WireResponse:
-    rows = views.holdings(call.account, call.conduct, call.broker.days)
+    seen = views.ledger_seen(call.account, call.now_ns, call.lag_ns(_NO_LAG))
+    rows = views.holdings(call.account, call.conduct, call.broker.days, seen)
     match call.conduct.holdings_empty:
         case "error" if not rows:
             raise refusal(500, "DH-1111", "No holdings available")
@@ -188,7 +190,8 @@ def _holdings(call: Call) -> WireResponse:
 
 
 def _funds(call: Call) -> WireResponse:
-    return json_response(200, views.funds(call.account, call.conduct, call.broker.days))
+    seen = views.ledger_seen(call.account, call.now_ns, call.lag_ns(_NO_LAG))
+    return json_response(200, views.funds(call.account, call.conduct, call.broker.days, seen))
 
 
 def _kill_switch_state(call: Call) -> WireResponse:

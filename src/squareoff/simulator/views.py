@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from squareoff.domain.instruments import InstrumentId, ProductType
-from squareoff.exchange.ledger import ZERO
+from squareoff.exchange.ledger import ZERO, Ledger
 from squareoff.simulator.catalogue import Listing
 from squareoff.simulator.conduct import BrokerConduct
 from squareoff.simulator.market import InstrumentDay
@@ -57,12 +57,15 @@ def trade_book(
     ]
 
 
-def trade_history(account: Account, conduct: BrokerConduct) -> list[dict[str, Any]]:
+def trade_history(
+    account: Account, conduct: BrokerConduct, now_ns: int, lag_ns: int
+) -> list[dict[str, Any]]:
     """Return the fills of every day, newest first."""
     return [
         trade_row(trade, account.orders[trade.order_id], conduct)
         for trade in reversed(account.trades)
-        if not (trade.is_carried or trade.trade_id in account.busted)
+        if trade.time_ns <= now_ns - lag_ns
+        and not (trade.is_carried or trade.trade_id in account.busted)
     ]
 
 
@@ -70,23 +73,30 @@ def positions(
     account: Account, conduct: BrokerConduct, days: Days, now_ns: int, lag_ns: int
 ) -> list[dict[str, Any]]:
     """Return GET /positions."""
-    ledger = account.ledger
-    if lag_ns:
-        ledger = account.ledger_as_of(now_ns - lag_ns)
     rows = []
-    for position in ledger.positions():
+    for position in ledger_seen(account, now_ns, lag_ns).positions():
         day = days[position.instrument_id]
         last_price = day.last_price
         rows.append(position_row(position, day.listing, account.client_id, last_price, conduct))
     return rows
 
 
-def holdings(account: Account, conduct: BrokerConduct, days: Days) -> list[dict[str, Any]]:
-    """Return GET /holdings; an instrument of which nothing shows any more has no row."""
+def ledger_seen(account: Account, now_ns: int, lag_ns: int) -> Ledger:
+    """Return the positions as a read that lags so far knows them."""
+    return account.ledger_as_of(now_ns - lag_ns) if lag_ns else account.ledger
+
+
+def holdings(
+    account: Account, conduct: BrokerConduct, days: Days, seen: Ledger | None = None
+) -> list[dict[str, Any]]:
+    """Return GET /holdings; an instrument of which nothing shows any more has no row.
+
+    `seen` holds today's trades as this read knows them, by default all.
+    """
     rows = []
     for instrument_id in dict.fromkeys(name for name, _ in account.deliveries):
-        cnc = _delivery_and_sale(account, instrument_id, ProductType.CNC)
-        mtf = _delivery_and_sale(account, instrument_id, ProductType.MTF)
+        cnc = _delivery_and_sale(account, instrument_id, ProductType.CNC, seen)
+        mtf = _delivery_and_sale(account, instrument_id, ProductType.MTF, seen)
         row = holding_row(days[instrument_id].listing, conduct, cnc, mtf)
         if row["totalQty"] or row["mtf_qty"]:
             rows.append(row)
@@ -100,23 +110,26 @@ def unsold_delivery(account: Account, instrument_id: InstrumentId, product: Prod
 
 
 def _delivery_and_sale(
-    account: Account, instrument_id: InstrumentId, product: ProductType
+    account: Account, instrument_id: InstrumentId, product: ProductType, seen: Ledger | None = None
 ) -> tuple[Delivery, int]:
     """Return what was delivered, and how much of it was sold today."""
     delivery = account.deliveries.get((instrument_id, product), Delivery())
-    net = account.ledger.position(instrument_id, product).net_quantity if delivery.quantity else 0
+    ledger = account.ledger if seen is None else seen
+    net = ledger.position(instrument_id, product).net_quantity if delivery.quantity else 0
     return delivery, max(0, min(delivery.quantity, -net))
 
 
-def funds(account: Account, conduct: BrokerConduct, days: Days) -> dict[str, Any]:
+def funds(
+    account: Account, conduct: BrokerConduct, days: Days, seen: Ledger | None = None
+) -> dict[str, Any]:
     """Return GET /fundlimit: realized profit and a plain margin on what is open.
 
     The sale of delivered shares opens nothing; its money comes with the night.
     """
     used = ZERO
-    for position in account.ledger.positions():
+    for position in (account.ledger if seen is None else seen).positions():
         listing = days[position.instrument_id].listing
-        _, sold = _delivery_and_sale(account, position.instrument_id, position.product_type)
+        _, sold = _delivery_and_sale(account, position.instrument_id, position.product_type, seen)
         used += margin(listing, abs(position.net_quantity) - sold, position.cost_price)
         used -= position.realized_profit
     return funds_row(account.client_id, conduct.fund_start_of_day + account.earlier_cash, used)
