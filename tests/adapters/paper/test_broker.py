@@ -585,3 +585,29 @@ def test_a_quote_is_traded_at_where_the_feed_is_silent(world: Any) -> None:
         assert (await broker.order_book())[1].average_price == Decimal(24500)
 
     run_async(body())
+
+
+@pytest.mark.parametrize("traded_seconds_ago", [None, 3_600.0])
+def test_a_quote_that_offers_nothing_is_not_traded_at(
+    world: Any, traded_seconds_ago: float | None
+) -> None:
+    """With an empty book and no trade of this moment, its price is one that nobody could get."""
+
+    async def body() -> None:
+        broker = await world.boot()
+        broker.on_tick(world.tick("25000.00"))
+        world.clock.advance(600)
+        name, now_ns = world.instrument.instrument_id, world.clock.now().wall_ns
+        ago = traded_seconds_ago
+        traded_ns = None if ago is None else now_ns - round(ago * 10**9)
+        broker.on_quote(Quote(name, Decimal(24000), traded_ns))
+        await broker.place_order(world.request(Side.SELL, 75, "23000.00"))
+        world.arrive()
+        assert (await broker.order_book())[0].status is BrokerOrderStatus.PENDING
+
+        now_ns = world.clock.now().wall_ns
+        broker.on_quote(Quote(name, Decimal(24100), now_ns - 10**9))
+        (sold,) = await broker.order_book()
+        assert (sold.status, sold.average_price) == (BrokerOrderStatus.TRADED, Decimal(24100))
+
+    run_async(body())

@@ -26,7 +26,7 @@ from squareoff.adapters.paper.refusals import (
     check_modification,
     check_placement,
 )
-from squareoff.adapters.paper.rows import position_row, quote_of, tick_of, trade_row
+from squareoff.adapters.paper.rows import is_tradable, position_row, quote_of, tick_of, trade_row
 from squareoff.adapters.paper.saving import StateSaver
 from squareoff.adapters.paper.settings import PaperSettings
 from squareoff.adapters.paper.state import PaperLedgerStore, decode_state
@@ -130,10 +130,16 @@ class PaperBroker(NoAccountLock):
         self._desk.on_tick(tick)
 
     def on_quote(self, quote: Quote) -> None:
-        """Take a price of the real broker's quotes, where the feed tells no fresh one."""
+        """Take a price of the real broker's quotes, where the feed tells no fresh one.
+
+        Where it tells of an empty book and no trade of just now, nobody can trade, nor can we.
+        """
         now, name = self._clock.now(), quote.instrument_id
-        if quote.last_traded_price > 0 and quote_of(self._desk.tick(name), None, now) is None:
-            self.on_tick(tick_of(quote, now))
+        if quote_of(self._desk.tick(name), None, now) is None:
+            if is_tradable(quote, now):
+                self.on_tick(tick_of(quote, now))
+            else:
+                self._desk.forget_price(name)
 
     def forget_prices(self, instrument_ids: Iterable[InstrumentId]) -> None:
         """Fill nothing in these until the market has spoken again: their feed was lost."""

@@ -59,6 +59,16 @@ def quote_of(tick: Tick | None, instrument: Instrument | None, now: Now) -> Quot
     )
 
 
+def is_tradable(quote: Quote, now: Now) -> bool:
+    """Say whether the market of a quote has an offer, or had a trade just now."""
+    if quote.last_traded_price <= 0:
+        return False
+    if quote.best_bid is not None or quote.best_ask is not None:
+        return True
+    traded_ns = quote.last_trade_time_ns
+    return traded_ns is not None and now.wall_ns - traded_ns <= seconds_to_ns(QUOTE_AGE_SECONDS_MAX)
+
+
 def tick_of(quote: Quote, now: Now) -> Tick:
     """Return a quote of this moment as a tick."""
     return Tick(
