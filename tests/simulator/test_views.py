@@ -102,3 +102,41 @@ def test_a_fault_s_lag_holds_for_every_book(make_bench: Callable[..., Any], path
     bench.fault(where={"path": f"/v2{path}"}, what={"lag_ms": 500})
 
     assert bench.call("GET", path) == before
+
+
+@pytest.mark.parametrize(("knob", "price"), [("missing", None), ("close", 26060.2), ("zero", 0.0)])
+def test_a_quote_of_what_was_never_traded(
+    make_bench: Callable[..., Any], knob: str, price: float | None
+) -> None:
+    """It is left out, or its time is the sheet's sentinel (8.1)."""
+    bench = make_bench(quote_never_traded=knob)
+
+    data = bench.call("POST", "/marketfeed/quote", {"NSE_FNO": [49543]})[1]["data"]
+
+    row = data.get("NSE_FNO", {}).get("49543")
+    told = None if row is None else (row["last_price"], row["last_trade_time"])
+    assert told == (None if price is None else (price, "01/01/1980 00:00:00"))
+
+
+def test_prices_of_quotes_are_floats(bench: Any) -> None:
+    """A whole price has its decimal point, as in the sheet's sample (8.1)."""
+    bench.tick(26000, bids=[[25999, 75]], asks=[[26001, 75]])
+
+    row = bench.call("POST", "/marketfeed/quote", {"NSE_FNO": [49543]})[1]["data"]["NSE_FNO"]
+
+    quote = row["49543"]
+    prices = [quote[name] for name in ("last_price", "average_price", "net_change")]
+    prices += [quote["lower_circuit_limit"], quote["depth"]["buy"][0]["price"]]
+    assert {type(each) for each in [*prices, *quote["ohlc"].values()]} == {float}
+
+
+def test_a_holding_names_its_isin_and_last_price(bench: Any) -> None:
+    """What was observed in a row of holdings is told where it is known (3.3)."""
+    share = {"exchange_segment": "NSE_EQ", "security_id": "2885", "product_type": "CNC"}
+    bench.admin.trade_in_app(share | {"net_quantity": 10, "price": 1500}, bench.now)
+    bench.tick("1560.5", "2885", "NSE_EQ")
+    bench.admin.begin_next_day(bench.now)
+
+    (row,) = bench.call("GET", "/holdings")[1]
+
+    assert (row["isin"], row["lastTradedPrice"]) == ("INE000002885", 1560.5)

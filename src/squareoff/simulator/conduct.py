@@ -116,6 +116,7 @@ class BrokerConduct:
     trades_by_order_shape: Literal["array", "object"] = "array"
     holdings_empty: Literal["error", "older_error", "array"] = "error"
     holdings_after_sale: Literal["stay", "available_falls", "all_fall"] = "stay"
+    quote_never_traded: Literal["missing", "close", "zero"] = "missing"
     fund_start_of_day: Decimal = Decimal("1000000")
 
     # Identity (1.3 - 1.6).

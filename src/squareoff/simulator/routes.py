@@ -3,14 +3,17 @@
 import re
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
+from squareoff.exchange.ledger import ZERO
 from squareoff.simulator import identity_routes, order_routes, views
 from squareoff.simulator.calls import BrokerParts, Call
 from squareoff.simulator.catalogue import master_csv
-from squareoff.simulator.conduct import QUOTE_CLASS
+from squareoff.simulator.conduct import QUOTE_CLASS, BrokerConduct
 from squareoff.simulator.faults import FaultDecision
+from squareoff.simulator.market import InstrumentDay
 from squareoff.simulator.orders import Account
 from squareoff.simulator.placement import TRANSACTION_FAILED, bad_input, whole_number
 from squareoff.simulator.rates import rate_class
@@ -230,12 +233,28 @@ def _quotes(call: Call, kind: str) -> WireResponse:
         for security_id in ids:
             count += 1
             day = _day_of(call, segment, security_id)
-            newest = None if day is None else day.print_at(as_of_ns)
+            newest = None if day is None else _newest_print(day, as_of_ns, call.conduct)
             if day is not None and newest is not None:
                 found.setdefault(segment, {})[str(security_id)] = views.quote(day, kind, newest)
     if count > QUOTED_INSTRUMENTS_MAX:
         raise data_refusal(400, "804", "Requested number of instruments exceeds limit")
     return json_response(200, {"data": found, "status": "success"})
+
+
+def _newest_print(
+    day: InstrumentDay, as_of_ns: int, conduct: BrokerConduct
+) -> tuple[int | None, Decimal] | None:
+    """Return the last trade of a quote, None where the quote leaves the instrument out."""
+    newest = day.print_at(as_of_ns)
+    if newest is not None:
+        return newest
+    match conduct.quote_never_traded:
+        case "missing":
+            return None
+        case "close":
+            return None, day.listing.previous_close
+        case "zero":
+            return None, ZERO
 
 
 def _no_data_plan(knob: str) -> WireRefusal:

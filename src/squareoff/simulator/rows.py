@@ -166,7 +166,11 @@ def position_row(
 
 
 def holding_row(
-    listing: Listing, conduct: BrokerConduct, cnc: tuple[Delivery, int], mtf: tuple[Delivery, int]
+    listing: Listing,
+    conduct: BrokerConduct,
+    cnc: tuple[Delivery, int],
+    mtf: tuple[Delivery, int],
+    last_price: Decimal | None,
 ) -> dict[str, Any]:
     """Return one row of GET /holdings; each product comes with how much was sold of it today."""
     (delivery, sold), (funded, funded_sold) = cnc, mtf
@@ -178,14 +182,14 @@ def holding_row(
         "exchange": "ALL",
         "tradingSymbol": listing.instrument.trading_symbol,
         "securityId": listing.instrument_id.security_id,
-        "isin": "",
+        "isin": listing.isin,
         "totalQty": total,
         "dpQty": total - bought_yesterday,
         "t1Qty": bought_yesterday,
         "availableQty": delivery.quantity - available_fall,
         "collateralQty": 0,
         "avgCostPrice": _money(delivery.average_price),
-        "lastTradedPrice": 0.0,
+        "lastTradedPrice": float(last_price or 0),
         "mtf_tq_qty": 0,
         "mtf_qty": funded.quantity - (0 if fall == available_fall == 0 else funded_sold),
     }

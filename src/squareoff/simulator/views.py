@@ -97,7 +97,8 @@ def holdings(
     for instrument_id in dict.fromkeys(name for name, _ in account.deliveries):
         cnc = _delivery_and_sale(account, instrument_id, ProductType.CNC, seen)
         mtf = _delivery_and_sale(account, instrument_id, ProductType.MTF, seen)
-        row = holding_row(days[instrument_id].listing, conduct, cnc, mtf)
+        day = days[instrument_id]
+        row = holding_row(day.listing, conduct, cnc, mtf, day.last_price)
         if row["totalQty"] or row["mtf_qty"]:
             rows.append(row)
     return rows
@@ -141,33 +142,34 @@ def margin(listing: Listing, quantity: int, price: Decimal) -> Decimal:
     return quantity * price * (_DERIVATIVE_MARGIN if is_derivative else 1)
 
 
-def quote(day: InstrumentDay, kind: str, newest: tuple[int, Decimal]) -> dict[str, Any]:
+def quote(day: InstrumentDay, kind: str, newest: tuple[int | None, Decimal]) -> dict[str, Any]:
     """Return one instrument of POST /marketfeed/{ltp,ohlc,quote} (dhanhq-v2.md 8.1).
 
-    `newest` is the last trade that this read knows of, time and rupees; the rest is of now.
+    `newest` is the last trade that this read knows of, time (None for never) and rupees; the rest
+    is of now. Prices are floats on this wire, also where they are whole.
     """
     traded_ns, last_price = newest
-    values: dict[str, Any] = {"last_price": last_price}
+    values: dict[str, Any] = {"last_price": float(last_price)}
     if kind == "ltp":
         return values
     values["ohlc"] = {
-        "open": day.day_open,
-        "close": day.listing.previous_close,
-        "high": day.day_high,
-        "low": day.day_low,
+        "open": float(day.day_open),
+        "close": float(day.listing.previous_close),
+        "high": float(day.day_high),
+        "low": float(day.day_low),
     }
     if kind == "ohlc":
         return values
     instrument = day.listing.instrument
     return values | {
-        "average_price": day.average_price(),
+        "average_price": float(day.average_price()),
         "buy_quantity": day.total_buy_quantity,
         "sell_quantity": day.total_sell_quantity,
         "last_quantity": day.last_quantity,
         "last_trade_time": day_first_text(traded_ns),
-        "lower_circuit_limit": instrument.lower_circuit or ZERO,
-        "upper_circuit_limit": instrument.upper_circuit or ZERO,
-        "net_change": last_price - day.listing.previous_close,
+        "lower_circuit_limit": float(instrument.lower_circuit or 0),
+        "upper_circuit_limit": float(instrument.upper_circuit or 0),
+        "net_change": float(last_price - day.listing.previous_close),
         "volume": day.volume,
         "oi": day.open_interest,
         "oi_day_high": day.open_interest_high,
@@ -178,7 +180,7 @@ def quote(day: InstrumentDay, kind: str, newest: tuple[int, Decimal]) -> dict[st
 
 def _levels(day: InstrumentDay, side: str) -> list[dict[str, Any]]:
     levels = [
-        {"quantity": level.quantity, "orders": level.orders, "price": level.price}
+        {"quantity": level.quantity, "orders": level.orders, "price": float(level.price)}
         for level in getattr(day.depth, side)[:5]
     ]
     empty = {"quantity": 0, "orders": 0, "price": 0.0}
