@@ -30,6 +30,7 @@ def test_each_route_answers(make_server: Callable[..., Any]) -> None:
     assert len(sim.admin("DELETE", "faults?id=x")) == 1
     assert sim.admin("POST", "tokens", {"kill": ["t"], "kill_all": True})["done"]
     assert sim.admin("POST", "expire")["done"]
+    assert sim.admin("POST", "square_off")["done"]
     assert set(sim.state("orders", "trades")) == {"orders", "trades"}
 
 
@@ -60,6 +61,7 @@ def test_each_route_answers(make_server: Callable[..., Any]) -> None:
         ("listener", {"closed_seconds": 1, "seconds": 1}),
         ("expire", {"order_id": "1"}),
         ("next_day", {"days": 2}),
+        ("square_off", {"product_type": "MTF"}),
         # Two names for one thing, or what does nothing.
         ("ticks", PRICED | {"ltp": 26000}),
         ("ticks", FUTURE | {"volume": 7}),

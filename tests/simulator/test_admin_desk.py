@@ -185,3 +185,31 @@ def test_state_tells_everything(bench: Any) -> None:
     assert len(state["updates_pushed"]) == 3
     assert state["sockets"]["feed_subscriptions"][0]["subscriptions"] == ["NSE_FNO:49543@21"]
     assert state["conduct"]["alert_keys"] == "camel"
+
+
+def test_the_broker_squares_off_what_is_intraday(make_bench: Callable[..., Any]) -> None:
+    """Orders and positions of INTRADAY end in every account; what carries forward stays."""
+    bench = make_bench(credentials={"token": "1100000001", "other": "1100000002"})
+    bench.tick("26000.0")
+    sink = bench.listen()
+    bench.place(quantity=150)
+    bench.run()
+    resting = bench.place(price=25000.0)
+    carried = bench.place(price=25000.0, productType="MARGIN")
+    future = {"exchange_segment": "NSE_FNO", "security_id": "49543", "net_quantity": -75}
+    other = {"dhan_client_id": "1100000002"}
+    bench.admin.trade_in_app(future | other, bench.now)
+    bench.admin.trade_in_app(future | other | {"product_type": "MARGIN"}, bench.now)
+    bench.run()
+    bench.tick("25990.0")
+
+    bench.admin.square_off(bench.now)
+    bench.run()
+
+    nets = [(row["productType"], row["netQty"]) for row in bench.admin.state(0)["positions"]]
+    assert sorted(nets) == [("INTRADAY", 0), ("INTRADAY", 0), ("MARGIN", -75)]
+    assert bench.row(resting)["orderStatus"] == "CANCELLED"
+    assert bench.row(carried)["orderStatus"] == "PENDING"
+    closing = bench.call("GET", "/trades")[1][0]
+    assert (closing["tradedQuantity"], closing["tradedPrice"]) == (150, 25990.0)
+    assert sink.data()[-1]["source"] == "N"

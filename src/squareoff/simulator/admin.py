@@ -58,6 +58,7 @@ class AdminRoutes:
             ("POST", "/admin/sockets", self._sockets),
             ("POST", "/admin/listener", self._listener),
             ("POST", "/admin/expire", self._expire),
+            ("POST", "/admin/square_off", self._square_off),
             ("POST", "/admin/next_day", self._begin_next_day),
         ]
         for method, path, handler in routes:
@@ -169,6 +170,10 @@ class AdminRoutes:
         broker, now_ns = self._broker, self._now_ns()
         broker.desk.take_events(broker.engine.expire(now_ns))
         return {"done": True}
+
+    async def _square_off(self, request: web.Request) -> Any:
+        read_fields("square_off", await _object_or_nothing(request), {})
+        return self._desk.square_off(self._now_ns())
 
     async def _begin_next_day(self, request: web.Request) -> Any:
         read_fields("next_day", await _object_or_nothing(request), {})

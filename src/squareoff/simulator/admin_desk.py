@@ -34,7 +34,7 @@ from squareoff.simulator.catalogue import NO_EXPIRY, Listing, banded
 from squareoff.simulator.conduct import conduct_to_json
 from squareoff.simulator.market import MarketUpdate
 from squareoff.simulator.nights import pass_night
-from squareoff.simulator.orders import BrokerOrder, Placement
+from squareoff.simulator.orders import Account, BrokerOrder, Placement
 
 Body = Mapping[str, Any]
 APP_SOURCE = "N"
@@ -104,9 +104,7 @@ class AdminDesk:
             trade = _trade_of("", f"carried-{len(account.trades)}", placement, now_ns)
             self.broker.desk.post(account, replace(trade, is_carried=True))
         else:
-            order = self.broker.desk.book_order(account, placement, now_ns)
-            order.source = APP_SOURCE
-            self.broker.desk.take_events(self._app_events(order, now_ns))
+            self._fill_in_app(account, placement, now_ns)
         identity = placement.listing.instrument_id
         lag_free = views.positions(account, self.broker.conduct, self.broker.days, now_ns, 0)
         return next(
@@ -115,6 +113,31 @@ class AdminDesk:
             and row["securityId"] == identity.security_id
             and row["productType"] == placement.product_type.value
         )  # fmt: skip
+
+    def square_off(self, now_ns: int) -> dict[str, Any]:
+        """Close what is intraday as the broker does before the close: orders, then positions."""
+        broker, intraday = self.broker, ProductType.INTRADAY
+        for account in broker.desk.accounts.values():
+            for order in account.open_orders():
+                if order.product_type is intraday:
+                    broker.desk.cancel_now(order, now_ns)
+            for position in account.ledger.positions():
+                if position.product_type is not intraday or position.net_quantity == 0:
+                    continue
+                identity = position.instrument_id
+                terms = {
+                    "exchange_segment": identity.exchange_segment,
+                    "security_id": identity.security_id,
+                    "net_quantity": -position.net_quantity,
+                    "price": broker.days[identity].last_price or position.cost_price,
+                }
+                self._fill_in_app(account, self._app_placement(terms), now_ns)
+        return {"done": True}
+
+    def _fill_in_app(self, account: Account, placement: Placement, now_ns: int) -> None:
+        order = self.broker.desk.book_order(account, placement, now_ns)
+        order.source = APP_SOURCE
+        self.broker.desk.take_events(self._app_events(order, now_ns))
 
     def _app_events(self, order: BrokerOrder, now_ns: int) -> list[ExchangeEvent]:
         self.broker.engine.sequence += 2
