@@ -131,3 +131,14 @@ def test_only_the_own_account_is_told(make_bench: Callable[..., Any]) -> None:
 
     assert len(mine.frames) == len(also_mine.frames) == 2
     assert foreign.frames == []
+
+
+def test_a_new_name_of_the_one_account_silences_nobody(bench: Any) -> None:
+    """Without credentials the account takes the name that calls use, and sockets go with it."""
+    sink = bench.listen()
+    bench.headers["client-id"] = "1100000009"
+
+    bench.place(dhanClientId="1100000009")
+    bench.run()
+
+    assert [update["status"] for update in sink.data()] == ["Transit", "Pending"]

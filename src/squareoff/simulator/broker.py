@@ -215,6 +215,8 @@ class SimulatedBroker:
         account = self.account()
         if client_id and account.client_id != client_id:
             del self.desk.accounts[account.client_id]
+            self.updates.rename(account.client_id, client_id)
+            self.feed.rename(account.client_id, client_id)
             account.client_id = client_id
             self.desk.accounts[client_id] = account
             for order in account.orders.values():

@@ -103,6 +103,12 @@ class FeedHub:
             self._refuse(session)
             self.disconnect(session)
 
+    def rename(self, client_id: str, new_id: str) -> None:
+        """Let the sessions of an account go by its new name."""
+        for session in self._sessions:
+            if session.client_id == client_id:
+                session.client_id = new_id
+
     def session_count(self) -> int:
         """Return how many sessions are open."""
         return sum(1 for session in self._sessions if session.is_open)

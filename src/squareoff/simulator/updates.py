@@ -77,6 +77,12 @@ class OrderUpdateHub:
             session.active_ns = now_ns
             self._gate.push_decided(session, frame, decision, now_ns)
 
+    def rename(self, client_id: str, new_id: str) -> None:
+        """Let the sessions of an account go by its new name."""
+        for session in self._sessions:
+            if session.client_id == client_id:
+                session.client_id = new_id
+
     def session_count(self) -> int:
         """Return how many sessions are logged in."""
         return sum(1 for session in self._sessions if session.client_id and session.is_open)
