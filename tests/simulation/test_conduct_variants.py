@@ -72,3 +72,15 @@ def test_each_variant_of_the_contract_is_survived(name: str, value: Any) -> None
 
     assert report.is_good, report.summary()
     assert report.claims == report.exits > 0
+
+
+@pytest.mark.parametrize("policy", ["protect", "plain", "reject"])
+def test_exits_at_the_market_end_whatever_becomes_of_market_orders(policy: str) -> None:
+    """Converted, taken as they are, or refused: with `exit.order_type = market` exits end (2.4)."""
+    conduct = {"market_orders": policy}
+    knobs = Knobs(chaos_seconds=10.0, position_count=4, conduct=conduct, order_type="market")
+
+    report = run_seed(11, knobs=knobs)
+
+    assert report.is_good, report.summary()
+    assert report.claims == report.exits > 0

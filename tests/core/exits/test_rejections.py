@@ -24,6 +24,8 @@ SIZE, PRICE = RejectionClass.ADAPT_SIZE, RejectionClass.ADAPT_PRICE
         ("", "RMS: Margin exceeds available limit", STOP),
         ("", "security is in ban period", STOP),
         ("DH-905", "IP address is not whitelisted for order APIs", STOP),
+        ("", "RMS:12: Market orders are not allowed", RejectionClass.ADAPT_TYPE),
+        ("", "Market order cannot be placed, market is closed", CLOSED),
         ("DH-904", "Too many requests", WAIT),
         ("DH-906", "order is in transit state", WAIT),
         ("DH-906", "transaction failed", WAIT),

@@ -14,7 +14,7 @@ from squareoff.core.state.facts import ExitResumed, Severity
 from squareoff.core.state.inputs import ExitHindered, HindranceLifted, SendRefused
 from squareoff.core.state.tracker import ExitIntent
 from squareoff.domain.errors import STATIC_IP_CODE
-from squareoff.domain.orders import BrokerOrderStatus
+from squareoff.domain.orders import BrokerOrderStatus, OrderType
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 
 B = BrokerOrderStatus
@@ -150,6 +150,29 @@ def test_a_price_turned_away_comes_nearer_to_the_market() -> None:
         next_try(story)
 
     assert limits[0] < limits[1] < limits[2]
+
+
+def test_a_market_order_that_the_broker_does_not_take_goes_out_as_a_limit() -> None:
+    """Where the API takes no market orders an exit that was to be one leaves as a limit (2.4)."""
+    story = with_policy(Story(), order_type=OrderType.MARKET).claim()
+    reject(story, "RMS:12: Market orders are not allowed")
+    assert story.sent[-1].request.order_type is OrderType.MARKET
+    assert intent_of(story).status is IntentStatus.OPEN
+
+    for _ in range(2):
+        next_try(story)
+        reject(story, "try again later")
+        assert story.sent[-1].request.order_type is OrderType.LIMIT
+
+
+def test_a_market_order_turned_away_for_another_reason_stays_one() -> None:
+    """Only the type itself is given up, and only where the broker names it."""
+    story = with_policy(Story(), order_type=OrderType.MARKET).claim()
+    reject(story, "try again later")
+    next_try(story)
+    reject(story)
+
+    assert [each.request.order_type for each in story.sent] == [OrderType.MARKET] * 2
 
 
 def test_a_person_lets_it_go_on() -> None:

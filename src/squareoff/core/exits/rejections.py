@@ -20,6 +20,8 @@ class RejectionClass(str, Enum):
     """More than one order may carry: send smaller slices."""
     ADAPT_PRICE = "ADAPT_PRICE"
     """The limit lies outside what the exchange takes: price nearer to the market."""
+    ADAPT_TYPE = "ADAPT_TYPE"
+    """Market orders are not taken: send a protected limit."""
     WAIT = "WAIT"
     """May pass by itself: try again after a growing pause."""
     STOP = "STOP"
@@ -28,6 +30,7 @@ class RejectionClass(str, Enum):
 
 _CLOSED, _SIZE = RejectionClass.MARKET_CLOSED, RejectionClass.ADAPT_SIZE
 _PRICE, _WAIT, _STOP = RejectionClass.ADAPT_PRICE, RejectionClass.WAIT, RejectionClass.STOP
+_TYPE = RejectionClass.ADAPT_TYPE
 
 PHRASES: tuple[tuple[str, RejectionClass], ...] = (
     ("market is closed", _CLOSED),
@@ -50,6 +53,7 @@ PHRASES: tuple[tuple[str, RejectionClass], ...] = (
     ("price band", _PRICE),
     ("price protection", _PRICE),
     ("rate not within", _PRICE),
+    ("market order", _TYPE),
     ("transit", _WAIT),
     ("too many requests", _WAIT),
     ("rate limit", _WAIT),

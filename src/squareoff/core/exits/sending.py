@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from squareoff.core.exits.flattening import note_ended_flattening
 from squareoff.core.exits.pricing import protected_limit
+from squareoff.core.exits.rejections import RejectionClass, was_rejected_for
 from squareoff.core.exits.setbacks import (
     block_exit,
     note_ended_exit,
@@ -142,11 +143,13 @@ def _price(
     """Return type, limit price and the price's source.
 
     With no usable price from anywhere the order goes as MARKET, which the broker itself turns into
-    a protected limit (dhanhq-v2.md 2.4): an exit not sent is the greater harm.
+    a protected limit (dhanhq-v2.md 2.4): an exit not sent is the greater harm. For the same reason
+    one that is to be MARKET goes as a limit where the broker has said that it takes no such orders.
     """
     if order.role is OrderRole.ENTRY and order.limit_price is not None:
         return order.order_type, order.limit_price, "owner"
-    if order.order_type is OrderType.MARKET or view is None:
+    is_market = order.order_type is OrderType.MARKET and not _takes_no_market_orders(step.tracker)
+    if is_market or view is None:
         return OrderType.MARKET, None, "none" if view is None else view.source
     limit = protected_limit(
         step.tracker.instrument,
@@ -157,6 +160,14 @@ def _price(
         price_rejections=price_rejections(step.tracker),
     )
     return OrderType.LIMIT, limit, view.source
+
+
+def _takes_no_market_orders(tracker: PositionTracker) -> bool:
+    """Say whether a market order of this position was turned away for being one."""
+    return any(
+        order.order_type is OrderType.MARKET and was_rejected_for(order, RejectionClass.ADAPT_TYPE)
+        for order in tracker.orders
+    )
 
 
 def on_send_answered(step: Step, event: SendAnswered) -> None:
