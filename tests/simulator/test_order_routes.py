@@ -248,3 +248,25 @@ def test_only_whole_units_are_converted(bench: Any, quantity: Any) -> None:
 
     assert (status, answer["errorCode"]) == (400, "DH-905")
     assert bench.call("GET", "/positions") == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"legName": "ENTRY_LEG"}, 200),
+        ({"legName": "NA", "disclosedQuantity": 0}, 200),
+        ({"legName": "LEFT_LEG"}, 400),
+        ({"disclosedQuantity": "few"}, 400),
+    ],
+    ids=str,
+)
+def test_a_modify_with_an_ill_typed_field_is_refused(
+    bench: Any, changes: dict[str, Any], status: int
+) -> None:
+    """An unknown word or no number is DH-905, also in a field that changes nothing (2.2, 2.5)."""
+    order_id = bench.place()
+    bench.run()
+
+    answer = bench.call("PUT", f"/orders/{order_id}", bench.body(orderId=order_id, **changes))
+
+    assert (answer[0], answer[1].get("errorCode")) == (status, "DH-905" if status == 400 else None)

@@ -41,6 +41,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"afterMarketOrder": "yes"}, "DH-905"),
     ({"legName": NULL}, "DH-905"),
     ({"dhanClientId": ...}, "DH-905"),
+    ({"legName": "LEFT_LEG"}, "DH-905"),
+    ({"boProfitValue": "much"}, "DH-905"),
+    ({"amoTime": "LATER"}, "DH-905"),
+    ({"afterMarketOrder": True, "amoTime": ["OPEN"]}, "DH-905"),
 ]
 
 
@@ -54,6 +58,7 @@ def test_refused_at_once(bench: Any, changes: dict[str, Any], code: str) -> None
 
 
 ACCEPTED: list[dict[str, Any]] = [
+    {"legName": "NA", "boProfitValue": 0.0, "amoTime": "OPEN_30"},
     {"boProfitValue": None, "boStopLossValue": None},
     {"quantity": "75", "price": "26000.0"},
     {"correlationId": "a" * 25},

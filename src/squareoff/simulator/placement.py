@@ -32,7 +32,13 @@ _CHARSETS = {
     "portal": re.compile(r"[A-Za-z0-9._-]+"),
 }
 _NULLABLE = {"boProfitValue", "boStopLossValue", "amoTime"}
-_AMO_TIMES = {"PRE_OPEN", "OPEN", "OPEN_30", "OPEN_60"}
+_AMO_TIMES = ("PRE_OPEN", "OPEN", "OPEN_30", "OPEN_60")
+_UNUSED_WORDS = {
+    "legName": ("ENTRY_LEG", "TARGET_LEG", "STOP_LOSS_LEG", "NA"),
+    "amoTime": _AMO_TIMES,
+}
+_UNUSED_NUMBERS = ("boProfitValue", "boStopLossValue", "disclosedQuantity")
+"""Fields that do nothing here and are read all the same: an ill-typed one is refused."""
 
 EnumType = TypeVar("EnumType", bound=Enum)
 
@@ -145,6 +151,11 @@ def _check_shape(body: Mapping[str, Any], conduct: BrokerConduct) -> None:
             raise bad_input()
     if not isinstance(body.get("dhanClientId"), str):
         raise bad_input()
+    for name, words in _UNUSED_WORDS.items():
+        if body.get(name, "") not in ("", None, *words):
+            raise bad_input()
+    for name in _UNUSED_NUMBERS:
+        _price(body, name, conduct)
 
 
 def _listing_of(body: Mapping[str, Any], listings: Mapping[InstrumentId, Listing]) -> Listing:
