@@ -622,7 +622,7 @@ class TrackerStore(Protocol):
         ...
 
     async def load(self, tracker_id: TrackerId) -> PositionTracker | None:
-        """Return one tracker as stored."""
+        """Return one tracker as stored, once every commit begun before is at its end."""
         ...
 
     async def load_all(

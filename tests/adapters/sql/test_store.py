@@ -1,16 +1,21 @@
 """The store as its ports describe it, on every database."""
 
 import asyncio
+from typing import cast
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select, text
+from sqlalchemy.util import await_only
 
 from async_body import run_async
 from sql_samples.histories import ACCOUNT, START_NS, change_of, claimed, legal_history
 from sql_samples.histories import opened as opening
-from squareoff.adapters.sql.runners import Runner
+from squareoff.adapters.sql.group_commit import Work
+from squareoff.adapters.sql.owners import SqlOwnerStore
+from squareoff.adapters.sql.runners import Result, Runner
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tables import exit_intents
+from squareoff.core.session.lease import OwnerClaim, TakeoverCause
 from squareoff.core.state import facts as f
 from squareoff.core.state.change import Change
 from squareoff.core.state.evolve import fold
@@ -317,5 +322,75 @@ def test_kill_switch_and_answers_outlive_the_process(shared_opened) -> None:
             store = SqlStore(database.runner, ACCOUNT)
             assert await store.kill_switch() == KillSwitchState(True, "all", "drill")
             assert await store.recall_answer("key") == answer
+
+    run_async(body())
+
+
+class _Stalled:
+    """A runner whose server has begun a COMMIT and does not come to its end."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.has_begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def write(self, work: Work[Result]) -> Result:
+        def stalled(connection: Connection) -> Result:
+            result = work(connection)
+            self.has_begun.set()
+            await_only(self.may_end.wait())
+            return result
+
+        return await self._runner.write(stalled)
+
+
+async def _wait_for_lock_or_end(runner: Runner, reading: "asyncio.Task[object]") -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while not reading.done():
+        if await runner.read(lambda connection: connection.execute(waiting).scalar_one()):
+            return
+
+
+@pytest.mark.parametrize("shared_opener", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("what", ["tracker", "exit-all"])
+def test_what_is_read_back_is_read_after_a_commit_that_the_server_is_at(
+    shared_opened, what
+) -> None:
+    """A COMMIT whose answer was given up may yet end well; the state before it proves nothing."""
+
+    async def body() -> None:
+        async with shared_opened() as database, shared_opened() as other:
+            claim = OwnerClaim("here", 1, "", "1", "", 10.0)
+            owners = SqlOwnerStore(database.runner, ACCOUNT)
+            first = TakeoverCause.FIRST
+            epoch = await owners.take(claim, first, None, holds_lock=True, at_ns=START_NS)
+            store = SqlStore(database.runner, ACCOUNT, epoch)
+            opened = change_of(None, opening("trk-1"))
+            await store.commit(opened, START_NS)
+            stalled = _Stalled(other.runner)
+            given_up = SqlStore(cast("Runner", stalled), ACCOUNT, epoch)
+            claimed_change = change_of(opened.after, claimed("trk-1"))
+            wish = f.ExitAllAsked("all-1", "enough", lock_account=False)
+
+            is_tracker = what == "tracker"
+            written = asyncio.create_task(
+                given_up.commit(claimed_change, START_NS)
+                if is_tracker
+                else given_up.record((wish,), START_NS)
+            )
+            await stalled.has_begun.wait()
+            reading: asyncio.Task[object] = asyncio.create_task(
+                store.load(TrackerId("trk-1")) if is_tracker else store.exit_all()
+            )
+            await _wait_for_lock_or_end(database.runner, reading)
+            stalled.may_end.set()
+            await written
+
+            found = await reading
+            assert found == (claimed_change.after if is_tracker else await store.exit_all())
+            assert found is not None
 
     run_async(body())

@@ -161,6 +161,12 @@ def read_head(connection: Connection, account_id: AccountId) -> int:
     return connection.execute(query).scalar_one_or_none() or 0
 
 
+def wait_for_head(connection: Connection, account_id: AccountId) -> None:
+    """Wait until whoever appends to the journal has ended. Where a database is of one writer that
+    has the end of its own commits, nobody is waited for."""
+    _READ_HEAD.first(connection, {"account_id": account_id})
+
+
 def count_entries(connection: Connection) -> int:
     """Return how many entries the journals of all accounts have."""
     return connection.execute(select(func.count()).select_from(journal)).scalar_one()

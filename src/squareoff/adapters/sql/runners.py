@@ -7,6 +7,8 @@ they run. Invariants:
 2. A caller that is cancelled meanwhile leaves a finished transaction, never an open one: the
    cancellation passes once commit or rollback is done.
 3. Writers of one runner wait for each other here, before they hold anything in the database.
+4. `read_back` may wait for rows that a write has locked: a server may be at a COMMIT still whose
+   answer we have given up, and a snapshot would show the state before it.
 """
 
 import asyncio
@@ -37,6 +39,10 @@ class Runner(Protocol):
         """Run `work` on one consistent snapshot that is never written to."""
         ...
 
+    async def read_back(self, work: Work[Result]) -> Result:
+        """Run `work`, which only reads, where it sees the end of every earlier commit."""
+        ...
+
     async def close(self) -> None:
         """Release all connections."""
         ...
@@ -59,6 +65,10 @@ class InlineRunner:
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` on one snapshot; never gives way to other tasks."""
         return _read_on(self._reading, work)
+
+    async def read_back(self, work: Work[Result]) -> Result:
+        """Run `work` as `read` does: a COMMIT that failed here is over."""
+        return await self.read(work)
 
     async def close(self) -> None:
         """Release all connections."""
@@ -90,6 +100,10 @@ class ThreadRunner:
         """Run `work` on one snapshot on the reading thread."""
         return await _finished(self._reader.call(partial(_read_on, self._reading, work)))
 
+    async def read_back(self, work: Work[Result]) -> Result:
+        """Run `work` as `read` does: a COMMIT that failed here is over."""
+        return await self.read(work)
+
     async def close(self) -> None:
         """Let running work finish, then release threads and connections."""
         await _finished(self._writer.call(self._writing.dispose))
@@ -116,6 +130,10 @@ class AsyncRunner:
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` on one snapshot."""
         return await _finished_task(_read_through(self._reading_engine, work))
+
+    async def read_back(self, work: Work[Result]) -> Result:
+        """Run `work` in a write transaction, in which it may wait for locks."""
+        return await self.write(work)
 
     async def close(self) -> None:
         """Release all connections."""

@@ -18,7 +18,7 @@ from squareoff.adapters.sql import (
 )
 from squareoff.adapters.sql.group_commit import Work
 from squareoff.adapters.sql.journal_rows import ChainReport
-from squareoff.adapters.sql.runners import Runner
+from squareoff.adapters.sql.runners import Result, Runner
 from squareoff.core.state.change import Change
 from squareoff.core.state.facts import AccountFact, JournalEntry
 from squareoff.core.state.tracker import PositionTracker
@@ -99,9 +99,14 @@ class SqlStore:
         return entries
 
     async def load(self, tracker_id: TrackerId) -> PositionTracker | None:
-        """Return one tracker as stored."""
-        return await self._runner.read(
+        """Return one tracker as stored, after every commit that was begun before."""
+        return await self._read_back(
             partial(tracker_reads.load_tracker, account_id=self._account_id, tracker_id=tracker_id)
+        )
+
+    async def _read_back(self, work: Work[Result]) -> Result:
+        return await self._runner.read_back(
+            partial(_after_commits, account_id=self._account_id, work=work)
         )
 
     async def load_all(
@@ -129,10 +134,12 @@ class SqlStore:
         )
 
     async def exit_all(self) -> ExitAllState | None:
-        """Return the newest wish to close everything, None where there never was one."""
-        return await self._runner.read(
-            partial(account_rows.read_exit_all, account_id=self._account_id)
-        )
+        """Return the newest wish to close everything, None where there never was one.
+
+        The owner reads its own wish back; who only looks on must not hold the owner up.
+        """
+        work = partial(account_rows.read_exit_all, account_id=self._account_id)
+        return await (self._runner.read(work) if self._epoch is None else self._read_back(work))
 
     async def account_day(self) -> AccountDayState | None:
         """Return what the account's rules remember of their newest day."""
@@ -198,6 +205,12 @@ class SqlStore:
         return await self._runner.read(
             partial(journal_rows.verify_chain, account_id=self._account_id)
         )
+
+
+def _after_commits(connection: Connection, account_id: AccountId, work: Work[Result]) -> Result:
+    """Do the work once no earlier write holds the journal's head, as each does until its end."""
+    journal_rows.wait_for_head(connection, account_id)
+    return work(connection)
 
 
 def _assert_sound(change: Change, account_id: AccountId) -> None:
