@@ -204,6 +204,36 @@ def test_what_yesterdays_square_off_lost_fires_no_rule_of_today(
     run_virtual(body())
 
 
+def test_what_others_closed_yesterday_is_no_loss_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A carried position counts on the day of its trades, whenever they are booked; so it does
+    after another start."""
+
+    async def body() -> None:
+        with monkeypatch.context() as yesterday:
+            yesterday.setattr(virtual, "START_WALL_NS", virtual.START_WALL_NS - DAY_NS)
+            async with running_world() as world:
+                await world.hold(product_type=ProductType.MARGIN, entry_price=Decimal(170))
+            world.gateway.trade_by_hand(world.tracker(TRACKER).key, Side.SELL, 100)
+            (trade,) = world.gateway.trades
+            made = replace(trade, exchange_time_ns=virtual.START_WALL_NS + 60_000_000_000)
+            world.gateway.trades = [made]
+            world.gateway.end_day(VirtualClock().now().ist().date())
+        rules = AccountRules(max_loss=Decimal(1000))
+        for _ in range(2):
+            async with running_world(
+                store=world.store, gateway=world.gateway, account_rules=rules
+            ) as restarted:
+                ended = await restarted.until_status(TRACKER, PositionStatus.EXITED)
+                assert ended.realized_pnl == -1850
+                await asyncio.sleep(5.0)
+
+                status = restarted.engine.desk.status()
+                assert (status.account.realized_pnl, status.account.fired) == (0, ())
+                assert not status.kill_switch_active
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize("filled", [100, 60])
 def test_a_resting_exit_that_filled_while_the_engine_was_down_is_not_sold_again(
     filled: int, monkeypatch: pytest.MonkeyPatch

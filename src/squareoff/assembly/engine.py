@@ -141,6 +141,7 @@ def _supervisor(
     exit_all: ExitAll,
 ) -> tuple[Supervisor, EngineStatus]:
     guard = account_guard(settings, ports, shared, orders, exit_all)
+    shared.engine.on_facts(guard.on_facts)
     risk = risk_manager(settings, ports, shared, orders, guard)
     hub = OrderUpdateHub(
         ports.order_updates,

@@ -1,14 +1,17 @@
 """What each position adds to the day, as journal and trackers tell."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any, cast
+
+import pytest
 
 from exit_story.story import Story
 from exit_story.values import OPENED_AT_NS, net, new_position
-from squareoff.core.account.account_pnl import AccountPnl, share_of
+from squareoff.core.account.account_pnl import AccountPnl, rupees_of, share_of
 from squareoff.core.entries.opening import open_position
-from squareoff.core.state.evolve import fold
-from squareoff.core.state.facts import JournalEntry, TrackerFact
+from squareoff.core.state.evolve import evolve, fold
+from squareoff.core.state.facts import ClosedExternally, JournalEntry, TrackerFact
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.copies import replace
 from squareoff.domain.ids import TrackerId
@@ -121,3 +124,58 @@ def test_an_intraday_position_of_an_earlier_day_adds_nothing() -> None:
     book.roll(MIDNIGHT_NS + DAY_NS)
     assert list(pnl.instruments()) == []
     assert pnl.total == 0
+
+
+@pytest.mark.parametrize(
+    ("last_trade_ns", "realized"), [(MIDNIGHT_NS - 1, 0), (MIDNIGHT_NS, 40), (None, 40)]
+)
+@pytest.mark.parametrize("is_booked_live", [True, False])
+def test_what_others_closed_counts_on_the_day_of_its_trades(
+    last_trade_ns: int | None, realized: int, *, is_booked_live: bool
+) -> None:
+    """Booked while the engine runs or before its start; what has no time, on the day it is booked
+    on."""
+    position, facts = open_position(new_position(product_type=ProductType.MARGIN), 5)
+    close = ClosedExternally(
+        position.tracker_id, 40, position.entry_price + Decimal(1), last_trade_ns
+    )
+    after = evolve(position, close, MIDNIGHT_NS)
+    entries = [JournalEntry(1, 5, fact, "") for fact in facts]
+    if not is_booked_live:
+        entries.append(JournalEntry(2, MIDNIGHT_NS, close, ""))
+    pnl = AccountPnl()
+    book = AccountBook(pnl, cast("Journal", Pages(entries)))
+    book.put(position if is_booked_live else after)
+    asyncio.run(book.begin(MIDNIGHT_NS))
+    if is_booked_live:
+        book.note(after, (close,))
+        book.put(after)
+
+    assert rupees_of(pnl.realized) == realized
+
+
+def test_a_close_that_is_booked_while_the_day_begins_is_found() -> None:
+    """The journal is read again for whoever changed while it was read."""
+    position, facts = open_position(new_position(product_type=ProductType.MARGIN), 5)
+    early = ClosedExternally(position.tracker_id, 1, position.entry_price + Decimal(1))
+    late = ClosedExternally(position.tracker_id, 40, Decimal(1), MIDNIGHT_NS - 1)
+    entries = [JournalEntry(seq, 5, fact, "") for seq, fact in enumerate((*facts, early), 1)]
+    before = evolve(position, early, 5)
+    pnl = AccountPnl()
+
+    class Booking(Pages):
+        async def entries(self, **asked: Any) -> tuple[JournalEntry, ...]:
+            """Return the page as it is, and book the close right after it was read."""
+            page = await super().entries(**asked)
+            if self.reads == 1:
+                self._entries.append(JournalEntry(len(entries) + 1, MIDNIGHT_NS, late, ""))
+                after = evolve(before, late, MIDNIGHT_NS)
+                book.note(after, (late,))
+                book.put(after)
+            return page
+
+    book = AccountBook(pnl, cast("Journal", Booking(entries)))
+    book.put(before)
+    asyncio.run(book.begin(MIDNIGHT_NS))
+
+    assert rupees_of(pnl.realized) == 0

@@ -21,6 +21,7 @@ from squareoff.core.exits.flattening import may_flatten
 from squareoff.core.exits.foreign_closes import (
     average_price,
     distinct,
+    last_trade_ns,
     take_pieces,
     unbooked_pieces,
     units_of,
@@ -147,8 +148,9 @@ def _explain_flat_position(step: Step, event: BooksRead) -> None:
     missing = tracker.open_quantity
     if units_of(pieces) < missing:
         return
-    price = average_price(take_pieces(pieces, missing))
-    step.record(ClosedExternally(tracker.tracker_id, missing, price))
+    taken = take_pieces(pieces, missing)
+    price, last_ns = average_price(taken), last_trade_ns(taken)
+    step.record(ClosedExternally(tracker.tracker_id, missing, price, last_ns))
 
 
 def _confirm(step: Step, trades: tuple[TradeReport, ...]) -> None:

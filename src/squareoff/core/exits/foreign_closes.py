@@ -196,9 +196,8 @@ def _shares(
 ) -> Iterator[ForeignClose]:
     for tracker, quantity in _lost_by(holders, missing):
         taken = take_pieces(pieces, quantity)
-        times = [t.exchange_time_ns for _, t in taken if t.exchange_time_ns is not None]
-        last_ns = max(times, default=None)
-        yield ForeignClose(tracker.tracker_id, quantity, average_price(taken), last_ns)
+        price, last_ns = average_price(taken), last_trade_ns(taken)
+        yield ForeignClose(tracker.tracker_id, quantity, price, last_ns)
 
 
 def units_of(pieces: Iterable[Piece]) -> int:
@@ -225,6 +224,12 @@ def average_price(pieces: Collection[Piece]) -> Decimal:
     return round_average_half_even(notional, units_of(pieces))
 
 
+def last_trade_ns(pieces: Iterable[Piece]) -> int | None:
+    """Return when the last of some pieces was traded (UTC), None where none tells."""
+    times = (trade.exchange_time_ns for _, trade in pieces)
+    return max((time_ns for time_ns in times if time_ns is not None), default=None)
+
+
 def on_closed_by_others(step: Step, event: ClosedByOthers) -> None:
     """Book what others closed of this position, unless it moved in the meantime.
 
@@ -236,7 +241,9 @@ def on_closed_by_others(step: Step, event: ClosedByOthers) -> None:
     free = tracker.open_quantity - unsettled
     if tracker.status not in _HOLDING or not 0 < event.quantity <= free:
         return
-    step.record(ClosedExternally(tracker.tracker_id, event.quantity, event.price))
+    step.record(
+        ClosedExternally(tracker.tracker_id, event.quantity, event.price, event.last_trade_ns)
+    )
     who = "the broker's own square-off, by its time" if _is_broker(step, event) else "somebody else"
     step.alarm(
         Severity.WARNING,

@@ -312,11 +312,13 @@ class OrderCancelSent:
 
 @dataclass(frozen=True, slots=True)
 class ClosedExternally:
-    """Somebody else closed this much, as the broker's trades tell; price is their average."""
+    """Somebody else closed this much, as the broker's trades tell; price is their average, and the
+    last of them was made at `last_trade_ns` (UTC; None: untold, as in older journals)."""
 
     tracker_id: TrackerId
     quantity: int
     price: Decimal
+    last_trade_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

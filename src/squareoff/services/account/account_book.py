@@ -2,15 +2,17 @@
 
 What a position had realised before today is no part of today. Of a position that was carried over
 with a part of it closed, the journal tells how much that was.
-Invariant: a position that ended before today adds nothing, and neither does an intraday one of an
-earlier day, whenever its end is booked: the broker has closed it on its own day.
+Invariants:
+1. A position that ended before today adds nothing, and neither does an intraday one of an earlier
+   day, whenever its end is booked: the broker has closed it on its own day.
+2. What others closed counts on the day of their last trade, whenever it is booked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from squareoff.core.account.account_pnl import AccountPnl, Share, share_of
+from squareoff.core.account.account_pnl import AccountPnl, Share, gain_of_close, share_of
 from squareoff.core.state.evolve import fold
-from squareoff.core.state.facts import TrackerFact
+from squareoff.core.state.facts import ClosedExternally, TrackerFact
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.copies import replace
 from squareoff.domain.ids import TrackerId
@@ -29,6 +31,13 @@ class AccountBook:
         self._trackers: dict[TrackerId, PositionTracker] = {}
         self._realized_before: dict[TrackerId, int] = {}
         self.midnight_ns = 0
+
+    def note(self, tracker: PositionTracker, facts: Sequence[TrackerFact]) -> None:
+        """Take the facts of a change in, right before its `put`."""
+        early = _realized_early(tracker, facts, self.midnight_ns)
+        if early:
+            before = self._realized_before.get(tracker.tracker_id, 0)
+            self._realized_before[tracker.tracker_id] = before + early
 
     def put(self, tracker: PositionTracker) -> None:
         """Take a position in, or its change."""
@@ -49,12 +58,16 @@ class AccountBook:
 
     async def begin(self, midnight_ns: int) -> None:
         """Begin with the day that began then; raises StoreError where the journal is away."""
-        before = {}
-        for tracker in tuple(self._trackers.values()):
-            is_carried = tracker.created_at_ns < midnight_ns and tracker.exited_quantity
-            is_over = _has_ended_before(tracker, midnight_ns)
-            if is_carried and not is_over and not tracker.is_of_an_ended_day(midnight_ns):
-                before[tracker.tracker_id] = await self._realized_at(tracker, midnight_ns)
+        before: dict[TrackerId, int] = {}
+        read: dict[TrackerId, PositionTracker] = {}
+        while changed := [t for t in self._trackers.values() if read.get(t.tracker_id) is not t]:
+            for tracker in changed:
+                read[tracker.tracker_id] = tracker
+                is_carried = tracker.created_at_ns < midnight_ns and tracker.exited_quantity
+                is_over = _has_ended_before(tracker, midnight_ns)
+                if is_carried and not is_over and not tracker.is_of_an_ended_day(midnight_ns):
+                    early = await self._realized_before_day(tracker, midnight_ns)
+                    before[tracker.tracker_id] = early
         self._realized_before = before
         self._begin(midnight_ns)
 
@@ -75,20 +88,36 @@ class AccountBook:
         for tracker in tuple(self._trackers.values()):
             self.put(tracker)
 
-    async def _realized_at(self, tracker: PositionTracker, wall_ns: int) -> int:
-        """Return what a position had realised by an instant, as its journal tells.
+    async def _realized_before_day(self, tracker: PositionTracker, midnight_ns: int) -> int:
+        """Return what a position had realised before a day began, as its journal tells.
 
-        The journal is read up to its first entry of that instant or later: a clock that was set
-        back may date what follows earlier, and a story with a hole in it is none.
+        The story is told up to the first entry of the day: a clock that was set back may date what
+        follows earlier, and a story with a hole in it is none. What follows tells only what others
+        had closed by then.
         """
-        facts: list[tuple[int, TrackerFact]] = []
+        before: list[tuple[int, TrackerFact]] = []
+        after: list[TrackerFact] = []
         async for entry in entries_of(self._journal, tracker.tracker_id):
-            if entry.time_ns >= wall_ns:
-                break
-            if isinstance(entry.fact, TrackerFact):
-                facts.append((entry.time_ns, entry.fact))
-        then = fold(facts)
-        return 0 if then is None else share_of(then).realized
+            if not isinstance(entry.fact, TrackerFact):
+                continue
+            if after or entry.time_ns >= midnight_ns:
+                after.append(entry.fact)
+            else:
+                before.append((entry.time_ns, entry.fact))
+        then = fold(before)
+        realized = 0 if then is None else share_of(then).realized
+        return realized + _realized_early(tracker, after, midnight_ns)
+
+
+def _realized_early(
+    tracker: PositionTracker, facts: Iterable[TrackerFact], midnight_ns: int
+) -> int:
+    """Return what closes by others had realised before a day on which they are booked."""
+    return sum(
+        gain_of_close(tracker, fact.quantity, fact.price)
+        for fact in facts
+        if isinstance(fact, ClosedExternally) and (fact.last_trade_ns or midnight_ns) < midnight_ns
+    )
 
 
 def _has_ended_before(tracker: PositionTracker, wall_ns: int) -> bool:

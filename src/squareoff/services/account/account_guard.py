@@ -17,7 +17,7 @@ Invariants:
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import time
 
@@ -26,7 +26,7 @@ import structlog
 from squareoff.core.account.account_limits import ReachedRule
 from squareoff.core.account.account_pnl import exact_rupees, money_units, rupees_of
 from squareoff.core.account.account_watch import AccountWatch
-from squareoff.core.state.facts import AccountPeakReached, AccountRuleFired, Severity
+from squareoff.core.state.facts import AccountPeakReached, AccountRuleFired, Severity, TrackerFact
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.account_rules import AccountRuleName, AccountRules
 from squareoff.domain.copies import replace
@@ -105,6 +105,10 @@ class AccountGuard:
         """Take in a committed change of a position."""
         self._book.put(tracker)
         self._fire(self._watch.judge(), self._pnl.total, None)
+
+    def on_facts(self, tracker: PositionTracker, facts: Sequence[TrackerFact]) -> None:
+        """Take in the facts of a committed change, right before it."""
+        self._book.note(tracker, facts)
 
     def on_price(self, tick: Tick) -> None:
         """Take in a price that may fire rules."""

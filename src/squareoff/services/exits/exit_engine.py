@@ -118,7 +118,7 @@ class ExitEngine:
         self._on_change.append(listener)
 
     def on_facts(self, listener: OnFacts) -> None:
-        """Call `listener` with each tracker and the facts of a commit right after it."""
+        """Call `listener` with each tracker and the facts of a commit right after it, first."""
         self._on_facts.append(listener)
 
     def disconnect(self) -> None:
@@ -363,10 +363,10 @@ class ExitEngine:
             self._carry_out(actor, decision)
 
     def _notify(self, tracker: PositionTracker, facts: Sequence[TrackerFact] = ()) -> None:
-        for listener in self._on_change:
-            listener(tracker)
         for on_facts in self._on_facts:
             on_facts(tracker, facts)
+        for listener in self._on_change:
+            listener(tracker)
 
     def _wake_in(self, actor: PositionActor, seconds: float) -> None:
         self._schedule_wake(actor, self._clock.now().monotonic_ns + seconds_to_ns(seconds))
