@@ -156,6 +156,8 @@ def _supervisor(
     clock_watch = clock_watch_of(ports, shared, hub, risk, orders)
     blind = blind_watch(settings, ports, shared, risk, orders.sending.quotes)
     feed_lines = _feed_lines(ports, shared)
+    if orders.session is not None:
+        orders.session.on_new_token(feed_lines.note_new_token)
     on_tick = (*ports.on_tick, shared.history.note)
     if blind is not None:
         blind.connect(lambda: feed_lines.up_since_ns)

@@ -233,3 +233,42 @@ def test_an_alarm_is_cleared_by_a_connection_that_stands() -> None:
             assert "connected again" in rig.heard.heard[-1][2]
 
     run_virtual(body())
+
+
+def test_a_new_token_ends_what_a_refused_login_holds_up() -> None:
+    """808 to 810 speak of the old token; what the broker said of the account goes on to hold."""
+
+    async def body() -> None:
+        for code, opens_at_once in ((808, True), (809, True), (810, True), (806, False)):
+            rig = Rig(Line(*[FeedDisconnected("no", code)] * 6), Line())
+            async with rig.running() as lines:
+                await asyncio.sleep(170.0)  # refused again and again: it is tried ever more rarely
+                rig.further[0].cut()
+                rig.first.ends.clear()
+                await settle()
+                opened = [line.opened for line in (rig.first, *rig.further)]
+                lines.note_new_token()
+                await asyncio.sleep(1.0)
+
+                now_opened = [line.opened for line in (rig.first, *rig.further)]
+                assert now_opened == [count + opens_at_once for count in opened]
+
+    run_virtual(body())
+
+
+def test_a_refusal_of_the_token_before_holds_nothing_up() -> None:
+    """One connection is refused with the old token when the new one is here already."""
+
+    async def body() -> None:
+        rig = Rig(Line(), Line())
+        async with rig.running() as lines:
+            lines.note_new_token()
+            rig.first.cut(808)
+            await settle()
+            rig.further[0].cut()
+            await asyncio.sleep(1.0)
+
+            assert [line.opened for line in (rig.first, *rig.further)] == [2, 2]
+            assert rig.heard.codes == []
+
+    run_virtual(body())

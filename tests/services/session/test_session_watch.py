@@ -16,6 +16,7 @@ from squareoff.domain.errors import (
     BrokerRejected,
     BrokerSessionExpired,
     BrokerUnreachable,
+    FeedDisconnected,
 )
 from squareoff.domain.states import BlockReason, PositionStatus
 from squareoff.services.exits.exit_results import Wait
@@ -185,6 +186,25 @@ def test_an_exit_goes_on_at_once_with_the_new_token() -> None:
         assert len(world.gateway.orders) == 1
         assert world.alarms.codes.count("token_dead") == 1
         assert not any(code.startswith("exit_blocked") for code in world.alarms.codes)
+
+    watched(body, session)
+
+
+def test_the_feed_connects_at_once_with_the_new_token() -> None:
+    """Refused with 808 again and again it is tried ever more rarely, until the token is another."""
+    session = ScriptedSession(can_log_in=True)
+
+    async def body(world: World) -> None:
+        session.kill()
+        session.failures["log_in"] = [BrokerUnreachable("no line")]
+        session.refuse()
+        world.feed.refusals = [FeedDisconnected("no", 808)] * 5
+        world.feed.cut()
+        await world.until(lambda: session.count("log_in") == 2, 200.0)
+        assert world.feed.refusals == []
+        connects = len(world.feed.connects_at)
+
+        await world.until(lambda: len(world.feed.connects_at) == connects + 1, 1.0)
 
     watched(body, session)
 

@@ -17,8 +17,9 @@ class FeedEnding:
     """How to go on after one kind of end.
 
     `pause_seconds` is the least pause before the next try; it doubles with each such end in a row,
-    up to `pause_seconds_max`. With `holds_all` no other connection is opened meanwhile either.
-    `alarm` is what a person is to know, "" where it heals by itself.
+    up to `pause_seconds_max`. With `holds_all` no other connection is opened meanwhile either; with
+    `is_of_token` all that lasts no longer than the token. `alarm` is what a person is to know, ""
+    where it heals by itself.
     """
 
     pause_seconds: float = 0.0
@@ -26,6 +27,7 @@ class FeedEnding:
     holds_all: bool = False
     alarm: str = ""
     severity: Severity = Severity.WARNING
+    is_of_token: bool = False
 
     def pause_after(self, times: int) -> float:
         """Return the least pause after the n-th such end in a row, from 1."""
@@ -40,6 +42,12 @@ _TOO_MANY = (
     "Close what is not needed"
 )
 _TOKEN_CURE = "Prices stand still until the broker takes the token; give a new one"
+
+
+def _login_refused(alarm: str) -> FeedEnding:
+    return FeedEnding(5.0, 300.0, True, alarm, Severity.CRITICAL, is_of_token=True)
+
+
 _ENDINGS = {
     HTTPStatus.TOO_MANY_REQUESTS: FeedEnding(
         60.0, 300.0, holds_all=True, alarm="The broker lets nobody connect for a while (HTTP 429)"
@@ -55,13 +63,9 @@ _ENDINGS = {
     ),
     # The token's watch asks the broker, and replaces a dead one; a connect waits for that.
     TOKEN_EXPIRED: ORDINARY,
-    808: FeedEnding(5.0, 300.0, True, f"Authentication failed. {_TOKEN_CURE}", Severity.CRITICAL),
-    809: FeedEnding(
-        5.0, 300.0, True, f"The access token is invalid. {_TOKEN_CURE}", Severity.CRITICAL
-    ),
-    810: FeedEnding(
-        5.0, 300.0, True, "The client id is invalid; set DHAN_CLIENT_ID", Severity.CRITICAL
-    ),
+    808: _login_refused(f"Authentication failed. {_TOKEN_CURE}"),
+    809: _login_refused(f"The access token is invalid. {_TOKEN_CURE}"),
+    810: _login_refused("The client id is invalid; set DHAN_CLIENT_ID"),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from squareoff.core.prices.feed_endings import ending_of
+from squareoff.core.prices.feed_endings import ORDINARY, FeedEnding, ending_of
 from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
@@ -48,7 +48,9 @@ class FeedLines:
         self._lines = [
             _Line(number, line.run_once, line, Backoff(chance)) for number, line in enumerate(lines)
         ] or [_Line(0, feed.run_once, None, Backoff(chance))]
-        self._hold_until_ns = 0
+        self._hold_until_ns = self._token_hold_until_ns = 0
+        self._tokens_noted = 0
+        self._new_token = asyncio.Event()
 
     @property
     def is_connected(self) -> bool:
@@ -66,6 +68,16 @@ class FeedLines:
         for line in self._lines:
             tasks.create_task(self._run(line, publish, tasks))
 
+    def note_new_token(self) -> None:
+        """Another access token is in use: what was refused to the one before holds up no more."""
+        self._tokens_noted += 1
+        self._token_hold_until_ns = 0
+        for line in self._lines:
+            if ending_of(line.last_code).is_of_token:
+                line.repeats = 0
+        self._new_token.set()
+        self._new_token = asyncio.Event()
+
     async def _run(self, line: "_Line", publish: Publish, tasks: asyncio.TaskGroup) -> None:
         def hear(event: FeedEvent) -> None:
             if isinstance(event, FeedConnected):
@@ -76,15 +88,32 @@ class FeedLines:
 
         while True:
             await self._wait_while_held()
+            line.tokens_noted = self._tokens_noted
             try:
                 await line.run_once(hear)
             except FeedDisconnected as error:
                 publish(FeedLost(line.carried))
-                await self._clock.sleep(await self._note_end(line, error))
+                ending = self._ending_of(line, error)
+                new_token = self._new_token
+                pause = await self._note_end(line, error, ending)
+                if ending.is_of_token:
+                    await _pause(pause, new_token)
+                else:
+                    await self._clock.sleep(pause)
 
     async def _wait_while_held(self) -> None:
-        while (left_ns := self._hold_until_ns - self._clock.now().monotonic_ns) > 0:
-            await self._clock.sleep(left_ns / NANOSECONDS_PER_SECOND)
+        while (left_ns := self._held_until_ns - self._clock.now().monotonic_ns) > 0:
+            await _pause(left_ns / NANOSECONDS_PER_SECOND, self._new_token)
+
+    @property
+    def _held_until_ns(self) -> int:
+        return max(self._hold_until_ns, self._token_hold_until_ns)
+
+    def _ending_of(self, line: "_Line", error: FeedDisconnected) -> FeedEnding:
+        """Return what the end asks for; of a token that was replaced since it tells nothing."""
+        ending = ending_of(error.code)
+        is_over = ending.is_of_token and line.tokens_noted != self._tokens_noted
+        return ORDINARY if is_over else ending
 
     def _note_up(self, line: "_Line") -> None:
         line.is_up, line.up_since_ns = True, self._clock.now().wall_ns
@@ -99,12 +128,11 @@ class FeedLines:
         if line.ends == ends:
             await self._alarms.clear("market_feed_refused", "the market feed is connected again")
 
-    async def _note_end(self, line: "_Line", error: FeedDisconnected) -> float:
+    async def _note_end(self, line: "_Line", error: FeedDisconnected, ending: FeedEnding) -> float:
         """Tell of an end; return the pause before the next try."""
         was_up, line.is_up = line.is_up, False
         self._show()
         now = self._clock.now()
-        ending = ending_of(error.code)
         if error.code != line.last_code or (was_up and line.backoff.has_stood(now)):
             line.repeats = 0
         line.last_code, line.repeats, line.ends = error.code, line.repeats + 1, line.ends + 1
@@ -112,7 +140,10 @@ class FeedLines:
         pause = least + line.backoff.next_seconds(None, now)
         if ending.holds_all:
             held_ns = now.monotonic_ns + seconds_to_ns(least)
-            self._hold_until_ns = max(self._hold_until_ns, held_ns)
+            if ending.is_of_token:
+                self._token_hold_until_ns = max(self._token_hold_until_ns, held_ns)
+            else:
+                self._hold_until_ns = max(self._hold_until_ns, held_ns)
         _log.warning(
             "market_feed_disconnected",
             connection=line.number + 1,
@@ -127,6 +158,15 @@ class FeedLines:
 
     def _show(self) -> None:
         self._metrics.socket_up.labels(_SOCKET).set(1 if self.is_connected else 0)
+
+
+async def _pause(seconds: float, new_token: asyncio.Event) -> None:
+    """Wait so long, or until there is a new token."""
+    try:
+        async with asyncio.timeout(seconds):
+            await new_token.wait()
+    except TimeoutError:
+        return
 
 
 class _Line:
@@ -148,6 +188,7 @@ class _Line:
         self.last_code: int | None = None
         self.repeats = 0
         self.ends = 0
+        self.tokens_noted = 0
 
     @property
     def is_needed(self) -> bool:

@@ -98,6 +98,7 @@ class SessionWatch:
         self._warned: set[str] = set()
         self._may_old_stand = True  # a warning of the last process
         self._left_behind = asyncio.Event()
+        self._on_new_token: list[Callable[[], None]] = []
         parts.engine.on_change(self._note_change)
 
     @property
@@ -116,6 +117,10 @@ class SessionWatch:
             return None
         text = "the broker refuses the access token"
         return ExitHindered(BlockReason.TOKEN_DEAD, text, HINDERED_RETRY_SECONDS)
+
+    def on_new_token(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever another token is in use; it must not wait."""
+        self._on_new_token.append(listener)
 
     def note_refusal(self, code: str) -> None:
         """Note the code of an order write that the broker refused; never waits.
@@ -282,6 +287,8 @@ class SessionWatch:
         expires_ns = self._session.state.expires_ns
         expires_at = None if expires_ns is None else iso_from_ns(expires_ns)
         _log.info("token_replaced", how=how, expires_at=expires_at)
+        for listener in self._on_new_token:
+            listener()
         await self._alarms.clear("token_ends_soon", "another access token is in use")
         await self._resume("another access token is in use")
         try:
