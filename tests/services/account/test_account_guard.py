@@ -725,6 +725,46 @@ def test_a_switch_that_a_person_set_meanwhile_stays_on(
     run_virtual(body())
 
 
+def test_a_switch_that_a_person_is_setting_as_the_day_begins_stays_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is not stored yet when the switch of yesterday's rule is let go."""
+
+    async def body() -> None:
+        async with judged(LOSS) as world:
+            await begun(world)
+            await world.hold()
+            world.tick("139")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await asyncio.sleep(1)
+            read_now, store_now = world.store.exit_all, world.store.record
+            settings: list[asyncio.Task[Any]] = []
+
+            async def store_slowly(*record: Any) -> Any:
+                await asyncio.sleep(1.0)
+                return await store_now(*record)
+
+            async def set_meanwhile() -> Any:
+                wish = await read_now()
+                setting = world.engine.desk.set_kill_switch(
+                    active=True, level="new", reason="holiday"
+                )
+                settings.append(asyncio.create_task(setting))
+                await settle()
+                return wish
+
+            monkeypatch.setattr(world.store, "record", store_slowly)
+            monkeypatch.setattr(world.store, "exit_all", set_meanwhile, raising=False)
+            monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS + DAY_NS)
+            await world.until(lambda: bool(settings))
+            await asyncio.sleep(10)
+
+            switch = await world.engine.desk.kill_switch()
+            assert (switch.active, switch.reason) == (True, "holiday")
+
+    run_virtual(body())
+
+
 def test_a_persons_exit_all_keeps_the_switch_of_a_rule_on_over_the_night(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

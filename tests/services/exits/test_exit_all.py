@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 
@@ -472,5 +473,40 @@ def test_a_person_s_exit_that_was_given_up_goes_on_once() -> None:
 
             assert len(world.gateway.requests) == 1
             assert [r.reason for r in report.results] == ["x"]
+
+    run_virtual(body())
+
+
+def test_a_wish_beside_a_release_that_is_being_stored_holds_no_exit_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A person lifts level `all` while the database is slow; what closes everything comes before
+    that is stored, and does not throw the switch at that level anew."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            desk = world.engine.desk
+            await world.hold()
+            await desk.set_kill_switch(active=True, level="all", reason="looking at it")
+            may_store, store_now = asyncio.Event(), world.store.record
+
+            async def store_later(*record: Any) -> Any:
+                await may_store.wait()
+                return await store_now(*record)
+
+            monkeypatch.setattr(world.store, "record", store_later)
+            release = asyncio.create_task(
+                desk.set_kill_switch(active=False, level="new", reason="go on")
+            )
+            await settle()
+            wish = asyncio.create_task(desk.exit_all("storm"))
+            await settle()
+            may_store.set()
+            await release
+            await wish
+
+            switch = await desk.kill_switch()
+            assert (switch.active, switch.level, switch.reason) == (True, "new", "exit-all: storm")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
 
     run_virtual(body())

@@ -272,7 +272,7 @@ class AccountGuard:
         wish = await self._parts.store.exit_all()
         if wish is not None and wish.is_running:
             return
-        if switch.state.active and switch.state.reason == switch_reason(self._to_lift):
+        if switch.asked.active and switch.asked.reason == switch_reason(self._to_lift):
             reason = f"a new trading day began; it held for: {self._to_lift}"
             await switch.set(active=False, level="new", reason=reason)
         self._to_lift = ""

@@ -7,7 +7,8 @@ Invariants:
 3. A throw that could not be committed is committed as soon as the database is back.
 4. A reading of the database never undoes what was set here while it was being read.
 5. Settings are committed in the order in which they were asked for, so that what holds here last
-   is what the database holds last.
+   is what the database holds last. Who sets the switch by how it stands goes by `asked`, or undoes
+   what is being committed.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ class KillSwitch:
         self._store = store
         self._clock = clock
         self._watch_seconds = watch_seconds
-        self._state = OFF
+        self._state = self._asked = OFF
         self._held_exits = False
         self._settings = 0
         self._setting_count = 0
@@ -60,7 +61,7 @@ class KillSwitch:
         """Read the switch as stored, unless it was set here; done before anything can be sent."""
         stored = await self._store.kill_switch()
         if not self._settings:
-            self._state = stored
+            self._state = self._asked = stored
             self._held_exits = self.blocks_exits
 
     async def run(self) -> None:
@@ -99,6 +100,7 @@ class KillSwitch:
         wanted = KillSwitchState(active=active, level=level, reason=reason)
         self._settings += 1
         setting = self._settings
+        self._asked = wanted
         if strictness(wanted) > strictness(self._state):
             self._state = self._uncommitted = wanted
             self._held_exits = self._held_exits or self.blocks_exits
@@ -107,6 +109,10 @@ class KillSwitch:
         try:
             async with self._in_turn:
                 await self._store.record((fact, *facts), self._clock.now().wall_ns)
+        except BaseException:
+            if setting == self._settings:
+                self._asked = self._state
+            raise
         finally:
             self._setting_count -= 1
         if setting == self._settings:  # else it was set again meanwhile, and that stands
@@ -115,7 +121,7 @@ class KillSwitch:
         return wanted
 
     async def _apply(self, state: KillSwitchState) -> None:
-        blocked_exits, self._state = self._held_exits, state
+        blocked_exits, self._state, self._asked = self._held_exits, state, state
         self._held_exits = self.blocks_exits
         if blocked_exits and not self.blocks_exits:
             for listener in self._on_release:
@@ -125,6 +131,11 @@ class KillSwitch:
     def state(self) -> KillSwitchState:
         """The switch now."""
         return self._state
+
+    @property
+    def asked(self) -> KillSwitchState:
+        """The switch as it was set last, be that committed yet or not."""
+        return self._asked
 
     @property
     def blocks_entries(self) -> bool:

@@ -105,7 +105,7 @@ class ExitAll:
         wants_lock = lock_account or (running is not None and running.lock_account)
         is_narrow = intraday_only and (running is None or running.intraday_only)
         operation_id = self._ids.new_id("all")
-        switch = self._kill_switch.state
+        switch = self._kill_switch.asked
         is_anothers = switch.active and not _is_of_a_wish(switch.reason, in_place_of)
         try:
             await self._kill_switch.set(
