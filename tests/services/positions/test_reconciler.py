@@ -53,6 +53,30 @@ def test_the_start_repeats_until_the_books_were_read() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("book", ["order_book", "positions"])
+def test_a_start_that_cannot_read_the_books_is_told(book: str) -> None:
+    """Until then no exit leaves, claimed or not: a person hears of it once, and of its end, which
+    may be that of another process."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+        again = await make_world(store=world.store, gateway=world.gateway)
+        again.gateway.failures[book] = BrokerUnreachable("down")
+        async with running(again, until_ready=False):
+            await asyncio.sleep(20.0)
+            assert again.alarms.codes == []
+            await asyncio.sleep(25.0)
+            assert again.alarms.codes == ["books_not_compared"]
+        del again.gateway.failures[book]
+
+        async with running_world(store=world.store, gateway=world.gateway) as last:
+            await last.until(lambda: "books_not_compared" in last.alarms.codes)
+            assert last.alarms.heard[-1][2].startswith("OVER: ")
+
+    run_virtual(body())
+
+
 def test_the_timer_compares_every_half_minute() -> None:
     """In quiet times the books are read once per interval, and the age tells when."""
 

@@ -19,7 +19,7 @@ from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number, seconds_to_ns
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
@@ -31,6 +31,10 @@ from squareoff.services.positions.foreign_closes import ForeignCloses
 
 _log = structlog.get_logger("squareoff.reconciler")
 START_RETRY_SECONDS = 1.0
+START_ALARM_SECONDS = 30.0
+"""How long the books may be unreadable at the start before a person hears of it: nothing leaves
+meanwhile, and a broker that only stumbled is back sooner."""
+
 RESTING_SECONDS = 2.0
 """How old a comparison may be while an exit rests: as old as its price gets."""
 
@@ -38,6 +42,14 @@ TIMER, SECOND_LOOK = "timer", "second_look"
 """Causes of comparisons that nobody asked for; they are journalled where they find news."""
 
 UNREADABLE = "the broker's books could not be read"
+
+_START_CODE = "books_not_compared"
+_START_TEXT = (
+    f"for {START_ALARM_SECONDS:g} s since its start this engine could not read the broker's order "
+    "book and positions, and before it has compared them once no order leaves, of exits neither. "
+    "Asking goes on every second; look at the broker's status and your connection, and close in "
+    "the broker's app what cannot wait"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +132,14 @@ class Reconciler:
 
     async def reconcile_until_done(self, cause: str) -> None:
         """Compare until it succeeds once; for the start, before anything may be sent."""
+        began_ns, is_told = self._clock.now().monotonic_ns, False
         while UNREADABLE in await self.reconcile(cause):
+            waited_ns = self._clock.now().monotonic_ns - began_ns
+            if waited_ns >= seconds_to_ns(START_ALARM_SECONDS) and not is_told:
+                is_told = True
+                await self._alarms.raise_alarm(Severity.CRITICAL, _START_CODE, _START_TEXT)
             await self._clock.sleep(START_RETRY_SECONDS)
+        await self._alarms.clear(_START_CODE, "the books were compared")
 
     async def reconcile(self, cause: str) -> tuple[str, ...]:
         """Compare once; return the differences in words, none where the books agree.
