@@ -115,8 +115,8 @@ BUGS = (
         name="account-lifts-a-persons-switch",
         careless="Lets entries go on a new day though a person had stopped them.",
         file="services/account/account_guard.py",
-        old="switch.state.active and switch.state.reason == switch_reason(self._to_lift)",
-        new="switch.state.active",
+        old="switch.asked.active and switch.asked.reason == switch_reason(self._to_lift)",
+        new="switch.asked.active",
         tests=_GUARD,
     ),
 )

@@ -90,7 +90,7 @@ BUGS = (
         name="kill-switch-not-durable",
         careless="Keeps the kill switch in memory: a restart starts with it off.",
         file="services/account/kill_switch.py",
-        old="            self._state = stored\n            self._held_exits",
+        old="            self._state = self._asked = stored\n            self._held_exits",
         new="            self._held_exits",
         tests=("tests/services/account/test_kill_switch.py", "tests/services/test_supervisor.py"),
     ),

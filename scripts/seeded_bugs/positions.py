@@ -76,10 +76,13 @@ BUGS = (
         file="core/exits/closing.py",
         old="""    if units_of(pieces) < missing:
         return
-    price = average_price(take_pieces(pieces, missing))
+    taken = take_pieces(pieces, missing)
+    price, last_ns = average_price(taken), last_trade_ns(taken)
 """,
         new="""    is_explained = units_of(pieces) >= missing
-    price = average_price(take_pieces(pieces, missing)) if is_explained else tracker.entry_price
+    taken = take_pieces(pieces, missing) if is_explained else []
+    price = average_price(taken) if is_explained else tracker.entry_price
+    last_ns = last_trade_ns(taken)
 """,
         tests=("tests/core/exits/test_closing.py",),
     ),
@@ -211,8 +214,8 @@ BUGS = (
         name="foreign-close-not-booked",
         careless="Alarms a close by others and forgets to book it.",
         file="core/exits/foreign_closes.py",
-        old="step.record(ClosedExternally(tracker.tracker_id, event.quantity, event.price))",
-        new="ClosedExternally(tracker.tracker_id, event.quantity, event.price)",
+        old="step.record(ClosedExternally(tracker.tracker_id, quantity, price, last_ns))",
+        new="ClosedExternally(tracker.tracker_id, quantity, price, last_ns)",
         tests=("tests/core/exits/test_foreign_closes.py",),
     ),
     Bug(

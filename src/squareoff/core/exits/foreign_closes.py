@@ -196,8 +196,8 @@ def _shares(
 ) -> Iterator[ForeignClose]:
     for tracker, quantity in _lost_by(holders, missing):
         taken = take_pieces(pieces, quantity)
-        price, last_ns = average_price(taken), last_trade_ns(taken)
-        yield ForeignClose(tracker.tracker_id, quantity, price, last_ns)
+        last_ns = last_trade_ns(taken)
+        yield ForeignClose(tracker.tracker_id, quantity, average_price(taken), last_ns)
 
 
 def units_of(pieces: Iterable[Piece]) -> int:
@@ -241,9 +241,8 @@ def on_closed_by_others(step: Step, event: ClosedByOthers) -> None:
     free = tracker.open_quantity - unsettled
     if tracker.status not in _HOLDING or not 0 < event.quantity <= free:
         return
-    step.record(
-        ClosedExternally(tracker.tracker_id, event.quantity, event.price, event.last_trade_ns)
-    )
+    quantity, price, last_ns = event.quantity, event.price, event.last_trade_ns
+    step.record(ClosedExternally(tracker.tracker_id, quantity, price, last_ns))
     who = "the broker's own square-off, by its time" if _is_broker(step, event) else "somebody else"
     step.alarm(
         Severity.WARNING,
