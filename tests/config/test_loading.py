@@ -271,6 +271,16 @@ def test_a_square_off_time_that_would_lose_a_part_is_refused(written: str, tmp_p
     assert f"squareoff.toml: square_off.nse_fno: {wanted}" in line
 
 
+@pytest.mark.parametrize("name", ["recording.folder", "api.token_path"])
+@pytest.mark.parametrize("written", ["", ".", "/"])
+def test_a_path_that_names_nothing_is_refused(name: str, written: str, tmp_path: Path) -> None:
+    """An empty path is the folder in which the engine happens to have been started."""
+    table, _, key = name.partition(".")
+    (line,) = faults_of(tmp_path, f'[{table}]\n{key} = "{written}"')
+
+    assert f"squareoff.toml: {name}: must name a file or a folder" in line
+
+
 def test_a_session_whose_two_times_have_offsets_is_one_line_for_each(tmp_path: Path) -> None:
     """An aware and a naive time cannot be compared; neither reaches the comparison."""
     session = '{{date = 2026-11-08, exchange = "NSE", open = "{0}", close = "{1}"}}'

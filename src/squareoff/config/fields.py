@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -118,6 +119,13 @@ def _not_blank(value: SecretStr) -> SecretStr:
     return SecretStr(value.get_secret_value().strip())
 
 
+def _location(value: Path) -> Path:
+    """An empty path is the folder in which the engine happens to have been started."""
+    if not value.name:
+        raise ValueError("must name a file or a folder")
+    return value
+
+
 def _client_id(value: str) -> str:
     """A blank more is another account to the database: its positions would not be found, and its
     lock would keep no second engine out."""
@@ -172,6 +180,7 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url), Sensitive()]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url), Sensitive()]
 Secret = Annotated[SecretStr, AfterValidator(_not_blank), Sensitive()]
 ClientId = Annotated[str, AfterValidator(_client_id), Sensitive()]
+Location = Annotated[Path, AfterValidator(_location)]
 TickSource = Annotated[str, AfterValidator(_tick_source)]
 Percent = Annotated[
     Decimal, BeforeValidator(_decimal), BeforeValidator(_no_switch), Field(gt=0, le=100)

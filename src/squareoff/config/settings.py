@@ -22,6 +22,7 @@ from squareoff.config.fields import (
     DatabaseUrl,
     Day,
     Environment,
+    Location,
     LoopbackHost,
     Number,
     Percent,
@@ -81,7 +82,7 @@ class Api(Group):
     """Port of the API; 0 takes a free one, which is printed."""
     metrics_public: bool = False
     """Whether `/metrics` answers without the token."""
-    token_path: Path = Path("squareoff-api-token")
+    token_path: Location = Path("squareoff-api-token")
     """Where the token made at the first start is kept, with mode 0600."""
 
 
@@ -215,7 +216,7 @@ class SquareOff(Group):
 class Recording(Group):
     """The market feed written to files as it comes in (docs/recording.md)."""
 
-    folder: Path | None = None
+    folder: Location | None = None
     """Where the market feed is recorded, a folder that is made if it is missing; unset: nowhere."""
     file_megabytes: Annotated[Whole, Field(ge=1, le=4_096)] = 256
     """A file of this size is followed by another; each day begins one too."""
@@ -251,7 +252,7 @@ class Credentials(Group):
     """The account at the broker."""
     access_token: Annotated[Secret | None, Environment("DHAN_ACCESS_TOKEN")] = None
     """The broker's access token, valid for a day."""
-    access_token_file: Annotated[Path | None, Environment("DHAN_ACCESS_TOKEN_FILE")] = None
+    access_token_file: Annotated[Location | None, Environment("DHAN_ACCESS_TOKEN_FILE")] = None
     """A file that holds the token; read again whenever the broker refuses the token, and written
     when the token was renewed."""
     pin: Annotated[Secret | None, Environment("DHAN_PIN", from_file=True)] = None
