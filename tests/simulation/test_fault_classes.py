@@ -43,6 +43,16 @@ def test_a_lagging_quote_is_asked_for_and_survived() -> None:
     assert sum(report.faults.get("lag_quotes", 0) for report in reports) > 0
 
 
+def test_a_fill_that_the_stream_called_a_cancel_is_found_and_counts_once() -> None:
+    """The order book denies the end that the stream told: what filled is booked, never resent."""
+    rates = {"stream_cancel_of_filled": 0.9}
+    knobs = Knobs(chaos_seconds=25.0, position_count=8, rates=rates)
+    reports = [run_seed(seed, knobs=knobs) for seed in range(6)]
+
+    assert [report.summary() for report in reports if not report.is_good] == []
+    assert sum(report.marks["fill after cancel"] for report in reports) > 0
+
+
 class _Records:
     """A store that keeps what it is told."""
 

@@ -63,7 +63,8 @@ _DRIP_MS = (8_500.0, 20_000.0)
 
 _MINUTE_MS = (0.0, 60_000.0)
 _CANCELLED_UNFILLED: dict[str, object] = {"status": "Cancelled", "tradedQty": 0}
-"""What an update says of an order whose cancel crossed its fill."""
+"""What an update says of an order whose cancel crossed its fill; with the price of the fill it
+contradicts itself."""
 
 _ELSEWHERE = {"location": "https://elsewhere.example/orders"}
 HUGE_BODY = "[" + "0," * 20_000 + "0]"
@@ -156,7 +157,11 @@ FAULT_CLASSES: Mapping[str, Maker] = {
         _changed_update("stream_correction", "TRADED", {"status": "Pending", "tradedQty": 0}, rate)
     ],
     "stream_cancel_of_filled": lambda rate: [
-        _changed_update("stream_cancel_of_filled", "TRADED", _CANCELLED_UNFILLED, rate)
+        _changed_update(f"stream_cancel_of_filled/{name}", "TRADED", fields, chance)
+        for name, fields, chance in (
+            ("at_a_price", _CANCELLED_UNFILLED, rate / 2),
+            ("plain", _CANCELLED_UNFILLED | {"avgTradedPrice": 0}, rate),
+        )
     ],
     "stream_null_field": _socket(
         "stream_null_field", "order_update", What(fields={"tradedQty": None})
