@@ -15,8 +15,8 @@ BUGS = (
         name="unreadable-is-flat",
         careless="Takes positions that could not be read for no positions.",
         file="services/positions/sizing_readings.py",
-        old="    if reading is None:\n        return None\n    is_flat",
-        new="    if reading is None:\n        return ()\n    is_flat",
+        old="    if reading is None:\n        return None\n    net = ",
+        new="    if reading is None:\n        return 0\n    net = ",
         tests=("tests/services/orders/test_placer.py",),
     ),
     Bug(

@@ -176,6 +176,7 @@ async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
         aside = _name_aside(path)
         is_kept = aside is not None and _keep_aside(path, aside)
         carried = await carry_over(None if aside is None else path, checked)
+        _heed_interruption()
         if aside is None or is_kept:
             backups.put_back(checked, path)
         else:
@@ -188,6 +189,14 @@ async def _restore(settings: Settings, copy: Path) -> dict[str, Any]:
         "entries": entries + len(carried.facts),
         "carried_over": list(carried.texts),
     }
+
+
+def _heed_interruption() -> None:
+    """End here where a Ctrl-C came, also where nothing was waited for since: the next step cannot
+    be taken back."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _examined(path: Path) -> tuple[SchemaState, int]:
