@@ -103,6 +103,17 @@ def test_slicing(make_bench: Callable[..., Any], knob: str, kind: type) -> None:
     assert {row["correlationId"] for row in rows} == {"tag-1"}
 
 
+@pytest.mark.parametrize(("quantity", "status"), [(1800 * 100, 200), (1800 * 100 + 75, 400)])
+def test_a_call_makes_a_bounded_number_of_slices(
+    make_bench: Callable[..., Any], quantity: int, status: int
+) -> None:
+    """A quantity of two thousand million would be a million orders, and nobody else is served."""
+    bench = make_bench(fund_start_of_day="100000000000")
+
+    assert bench.call("POST", "/orders/slicing", bench.body(quantity=quantity))[0] == status
+    assert len(bench.call("GET", "/orders")[1]) == (100 if status == 200 else 0)
+
+
 def test_a_slice_can_fail(make_bench: Callable[..., Any]) -> None:
     """One slice can be missing from the answer and from the book."""
     bench = make_bench(slicing_fail_at=2)

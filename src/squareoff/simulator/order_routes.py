@@ -21,6 +21,9 @@ from squareoff.simulator.placement import (
 from squareoff.simulator.views import funds, margin, unsold_delivery
 from squareoff.simulator.wire import WireResponse, decode_object, json_response, refusal
 
+SLICES_MAX = 100
+"""No more orders come of one call; the contract knows no bound, and a rehearsal must have one."""
+
 DONE_ALREADY = "Order is already {status}, cannot be {action}"
 
 
@@ -183,6 +186,8 @@ def _slices(placement: Placement) -> list[int]:
         return [placement.quantity]
     largest = freeze - freeze % instrument.lot_size
     whole, rest = divmod(placement.quantity, largest)
+    if whole + bool(rest) > SLICES_MAX:
+        raise bad_input()
     return [largest] * whole + ([rest] if rest else [])
 
 
