@@ -156,7 +156,8 @@ class OrderReport:
 
     `cumulative_quantity` is all filled so far; `average_price` is rupees over all fills, None where
     the source gives none (0). `client_order_id` is None where the record carries no tag. Times are
-    UTC nanoseconds, one-second grain at this broker, None where absent.
+    UTC nanoseconds, one-second grain at this broker, None where absent; only what was put together
+    from trades tells when the last of them was made.
     """
 
     broker_order_id: BrokerOrderId
@@ -172,6 +173,7 @@ class OrderReport:
     reason: str
     update_time_ns: int | None
     source: ReportSource
+    last_trade_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

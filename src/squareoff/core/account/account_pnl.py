@@ -88,12 +88,6 @@ def share_of(tracker: PositionTracker) -> Share:
     return Share(quantity, quantity * entry, gain, is_priced or tracker.status.is_final)
 
 
-def gain_of_close(tracker: PositionTracker, quantity: int, price: Decimal) -> int:
-    """Return what a close of so many units at this price realised."""
-    entry = money_units(tracker.entry_price)
-    return tracker.side.sign * (money_units(quantity * price) - quantity * entry)
-
-
 def _way(order: TrackedOrder, sign: int) -> int:
     """Return whether a fill above the entry price gains (1) or loses (-1)."""
     return sign if order.role is OrderRole.EXIT else -sign

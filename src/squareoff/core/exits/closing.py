@@ -21,6 +21,7 @@ from squareoff.core.exits.flattening import may_flatten
 from squareoff.core.exits.foreign_closes import (
     average_price,
     distinct,
+    last_made_ns,
     last_trade_ns,
     take_pieces,
     unbooked_pieces,
@@ -203,6 +204,7 @@ def _record_confirmed(
             broker_order_id=record.broker_order_id,
             cumulative_quantity=quantity,
             average_price=round_average_half_even(_notional(trades), quantity),
+            last_trade_ns=last_made_ns(trades),
         )
     )
 

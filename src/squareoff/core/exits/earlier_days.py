@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
-from squareoff.core.exits.foreign_closes import distinct
+from squareoff.core.exits.foreign_closes import distinct, last_made_ns
 from squareoff.core.state.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import (
@@ -71,6 +71,7 @@ def unbooked_fills(
             reason="",
             update_time_ns=None,
             source=ReportSource.LOOKUP,
+            last_trade_ns=last_made_ns(own),
         )
         found.append(report)
     return tuple(found)

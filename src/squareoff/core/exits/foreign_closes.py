@@ -226,7 +226,12 @@ def average_price(pieces: Collection[Piece]) -> Decimal:
 
 def last_trade_ns(pieces: Iterable[Piece]) -> int | None:
     """Return when the last of some pieces was traded (UTC), None where none tells."""
-    times = (trade.exchange_time_ns for _, trade in pieces)
+    return last_made_ns(trade for _, trade in pieces)
+
+
+def last_made_ns(trades: Iterable[TradeReport]) -> int | None:
+    """Return when the last of some trades was made (UTC), None where none tells."""
+    times = (trade.exchange_time_ns for trade in trades)
     return max((time_ns for time_ns in times if time_ns is not None), default=None)
 
 

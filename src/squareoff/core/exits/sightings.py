@@ -61,6 +61,7 @@ def reported(
         average_price=report.average_price,
         reason=report.reason,
         source=report.source,
+        last_trade_ns=report.last_trade_ns,
     )
 
 

@@ -251,7 +251,8 @@ class OrderOutcomeLost:
 
 @dataclass(frozen=True, slots=True)
 class OrderReported:
-    """A broker record or update told more of one order at the broker than we knew."""
+    """A broker record or update told more of one order at the broker than we knew. Where its trades
+    tell it, the last of them was made at `last_trade_ns` (UTC; None: untold)."""
 
     tracker_id: TrackerId
     client_order_id: ClientOrderId
@@ -261,6 +262,7 @@ class OrderReported:
     average_price: Decimal | None
     reason: str
     source: ReportSource
+    last_trade_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,13 +325,15 @@ class ClosedExternally:
 
 @dataclass(frozen=True, slots=True)
 class FillsConfirmed:
-    """The trade book agrees: exact value of the fills of one order at the broker."""
+    """The trade book agrees: exact value of the fills of one order at the broker, the last of them
+    made at `last_trade_ns` (UTC; None: untold, as in older journals)."""
 
     tracker_id: TrackerId
     client_order_id: ClientOrderId
     broker_order_id: BrokerOrderId
     cumulative_quantity: int
     average_price: Decimal
+    last_trade_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

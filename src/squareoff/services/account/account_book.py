@@ -5,14 +5,20 @@ with a part of it closed, the journal tells how much that was.
 Invariants:
 1. A position that ended before today adds nothing, and neither does an intraday one of an earlier
    day, whenever its end is booked: the broker has closed it on its own day.
-2. What others closed counts on the day of their last trade, whenever it is booked.
+2. What is first learned from trades of an earlier day, closes by others and fills of our own,
+   counts on the day of the last of them, whenever it is booked.
 """
 
 from collections.abc import Iterable, Sequence
 
-from squareoff.core.account.account_pnl import AccountPnl, Share, gain_of_close, share_of
-from squareoff.core.state.evolve import fold
-from squareoff.core.state.facts import ClosedExternally, TrackerFact
+from squareoff.core.account.account_pnl import AccountPnl, Share, share_of
+from squareoff.core.state.evolve import evolve
+from squareoff.core.state.facts import (
+    ClosedExternally,
+    FillsConfirmed,
+    OrderReported,
+    TrackerFact,
+)
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.copies import replace
 from squareoff.domain.ids import TrackerId
@@ -34,10 +40,18 @@ class AccountBook:
 
     def note(self, tracker: PositionTracker, facts: Sequence[TrackerFact]) -> None:
         """Take the facts of a change in, right before its `put`."""
-        early = _realized_early(tracker, facts, self.midnight_ns)
-        if early:
-            before = self._realized_before.get(tracker.tracker_id, 0)
-            self._realized_before[tracker.tracker_id] = before + early
+        if not any(_is_early(fact, self.midnight_ns) for fact in facts):
+            return
+        before = self._trackers.get(tracker.tracker_id)
+        if before is None or before.version + len(facts) != tracker.version:
+            return  # what came between is not known here; the next start reads it
+        early = 0
+        for fact in facts:
+            after = evolve(before, fact, self.midnight_ns)
+            early += _gain(before, after) if _is_early(fact, self.midnight_ns) else 0
+            before = after
+        known = self._realized_before.get(tracker.tracker_id, 0)
+        self._realized_before[tracker.tracker_id] = known + early
 
     def put(self, tracker: PositionTracker) -> None:
         """Take a position in, or its change."""
@@ -91,33 +105,34 @@ class AccountBook:
     async def _realized_before_day(self, tracker: PositionTracker, midnight_ns: int) -> int:
         """Return what a position had realised before a day began, as its journal tells.
 
-        The story is told up to the first entry of the day: a clock that was set back may date what
-        follows earlier, and a story with a hole in it is none. What follows tells only what others
-        had closed by then.
+        Everything up to the first entry of the day counts: a clock that was set back may date what
+        follows earlier. Of what follows, only what trades of an earlier day told.
         """
-        before: list[tuple[int, TrackerFact]] = []
-        after: list[TrackerFact] = []
+        realized, is_today = 0, False
+        before: PositionTracker | None = None
         async for entry in entries_of(self._journal, tracker.tracker_id):
             if not isinstance(entry.fact, TrackerFact):
                 continue
-            if after or entry.time_ns >= midnight_ns:
-                after.append(entry.fact)
-            else:
-                before.append((entry.time_ns, entry.fact))
-        then = fold(before)
-        realized = 0 if then is None else share_of(then).realized
-        return realized + _realized_early(tracker, after, midnight_ns)
+            is_today = is_today or entry.time_ns >= midnight_ns
+            after = evolve(before, entry.fact, entry.time_ns)
+            if not is_today or _is_early(entry.fact, midnight_ns):
+                realized += _gain(before, after)
+            before = after
+        return realized
 
 
-def _realized_early(
-    tracker: PositionTracker, facts: Iterable[TrackerFact], midnight_ns: int
-) -> int:
-    """Return what closes by others had realised before a day on which they are booked."""
-    return sum(
-        gain_of_close(tracker, fact.quantity, fact.price)
-        for fact in facts
-        if isinstance(fact, ClosedExternally) and (fact.last_trade_ns or midnight_ns) < midnight_ns
-    )
+def _is_early(fact: TrackerFact, midnight_ns: int) -> bool:
+    """Say whether trades of an earlier day tell what a fact says of closes; untold is today."""
+    match fact:
+        case ClosedExternally() | OrderReported() | FillsConfirmed():
+            return (fact.last_trade_ns or midnight_ns) < midnight_ns
+        case _:
+            return False
+
+
+def _gain(before: PositionTracker | None, after: PositionTracker) -> int:
+    """Return what a position realised between two of its states."""
+    return share_of(after).realized - (0 if before is None else share_of(before).realized)
 
 
 def _has_ended_before(tracker: PositionTracker, wall_ns: int) -> bool:
