@@ -229,6 +229,8 @@ class AccountOut(Outgoing):
     pnl: DecimalText | None
     """Null where it is not known: good prices of `unseen` are missing."""
     realized_pnl: DecimalText
+    realized_before: DecimalText
+    """What the positions of today had realised on earlier days; no part of the day's P&L."""
     unrealized_pnl: DecimalText | None
     unseen: list[str]
     max_loss: DecimalText | None

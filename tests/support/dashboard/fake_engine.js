@@ -3,7 +3,7 @@
 
 (() => {
   const account = {
-    day: "2026-09-15", pnl: "0.00", realized_pnl: "0.00", unrealized_pnl: "0.00", unseen: [],
+    day: "2026-09-15", pnl: "0.00", realized_pnl: "0.00", realized_before: "0.00", unrealized_pnl: "0.00", unseen: [],
     max_loss: null, target: null, trailing_activation: null, peak: null, trailing_stop: null,
     square_off_at: null, fired: [], fired_reason: null, fired_at: null,
   };

@@ -70,6 +70,15 @@ class AccountBook:
             share = replace(share, realized=today)
         self._pnl.put(tracker_id, tracker.instrument.instrument_id, share)
 
+    @property
+    def realized_before(self) -> int:
+        """What the positions that add to the day had realised before it."""
+        return sum(
+            self._realized_before.get(tracker_id, 0)
+            for tracker_id, tracker in self._trackers.items()
+            if not tracker.is_of_an_ended_day(self.midnight_ns)
+        )
+
     async def begin(self, midnight_ns: int) -> None:
         """Begin with the day that began then; raises StoreError where the journal is away."""
         before: dict[TrackerId, int] = {}

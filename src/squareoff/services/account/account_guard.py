@@ -348,7 +348,8 @@ class AccountGuard:
             self._look_up_prices()
         stored = self._stored
         fired = None if stored.fired_at_ns is None else (stored.reason, stored.fired_at_ns)
-        return account_view(self._day, self._rules, self._limits, self._pnl, fired)
+        before = self._book.realized_before
+        return account_view(self._day, self._rules, self._limits, self._pnl, fired, before)
 
     def _set_gauges(self) -> None:
         """A P&L that is not known is no number."""

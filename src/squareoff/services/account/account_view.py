@@ -5,7 +5,7 @@ from datetime import time
 from decimal import Decimal
 
 from squareoff.core.account.account_limits import AccountLimits
-from squareoff.core.account.account_pnl import AccountPnl, rupees_of
+from squareoff.core.account.account_pnl import AccountPnl, exact_rupees, rupees_of
 from squareoff.domain.account_rules import AccountRuleName, AccountRules
 
 
@@ -14,7 +14,8 @@ class AccountView:
     """Money is rupees. `pnl` is None where it is not known, for want of the prices of `unseen`.
 
     `fired` are the rules that do not fire again today, `fired_reason` and `fired_at_ns` of the
-    newest of them that closed everything.
+    newest of them that closed everything. `realized_before` is no part of the day: what its
+    positions had realised on earlier ones.
     """
 
     day: str
@@ -31,6 +32,7 @@ class AccountView:
     fired: tuple[AccountRuleName, ...]
     fired_reason: str | None
     fired_at_ns: int | None
+    realized_before: Decimal
 
 
 def account_view(
@@ -39,8 +41,10 @@ def account_view(
     limits: AccountLimits,
     pnl: AccountPnl,
     fired: tuple[str, int] | None,
+    realized_before: int,
 ) -> AccountView:
-    """Return the view; `fired` is why and when (UTC ns) everything was last closed today."""
+    """Return the view; `fired` is why and when (UTC ns) everything was last closed today,
+    `realized_before` what the day's positions had realised before it (money units)."""
     trailing, stop = rules.trailing, limits.trailing_stop
     return AccountView(
         day=day,
@@ -57,4 +61,5 @@ def account_view(
         fired=tuple(rule for rule in AccountRuleName if rule in limits.spent),
         fired_reason=None if fired is None else fired[0],
         fired_at_ns=None if fired is None else fired[1],
+        realized_before=exact_rupees(realized_before),
     )

@@ -56,8 +56,14 @@ export function openProfit(tracker, lastPrice) {
  * and this are together the engine's own sums (core/account_pnl), held against them by a test.
  */
 export function closedProfit(tracker) {
-  if (tracker.status === "CANCELLED") return 0n;
-  if (isOver(tracker)) return rupees(tracker.realized_pnl);
+  const { gain, isKnown } = closedPart(tracker);
+  return isKnown ? gain : null;
+}
+
+/** The same where a fill has no average yet: the `gain` of the others, and whether it `isKnown`. */
+export function closedPart(tracker) {
+  if (tracker.status === "CANCELLED") return { gain: 0n, isKnown: true };
+  if (isOver(tracker)) return { gain: rupees(tracker.realized_pnl), isKnown: true };
   const entry = rupees(tracker.entry_price);
   const closed = BigInt(tracker.externally_closed_quantity);
   const way = BigInt(sign(tracker));
@@ -74,13 +80,22 @@ export function closedProfit(tracker) {
       }
     }
   }
-  return isPriced || isFinal(tracker) ? gain : null;
+  return { gain, isKnown: isPriced || isFinal(tracker) };
 }
 
 /** Whether what a position brought is settled: nothing of it is open, whatever its orders say. */
 function isOver(tracker) {
   if (tracker.status === "CANCELLED") return true;
   return tracker.status === "EXITED" && tracker.realized_pnl !== null;
+}
+
+/**
+ * Whether a position is intraday and of a day before this one (`2026-09-15`): the broker has
+ * closed what was left of it, and nothing of it counts today.
+ */
+export function isOfAnEndedDay(tracker, day) {
+  const isIntraday = ["INTRADAY", "CO", "BO"].includes(tracker.product_type);
+  return isIntraday && Date.parse(tracker.created_at) < Date.parse(`${day}T00:00:00+05:30`);
 }
 
 /** Open and closed profit together; null where either is not known. */

@@ -1,8 +1,9 @@
 // Everything that the page knows: the replica of the journal, live prices and levels, the engine's
 // status, and how the connection stands. It notes what changed, so that views draw only that.
 
+import * as decimal from "./decimal.js";
 import { exitStep } from "./exit_step.js";
-import { closedProfit, instrumentKey, isFinal, openProfit } from "./figures.js";
+import { closedPart, instrumentKey, isFinal, isOfAnEndedDay, openProfit } from "./figures.js";
 
 export class Model {
   constructor() {
@@ -142,16 +143,20 @@ export class Model {
   /**
    * Open and closed profit of today, as exact decimals; how many positions are not in it for want
    * of a good price or of a fill's (`unknown`), and how many stand at an old price (`stale`).
+   * What was closed before today the engine tells, for a fold does not know of days.
    */
   profits() {
-    const sum = { open: 0n, closed: 0n, unknown: 0, stale: 0 };
+    const account = this.status?.account;
+    const before = decimal.parse(account?.realized_before ?? "0");
+    const sum = { open: 0n, closed: -before, unknown: 0, stale: 0 };
     for (const tracker of this.replica.trackers.values()) {
+      if (account?.day && isOfAnEndedDay(tracker, account.day)) continue;
       const needsPrice = openProfit(tracker, null) === null;
       const open = openProfit(tracker, this.isUnseen(tracker) ? null : this.lastOf(tracker));
-      const closed = closedProfit(tracker);
+      const closed = closedPart(tracker);
       sum.open += open ?? 0n;
-      sum.closed += closed ?? 0n;
-      if (open === null || closed === null) sum.unknown += 1;
+      sum.closed += closed.gain;
+      if (open === null || !closed.isKnown) sum.unknown += 1;
       else if (needsPrice && this.isStale(tracker)) sum.stale += 1;
     }
     return sum;
