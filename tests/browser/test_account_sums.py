@@ -1,5 +1,6 @@
 """The page's P&L of today is the sum that the rules of the account go by."""
 
+from decimal import Decimal
 from typing import Any, cast
 
 from playwright.sync_api import Page
@@ -7,11 +8,12 @@ from playwright.sync_api import Page
 from exit_story.values import INSTRUMENT, OPENED_AT_NS, held
 from squareoff.core.account.account_limits import AccountLimits
 from squareoff.core.account.account_pnl import AccountPnl
-from squareoff.core.state.tracker import PositionTracker
+from squareoff.core.state.tracker import BrokerOrder, PositionTracker
 from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.copies import replace
-from squareoff.domain.ids import TrackerId
+from squareoff.domain.ids import BrokerOrderId, TrackerId
 from squareoff.domain.instruments import ProductType
+from squareoff.domain.orders import BrokerOrderStatus, OrderType
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.time import ist_date, ist_midnight_ns
 from squareoff.ports import Journal
@@ -62,6 +64,17 @@ def test_what_earlier_days_brought_is_no_part_of_today(page: Page) -> None:
     account = AccountOut.model_validate(view).model_dump(mode="json")
     assert page.evaluate(_PROFITS, [[as_json(t) for t in now], account]) == ["1100.00", "70.00", 0]
     assert (account["unrealized_pnl"], account["realized_pnl"]) == ("1100.00", "70.00")
+
+
+def test_an_entry_that_filled_at_a_price_not_told_is_not_in_it(page: Page) -> None:
+    """Counted from no price it would be a gain of its whole worth."""
+    waiting = held(entry_order_type=OrderType.MARKET, entry_price=Decimal(0))
+    (order,) = waiting.orders
+    record = BrokerOrder(BrokerOrderId("B1"), BrokerOrderStatus.TRADED, 100, None)
+    filled = replace(waiting, quantity=100, orders=(replace(order, broker_orders=(record,)),))
+
+    account = {"day": "", "realized_before": "0.00", "unseen": []}
+    assert page.evaluate(_PROFITS, [[as_json(filled)], account]) == ["0.00", "0.00", 1]
 
 
 def _closed(name: str, quantity: int, gain: int) -> PositionTracker:

@@ -8,10 +8,12 @@ import pytest
 from exit_story.story import Story
 from exit_story.values import INSTRUMENT, held
 from squareoff.core.account.account_pnl import AccountPnl, Share, money_units, rupees_of, share_of
+from squareoff.core.account.account_watch import AccountWatch
 from squareoff.core.state.tracker import BrokerOrder, PositionTracker
+from squareoff.domain.account_rules import AccountRules
 from squareoff.domain.ids import BrokerOrderId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId
-from squareoff.domain.orders import BrokerOrderStatus, PositionSide
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.states import PositionStatus
 
@@ -161,3 +163,33 @@ def test_a_price_of_what_was_never_held_changes_nothing() -> None:
 
     assert not pnl.price(ONE, price("151"))
     assert (pnl.total, pnl.is_known) == (0, True)
+
+
+@pytest.mark.parametrize("side", PositionSide)
+@pytest.mark.parametrize("exited", [0, 40])
+def test_an_entry_that_filled_at_a_price_not_told_adds_nothing(
+    side: PositionSide, exited: int
+) -> None:
+    """An entry at the market has no price until its fills tell one: counted from zero it would be a
+    loss of a short's whole worth, and fire the maximum loss."""
+    waiting = held(side=side, entry_order_type=OrderType.MARKET, entry_price=D(0))
+    (order,) = waiting.orders
+    record = BrokerOrder(BrokerOrderId("B1"), BrokerOrderStatus.TRADED, 100, None)
+    filled = replace(
+        waiting,
+        status=PositionStatus.ACTIVE,
+        quantity=100,
+        orders=(replace(order, broker_orders=(record,)),),
+        externally_closed_quantity=exited,
+        externally_closed_notional=D(exited * 150),
+    )
+    watch = AccountWatch(AccountRules(max_loss=D(5000)))
+    watch.is_judging = True
+    put(watch.pnl, filled)
+    watch.pnl.put(TrackerId("trk-2"), OTHER, Share(1, 0, 0))
+    for name in (ONE, OTHER):
+        watch.pnl.price(name, price("150"))
+
+    assert not watch.pnl.is_known
+    assert rupees_of(watch.pnl.total) == 150  # of the other one
+    assert watch.judge_the_rest() == ()

@@ -8,8 +8,9 @@ import pytest
 from exit_story.story import Story
 from exit_story.values import INSTRUMENT, OPENED_AT_NS, held, net
 from squareoff.core.account.account_pnl import AccountPnl, rupees_of, share_of
+from squareoff.core.state.tracker import BrokerOrder
 from squareoff.domain.ids import BrokerOrderId
-from squareoff.domain.orders import BrokerOrderStatus, PositionSide
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import OrderState, PositionStatus
@@ -60,6 +61,19 @@ def test_a_fill_without_a_price_leaves_the_realized_part_unknown() -> None:
 
     assert tracker_view(story.tracker, TICK).realized_pnl is None
     assert tracker_view(held(), TICK).realized_pnl is None
+
+
+def test_an_entry_that_filled_at_a_price_not_told_has_no_profit_yet() -> None:
+    """An entry at the market counts from its fills: until their price is told, from nothing."""
+    waiting = held(entry_order_type=OrderType.MARKET, entry_price=D(0))
+    (order,) = waiting.orders
+    record = BrokerOrder(BrokerOrderId("B1"), BrokerOrderStatus.TRADED, 100, None)
+    filled = replace(waiting, quantity=100, orders=(replace(order, broker_orders=(record,)),))
+
+    assert tracker_view(filled, TICK).unrealized_pnl is None
+    priced = replace(order, broker_orders=(replace(record, average_price=D(150)),))
+    told = replace(filled, entry_price=D(150), orders=(priced,))
+    assert tracker_view(told, TICK).unrealized_pnl == D(250)
 
 
 def test_what_was_closed_too_much_is_held_on_the_other_side() -> None:

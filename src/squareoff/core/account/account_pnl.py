@@ -47,7 +47,7 @@ class Share:
     """What one position adds: its signed quantity, that at its entry price, and what it realised.
 
     `is_priced` is False while the broker has not told the price of a fill; it stands at the entry
-    price until then.
+    price until then, and one without an entry price, an entry at the market, adds nothing.
     """
 
     quantity: int
@@ -83,9 +83,12 @@ def share_of(tracker: PositionTracker) -> Share:
             elif order.role is not OrderRole.ENTRY:
                 above_entry = money_units(record.average_price) - entry
                 gain += _way(order, sign) * record.cumulative_quantity * above_entry
-    quantity = tracker.signed_quantity
     # Nobody asks on for the price of a fill once the position is over.
-    return Share(quantity, quantity * entry, gain, is_priced or tracker.status.is_final)
+    is_priced = is_priced or tracker.status.is_final
+    if not entry:
+        return Share(0, 0, 0, is_priced)
+    quantity = tracker.signed_quantity
+    return Share(quantity, quantity * entry, gain, is_priced)
 
 
 def _way(order: TrackedOrder, sign: int) -> int:

@@ -154,8 +154,10 @@ def _realized(tracker: PositionTracker) -> Decimal | None:
 
 
 def _unrealized(tracker: PositionTracker, last: Decimal | None) -> Decimal | None:
-    """Return the P&L of what is held; more closed than held is held on the other side."""
-    if tracker.status.is_final:
+    """Return the P&L of what is held; more closed than held is held on the other side. None where
+    the price of its entry, or the last one, is not told."""
+    entries = (record for order in tracker.entry_orders for record in order.broker_orders)
+    if tracker.status.is_final or notional_of(entries) is None:
         return None
     quantity = tracker.signed_quantity
     if last is None:

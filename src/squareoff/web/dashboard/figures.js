@@ -42,13 +42,13 @@ function signedQuantity(tracker) {
   return sign(tracker) * (tracker.quantity - exitedQuantity(tracker) + takenBack);
 }
 
-/** The open profit at a price, an exact decimal; null without a price. */
+/** The open profit at a price, an exact decimal; null without a price, none without an entry. */
 export function openProfit(tracker, lastPrice) {
   const quantity = isOver(tracker) ? 0 : signedQuantity(tracker);
-  if (quantity === 0) return 0n;
+  const entry = rupees(tracker.entry_price);
+  if (quantity === 0 || entry === 0n) return 0n;
   if (!lastPrice) return null;
-  const gain = rupees(lastPrice) - rupees(tracker.entry_price);
-  return gain * BigInt(quantity);
+  return (rupees(lastPrice) - entry) * BigInt(quantity);
 }
 
 /**
@@ -80,7 +80,7 @@ export function closedPart(tracker) {
       }
     }
   }
-  return { gain, isKnown: isPriced || isFinal(tracker) };
+  return { gain: entry === 0n ? 0n : gain, isKnown: isPriced || isFinal(tracker) };
 }
 
 /** Whether what a position brought is settled: nothing of it is open, whatever its orders say. */
