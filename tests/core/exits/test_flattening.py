@@ -1,11 +1,13 @@
 """Tests of flattening: what was closed too much is taken back once, and only when sure."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from exit_story.story import Story
-from exit_story.values import PRICE, held, net, report
+from exit_story.values import PRICE, held, net, report, trade
+from squareoff.core.account.account_pnl import share_of
 from squareoff.core.state.commands import LookUpOrder, ReadPositions, RequestPermit, TransmitOrder
 from squareoff.core.state.inputs import (
     ExitHindered,
@@ -253,3 +255,25 @@ def test_a_position_that_had_ended_is_flattened_too() -> None:
     assert story.tracker.status is PositionStatus.EXITED
     assert story.alarm_codes()[-1] == "over_exit_flattened"
     assert story.tracker.signed_quantity == 0
+
+
+@pytest.mark.parametrize(("bought_back", "realized"), [("171.50", "-850"), (None, "150")])
+def test_what_taking_back_lost_is_part_of_the_realized_profit(
+    bought_back: str | None, realized: str
+) -> None:
+    """100 held at 150.00 and 150 sold at 151.50: buying 50 back 20.00 higher cost 1000 more. The
+    account's P&L is the same before a person's word ends the position, and after it."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    (order,) = flattening(story)
+    seen = report(B.TRADED, 50, broker_order_id="F1", order_quantity=50, average_price=bought_back)
+    story.feed(OrderSeen(order.client_order_id, seen))
+    before = share_of(story.tracker)
+    story.feed(OverExitResolveAsked("bought back", "me"))
+    story.books(trade(150, "151.50"))
+
+    assert story.tracker.status is PositionStatus.EXITED
+    assert story.tracker.realized_pnl == Decimal(realized)
+    if before.is_priced:
+        assert share_of(story.tracker).realized == before.realized

@@ -40,7 +40,12 @@ from squareoff.core.state.facts import (
 from squareoff.core.state.inputs import BooksRead
 from squareoff.core.state.policy import BOOKS_DISAGREED_BEFORE_ALARM, ZERO_READINGS_NEEDED
 from squareoff.core.state.step import Step, retry_delay_seconds
-from squareoff.core.state.tracker import BrokerOrder, TrackedOrder
+from squareoff.core.state.tracker import (
+    BrokerOrder,
+    PositionTracker,
+    TrackedOrder,
+    notional_of,
+)
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import OrderRole, TradeReport
 from squareoff.domain.prices import round_average_half_even
@@ -213,12 +218,24 @@ def _notional(trades: Iterable[TradeReport]) -> Decimal:
     return sum((trade.quantity * trade.price for trade in trades), Decimal(0))
 
 
+def _gain_of_taking_back(tracker: PositionTracker, exit_price: Decimal) -> Decimal:
+    """Return what our own orders brought that took back what was closed too much; 0 where the
+    broker has not told their price."""
+    orders = [order for order in tracker.orders if order.role is OrderRole.FLATTEN]
+    notional = notional_of(record for order in orders for record in order.broker_orders)
+    if notional is None:
+        return Decimal(0)
+    quantity = sum(order.cumulative_quantity for order in orders)
+    return (quantity * exit_price - notional) * tracker.side.sign
+
+
 def _exit(step: Step, trades: list[TradeReport]) -> None:
     tracker = step.tracker
     closed = sum(trade.quantity for trade in trades) + tracker.externally_closed_quantity
     notional = _notional(trades) + tracker.externally_closed_notional
     counted = min(closed, tracker.quantity)  # what was closed too much opened another position
     gain = (notional * counted / closed - counted * tracker.entry_price) * tracker.side.sign
+    gain += _gain_of_taking_back(tracker, notional / closed)
     is_ours = trades and tracker.intent is not None
     reason = step.intent.reason if is_ours else CLOSED_EXTERNALLY
     step.record(

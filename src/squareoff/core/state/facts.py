@@ -338,7 +338,8 @@ class FillsConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class PositionExited:
-    """All is closed and confirmed. `exit_price` is the quantity-weighted average in rupees."""
+    """All is closed and confirmed. `exit_price` is the quantity-weighted average in rupees;
+    `realized_pnl` has no more than was held, and what taking back the rest brought."""
 
     tracker_id: TrackerId
     exit_price: Decimal
