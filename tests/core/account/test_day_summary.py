@@ -15,6 +15,7 @@ from squareoff.core.state.tracker import (
     TrackedOrder,
 )
 from squareoff.domain.ids import ClientOrderId, TrackerId
+from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import OrderOrigin, OrderRole, Side
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 from squareoff.domain.time import ist_date
@@ -51,6 +52,19 @@ def test_what_ended_today_is_summed_by_rule() -> None:
 
     assert "Exits: 3 (closed by others 1, stop_loss 2). P&L: -49.50 rupees." in text
     assert "Still open: nothing." in text
+
+
+def test_what_the_broker_closed_on_an_earlier_day_is_told_apart() -> None:
+    """An intraday position of yesterday was closed yesterday, whenever that is booked: as in the
+    account's P&L its loss is none of today. One that was carried ends today."""
+    booked = replace(_exited("-1850", by_rule=False), created_at_ns=OPENED_AT_NS - DAY_NS)
+    carried = replace(booked, product_type=ProductType.MARGIN, realized_pnl=Decimal(40))
+
+    text = summary_of(TODAY, [booked], [])
+    assert "Exits: none.\nClosed on an earlier day and booked today: 1. P&L: -1850.00" in text
+    text = summary_of(TODAY, [booked, carried], [])
+    assert "Exits: 1 (closed by others 1). P&L: +40.00 rupees." in text
+    assert "earlier day" not in summary_of(TODAY, [carried], [])
 
 
 def test_an_exit_under_way_says_what_it_waits_for() -> None:

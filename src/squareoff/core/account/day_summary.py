@@ -34,7 +34,9 @@ def summary_of(day: date, trackers: Sequence[PositionTracker], alarms: Sequence[
         alarms: those raised on the day.
     """
     ended = [t for t in trackers if t.exited_at_ns is not None and ist_date(t.exited_at_ns) == day]
-    lines = [_exits_line([t for t in ended if t.status is PositionStatus.EXITED])]
+    exited = [t for t in ended if t.status is PositionStatus.EXITED]
+    lines = [_exits_line([t for t in exited if not _is_of_an_earlier_day(t, day)])]
+    lines += _late_lines([t for t in exited if _is_of_an_earlier_day(t, day)])
     lines += _open_lines([t for t in trackers if not t.status.is_final and t.open_quantity > 0])
     lines += _unknown_lines(day, trackers)
     lines.append(_alarms_line(alarms))
@@ -44,10 +46,24 @@ def summary_of(day: date, trackers: Sequence[PositionTracker], alarms: Sequence[
 def _exits_line(exited: Sequence[PositionTracker]) -> str:
     if not exited:
         return "Exits: none."
-    profit = sum((t.realized_pnl or Decimal(0) for t in exited), Decimal(0))
     rules = Counter(BY_OTHERS if t.intent is None else t.intent.trigger.rule.value for t in exited)
     told = ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items()))
-    return f"Exits: {len(exited)} ({told}). P&L: {profit:+.2f} rupees."
+    return f"Exits: {len(exited)} ({told}). P&L: {_profit(exited)}."
+
+
+def _is_of_an_earlier_day(tracker: PositionTracker, day: date) -> bool:
+    """Say whether the broker closed it before this day, on which it was booked."""
+    return tracker.product_type.is_intraday and ist_date(tracker.created_at_ns) < day
+
+
+def _late_lines(late: Sequence[PositionTracker]) -> list[str]:
+    if not late:
+        return []
+    return [f"Closed on an earlier day and booked today: {len(late)}. P&L: {_profit(late)}."]
+
+
+def _profit(exited: Iterable[PositionTracker]) -> str:
+    return f"{sum((t.realized_pnl or Decimal(0) for t in exited), Decimal(0)):+.2f} rupees"
 
 
 def _open_lines(held: Sequence[PositionTracker]) -> list[str]:
