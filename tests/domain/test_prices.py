@@ -114,8 +114,14 @@ def test_an_average_of_nothing_is_a_defect() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("152.35", "152.35"), ("150", "150.00"), ("83.0025", "83.0025"), ("1E+2", "100.00")],
+    [
+        ("152.35", "152.35"),
+        ("150", "150.00"),
+        ("83.0025", "83.0025"),
+        ("1E+2", "100.00"),
+        ("-0.00", "0.00"),
+    ],
 )
 def test_decimals_are_shown_plain(value: str, text: str) -> None:
-    """Money is text without exponent, two decimals or as many as it needs."""
+    """Money is text without exponent, two decimals or as many as it needs; nothing is no loss."""
     assert decimal_text(Decimal(value)) == text

@@ -82,8 +82,11 @@ def round_average_half_even(notional: Decimal, quantity: int) -> Decimal:
 
 
 def decimal_text(value: Decimal) -> str:
-    """Return a decimal as plain text: no exponent, two decimals or as many as it needs."""
+    """Return a decimal as plain text: no exponent, two decimals or as many as it needs.
+
+    A loss that was rounded to nothing has no sign.
+    """
     hundredths = value.quantize(Decimal("0.01"))
     if hundredths == value:
-        return format(hundredths, "f")
+        return format(hundredths if value else abs(hundredths), "f")
     return format(value.normalize(), "f")
