@@ -50,7 +50,7 @@ def test_what_ended_today_is_summed_by_rule() -> None:
         TODAY, [_exited("-150.5"), _exited("100"), _exited("1", by_rule=False), yesterday], []
     )
 
-    assert "Exits: 3 (closed by others 1, stop_loss 2). P&L: -49.50 rupees." in text
+    assert "Exits: 3 (closed by others 1, stop_loss 2). Their P&L: -49.50 rupees." in text
     assert "Still open: nothing." in text
 
 
@@ -61,9 +61,9 @@ def test_what_the_broker_closed_on_an_earlier_day_is_told_apart() -> None:
     carried = replace(booked, product_type=ProductType.MARGIN, realized_pnl=Decimal(40))
 
     text = summary_of(TODAY, [booked], [])
-    assert "Exits: none.\nClosed on an earlier day and booked today: 1. P&L: -1850.00" in text
+    assert "Exits: none.\nClosed on an earlier day and booked today: 1. Their P&L: -1850.00" in text
     text = summary_of(TODAY, [booked, carried], [])
-    assert "Exits: 1 (closed by others 1). P&L: +40.00 rupees." in text
+    assert "Exits: 1 (closed by others 1). Their P&L: +40.00 rupees." in text
     assert "earlier day" not in summary_of(TODAY, [carried], [])
 
 

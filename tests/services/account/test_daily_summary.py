@@ -62,7 +62,7 @@ def test_the_day_is_told_when_it_is_over_and_once() -> None:
 
             ((title, text),) = world.alarms.told
             assert title == "squareoff: 15 Sep 2026, paper"
-            assert "Exits: 1 (manual 1). P&L: +150.00 rupees." in text
+            assert "Exits: 1 (manual 1). Their P&L: +150.00 rupees." in text
             assert "Still open: nothing." in text
             assert "Alarms: none." in text
 

@@ -48,7 +48,7 @@ def _exits_line(exited: Sequence[PositionTracker]) -> str:
         return "Exits: none."
     rules = Counter(BY_OTHERS if t.intent is None else t.intent.trigger.rule.value for t in exited)
     told = ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items()))
-    return f"Exits: {len(exited)} ({told}). P&L: {_profit(exited)}."
+    return f"Exits: {len(exited)} ({told}). Their P&L: {_profit(exited)}."
 
 
 def _is_of_an_earlier_day(tracker: PositionTracker, day: date) -> bool:
@@ -59,7 +59,7 @@ def _is_of_an_earlier_day(tracker: PositionTracker, day: date) -> bool:
 def _late_lines(late: Sequence[PositionTracker]) -> list[str]:
     if not late:
         return []
-    return [f"Closed on an earlier day and booked today: {len(late)}. P&L: {_profit(late)}."]
+    return [f"Closed on an earlier day and booked today: {len(late)}. Their P&L: {_profit(late)}."]
 
 
 def _profit(exited: Iterable[PositionTracker]) -> str:
