@@ -9,9 +9,11 @@ from exit_story.values import TRACKER
 from service_world.virtual import run_virtual
 from service_world.world import World, running_world
 from squareoff.core.state.facts import OrderPlanned, OrderSent
+from squareoff.core.state.policy import ExitPolicy
+from squareoff.domain.errors import BrokerRejected
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.orders import OrderType, PositionSide, Side
-from squareoff.domain.states import PositionStatus
+from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.services.desk.desk_requests import UnknownTracker
 from squareoff.services.exits.exit_preview import ExitPreview
 from squareoff.services.exits.exit_results import Wait
@@ -116,6 +118,37 @@ def test_what_stands_before_it_is_told() -> None:
             )
 
     run_virtual(body())
+
+
+def test_an_exit_in_a_persons_hands_shows_what_a_new_wish_sends() -> None:
+    """Its attempts are used up: asked for again it goes on, and that is what the preview shows."""
+
+    async def body() -> None:
+        async with running_world(policy=ExitPolicy(attempts_max=1)) as world:
+            await world.hold()
+            world.tick("152.00")
+            world.gateway.answers.append(BrokerRejected("no", code="DH-906", text="try"))
+            desk = world.engine.desk
+            await desk.exit(TRACKER, "by hand", Wait.CLAIMED, 1.0)
+            await world.until(lambda: _intent_status(world) is IntentStatus.NEEDS_HUMAN)
+            head = await desk.journal_head()
+            world.tick("151.90")
+            shown = await preview_of(world)
+
+            assert await desk.journal_head() == head
+            assert _intent_status(world) is IntentStatus.NEEDS_HUMAN
+            assert shown.why == ""
+            assert shown.broker_net_quantity == 100
+            orders = [(o.side, o.quantity, o.limit_price) for o in shown.orders]
+            assert orders == (await sent_by(world))[1:]
+            assert len(orders) == 1
+
+    run_virtual(body())
+
+
+def _intent_status(world: World) -> IntentStatus | None:
+    intent = world.tracker(TRACKER).intent
+    return None if intent is None else intent.status
 
 
 def test_all_positions_are_shown_on_one_reading() -> None:

@@ -12,11 +12,12 @@ from squareoff.core.exits.exit_protocol import decide
 from squareoff.core.state.facts import ExitSized, OrderPlanned, OrderSent
 from squareoff.core.state.inputs import ExitAsked, ExitHindered, PositionsRead, ReadyToSend
 from squareoff.core.state.policy import READING_LAG_SECONDS, SLICES_MAX, ExitPolicy
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import ClientOrderId, IntentId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import OrderType, Side
 from squareoff.domain.rules import RuleName, Trigger, Urgency
-from squareoff.domain.states import PositionStatus
+from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.desk.views import TrackerView, tracker_view
@@ -101,7 +102,7 @@ class ExitPreviews:
     async def _reading(self, actor: PositionActor, first: SizingReading) -> SizingReading:
         """Return the reading that an exit would be sized on: where exits of ours closed on the key
         so lately that the first one may lack them, one that the trade book stands beside."""
-        is_sized = actor.tracker.status is PositionStatus.ACTIVE
+        is_sized = _is_sized(actor.tracker)
         if is_sized and self._readings.input_of(actor.tracker, first).closed_lately > 0:
             return await self._readings.read(actor.tracker)
         return first
@@ -112,14 +113,17 @@ class ExitPreviews:
         found = ExitPreview(tracker_view(tracker, None), None, (), "")
         if actor.is_halted:
             return replace(found, why="a defect halted it: nothing is sent for it any more")
-        if tracker.status is not PositionStatus.ACTIVE:
-            return replace(found, why=_WHY_NOT_ACTIVE[tracker.status])
+        if not _is_sized(tracker):
+            return replace(found, why=_why_not_sized(tracker))
         hindrance = self._terms.hindrance(tracker, _URGENCY)
         event = self._readings.input_of(tracker, reading)
         if price is not None:
             event = replace(event, ready=ReadyToSend(SLICES_MAX, price))
         asked = ExitAsked(_NOBODY, "preview", Trigger(RuleName.MANUAL), event)
         decision = decide(tracker, actor.pacing, asked, self._clock.now(), self._policy)
+        if _is_given_up(tracker):  # asked for again it only goes on: it is sized right after
+            now = self._clock.now()
+            decision = decide(decision.tracker, decision.pacing, event, now, self._policy)
         orders = _orders_of(decision.facts)
         return replace(
             found,
@@ -127,6 +131,25 @@ class ExitPreviews:
             orders=orders,
             why=_why(hindrance, event, orders),
         )
+
+
+def _is_sized(tracker: PositionTracker) -> bool:
+    return tracker.status is PositionStatus.ACTIVE or _is_given_up(tracker)
+
+
+def _is_given_up(tracker: PositionTracker) -> bool:
+    """Say whether its exit is in a person's hands, whose new wish lets it go on."""
+    if tracker.status is not PositionStatus.EXITING or tracker.intent is None:
+        return False
+    return tracker.intent.status is IntentStatus.NEEDS_HUMAN and not tracker.is_frozen
+
+
+def _why_not_sized(tracker: PositionTracker) -> str:
+    if tracker.is_frozen:
+        return "more was closed than was held: nothing is sent until a person has dealt with it"
+    if tracker.is_withdrawing:
+        return "its exit is being taken back: asked for again, it goes on"
+    return _WHY_NOT_ACTIVE[tracker.status]
 
 
 _WHY_NOT_ACTIVE = {

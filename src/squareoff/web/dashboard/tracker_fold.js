@@ -126,6 +126,13 @@ export function hasLiveIntent(t) {
   return t.intent !== null && !["DONE", "WITHDRAWN"].includes(t.intent.status);
 }
 
+/** Say whether a wish to exit starts something: a first exit, or one that stands still going on. */
+export function canBeExited(t) {
+  if (t.status === "ACTIVE") return true;
+  if (t.status !== "EXITING" || t.over_exited_quantity > 0) return false;
+  return t.intent.status === "NEEDS_HUMAN" || t.intent.block_reason === "withdrawing";
+}
+
 /** Still beyond its level, the rule that fired would fire again at once: it is taken out. */
 function exitWithdrawn(t, data) {
   const rule = t.intent.trigger.rule;

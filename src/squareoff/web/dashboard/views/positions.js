@@ -9,7 +9,7 @@ import {
 import {
   clock, direction, distance, duration, money, NONE, price, whole, words,
 } from "../format.js";
-import { hasLiveIntent } from "../tracker_fold.js";
+import { canBeExited, hasLiveIntent } from "../tracker_fold.js";
 
 const OPEN_COLUMNS = [
   ["symbol", "Position"], ["quantity", "Open"], ["entry", "Entry"], ["last", "Last"],
@@ -174,7 +174,7 @@ export class PositionsView {
     const walked = trail.map((each) => STEP_WORDS[each.step] ?? each.step);
     setText(parts.trail, walked.length > 1 ? walked.join(" › ") : "");
     setAttribute(row, "data-busy", hasLiveIntent(tracker));
-    row.querySelector(".action button").disabled = tracker.status !== "ACTIVE";
+    row.querySelector(".action button").disabled = !canBeExited(tracker);
     this.#drawPrice(row, tracker);
   }
 
