@@ -160,3 +160,25 @@ def _leave_a_sent_exit(staged: StagedDashboard) -> None:
     staged.page.locator("#confirm-go").click()
     staged.page.keyboard.press("Escape")
     expect(staged.page.locator("#confirm")).not_to_be_visible()
+
+
+def test_the_reason_is_that_of_the_choice(staged: StagedDashboard) -> None:
+    """A stricter halt of a halted account is no resuming; a reason that was written stays."""
+    halted = {"active": True, "level": "new", "reason": "x"}
+    staged.engine("(engine, halted) => { engine.replica.kill_switch = halted; }", halted)
+    staged.log_in(TOKEN)
+    page = staged.page
+    page.locator("#halt").click()
+    reason = page.locator("#confirm-reason")
+    expect(reason).to_have_value("resume by hand")
+    page.get_by_label("Nothing at all").check()
+    expect(reason).to_have_value("halt by hand")
+    expect(page.locator("#confirm-request")).to_contain_text('"reason":"halt by hand"')
+    reason.fill("the feed lies")
+    page.get_by_label("Resume").check()
+    expect(reason).to_have_value("the feed lies")
+    page.get_by_label("Nothing at all").check()
+    staged.confirm()
+
+    (call,) = staged.calls("/kill-switch")
+    assert call["body"] == {"active": True, "level": "all", "reason": "the feed lies"}

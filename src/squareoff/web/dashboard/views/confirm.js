@@ -22,7 +22,7 @@ export class Confirmation {
   }
 
   /**
-   * Ask. A question has `title`, `reason` (a first proposal), `confirm` (the button), `path` and
+   * Ask. A question has `title`, `reason(choice)` (a first proposal), `confirm` (the button), `path` and
    * `body(reason, choice, ticket)` of the call, and may have `choices`, `note`, `preview()` and
    * `mustBeShown(choice)`: what is not asked for before the preview was shown. A close is. One that
    * `isUrgent` takes the place of another.
@@ -36,6 +36,7 @@ export class Confirmation {
     const parts = partsOf(question);
     parts.cancel.onclick = () => this.#dialog.close();
     parts.form.oninput = () => {
+      proposeReason(question, parts);
       parts.key = newKey(); // other words are another wish; the same ones are sent under one key
       showRequest(question, parts);
       allowGo(question, parts);
@@ -90,14 +91,14 @@ function partsOf(question) {
       "aria-label": "What will be sent",
     }),
     choices: (question.choices ?? []).map(choiceInput),
-    reason: el("input", {
-      id: "confirm-reason", maxlength: 200, required: true, value: question.reason,
-    }),
+    proposed: "",
+    reason: el("input", { id: "confirm-reason", maxlength: 200, required: true }),
     request: el("code", { id: "confirm-request" }),
     error: el("p", { class: "error", role: "alert" }),
     go: el("button", { type: "submit", class: "danger", id: "confirm-go" }, question.confirm),
     cancel: el("button", { type: "button", id: "confirm-cancel" }, "Cancel"),
   };
+  proposeReason(question, parts);
   parts.form = el(
     "form",
     { class: "confirm" },
@@ -129,6 +130,13 @@ function choiceSet(choices, inputs) {
 
 function choiceOf(parts) {
   return parts.choices.find((input) => input.checked)?.value;
+}
+
+/** Propose the reason of what is chosen, until a person has written one. */
+function proposeReason(question, parts) {
+  if (parts.reason.value !== parts.proposed) return;
+  parts.proposed = question.reason(choiceOf(parts));
+  parts.reason.value = parts.proposed;
 }
 
 function mustBeShown(question, parts) {

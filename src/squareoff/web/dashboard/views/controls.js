@@ -26,7 +26,7 @@ export class Controls {
     const id = encodeURIComponent(trackerId);
     this.#confirmation.ask({
       title: `Exit ${tracker.instrument.trading_symbol}?`,
-      reason: "exit by hand",
+      reason: () => "exit by hand",
       confirm: "Exit this position",
       preview: () => previewOf(this.#api, `?tracker_id=${id}`),
       path: `/trackers/${id}/exit`,
@@ -39,7 +39,7 @@ export class Controls {
     this.#confirmation.ask({
       title: "Exit all positions?",
       isUrgent: true,
-      reason: "exit all by hand",
+      reason: () => "exit all by hand",
       confirm: "Exit all",
       note:
         "New entries are halted (level new) until somebody resumes; " +
@@ -55,7 +55,7 @@ export class Controls {
     const { active, level } = this.#model.replica.killSwitch;
     this.#confirmation.ask({
       title: active ? `Halted, level ${level}` : "Halt?",
-      reason: active ? "resume by hand" : "halt by hand",
+      reason: (choice) => (choice === "resume" ? "resume by hand" : "halt by hand"),
       confirm: "Set it",
       choices: active ? [RESUME_CHOICE, ...HALT_CHOICES] : HALT_CHOICES,
       preview: active ? () => resumePreviewOf(this.#api) : undefined,
