@@ -104,3 +104,32 @@ def test_a_hidden_tab_tells_of_an_alarm(staged: StagedDashboard) -> None:
 
     expect(page).to_have_title("(1) PAPER · squareoff")
     expect(page.locator("#alarms li")).to_have_count(1)
+
+
+def test_a_lost_connection_stands_in_the_title(staged: StagedDashboard) -> None:
+    """A tab that is not looked at says it, too."""
+    staged.log_in(TOKEN)
+    expect(staged.page).to_have_title("PAPER · squareoff")
+    staged.engine("(engine) => { engine.hold('/events'); engine.drop(); }")
+
+    expect(staged.page).to_have_title("NO CONNECTION · PAPER · squareoff")
+
+
+def test_a_notice_that_stands_is_told_once(staged: StagedDashboard) -> None:
+    """What is being closed says since when: seconds that count would be read out one by one."""
+    asked = {"outcome": "running", "reason": "enough", "asked_at": "2026-09-15T10:31:05+05:30"}
+    staged.engine("(engine, asked) => { engine.replica.exit_all = asked; }", asked)
+    staged.log_in(TOKEN)
+    notices = staged.page.locator("#notices")
+    expect(notices).to_have_text("Closing everything since 10:31:05: enough")
+    expect(notices).to_have_attribute("aria-atomic", "false")
+    staged.page.evaluate(
+        """() => {
+          window.changes = 0;
+          new MutationObserver((found) => (window.changes += found.length)).observe(
+            document.getElementById("notices"), { childList: true, subtree: true });
+        }"""
+    )
+    staged.passes(3_000)
+
+    assert staged.page.evaluate("window.changes") == 0

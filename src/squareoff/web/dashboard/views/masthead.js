@@ -2,7 +2,7 @@
 
 import { byId, el, empty, keep, setAttribute, setText } from "../dom.js";
 import { isStanding } from "../figures.js";
-import { clock, duration } from "../format.js";
+import { clock } from "../format.js";
 
 const MODES = {
   paper: () => "PAPER · no order leaves this machine",
@@ -15,6 +15,10 @@ export class MastheadView {
   constructor(model, controls, onLogOut) {
     this.#model = model;
     empty(byId("notices"));
+    const sizes = new ResizeObserver(tellCovered);
+    for (const element of [byId("masthead"), byId("masthead").firstElementChild]) {
+      sizes.observe(element);
+    }
     byId("exit-all").onclick = () => controls.exitAll();
     byId("halt").onclick = () => controls.halt();
     byId("log-out").onclick = onLogOut;
@@ -37,7 +41,8 @@ export class MastheadView {
     this.#drawNotices();
     const open = [...replica.alarms.values()].filter(isStanding).length;
     const alarms = open ? `(${open}) ` : "";
-    document.title = `${alarms}${replica.mode.toUpperCase()} · squareoff`;
+    const gone = this.#model.connection.state === "disconnected" ? "NO CONNECTION · " : "";
+    document.title = `${gone}${alarms}${replica.mode.toUpperCase()} · squareoff`;
   }
 
   #drawConnection() {
@@ -95,10 +100,10 @@ export class MastheadView {
       yield { key: "alarm", kind: "critical", text: `Alarm: ${critical.at(-1).message}${more}` };
     }
     if (replica.exitAll?.outcome === "running") {
-      const seconds = this.#model.secondsSince(replica.exitAll.asked_at);
+      const since = clock(replica.exitAll.asked_at); // no seconds that count: each would be read out
       yield {
         key: "exit-all", kind: "warning",
-        text: `Closing everything for ${duration(seconds)}: ${replica.exitAll.reason}`,
+        text: `Closing everything since ${since}: ${replica.exitAll.reason}`,
       };
     }
     if (connection.state === "connected" && status && !status.is_ready) {
@@ -108,6 +113,16 @@ export class MastheadView {
       };
     }
   }
+}
+
+/** Say how much of the page's top stays covered: what the focus moves to is scrolled below it. */
+function tellCovered() {
+  const masthead = byId("masthead");
+  const stuck = [masthead, masthead.firstElementChild].find(
+    (element) => getComputedStyle(element).position === "sticky" && element.offsetHeight,
+  );
+  const covered = `${stuck?.offsetHeight ?? 0}px`;
+  document.documentElement.style.setProperty("--covered", covered);
 }
 
 function noticeOf({ seen }) {
