@@ -139,6 +139,26 @@ def test_exit_all_by_the_keyboard(stand: Stand, open_dashboard: OpenDashboard) -
     expect(dashboard.page.locator("#notices")).to_contain_text("Halted, level new")
 
 
+def test_what_nobody_watches_is_told_after_exit_all(
+    stand: Stand, open_dashboard: OpenDashboard
+) -> None:
+    """An empty page is no flat book: what the broker still holds stands on top until seen."""
+    tracker_id = stand.hold({})
+    stand.hold_unwatched(75, "MARGIN")
+    dashboard = open_dashboard()
+    dashboard.page.keyboard.press("F6")
+    dashboard.wait_preview()
+    dashboard.confirm()
+    dashboard.wait_step(tracker_id, "exited")
+
+    told = dashboard.page.locator("#notices .critical").filter(has_text="under no watch")
+    expect(told).to_contain_text("Still held at the broker, under no watch: NIFTY")
+    expect(told).to_contain_text("margin 75; close it in the broker's app")
+    told.get_by_role("button", name="Seen").click()
+    expect(told).to_have_count(0)
+    stand.hold_unwatched(-75, "MARGIN")
+
+
 def test_halt_holds_exits_until_resumed(stand: Stand, open_dashboard: OpenDashboard) -> None:
     """At level all an exit is shown as waiting with the reason; resume lets it go."""
     tracker_id = stand.hold({})

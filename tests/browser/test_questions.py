@@ -1,5 +1,8 @@
 """One question at a time: an answer belongs to its own, and none that fails is lost."""
 
+from typing import Any
+
+import pytest
 from playwright.sync_api import expect
 
 from dashboard import StagedDashboard
@@ -182,3 +185,19 @@ def test_the_reason_is_that_of_the_choice(staged: StagedDashboard) -> None:
 
     (call,) = staged.calls("/kill-switch")
     assert call["body"] == {"active": True, "level": "all", "reason": "the feed lies"}
+
+
+@pytest.mark.parametrize("answer", [[200, {"unknown_positions": None}], [503, "away"]])
+def test_what_cannot_be_read_is_not_told_as_flat(
+    staged: StagedDashboard, answer: list[Any]
+) -> None:
+    """Where the broker's positions could not be read at the end of exit-all, the page says so."""
+    asked = {"outcome": "running", "reason": "x", "asked_at": "2026-09-15T10:31:05+05:30"}
+    staged.engine("(engine, asked) => { engine.replica.exit_all = asked; }", asked)
+    staged.engine("(engine, answer) => { engine.answers['/exit-all'] = answer; }", answer)
+    staged.log_in(TOKEN)
+    ended = {"kind": "exit_all_ended", "data": {"outcome": "closed", "text": ""}}
+    staged.engine("(engine, ended) => engine.tell(ended)", ended)
+
+    text = "What else the broker holds could not be read: look there."
+    expect(staged.page.locator("#notices")).to_contain_text(text)

@@ -37,7 +37,7 @@ class Stand:
 
     def hold(self, rules: dict[str, Any], *, quantity: int = 150, product: str = "INTRADAY") -> str:
         """Have the broker hold a long position beside the others, take it under watch."""
-        self._add_at_broker(quantity, product)
+        self.hold_unwatched(quantity, product)
         body = {
             "exchange_segment": "NSE_FNO",
             "security_id": SECURITY_ID,
@@ -50,7 +50,8 @@ class Stand:
         tracker_id: str = self.engine.api("POST", "/trackers", body)["id"]
         return tracker_id
 
-    def _add_at_broker(self, quantity: int, product: str) -> None:
+    def hold_unwatched(self, quantity: int, product: str) -> None:
+        """Have the broker hold so many more, which no tracker knows."""
         self.broker.admin(
             "POST",
             "positions",

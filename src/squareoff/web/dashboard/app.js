@@ -14,6 +14,7 @@ import { HealthView } from "./views/health.js";
 import { LimitsView } from "./views/limits.js";
 import { MastheadView } from "./views/masthead.js";
 import { PositionsView } from "./views/positions.js";
+import { RemainsView } from "./views/remains.js";
 
 let session = null;
 let seconds = null;
@@ -40,6 +41,7 @@ function draw(api, model, ours) {
     detail,
     new AlarmsView(api, model),
     new HealthView(model),
+    new RemainsView(api, model),
   ];
   const drawChanges = () => {
     const changes = model.drain();

@@ -42,8 +42,8 @@ export class Controls {
       reason: () => "exit all by hand",
       confirm: "Exit all",
       note:
-        "New entries are halted (level new) until somebody resumes; " +
-        "resting entries are cancelled.",
+        "Only what is under watch is closed. New entries are halted (level new) until somebody " +
+        "resumes; resting entries are cancelled.",
       preview: () => previewOf(this.#api, ""),
       path: "/exit-all",
       body: (reason, _, ticket) => ({ reason, ticket }),
