@@ -14,6 +14,9 @@ const WHOLE = new Intl.NumberFormat("en-IN");
 const CLOCK = new Intl.DateTimeFormat("en-GB", {
   timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
 });
+const DAY = new Intl.DateTimeFormat("en-GB", {
+  timeZone: "Asia/Kolkata", day: "2-digit", month: "short",
+});
 
 /**
  * A price as text: `"25974.90"` is 25,974.90, and a currency's `"83.0025"` stays 83.0025. What is
@@ -58,9 +61,17 @@ export function clock(iso) {
   return iso ? CLOCK.format(new Date(iso)) : NONE;
 }
 
-/** The same to the millisecond, for a journal. */
+/** The same with its day where that is not the day in IST of `now`: 14 Sept 10:31:05. */
+export function clockAsOf(iso, now) {
+  const time = clock(iso);
+  if (!iso || DAY.format(new Date(iso)) === DAY.format(now)) return time;
+  return `${DAY.format(new Date(iso))} ${time}`;
+}
+
+/** Day and time to the millisecond, for a journal: it may span many days. */
 export function clockFine(iso) {
-  return `${clock(iso)}.${String(new Date(iso).getUTCMilliseconds()).padStart(3, "0")}`;
+  const milliseconds = String(new Date(iso).getUTCMilliseconds()).padStart(3, "0");
+  return `${DAY.format(new Date(iso))} ${clock(iso)}.${milliseconds}`;
 }
 
 /** A span of time in words as short as they can be: 4 s, 3 min 5 s, 2 h 10 min. */

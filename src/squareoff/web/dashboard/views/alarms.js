@@ -3,7 +3,7 @@
 import { CallFailed } from "../api.js";
 import { byId, el, empty, keep, setAttribute, setText } from "../dom.js";
 import { isStanding } from "../figures.js";
-import { clock, words } from "../format.js";
+import { clockAsOf, words } from "../format.js";
 
 export class AlarmsView {
   #api;
@@ -33,7 +33,7 @@ export class AlarmsView {
     keep(list, alarms, {
       key: (alarm) => alarm.id,
       make: (alarm) => this.#item(alarm),
-      update: drawAlarm,
+      update: (item, alarm) => drawAlarm(item, alarm, this.#model.now()),
     });
   }
 
@@ -70,12 +70,13 @@ function loudness(alarm) {
   return alarm.severity === "critical" ? 1 : 0;
 }
 
-function drawAlarm(item, alarm) {
+function drawAlarm(item, alarm, now) {
+  const at = (iso) => clockAsOf(iso, now);
   const times = alarm.repeats ? ` · told ${alarm.repeats + 1} times` : "";
-  const end = alarm.cleared_at ? ` · over ${clock(alarm.cleared_at)}` : "";
-  const seen = alarm.acknowledged_at ? ` · seen ${clock(alarm.acknowledged_at)}` : "";
+  const end = alarm.cleared_at ? ` · over ${at(alarm.cleared_at)}` : "";
+  const seen = alarm.acknowledged_at ? ` · seen ${at(alarm.acknowledged_at)}` : "";
   const severity = alarm.severity.toUpperCase();
-  const head = `${severity} · ${words(alarm.code)} · ${clock(alarm.raised_at)}`;
+  const head = `${severity} · ${words(alarm.code)} · ${at(alarm.raised_at)}`;
   setText(item.querySelector(".alarm-head"), head + times + end + seen);
   setText(item.querySelector(".alarm-text"), alarm.message);
   setAttribute(item, "data-severity", alarm.severity);

@@ -2,7 +2,7 @@
 // Drawn as SVG from attributes; what it shows also stands under it in words.
 
 import { el, setText, svg } from "../dom.js";
-import { clock, price, whole, words } from "../format.js";
+import { clockAsOf, price, whole, words } from "../format.js";
 
 const HEIGHT = 260;
 const WIDTH_MIN = 280;
@@ -46,8 +46,8 @@ export class Chart {
     this.drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.drawing.replaceChildren(
       ...grid(scale),
-      staircase(found.stop, scale, "stop"),
-      staircase(found.target, scale, "target"),
+      ...staircases(found.stop, scale, "stop"),
+      ...staircases(found.target, scale, "target"),
       line(found.entry, scale, "entry"),
       ...bars(found.spans, scale),
       polyline(found.prices, scale, "price"),
@@ -119,17 +119,19 @@ function* grid({ y, right, bottom, top, begin, end }) {
     yield svg("line", { x1: PLOT.left, x2: right, y1: y(value), y2: y(value), class: "grid" });
     yield svg("text", { x: right + 16, y: y(value) + 4, class: "axis" }, price(value.toFixed(2)));
   }
-  const time = (at) => clock(new Date(at).toISOString());
+  const time = (at) => clockAsOf(new Date(at).toISOString(), end);
   yield svg("text", { x: PLOT.left, y: HEIGHT - 6, class: "axis" }, time(begin));
   yield svg("text", { x: right, y: HEIGHT - 6, class: "axis end" }, time(end));
 }
 
-function staircase(levels, scale, name) {
-  const points = levels.flatMap(({ from, to, price: value }) => [
-    { at: from, price: value },
-    { at: to, price: value },
-  ]);
-  return polyline(points, scale, name);
+/** One line for each span of time in which a level stood: between them there was none. */
+function staircases(levels, scale, name) {
+  const lines = [];
+  levels.forEach(({ from, to, price: value }, place) => {
+    if (place === 0 || levels[place - 1].to !== from) lines.push([]);
+    lines.at(-1).push({ at: from, price: value }, { at: to, price: value });
+  });
+  return lines.map((points) => polyline(points, scale, name));
 }
 
 function line(value, { y, right }, name) {
@@ -156,17 +158,17 @@ function mark({ at, price: value }, { x, y }, name) {
   return svg("polygon", { points, class: name });
 }
 
-function describe(chart, { spans }) {
+function describe(chart, { spans, end }) {
   const stop = chart.levels.at(-1)?.stop_level ?? null;
   const parts = [`Entry ${price(chart.entry_price)}`];
   if (stop !== null) parts.push(`stop ${price(stop)}, moved ${stopMoves(chart)} times`);
   for (const trigger of chart.triggers) {
     const at = trigger.price === null ? "" : ` at ${price(trigger.price)}`;
-    parts.push(`${words(trigger.rule)} fired ${clock(trigger.time)}${at}`);
+    parts.push(`${words(trigger.rule)} fired ${clockAsOf(trigger.time, end)}${at}`);
   }
   for (const fill of chart.fills) {
     const what = `${fill.side} ${whole(fill.quantity)} filled`;
-    parts.push(`${what} ${clock(fill.time)} at ${price(fill.price)}`);
+    parts.push(`${what} ${clockAsOf(fill.time, end)} at ${price(fill.price)}`);
   }
   if (!spans.length) parts.push("no prices since the engine was started");
   return `${parts.join("; ")}.`;
