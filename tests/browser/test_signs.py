@@ -133,3 +133,32 @@ def test_a_notice_that_stands_is_told_once(staged: StagedDashboard) -> None:
     staged.passes(3_000)
 
     assert staged.page.evaluate("window.changes") == 0
+
+
+def test_a_refused_token_is_not_well(staged: StagedDashboard) -> None:
+    """It may be refused hours before its end: what is left of it is not what counts."""
+    staged.engine(
+        """({ status }) => Object.assign(status, {
+          token_is_refused: true, token_expires_at: "2126-09-15T09:00:00+05:30",
+        })"""
+    )
+    staged.log_in(TOKEN)
+    line = staged.page.locator("#health > div").filter(has_text="Broker token")
+
+    expect(line).to_have_attribute("data-state", "bad")
+    expect(line).to_contain_text("refused")
+
+
+def test_a_rule_that_fired_does_not_say_that_all_is_closed(staged: StagedDashboard) -> None:
+    """Exits of it may still wait: the page says what the rule did, not what came of it."""
+    staged.engine(
+        """({ status }) => Object.assign(status.account, {
+          max_loss: "6000.00", fired: ["max_loss"], fired_reason: "account max_loss reached",
+          fired_at: "2026-09-15T10:00:00+05:30",
+        })"""
+    )
+    staged.hold("NIFTY")
+    staged.log_in(TOKEN)
+
+    note = staged.page.locator("#limits-note")
+    expect(note).to_have_text("Told to close everything at 10:00:00: account max_loss reached.")

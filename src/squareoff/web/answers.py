@@ -276,6 +276,8 @@ class StatusOut(Outgoing):
     blind_instruments: list[str]
     """Instruments (`NSE_FNO:49543`) with armed price rules whose prices are missing."""
     token_expires_at: Instant | None = Field(validation_alias="token_expires_ns")
+    token_is_refused: bool
+    """Whether the broker refuses the access token, however long it was to last."""
     kill_switch_active: bool
     started_at: Instant = Field(validation_alias="started_at_ns")
     account: AccountOut

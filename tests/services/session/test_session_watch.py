@@ -52,8 +52,9 @@ def test_the_status_knows_when_the_token_ends() -> None:
         session.kill()
         session.refuse()
         await asyncio.sleep(1.0)
-        causes = world.engine.status.view().not_ready_because
-        assert "the broker refuses the access token" in causes
+        refused = world.engine.status.view()
+        assert "the broker refuses the access token" in refused.not_ready_because
+        assert (status.token_is_refused, refused.token_is_refused) == (False, True)
 
     watched(body, session)
 

@@ -94,6 +94,7 @@ class EngineStatus:
             last_tick_age_seconds=self._tick_age_seconds(),
             blind_instruments=tuple(sorted(str(name) for name in self._blind())),
             token_expires_ns=None if self._session is None else self._session.expires_ns,
+            token_is_refused=self._session is not None and self._session.is_refused,
             kill_switch_active=self._kill_switch.state.active,
             started_at_ns=self._started_at_ns,
             account=self._risk.account_view(),

@@ -109,6 +109,7 @@ class StatusView:
     last_tick_age_seconds: float | None
     blind_instruments: tuple[str, ...]
     token_expires_ns: int | None
+    token_is_refused: bool
     kill_switch_active: bool
     started_at_ns: int
     account: AccountView

@@ -29,7 +29,7 @@ export class HealthView {
     const price = tick === null ? "none yet" : `${duration(tick)} old`;
     yield line("Newest price", price, !stale, "warn");
     const blind = status.blind_instruments.length;
-    yield line("Prices missing", blind ? `${whole(blind)} instruments BLIND` : "none", !blind);
+    yield line("Prices missing", blind ? `${whole(blind)} ${blind === 1 ? "instrument" : "instruments"} BLIND` : "none", !blind);
     yield line("Order stream", status.order_stream, status.order_stream === "connected");
     yield line("Database", status.database, status.database === "open");
     for (const [name, state] of Object.entries(status.breakers)) {
@@ -45,6 +45,7 @@ export class HealthView {
   }
 
   #token(status) {
+    if (status.token_is_refused) return line("Broker token", "refused", false);
     if (status.token_expires_at === null) return line("Broker token", NONE, true);
     const seconds = -this.#model.secondsSince(status.token_expires_at);
     if (seconds <= 0) return line("Broker token", "expired", false);

@@ -79,7 +79,7 @@ export class LimitsView {
   #drawNote(account) {
     const parts = [];
     if (account.fired_reason !== null) {
-      parts.push(`Everything was closed at ${clock(account.fired_at)}: ${account.fired_reason}.`);
+      parts.push(`Told to close everything at ${clock(account.fired_at)}: ${account.fired_reason}.`);
     }
     if (account.unseen.length && !this.list.hidden) {
       const rules = ["target", "trailing"].map(words).join(" and ");
