@@ -131,7 +131,9 @@ def test_exit_all_by_the_keyboard(stand: Stand, open_dashboard: OpenDashboard) -
     dashboard.wait_preview()
     sends = dashboard.page.locator("#confirm-sends")
     expect(sends).to_contain_text("2 orders leave now")
-    expect(sends.locator(f'[data-tracker="{second}"]')).to_contain_text("SELL 75 LIMIT")
+    margin = sends.locator(f'[data-tracker="{second}"]')
+    expect(margin).to_contain_text("long 75 · margin")
+    expect(margin).to_contain_text("SELL 75 LIMIT")
 
     dashboard.page.keyboard.press("Enter")
     dashboard.wait_step(first, "exited")

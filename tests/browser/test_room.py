@@ -71,7 +71,7 @@ def test_the_buttons_of_a_question_are_in_sight(phone: StagedDashboard) -> None:
     items = [
         {
             "tracker_id": f"NIFTY-{number}", "trading_symbol": f"NIFTY-{number}", "side": "LONG",
-            "open_quantity": 75, "why": "", "orders": [
+            "product_type": "INTRADAY", "open_quantity": 75, "why": "", "orders": [
                 {"side": "SELL", "quantity": 75, "order_type": "LIMIT", "limit_price": "95.10"}
             ],
         }
@@ -86,6 +86,50 @@ def test_the_buttons_of_a_question_are_in_sight(phone: StagedDashboard) -> None:
     for name in ("#confirm-go", "#confirm-cancel"):
         expect(page.locator(name)).to_be_in_viewport(ratio=1)
         assert page.locator(name).evaluate(IS_IN_SIGHT)
+
+
+def test_a_long_reason_leaves_room_for_the_other_rows(staged: StagedDashboard) -> None:
+    """It takes the width of its row, so that some blocked exits do not fill the screen."""
+    staged.page.set_viewport_size({"width": 1440, "height": 900})
+    staged.hold("GOLD", "SILVER")
+    blocked = {
+        "status": "EXITING", "intent": {
+            "intent_id": "i", "status": "BLOCKED", "block_reason": "rejected_permanent",
+            "note": "RMS: margin exceeds, required 1234567.89, available 12345.67. " * 4,
+            "reason": "stop", "trigger": {"rule": "stop_loss", "level": "95.00"}, "attempt": 1,
+            "claimed_at": "2026-09-15T09:50:05+05:30", "failures": 1,
+        },
+    }  # fmt: skip
+    staged.engine("({ replica }, blocked) => Object.assign(replica.trackers[0], blocked)", blocked)
+    staged.log_in(TOKEN)
+    staged.wait_step("GOLD", "blocked")
+    expect(staged.row("GOLD", ".step-word")).to_contain_text("available 12345.67. RMS")
+
+    assert staged.row("GOLD").bounding_box()["height"] < 160
+    exits = [staged.row(name, ".action").bounding_box() for name in ("GOLD", "SILVER")]
+    assert exits[0]["x"] == exits[1]["x"]
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_no_number_is_broken(staged: StagedDashboard, width: int) -> None:
+    """A price of six figures and crores of profit stand on one line, within the page."""
+    staged.page.set_viewport_size({"width": width, "height": 900})
+    staged.hold("MRF")
+    staged.log_in(TOKEN)
+    price = {"exchange_segment": "NSE_FNO", "security_id": "MRF", "last_traded_price": "250125.05"}
+    staged.engine(
+        """(engine, price) =>
+          engine.live({ prices: [{ ...price, received_at: new Date().toISOString() }] })""",
+        price,
+    )
+    last = staged.row("MRF", ".last .figure")
+    expect(last).to_have_text("2,50,125.05")
+    for figure in (last, staged.page.locator("#figure-profit")):
+        height = figure.evaluate("(element) => parseFloat(getComputedStyle(element).lineHeight)")
+        assert figure.bounding_box()["height"] < 1.5 * height  # type: ignore[index]
+
+    page = staged.page
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def _focused_is_in_sight(page: Page) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any, Self
 
+from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import OrderRole, OrderType, PositionSide, Side
 from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.states import PositionStatus
@@ -150,6 +151,7 @@ class ExitPreviewOut(Outgoing):
 
     tracker_id: str
     trading_symbol: str
+    product_type: ProductType
     side: PositionSide
     status: PositionStatus
     open_quantity: int
@@ -166,6 +168,7 @@ class ExitPreviewOut(Outgoing):
         return cls(
             tracker_id=tracker.id,
             trading_symbol=tracker.trading_symbol,
+            product_type=tracker.product_type,
             side=tracker.side,
             status=tracker.status,
             open_quantity=max(0, tracker.quantity - tracker.exited_quantity),

@@ -73,10 +73,13 @@ export class DetailView {
       error: el("p", { class: "error", role: "alert" }),
     };
     this.#shown = parts;
-    const symbol = this.#model.replica.trackers.get(trackerId).instrument.trading_symbol;
+    const tracker = this.#model.replica.trackers.get(trackerId);
+    const kind = ` ${words(tracker.side)} · ${words(tracker.product_type)}`;
     const close = el("button", { type: "button", click: () => this.close() }, "Close");
+    const { trading_symbol: symbol } = tracker.instrument;
+    const title = el("h2", { id: "detail-title" }, symbol, el("span", { class: "muted" }, kind));
     byId("detail").replaceChildren(
-      el("div", { class: "detail-head" }, el("h2", { id: "detail-title" }, symbol), close),
+      el("div", { class: "detail-head" }, title, close),
       parts.error,
       parts.chart.element,
       parts.state,

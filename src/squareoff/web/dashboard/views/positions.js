@@ -151,7 +151,8 @@ export class PositionsView {
     };
     last.append(row.parts.last, row.parts.age);
     step.append(row.parts.word, row.parts.since, row.parts.trail);
-    const label = `Exit ${tracker.instrument.trading_symbol}…`;
+    const { instrument, side, product_type: product } = tracker;
+    const label = `Exit ${instrument.trading_symbol}, ${words(side)} ${words(product)}…`;
     const exit = () => this.#controls.exit(tracker.tracker_id);
     action.append(el("button", { type: "button", "aria-label": label, click: exit }, "Exit…"));
     return row;

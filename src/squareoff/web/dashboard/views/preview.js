@@ -23,7 +23,7 @@ function exitElements(items) {
 export async function resumePreviewOf(api) {
   const { items, ticket } = await api.get("/resume-preview");
   const lines = items.map((item) => {
-    const text = ` ${words(item.side)} ${whole(item.quantity - item.exited_quantity)}`;
+    const text = heldText(item, item.quantity - item.exited_quantity);
     return el("li", { "data-tracker": item.id }, el("strong", {}, item.trading_symbol), text);
   });
   const head = lines.length ? "Resuming lets these exits out:" : "No exit waits to be let out.";
@@ -41,10 +41,15 @@ function itemOf(item) {
     "li",
     { "data-tracker": item.tracker_id },
     el("strong", {}, item.trading_symbol),
-    ` ${words(item.side)} ${whole(item.open_quantity)}`,
+    heldText(item, item.open_quantity),
     lines.length ? el("ul", {}, ...lines) : null,
     item.why ? el("p", { class: "muted" }, item.why) : null,
   );
+}
+
+/** Side and product, too: one contract may be held twice. */
+function heldText({ side, product_type: product }, quantity) {
+  return ` ${words(side)} ${whole(quantity)} · ${words(product)}`;
 }
 
 function orderText(order) {
