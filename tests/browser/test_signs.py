@@ -1,5 +1,7 @@
 """What is not current, or grows worse, is not shown as before."""
 
+import re
+
 from playwright.sync_api import expect
 
 from dashboard import StagedDashboard
@@ -162,3 +164,21 @@ def test_a_rule_that_fired_does_not_say_that_all_is_closed(staged: StagedDashboa
 
     note = staged.page.locator("#limits-note")
     expect(note).to_have_text("Told to close everything at 10:00:00: account max_loss reached.")
+
+
+def test_health_of_before_is_not_well_now(staged: StagedDashboard) -> None:
+    """Without a connection nobody knows how the feed is: no tick stands, and the time does."""
+    staged.log_in(TOKEN)
+    staged.passes(1_000)
+    line, title = staged.page.locator("#health > div").first, staged.page.locator("#health-title")
+    tick = "(element) => getComputedStyle(element.querySelector('dd'), '::after').content"
+    expect(title).to_have_text("Health")
+    assert line.evaluate(tick) == '" ✓"'
+    staged.engine("(engine) => { engine.hold('/events'); engine.drop(); }")
+
+    expect(title).to_have_text(re.compile(r"^Health, as of \d\d:\d\d:\d\d$"))
+    assert line.evaluate(tick) == "none"
+    staged.engine("(engine) => engine.letGo('/events')")
+    staged.passes(3_000)
+    expect(title).to_have_text("Health")
+    assert line.evaluate(tick) == '" ✓"'

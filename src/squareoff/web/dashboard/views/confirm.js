@@ -22,10 +22,10 @@ export class Confirmation {
   }
 
   /**
-   * Ask. A question has `title`, `reason(choice)` (a first proposal), `confirm` (the button), `path` and
-   * `body(reason, choice, ticket)` of the call, and may have `choices`, `note`, `preview()` and
-   * `mustBeShown(choice)`: what is not asked for before the preview was shown. A close is. One that
-   * `isUrgent` takes the place of another.
+   * Ask. A question has `title`, `reason(choice)` (a first proposal), `confirm` (the button),
+   * `path` and `body(reason, choice, ticket)` of the call, and may have `choices`, `note`,
+   * `preview()` and `mustBeShown(choice)`: what is not asked for before the preview was shown. A
+   * close is. One that `isUrgent` takes the place of another.
    */
   ask(question) {
     if (this.#dialog.open) {

@@ -1,7 +1,7 @@
 // How the engine's ways to the world are: each line says what is well and what is not.
 
 import { byId, el, empty, keep, setAttribute, setText } from "../dom.js";
-import { duration, NONE, whole, words } from "../format.js";
+import { clock, duration, NONE, whole, words } from "../format.js";
 
 const TOKEN_SOON_SECONDS = 30 * 60;
 const FULL_SHARE = 0.8; // entries are held back from here on
@@ -18,6 +18,10 @@ export class HealthView {
   draw(changes) {
     const { status } = this.#model;
     if ((!changes.second && !changes.all) || !status) return;
+    const { connection } = this.#model;
+    const isGone = connection.state === "disconnected"; // what was well then may not be now
+    const since = isGone ? clock(new Date(connection.since).toISOString()) : "";
+    setText(byId("health-title"), isGone ? `Health, as of ${since}` : "Health");
     drawLines(byId("health"), [...this.#lines(status)]);
     drawLines(byId("budget"), [...this.#budget(status)]);
   }
@@ -29,7 +33,8 @@ export class HealthView {
     const price = tick === null ? "none yet" : `${duration(tick)} old`;
     yield line("Newest price", price, !stale, "warn");
     const blind = status.blind_instruments.length;
-    yield line("Prices missing", blind ? `${whole(blind)} ${blind === 1 ? "instrument" : "instruments"} BLIND` : "none", !blind);
+    const what = blind === 1 ? "instrument" : "instruments";
+    yield line("Prices missing", blind ? `${whole(blind)} ${what} BLIND` : "none", !blind);
     yield line("Order stream", status.order_stream, status.order_stream === "connected");
     yield line("Database", status.database, status.database === "open");
     for (const [name, state] of Object.entries(status.breakers)) {

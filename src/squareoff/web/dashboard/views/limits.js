@@ -79,7 +79,8 @@ export class LimitsView {
   #drawNote(account) {
     const parts = [];
     if (account.fired_reason !== null) {
-      parts.push(`Told to close everything at ${clock(account.fired_at)}: ${account.fired_reason}.`);
+      const at = clock(account.fired_at);
+      parts.push(`Told to close everything at ${at}: ${account.fired_reason}.`);
     }
     if (account.unseen.length && !this.list.hidden) {
       const rules = ["target", "trailing"].map(words).join(" and ");

@@ -100,7 +100,7 @@ export class MastheadView {
       yield { key: "alarm", kind: "critical", text: `Alarm: ${critical.at(-1).message}${more}` };
     }
     if (replica.exitAll?.outcome === "running") {
-      const since = clock(replica.exitAll.asked_at); // no seconds that count: each would be read out
+      const since = clock(replica.exitAll.asked_at); // seconds that count would all be read out
       yield {
         key: "exit-all", kind: "warning",
         text: `Closing everything since ${since}: ${replica.exitAll.reason}`,

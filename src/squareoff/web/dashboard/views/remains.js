@@ -37,5 +37,6 @@ export class RemainsView {
 
 function textOf(held) {
   const name = `${held.trading_symbol || held.security_id} ${words(held.product_type)}`;
-  return `Still held at the broker, under no watch: ${name} ${whole(held.net_quantity)}; ${held.how}`;
+  const what = `${name} ${whole(held.net_quantity)}`;
+  return `Still held at the broker, under no watch: ${what}; ${held.how}`;
 }
