@@ -5,9 +5,9 @@ A failed read is None, never an empty book (three-valued reads).
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import TypeVar, cast
 
 import structlog
@@ -34,9 +34,10 @@ _ABANDONED = object()
 """What the one who read leaves to those who share, when cancelled: one of them reads anew."""
 
 _NOTHING = 0, 0
+Sums = dict[tuple[InstrumentId, ProductType], tuple[int, int]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PositionsReading:
     """The broker's positions, and our fill count when the reading began.
 
@@ -47,6 +48,12 @@ class PositionsReading:
     rows: tuple[BrokerPosition, ...]
     fill_count: int
     unsure: frozenset[PositionKey] = frozenset()
+    _sums: Sums = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Now, and not when an exit first asks: a reading that is kept warm is made while there is
+        # time.
+        object.__setattr__(self, "_sums", _sums_of(self.rows))
 
     def net_of(self, key: PositionKey) -> int:
         """Return the signed net of a key, for whoever asks for many; a missing row is 0."""
@@ -56,15 +63,15 @@ class PositionsReading:
         """Return what of the net was delivered on an earlier day."""
         return self._sums.get((key.instrument_id, key.product_type), _NOTHING)[1]
 
-    @cached_property
-    def _sums(self) -> dict[tuple[InstrumentId, ProductType], tuple[int, int]]:
-        """Net and delivered by key: rows are walked once, not once for every key."""
-        sums: dict[tuple[InstrumentId, ProductType], tuple[int, int]] = {}
-        for row in self.rows:
-            name = row.instrument_id, row.product_type
-            net, delivered = sums.get(name, _NOTHING)
-            sums[name] = net + row.net_quantity, delivered + row.delivered_quantity
-        return sums
+
+def _sums_of(rows: Iterable[BrokerPosition]) -> Sums:
+    """Return net and delivered by key: rows are walked once, not once for every key."""
+    sums: Sums = {}
+    for row in rows:
+        name = row.instrument_id, row.product_type
+        net, delivered = sums.get(name, _NOTHING)
+        sums[name] = net + row.net_quantity, delivered + row.delivered_quantity
+    return sums
 
 
 @dataclass(frozen=True, slots=True)
