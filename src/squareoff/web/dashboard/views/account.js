@@ -35,6 +35,8 @@ export class AccountView {
   }
 
   draw(changes) {
+    // At once, as the rows are: a page that shows an exit under way counts it.
+    if (changes.all || changes.trackers.size > 0) this.#drawCounts();
     this.#isBehind ||= changes.trackers.size > 0 || changes.instruments.size > 0;
     const isDue = this.#isBehind && performance.now() - this.#drawnAt >= PAUSE_MS;
     if (!changes.all && !changes.second && !isDue) return; // prices age by the second
@@ -48,7 +50,6 @@ export class AccountView {
     this.note.hidden = note === "";
     setText(this.note, note);
     for (const name of OPEN_ONES) setAttribute(this.#figures.get(name), "data-noted", note !== "");
-    this.#drawCounts();
   }
 
   #drawMoney(name, value) {
