@@ -191,6 +191,7 @@ def on_send_answered(step: Step, event: SendAnswered) -> None:
             note_ended_flattening(step, before)
         case SendNotMade(reason, text):
             step.record(OrderNotSent(tracker_id, order_id, number, text))
+            note_ended_exit(step, before)  # a person may have been told that it may fill
             _note_unreachable(step, before, reason, text)
         case SendLost(text):
             step.record(OrderOutcomeLost(tracker_id, order_id, number, text))
