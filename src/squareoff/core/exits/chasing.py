@@ -189,13 +189,10 @@ def _last_target(
 
 
 def _standing_limit(step: Step, order: TrackedOrder) -> Decimal | None:
-    """Return the price the order rests at: a record that lags our last modify shows it was lost.
+    """Return the price the order rests at: what its records since our last modify show counts.
 
-    A MARKET order rests as the limit that the broker made of it.
+    One that lags shows that the modify was lost; one that is ahead, that a person moved the order,
+    or that an earlier modify came late. A MARKET order rests as the limit the broker made of it.
     """
     seen = step.pacing.of(order.client_order_id).limit_price_seen
-    if order.limit_price is None:
-        return seen
-    if seen is None:
-        return order.limit_price
-    return seen if is_more_aggressive(order.side, order.limit_price, seen) else order.limit_price
+    return order.limit_price if seen is None else seen

@@ -1,0 +1,74 @@
+"""Tests of core.exits.chasing: what the broker tells of an order decides how it is moved on."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from exit_story.story import Story
+from exit_story.values import INSTRUMENT, held, net
+from squareoff.core.state.commands import RequestReprice, TransmitModify
+from squareoff.core.state.inputs import PriceView
+from squareoff.domain.orders import BrokerOrderStatus, PositionSide
+
+B = BrokerOrderStatus
+D = Decimal
+FUTURE = replace(INSTRUMENT, instrument_type="FUTIDX")
+
+
+def price(rupees: str) -> PriceView:
+    """Return a usable price without depth."""
+    return PriceView(D(rupees), None, None, "memory", 0.0)
+
+
+def resting(side: PositionSide = PositionSide.LONG) -> Story:
+    """Return a story whose one order rests at the exchange, half a percent beyond 1000.00."""
+    story = Story(held(instrument=FUTURE, side=side, entry_price=D(1000)))
+    story.claim(net(side.sign * 100))
+    story.permit(price=price("1000"))
+    story.accept()
+    story.see(B.PENDING)
+    return story
+
+
+def chase(story: Story, rupees: str) -> TransmitModify | None:
+    """Wait for the chase interval, give a price, and return the modify."""
+    story.wait(2.0)
+    if not story.wants(RequestReprice):
+        return None
+    story.reprice(price(rupees))
+    return next((c for c in story.commands if isinstance(c, TransmitModify)), None)
+
+
+@pytest.mark.parametrize(
+    ("side", "moved_to", "market", "further"),
+    [
+        (PositionSide.LONG, "970.00", "980", "950"),
+        (PositionSide.SHORT, "1030.00", "1015", "1050"),
+    ],
+)
+def test_an_order_that_a_person_moved_further_is_not_moved_back(
+    side: PositionSide, moved_to: str, market: str, further: str
+) -> None:
+    """Moved in the broker's app to fill at once, it stays there until the market is beyond it."""
+    story = resting(side)
+    story.see(B.PENDING, limit_price=moved_to)
+    assert chase(story, market) is None  # a price between would fill worse
+
+    modify = chase(story, further)
+    assert modify is not None
+    assert modify.modification.limit_price is not None
+    assert side.sign * (modify.modification.limit_price - D(moved_to)) < 0
+
+
+def test_a_modify_that_came_late_is_not_undone() -> None:
+    """Taken for lost, the second modify named a price between; the first then came after it."""
+    story = resting()
+    assert chase(story, "960") is not None
+    story.see(B.PENDING, limit_price="995.00")  # the first modify is not there yet
+    second = chase(story, "990")
+    assert second is not None
+    assert second.modification.limit_price == D("975.15")
+    story.see(B.PENDING, limit_price="950.40")
+
+    assert chase(story, "975") is None
