@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from exit_story.story import Story
+from exit_story.story import Story, with_policy
 from exit_story.values import INSTRUMENT, held, net
 from squareoff.core.state.commands import RequestReprice, TransmitModify
 from squareoff.core.state.inputs import PriceView
-from squareoff.domain.orders import BrokerOrderStatus, PositionSide
+from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
 
 B = BrokerOrderStatus
 D = Decimal
@@ -72,3 +72,22 @@ def test_a_modify_that_came_late_is_not_undone() -> None:
     story.see(B.PENDING, limit_price="950.40")
 
     assert chase(story, "975") is None
+
+
+def test_market_is_not_tried_again_where_the_broker_took_none() -> None:
+    """An order that died of being made MARKET shows that the next must stay a limit."""
+    story = with_policy(resting(), market_on_last_step=True)
+    for _ in range(10):
+        modify = chase(story, "1000")
+    assert modify is not None
+    assert modify.modification.order_type is OrderType.MARKET
+    story.see(B.REJECTED, reason="RMS:12: Market orders are not allowed")
+    story.wait(5.0)
+    story.feed(net(100))
+    story.permit(price=price("1000"))
+    story.accept("B2")
+    story.see(B.PENDING, broker_order_id="B2")
+
+    modifies = [chase(story, "1000") for _ in range(30)]
+    assert {m.modification.order_type for m in modifies if m} == {OrderType.LIMIT}
+    assert story.order().limit_price == D("950.00")

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from squareoff.core.exits.closing import cancel_order
 from squareoff.core.exits.pricing import is_at_farthest, is_more_aggressive, protected_limit
-from squareoff.core.exits.sending import urgency_of
+from squareoff.core.exits.sending import takes_no_market_orders, urgency_of
 from squareoff.core.exits.setbacks import price_rejections
 from squareoff.core.state.commands import RequestReprice, TransmitModify
 from squareoff.core.state.facts import OrderModifySent, Severity
@@ -152,7 +152,7 @@ def _next_target(
     step: Step, order: TrackedOrder, view: PriceView | None
 ) -> tuple[OrderType, Decimal | None] | None:
     """Return the next type and price, None to leave the order as it is."""
-    if order.modifications + 1 == MODIFICATIONS_MAX and step.policy.market_on_last_step:
+    if order.modifications + 1 == MODIFICATIONS_MAX and _may_become_market(step):
         return OrderType.MARKET, None
     if view is None:
         return None
@@ -169,6 +169,11 @@ def _next_target(
     return OrderType.LIMIT, limit
 
 
+def _may_become_market(step: Step) -> bool:
+    """An order that the exchange turned away as MARKET is gone, with its place: not once more."""
+    return step.policy.market_on_last_step and not takes_no_market_orders(step.tracker)
+
+
 def _last_target(
     step: Step, order: TrackedOrder, view: PriceView
 ) -> tuple[OrderType, Decimal | None] | None:
@@ -182,7 +187,7 @@ def _last_target(
     )
     is_limit = order.order_type is OrderType.LIMIT
     went_market = step.pacing.of(order.client_order_id).went_market
-    if not (step.policy.market_on_last_step and is_at_end and is_limit) or went_market:
+    if not (_may_become_market(step) and is_at_end and is_limit) or went_market:
         return None
     step.pace_order(order.client_order_id, went_market=True)
     return OrderType.MARKET, None

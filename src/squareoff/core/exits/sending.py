@@ -148,7 +148,7 @@ def _price(
     """
     if order.role is OrderRole.ENTRY and order.limit_price is not None:
         return order.order_type, order.limit_price, "owner"
-    is_market = order.order_type is OrderType.MARKET and not _takes_no_market_orders(step.tracker)
+    is_market = order.order_type is OrderType.MARKET and not takes_no_market_orders(step.tracker)
     if is_market or view is None:
         return OrderType.MARKET, None, "none" if view is None else view.source
     limit = protected_limit(
@@ -162,7 +162,7 @@ def _price(
     return OrderType.LIMIT, limit, view.source
 
 
-def _takes_no_market_orders(tracker: PositionTracker) -> bool:
+def takes_no_market_orders(tracker: PositionTracker) -> bool:
     """Say whether a market order of this position was turned away for being one."""
     return any(
         order.order_type is OrderType.MARKET and was_rejected_for(order, RejectionClass.ADAPT_TYPE)
