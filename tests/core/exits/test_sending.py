@@ -114,6 +114,19 @@ def test_an_exit_configured_as_market_goes_as_market() -> None:
     assert story.sent[0].request.order_type is OrderType.MARKET
 
 
+def test_a_market_order_turned_away_for_its_price_goes_out_as_a_limit() -> None:
+    """Its price is the broker's: only a limit of ours can come nearer to the market."""
+    story = with_policy(Story(), order_type=OrderType.MARKET).claim()
+    story.permit()
+    story.answer(SendRefused("DH-906", "EXCH: 17070 price out of execution range"))
+    story.wake()
+    story.feed(net(100))
+    story.permit()
+
+    types = [each.request.order_type for each in story.sent]
+    assert types == [OrderType.MARKET, OrderType.LIMIT]
+
+
 def test_an_entry_goes_at_its_owners_price_and_last() -> None:
     """An entry is sent with its own limit under the lowest urgency."""
     story = Story(held(entry_order_type=OrderType.LIMIT))

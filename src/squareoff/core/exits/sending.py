@@ -163,10 +163,12 @@ def _price(
 
 
 def takes_no_market_orders(tracker: PositionTracker) -> bool:
-    """Say whether a market order of this position was turned away for being one."""
+    """Say whether a market order of this position was turned away for being one, or for the price
+    that the broker made of it: only a limit of ours can come nearer to the market."""
     return any(
-        order.order_type is OrderType.MARKET and was_rejected_for(order, RejectionClass.ADAPT_TYPE)
+        order.order_type is OrderType.MARKET and was_rejected_for(order, rejection)
         for order in tracker.orders
+        for rejection in (RejectionClass.ADAPT_TYPE, RejectionClass.ADAPT_PRICE)
     )
 
 
