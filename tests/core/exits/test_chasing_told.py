@@ -8,7 +8,7 @@ import pytest
 from exit_story.story import Story, with_policy
 from exit_story.values import INSTRUMENT, held, net
 from squareoff.core.state.commands import RequestReprice, TransmitModify
-from squareoff.core.state.inputs import PriceView
+from squareoff.core.state.inputs import ModifyRefused, PriceView
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
 
 B = BrokerOrderStatus
@@ -91,3 +91,40 @@ def test_market_is_not_tried_again_where_the_broker_took_none() -> None:
     modifies = [chase(story, "1000") for _ in range(30)]
     assert {m.modification.order_type for m in modifies if m} == {OrderType.LIMIT}
     assert story.order().limit_price == D("950.00")
+
+
+@pytest.mark.parametrize(
+    ("side", "market", "refused", "nearer"),
+    [
+        (PositionSide.LONG, "990", "980.10", "982.55"),
+        (PositionSide.SHORT, "1010", "1020.10", "1017.60"),
+    ],
+)
+def test_a_modify_refused_for_its_price_comes_nearer_to_the_market(
+    side: PositionSide, market: str, refused: str, nearer: str
+) -> None:
+    """Ever wider ones would be refused as well, until the modifications are used up."""
+    story = resting(side)
+    stands_at = str(story.order().limit_price)
+    first = chase(story, market)
+    assert first is not None
+    assert first.modification.limit_price == D(refused)
+    story.see(B.PENDING, limit_price=stands_at)
+    name = story.order().client_order_id
+    story.feed(ModifyRefused(name, "DH-906", "EXCH: 17070 price out of execution range"))
+
+    second = chase(story, market)
+    assert second is not None
+    assert second.modification.limit_price == D(nearer)
+
+
+def test_a_modify_refused_for_another_reason_is_made_again() -> None:
+    """Only a refusal of the price says anything about the next price."""
+    story = resting()
+    assert chase(story, "990") is not None
+    story.see(B.PENDING, limit_price="995.00")
+    story.feed(ModifyRefused(story.order().client_order_id, "DH-906", "order is in transit state"))
+
+    second = chase(story, "990")
+    assert second is not None
+    assert second.modification.limit_price == D("975.15")

@@ -14,6 +14,7 @@ from squareoff.core.state.policy import PLAN_AGE_SECONDS_MAX, ExitPolicy
 from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
     BrokerRateLimited,
+    BrokerRejected,
     BrokerUnreachable,
     StoreUnavailable,
 )
@@ -397,6 +398,29 @@ def test_a_modify_that_was_not_taken_is_learned_from_the_book() -> None:
             world.gateway.fill(next(iter(world.gateway.orders)))
 
             await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
+def test_a_modify_refused_for_its_price_tells_the_next_one() -> None:
+    """What the broker says of a price outside its range reaches the one that prices the next."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            await world.hold()
+            await leave(world, wait=Wait.ACCEPTED)
+            text = "price out of execution range"
+            world.gateway.failures["modify_order"] = BrokerRejected(text, text=text)
+            world.gateway.quote_price = (world.gateway.quote_price or D(0)) * D("0.9")
+            await world.until(lambda: len(world.gateway.modifications) == 1)
+            world.gateway.failures.pop("modify_order", None)
+            world.gateway.quote_price *= D("0.9")
+            await world.until(lambda: len(world.gateway.modifications) == 2)
+
+            wide, near = (modify.limit_price or D(0) for modify in world.gateway.modifications)
+            assert wide / world.gateway.quote_price < D("1.06")  # five percent off the first price
+            assert D("0.97") < near / world.gateway.quote_price < D("0.98")
 
     run_virtual(body())
 

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 from squareoff.core.exits.closing import cancel_order
 from squareoff.core.exits.pricing import is_at_farthest, is_more_aggressive, protected_limit
+from squareoff.core.exits.rejections import RejectionClass, classify_rejection
 from squareoff.core.exits.sending import takes_no_market_orders, urgency_of
 from squareoff.core.exits.setbacks import price_rejections
 from squareoff.core.state.commands import RequestReprice, TransmitModify
 from squareoff.core.state.facts import OrderModifySent, Severity
-from squareoff.core.state.inputs import PriceView, RepriceReady
+from squareoff.core.state.inputs import ModifyRefused, PriceView, RepriceReady
 from squareoff.core.state.policy import CHASES_BEFORE_ALARM, MODIFICATIONS_MAX
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import TrackedOrder
@@ -104,6 +105,13 @@ def on_reprice_ready(step: Step, event: RepriceReady) -> None:
     _modify(step, order, event.broker_order_id, target)
 
 
+def on_modify_refused(step: Step, event: ModifyRefused) -> None:
+    """Refused for its price: the next lies nearer to the market, or would be refused as well."""
+    if classify_rejection(event.code, event.text) is RejectionClass.ADAPT_PRICE:
+        refused = step.pacing.of(event.client_order_id).prices_refused + 1
+        step.pace_order(event.client_order_id, prices_refused=refused)
+
+
 def _complain_if_long(step: Step, order: TrackedOrder) -> None:
     chases = step.pacing.of(order.client_order_id).chases + 1
     step.pace_order(order.client_order_id, chases=chases)
@@ -156,13 +164,14 @@ def _next_target(
         return OrderType.MARKET, None
     if view is None:
         return None
+    pacing = step.pacing.of(order.client_order_id)
     limit = protected_limit(
         step.tracker.instrument,
         order.side,
         view,
         step=order.modifications + 1,
         max_slippage_percent=step.policy.max_slippage_percent,
-        price_rejections=price_rejections(step.tracker),
+        price_rejections=price_rejections(step.tracker) + pacing.prices_refused,
     )
     if not is_more_aggressive(order.side, limit, _standing_limit(step, order)):
         return _last_target(step, order, view)

@@ -16,7 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 from squareoff.core.entries.entry_cancelling import on_entry_cancel_asked
-from squareoff.core.exits.chasing import chase_resting_exits, on_reprice_ready
+from squareoff.core.exits.chasing import (
+    chase_resting_exits,
+    on_modify_refused,
+    on_reprice_ready,
+)
 from squareoff.core.exits.closing import (
     cancel_live_orders,
     confirm_when_closed,
@@ -253,6 +257,7 @@ _INPUTS: dict[type[i.Input], Callable[[Step, Any], None]] = {
     i.SettleRead: on_settle_read,
     i.BooksRead: on_books_read,
     i.RepriceReady: on_reprice_ready,
+    i.ModifyRefused: on_modify_refused,
     i.RulesSet: _on_rules_set,
     i.PeakReached: _on_peak_reached,
     i.BestPriceSeen: _on_best_price_seen,

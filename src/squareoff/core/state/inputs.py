@@ -191,6 +191,15 @@ class RepriceReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ModifyRefused:
+    """The broker refused to modify an order, which stays as it was."""
+
+    client_order_id: ClientOrderId
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RulesSet:
     """The owner set other rules."""
 
@@ -272,6 +281,7 @@ Input = (
     | SettleRead
     | BooksRead
     | RepriceReady
+    | ModifyRefused
     | RulesSet
     | PeakReached
     | BestPriceSeen

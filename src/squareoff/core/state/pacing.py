@@ -29,6 +29,8 @@ class OrderPacing:
     priced_at_ns: int = 0
     limit_price_seen: Decimal | None = None
     """Limit price in the newest record since the last modify was decided."""
+    prices_refused: int = 0
+    """Modifies of it that the broker refused for their price."""
     chases: int = 0
     went_market: bool = False
     """Whether it was made MARKET where its limit could go no further; that is tried once."""

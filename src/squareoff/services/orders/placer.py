@@ -335,6 +335,9 @@ class Placer:
             command.modification, closing_urgency(actor.tracker)
         )
         await self._learn_after_write(result)
+        if result.outcome is RouterOutcome.REFUSED:
+            name = command.modification.client_order_id
+            return i.ModifyRefused(name, result.code, result.text)
         return i.Woke()
 
     async def _cancel(self, command: c.TransmitCancel) -> i.Input:
