@@ -113,7 +113,8 @@ class Exit(Group):
     """After this long without a fill the order is moved toward the market."""
     max_slippage_percent: Percent = Decimal(5)
     """Farthest that a limit may go beyond the best bid or ask (unknown: the last price) of the
-    moment; each step measures anew, so a market that runs away is followed."""
+    moment, and on from there to the next tick; each step measures anew, so a market that runs away
+    is followed."""
     on_last_step: Literal["keep", "market"] = "keep"
     """Where a limit that far does not fill, or the broker's 25th modification is due: `keep` lets
     it rest and follow the market, `market` turns it into a market order."""

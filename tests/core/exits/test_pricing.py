@@ -146,7 +146,7 @@ def test_a_limit_is_marketable_and_within_the_slippage(
     assert is_on_tick(limit, tick)
     if side is Side.SELL:
         assert limit <= max(price, tick)
-        assert limit >= min(price - bound - tick, tick)
+        assert limit >= max(price - bound - tick, tick)
     else:
         assert price <= limit <= price + bound + tick
 
