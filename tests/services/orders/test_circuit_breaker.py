@@ -117,6 +117,39 @@ def test_calls_from_before_the_opening_decide_nothing() -> None:
     assert breaker.state(at) is BreakerState.CLOSED
 
 
+def test_permits_from_before_the_opening_decide_nothing() -> None:
+    """What was let through while it was closed and comes to its write later is no probe: given
+    back it frees no place of the probe's, and failing it makes no pause longer."""
+    breaker = CircuitBreaker()
+    for _ in range(3):
+        breaker.note_permit(0)
+    for _ in range(BREAKER_FAILURES_IN_A_ROW):
+        breaker.note_permit(0)
+    for _ in range(BREAKER_FAILURES_IN_A_ROW):
+        breaker.note_failure(breaker.begin(), 0)
+
+    late = breaker.begin()
+    breaker.note_failure(late, 1)
+    assert breaker.wait_ns(0, is_exit=True) == SECOND
+
+    at = probe(breaker, 0)
+    breaker.note_unused()
+    breaker.note_unsent(breaker.begin())
+    assert breaker.wait_ns(at, is_exit=True) == seconds_to_ns(PROBE_SECONDS_MAX)
+    breaker.note_answer(breaker.begin(), at)
+    assert breaker.state(at) is BreakerState.CLOSED
+
+
+def test_a_probe_held_back_by_ourselves_frees_its_place() -> None:
+    """Nothing of it left, so it tells nothing: the next one may go at once."""
+    breaker = opened()
+    at = probe(breaker, 0)
+    breaker.note_unsent(breaker.begin())
+
+    assert breaker.wait_ns(at, is_exit=True) == 0
+    assert breaker.state(at) is BreakerState.HALF_OPEN
+
+
 def test_an_entry_leaves_the_probe_to_exits_that_come_back() -> None:
     """An entry may probe only a second after an exit could have."""
     breaker = opened()

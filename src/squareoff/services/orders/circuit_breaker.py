@@ -4,7 +4,8 @@ Each only looks at a clock that is handed in; the queue that waits for them is `
 Invariants:
 1. An open breaker delays; it never refuses and never loses: every wait it tells is bounded.
 2. While half open one probe is out, and an entry never takes an exit's turn.
-3. Only calls begun since it last opened move it: what began before says nothing new.
+3. Only calls let through since it last opened move it: what was let through before says nothing
+   new, begun or not.
 """
 
 from collections import deque
@@ -63,6 +64,9 @@ class _Opening:
     """One time that the breaker is open."""
 
     until_ns: int
+    older_permits: int
+    """Calls that were let through before and are neither begun nor given back; they come first,
+    for each is made at once, and the probe is let through a pause later."""
     probe_since_ns: int | None = None
 
 
@@ -75,6 +79,7 @@ class CircuitBreaker:
         self._in_a_row = 0
         self._opening: _Opening | None = None
         self._opened_count = 0
+        self._permits = 0
         self._openings_in_a_row = 0
         self._closed_at_ns: int | None = None
 
@@ -98,17 +103,31 @@ class CircuitBreaker:
 
     def note_permit(self, now_ns: int) -> None:
         """A call was let through; while not closed it is the probe."""
+        self._permits += 1
         if self._opening is not None:
             self._opening.probe_since_ns = now_ns
 
     def note_unused(self) -> None:
-        """The call that was let through was not made."""
-        if self._opening is not None:
+        """A call that was let through is not made."""
+        if not self._was_let_through_before() and self._opening is not None:
             self._opening.probe_since_ns = None
 
     def begin(self) -> int:
         """A call begins; hand the number back with its end."""
-        return self._opened_count
+        return self._opened_count - self._was_let_through_before()
+
+    def _was_let_through_before(self) -> bool:
+        """A permit ends: say whether it was given before the breaker last opened."""
+        self._permits = max(0, self._permits - 1)  # reads need none
+        if self._opening is None or self._opening.older_permits == 0:
+            return False
+        self._opening.older_permits -= 1
+        return True
+
+    def note_unsent(self, began: int) -> None:
+        """Nothing of a call left, by our own choice."""
+        if began == self._opened_count and self._opening is not None:
+            self._opening.probe_since_ns = None
 
     def note_answer(self, began: int, now_ns: int) -> None:
         """The broker answered (acceptance, refusal, too many requests): it is there."""
@@ -145,7 +164,8 @@ class CircuitBreaker:
         step = min(self._openings_in_a_row, len(BREAKER_OPEN_SECONDS) - 1)
         self._openings_in_a_row += 1
         self._opened_count += 1
-        self._opening = _Opening(now_ns + seconds_to_ns(BREAKER_OPEN_SECONDS[step]))
+        until_ns = now_ns + seconds_to_ns(BREAKER_OPEN_SECONDS[step])
+        self._opening = _Opening(until_ns, self._permits)
 
     def _close(self, now_ns: int) -> None:
         self._opening = None

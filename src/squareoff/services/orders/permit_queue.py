@@ -170,7 +170,7 @@ class PermitQueue:
     def end_unsent(self, flight: WriteFlight) -> None:
         """We held it back ourselves, before its first byte: that tells nothing about the broker."""
         self._budget.withdraw(flight.budget, self._now_ns())
-        self._breakers[flight.endpoint].note_unused()
+        self._breakers[flight.endpoint].note_unsent(flight.breaker)
         self.pump()
 
     def note_read(self, is_answered: bool) -> None:
