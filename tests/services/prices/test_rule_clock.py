@@ -183,6 +183,26 @@ def test_a_clock_of_yesterday_that_is_put_right_ages_no_position() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("wrong", [-24 * HOUR, 24 * HOUR])
+def test_a_stamp_of_right_before_the_clock_was_put_right_is_of_now(wrong: float) -> None:
+    """A position is stamped, its commit takes a moment, and in between the clock is put right."""
+
+    async def body() -> None:
+        clock = SteppedClock()
+        rule_clock = RuleClock(clock)
+        rule_clock.look()
+        clock.lead = wrong
+        await asyncio.sleep(5.0)
+        rule_clock.look()
+        tracker = replace(held(), created_at_ns=clock.now().wall_ns)
+        clock.lead = 0.0
+        rule_clock.note(tracker)
+        await asyncio.sleep(5.0)
+        assert rule_clock.held_ns(tracker, rule_clock.look()) == 5 * 10**9
+
+    run_virtual(body())
+
+
 def test_holding_time_goes_on_from_what_the_wall_clock_said_at_the_start() -> None:
     """A restart knows only the stamp; a stamp of the future takes nothing away."""
 

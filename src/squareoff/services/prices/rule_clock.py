@@ -8,10 +8,16 @@ Invariants:
    what the wall clock said when it was first seen here. It is never less than the time since then.
 """
 
+from collections import deque
+
 from squareoff.core.session.trusted_time import TrustedNow, TrustedTime
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
+from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.ports import Clock
+
+WALLS_KEPT = 3
+"""A clock that was set wrong and put right has stood at three times."""
 
 
 class RuleClock:
@@ -21,10 +27,15 @@ class RuleClock:
         self._clock = clock
         self.trusted = TrustedTime(clock.now())
         self._first_seen: dict[TrackerId, tuple[int, int]] = {}
+        self._wall_leads = deque[int](maxlen=WALLS_KEPT)
 
     def look(self) -> TrustedNow:
         """Return what is believed of this instant."""
-        return self.trusted.look(self._clock.now())
+        now = self._clock.now()
+        lead_ns = now.wall_ns - now.monotonic_ns
+        if not self._wall_leads or abs(lead_ns - self._wall_leads[-1]) >= NANOSECONDS_PER_SECOND:
+            self._wall_leads.append(lead_ns)
+        return self.trusted.look(now)
 
     def note(self, tracker: PositionTracker) -> None:
         """Count a position's holding time from now on; drop it with the position."""
@@ -32,10 +43,11 @@ class RuleClock:
         if tracker.status.is_final:
             self._first_seen.pop(tracker_id, None)
         elif tracker_id not in self._first_seen:
-            now = self._clock.now()
-            steady_ns = self.trusted.look(now).steady.wall_ns
+            now = self.look().steady
+            steady_ns = now.wall_ns
             # Stamped by the wall clock as it stands, or, right before it was set, as it stood.
-            ages = (now.wall_ns - tracker.created_at_ns, steady_ns - tracker.created_at_ns)
+            walls = (steady_ns, *(now.monotonic_ns + lead_ns for lead_ns in self._wall_leads))
+            ages = (wall_ns - tracker.created_at_ns for wall_ns in walls)
             age_ns = min((age for age in ages if age >= 0), default=None)
             # A stamp of the future stands: it is the clock of now that may be put right yet.
             opened_ns = tracker.created_at_ns if age_ns is None else steady_ns - age_ns
