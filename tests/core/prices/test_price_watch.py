@@ -197,6 +197,10 @@ def test_near_is_within_a_hundredth_of_the_price() -> None:
     assert not watch.is_near_a_level()
     slot.kept = tick("141")
     assert watch.is_near_a_level()
+    slot.kept = None
+    watch.on_tick(tick("141", 1))
+    assert watch.is_near_a_level()
+    assert watch.nearness(NAME) is Nearness.NEAR
 
 
 def test_a_rule_that_may_arm_a_level_is_no_want_of_levels() -> None:
@@ -494,3 +498,17 @@ def test_a_late_print_after_a_reconnect_is_not_the_newest() -> None:
 
     assert seen is not None and seen.verdict is TickVerdict.GOOD
     assert watch.heard_and_told(INSTRUMENT.instrument_id) == (newest, newest)
+
+
+def test_nothing_is_quiet_while_the_feed_is_behind_a_quote() -> None:
+    """The levels of then are not those that the bounds tell: what comes late is published until
+    something comes that was traded after the quote."""
+    watch, slot = watching()
+    watch.on_tick(tick("150", 1))
+    watch.on_quote(quoted("151", 9))
+    assert slot.bounds is None
+    watch.on_tick(tick("149", 5))
+    assert slot.bounds is None
+    watch.on_tick(tick("150", 10))
+
+    assert slot.bounds is not None

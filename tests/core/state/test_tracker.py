@@ -1,10 +1,16 @@
 """Tests of core.state.tracker: what is held, closed, open and covered."""
 
+from dataclasses import replace
+
+import pytest
+
 from exit_story.story import Story
-from exit_story.values import held, net
+from exit_story.values import OPENED_AT_NS, held, net
 from squareoff.core.state.tracker import SendOutcome
 from squareoff.domain.ids import ClientOrderId
-from squareoff.domain.orders import BrokerOrderStatus
+from squareoff.domain.instruments import ProductType
+from squareoff.domain.orders import BrokerOrderStatus, PositionSide
+from squareoff.domain.states import PositionStatus
 
 
 def test_open_and_leaves_add_up() -> None:
@@ -43,3 +49,26 @@ def test_only_proof_means_that_a_send_never_reached_the_exchange() -> None:
     assert unreachable == {SendOutcome.REFUSED, SendOutcome.NOT_SENT}
     assert not SendOutcome.UNKNOWN.is_resolved
     assert not SendOutcome.IN_FLIGHT.is_resolved
+
+
+@pytest.mark.parametrize(
+    ("product", "midnight_ns", "is_over"),
+    [
+        (ProductType.INTRADAY, OPENED_AT_NS, False),
+        (ProductType.INTRADAY, OPENED_AT_NS + 1, True),
+        (ProductType.MARGIN, OPENED_AT_NS + 1, False),
+    ],
+)
+def test_an_intraday_position_ends_with_its_day(
+    product: ProductType, midnight_ns: int, is_over: bool
+) -> None:
+    """What is carried over does not."""
+    assert held(product_type=product).is_of_an_ended_day(midnight_ns) is is_over
+
+
+def test_a_position_that_was_let_go_owes_nothing_to_the_net() -> None:
+    """It counts for its sign until then."""
+    tracker = held(side=PositionSide.SHORT)
+    let_go = replace(tracker, status=PositionStatus.UNTRACKED)
+
+    assert (tracker.signed_quantity, let_go.signed_quantity) == (-100, 0)

@@ -241,3 +241,37 @@ class SlowReads:
         """Return off, once let go."""
         await self.gate.wait()
         return KillSwitchState(active=False, level="new", reason="")
+
+
+def test_a_reading_that_begins_during_a_commit_does_not_undo_a_throw() -> None:
+    """What is stored is older than what is on its way there."""
+
+    async def body() -> None:
+        store = SlowCommits()
+        switch = KillSwitch(cast("TrackerStore", store), VirtualClock())
+        async with watched(switch):
+            throw = asyncio.get_running_loop().create_task(
+                switch.set(active=True, level="all", reason="storm")
+            )
+            await asyncio.sleep(2.0)
+            assert store.reads > 0
+            assert switch.blocks_exits
+            store.gates[0].set()
+            await throw
+
+            assert switch.blocks_exits
+
+    run_virtual(body())
+
+
+class SlowCommits(SlowRecords):
+    """A store that reads off while a record waits to be let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    async def kill_switch(self) -> KillSwitchState:
+        """Return off."""
+        self.reads += 1
+        return KillSwitchState(active=False, level="new", reason="")

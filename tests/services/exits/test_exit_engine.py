@@ -221,6 +221,21 @@ def test_fifty_callers_make_one_claim(seed: int) -> None:
     run_virtual(body(), seed)
 
 
+def test_a_claim_is_committed_while_somebody_sizes_on_the_key() -> None:
+    """The caller learns at once that it is latched; the sizing waits its turn."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            async with world.engine.exit_engine.book.key_lock(tracker.key):
+                result = await leave(world, Wait.CLAIMED)
+                assert (result.code, result.success) == (ExitCode.CLAIMED, True)
+                assert world.tracker(TRACKER).status is PositionStatus.EXITING
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
 def test_a_blocked_exit_says_so_and_goes_on_by_itself() -> None:
     """While the exchange is closed the exit is latched and blocked; it goes on at the open."""
 

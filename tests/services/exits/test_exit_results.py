@@ -6,6 +6,7 @@ import pytest
 
 from exit_story.story import Story
 from exit_story.values import trade
+from squareoff.core.state.policy import ExitPolicy
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.results import ExitCode
 from squareoff.services.exits.exit_results import (
@@ -61,6 +62,16 @@ def test_the_average_so_far_is_weighted_and_none_without_every_price() -> None:
     story.see(BrokerOrderStatus.PART_TRADED, 40)
 
     assert average_so_far(story.tracker) == Decimal("151.50")
+
+
+def test_an_exit_that_was_given_to_a_person_says_so() -> None:
+    """Who waits learns that nothing goes on by itself, and why."""
+    story = Story(policy=ExitPolicy(attempts_max=1)).work()
+    story.see(BrokerOrderStatus.REJECTED, reason="no")
+
+    result = result_of(story.tracker, Wait.FILLED)
+    assert result.code is ExitCode.NEEDS_HUMAN
+    assert "the exit needs a person" in (result.error or "")
 
 
 @pytest.mark.parametrize("code", list(ExitCode))

@@ -824,6 +824,17 @@ def test_no_quotes_are_asked_for_without_ids(fakes):
     assert http.requests == []
 
 
+def test_a_full_read_of_quotes_is_asked_and_a_fuller_one_is_a_defect(fakes):
+    """A thousand instruments are what one call may name."""
+    full = [InstrumentId(ExchangeSegment.NSE_FNO, str(number)) for number in range(1_000)]
+    http = fakes.http(fakes.answer(200, {"data": {}, "status": "success"}))
+
+    assert call(fakes.client(http), "quotes", full) == {}
+    assert len(json.loads(http.requests[0].body)["NSE_FNO"]) == 1_000
+    with pytest.raises(InvariantBroken, match="1001"):
+        call(fakes.client(http), "quotes", [*full, OPTION])
+
+
 @pytest.mark.parametrize("body", [{}, {"data": []}, [], {"status": "failed", "data": {"806": "x"}}])
 def test_a_quote_answer_without_data_fails(fakes, body):
     """An answer that is no quote answer raises instead of giving no prices."""
