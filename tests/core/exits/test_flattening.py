@@ -9,6 +9,7 @@ from exit_story.story import Story
 from exit_story.values import PRICE, held, net, report, trade
 from squareoff.core.account.account_pnl import share_of
 from squareoff.core.state.commands import LookUpOrder, ReadPositions, RequestPermit, TransmitOrder
+from squareoff.core.state.facts import OrderDropped
 from squareoff.core.state.inputs import (
     ExitHindered,
     OrderSeen,
@@ -206,6 +207,10 @@ def test_an_order_that_never_left_is_decided_anew(is_planned: bool) -> None:
 
     assert len(flattening(story)) == 2
     assert story.wants(RequestPermit)
+    dropped = story.feed(ExitHindered(BlockReason.KILL_SWITCH, "kill switch", 30.0)).facts
+    assert [each.client_order_id for each in dropped if isinstance(each, OrderDropped)] == [
+        flattening(story)[1].client_order_id
+    ]
 
 
 def test_a_hindrance_puts_the_readings_off() -> None:

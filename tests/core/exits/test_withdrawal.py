@@ -156,6 +156,17 @@ def test_the_rule_that_fired_is_taken_out_and_the_others_stay() -> None:
     assert levels.rising is not None
 
 
+def test_with_everything_closed_there_is_nothing_to_take_back() -> None:
+    """All has filled and the books are yet to agree: the exit ends as an exit."""
+    story = Story().work()
+    story.see(B.PART_TRADED, 99)
+    assert withdrawal_refusal(story.tracker) is None
+    story.see(B.TRADED, 100)
+
+    assert "everything of trk-1 is closed" in (withdrawal_refusal(story.tracker) or "")
+    assert not story.feed(WITHDRAW).facts
+
+
 def test_a_withdrawn_trailing_stop_takes_its_level_with_it() -> None:
     """The level that the rule had reached goes with the rule."""
     tracker = replace(

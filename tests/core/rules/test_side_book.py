@@ -25,6 +25,8 @@ def test_bounds_are_those_of_the_positions() -> None:
     book.raise_peaks(1_550_000)
 
     assert (book.nearest_stop, book.quiet_max) == (1_470_000, 1_550_000)
+    book.raise_peaks(1_560_000)
+    assert (book.nearest_stop, book.quiet_max) == (1_480_000, 1_560_000)
 
 
 def test_a_short_side_is_mirrored() -> None:

@@ -3,7 +3,10 @@
 from decimal import Decimal as D
 from typing import Any
 
+import pytest
+
 from exit_story.values import INSTRUMENT, held
+from squareoff.core.rules.side_book import NEVER
 from squareoff.core.rules.trigger_book import TriggerBook
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
@@ -13,6 +16,7 @@ from squareoff.domain.rules import BreakEvenRule, PriceRule, RuleName, RuleSet, 
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 BOTH = {"stop_loss": PriceRule(points=D(10)), "target": PriceRule(points=D(20))}
+FAR = PriceRule(points=D(30))
 
 
 def position(name: str, side: PositionSide = LONG, **rules: Any) -> PositionTracker:
@@ -122,3 +126,20 @@ def test_the_name_of_equal_stops_is_the_first_rules() -> None:
     assert fired(book, 1_520_000) == []
 
     assert fired(book, 1_400_000) == [("a", RuleName.STOP_LOSS.value, 1_480_000)]
+
+
+@pytest.mark.parametrize("side", [LONG, SHORT])
+def test_what_a_range_fired_is_near_no_more(side: PositionSide) -> None:
+    """The levels that are left are those of whoever still waits."""
+    book = armed(position("gone", side, **BOTH), position("left", side, stop_loss=FAR))
+    levels = book.on(INSTRUMENT)
+    assert levels.nearest() == ((1_400_000, 1_700_000) if side is LONG else (1_300_000, 1_600_000))
+    reached = (
+        levels.reach_range(1_290_000, 1_590_000)
+        if side is SHORT
+        else (levels.reach_range(1_390_000, 1_500_000))
+    )
+
+    fired_ids = [name for name, _ in (*reached.fallen, *reached.risen)]
+    assert fired_ids == ["gone"]
+    assert levels.nearest() == ((1_200_000, NEVER) if side is LONG else (0, 1_800_000))

@@ -13,7 +13,11 @@ from squareoff.core.state.facts import BrokerLockAnswered, BrokerLockSent
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerRejected, BrokerUnreachable
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import PositionStatus
-from squareoff.services.account.broker_lock import READINGS_FLAT, READINGS_MAX
+from squareoff.services.account.broker_lock import (
+    READING_SPACING_SECONDS,
+    READINGS_FLAT,
+    READINGS_MAX,
+)
 
 
 async def lock(world: World) -> tuple[str, str]:
@@ -102,6 +106,27 @@ def test_readings_that_lag_are_waited_for() -> None:
             assert outcome == "locked"
             assert READINGS_FLAT >= 2
             assert READINGS_MAX > 10
+
+    run_virtual(body())
+
+
+def test_one_flat_reading_is_not_enough() -> None:
+    """A broker's reading may lack a position for once; only two flat ones in a row count."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            key = new_position().key
+            asking = asyncio.get_running_loop().create_task(lock(world))
+            for _ in range(5):
+                world.gateway.hold(key, 0)
+                await asyncio.sleep(READING_SPACING_SECONDS)
+                world.gateway.hold(key, 25)
+                await asyncio.sleep(READING_SPACING_SECONDS)
+            assert "lock_account" not in world.gateway.calls
+            world.gateway.hold(key, 0)
+            outcome, _ = await asking
+
+            assert outcome == "locked"
 
     run_virtual(body())
 

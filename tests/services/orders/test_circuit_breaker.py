@@ -77,6 +77,20 @@ def test_a_high_share_of_failures_opens_it_without_a_row() -> None:
     assert BREAKER_CALLS_MIN <= calls <= BREAKER_CALLS_MIN + 2
 
 
+def test_what_failed_before_it_closed_does_not_count() -> None:
+    """Of the calls since the probe was answered one in twenty failed."""
+    breaker = CircuitBreaker()
+    for number in range(BREAKER_CALLS_MIN):
+        (breaker.note_answer if number % 3 == 0 else breaker.note_failure)(breaker.begin(), 0)
+    assert breaker.state(0) is BreakerState.OPEN
+    at = probe(breaker, 0)
+    for _ in range(BREAKER_CALLS_MIN):
+        breaker.note_answer(breaker.begin(), at)
+    breaker.note_failure(breaker.begin(), at)
+
+    assert breaker.state(at) is BreakerState.CLOSED
+
+
 def test_three_of_ten_failing_never_open_it() -> None:
     """A broker that answers seven calls of ten is not given up."""
     breaker = CircuitBreaker()

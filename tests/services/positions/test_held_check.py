@@ -190,3 +190,19 @@ def test_an_entry_price_far_from_the_broker_s_average_is_told(
             assert ("entry_price_doubtful" in world.alarms.codes) == is_told
 
     run_virtual(body())
+
+
+@pytest.mark.parametrize("side", list(PositionSide))
+def test_what_was_let_go_may_be_taken_again(side: PositionSide) -> None:
+    """A tracker that ended takes up none of what the broker holds, and stands in no side's way."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            desk = world.engine.desk
+            await desk.untrack(TRACKER, "watched elsewhere", "asha")
+            world.gateway.hold(KEY, side.sign * 100)
+
+            assert (await desk.track(replace(POSITION, side=side))).quantity == 100
+
+    run_virtual(body())

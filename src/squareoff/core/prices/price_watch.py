@@ -231,7 +231,7 @@ class PriceWatch:
         if before is not None and tick.exchange_time_ns < credible_time_ns(before, self._limits):
             watched.quoted = before
             return Seen(TickVerdict.STALE, [], [], kept)
-        is_read_twice = before is not None and is_same_trade(tick, before)
+        is_read_twice = is_same_trade(tick, before)
         if memory.unconfirmed != 0 and (is_read_twice or is_same_trade(tick, watched.spike)):
             return Seen(TickVerdict.SPIKE, [], [], kept)
         verdict, judged = self._judge(watched, tick, memory)
