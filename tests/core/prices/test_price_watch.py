@@ -512,3 +512,42 @@ def test_nothing_is_quiet_while_the_feed_is_behind_a_quote() -> None:
     watch.on_tick(tick("150", 10))
 
     assert slot.bounds is not None
+
+
+def test_a_position_that_left_wants_no_prices() -> None:
+    """Nor does one that rests while an exit of it is open."""
+    rules = RuleSet(break_even=BreakEvenRule(at_profit_points=D(12), lock_points=D(1)))
+    for leave in (PriceWatch.forget, PriceWatch.rest):
+        watch, _ = watching(rules)
+        assert watch.nearness(NAME) is Nearness.FAR
+        leave(watch, held(rules=rules))
+
+        assert watch.nearness(NAME) is Nearness.NO_LEVEL
+
+
+def test_what_is_no_trade_of_today_is_not_told() -> None:
+    """A print outside the day's limits leaves the newest trade what it was."""
+    watch = PriceWatch(HygieneLimits())
+    watch.watch(held(instrument=BOUNDED, rules=STOP))
+    watch.on_tick(tick("150", 1))
+    seen = watch.on_tick(tick("170", 2))
+
+    assert seen is not None
+    assert seen.verdict is TickVerdict.OUT_OF_CIRCUIT
+    assert watch.heard_and_told(NAME) == (tick("150", 1), tick("150", 1))
+
+
+def test_a_refused_trade_outdates_quotes_for_a_moment() -> None:
+    """Where it is long ago, quotes of before it are the newest there is again."""
+    watch = PriceWatch(HygieneLimits())
+    watch.watch(held(instrument=BOUNDED, rules=STOP))
+    watch.on_tick(tick("170", 5))
+    before = quoted("150", 4)
+    received_ns = 5 * NANOSECONDS_PER_SECOND
+
+    def is_outdated(after_seconds: int) -> bool:
+        at_ns = received_ns + after_seconds * NANOSECONDS_PER_SECOND
+        return watch.is_outdated(replace(before, received_monotonic_ns=at_ns))
+
+    assert (is_outdated(10), is_outdated(11)) == (True, False)
+    assert not watch.is_outdated(quoted("150", 5))

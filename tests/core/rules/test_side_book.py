@@ -61,9 +61,11 @@ def test_what_is_latched_waits_for_nothing_and_goes_on_seeing() -> None:
     book.latch(follower)
 
     assert book.raise_peaks(1_600_000) == []
+    book.settle(follower)
+    assert book.raise_peaks(1_600_500) == []
     assert list(book.pop_stopped(1)) == []
     assert list(book.pop_targeted(NEVER)) == []
-    assert book.peak_of(follower) == 1_600_000
+    assert book.peak_of(follower) == 1_600_500
 
 
 def test_what_rests_keeps_its_best_price_and_not_its_stop() -> None:

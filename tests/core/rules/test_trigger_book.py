@@ -143,3 +143,15 @@ def test_what_a_range_fired_is_near_no_more(side: PositionSide) -> None:
     fired_ids = [name for name, _ in (*reached.fallen, *reached.risen)]
     assert fired_ids == ["gone"]
     assert levels.nearest() == ((1_200_000, NEVER) if side is LONG else (0, 1_800_000))
+
+
+def test_a_move_is_told_again_once_the_last_is_durable() -> None:
+    """Of a position that is not in, nothing is."""
+    book = armed(position("a", trailing=TrailingRule(points=D(4))))
+    levels = book.on(INSTRUMENT)
+    told = [levels.reach(PriceUnits(price)).moved for price in (1_510_000, 1_520_000)]
+    book.settle(TrackerId("gone"))
+    book.settle(TrackerId("a"))
+
+    assert told == [["a"], []]
+    assert levels.reach(PriceUnits(1_530_000)).moved == ["a"]

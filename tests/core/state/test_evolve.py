@@ -1,5 +1,6 @@
 """Tests of core.state.evolve: what facts do to a tracker, and that the journal rebuilds it."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from squareoff.core.state.facts import (
     ExitClaimed,
     ExitWithdrawn,
     OrderDropped,
+    OrderReported,
     TrackerOpened,
 )
 from squareoff.core.state.inputs import OrderSeen
@@ -62,6 +64,22 @@ def test_a_fill_after_a_cancelled_entry_revives_the_position() -> None:
 
     assert (story.tracker.status, story.tracker.quantity) == (PositionStatus.ACTIVE, 25)
     assert (story.tracker.exit_reason, story.tracker.exited_at_ns) == (None, None)
+
+
+@pytest.mark.parametrize("end", [PositionStatus.EXITED, PositionStatus.UNTRACKED])
+def test_a_fill_after_the_end_is_counted_and_ends_nothing_else(end: PositionStatus) -> None:
+    """An entry that fills after its position was closed or let go leaves it so."""
+    story = Story(held(entry_order_id=BrokerOrderId("E1")))
+    entry = story.tracker.entry_orders[0].client_order_id
+    seen = report(B.PART_TRADED, 75, broker_order_id="E1", side=Side.BUY)
+    story.feed(OrderSeen(entry, seen))
+    ended = replace(story.tracker, status=end, exit_reason="x", exited_at_ns=OPENED_AT_NS)
+    told = story.facts[-1]
+    assert isinstance(told, OrderReported)
+    now = evolve(ended, replace(told, cumulative_quantity=100), OPENED_AT_NS + 1)
+
+    assert (now.status, now.quantity) == (end, 100)
+    assert (now.exit_reason, now.exited_at_ns) == ("x", OPENED_AT_NS)
 
 
 def test_facts_about_what_does_not_exist_are_defects() -> None:

@@ -93,6 +93,21 @@ def test_units_of_others_are_told_of_right_after_the_last_close(beyond: int) -> 
     run_virtual(body())
 
 
+def test_what_was_closed_before_the_wish_is_no_part_of_it() -> None:
+    """The answer tells what became of what was held."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await hold_both(world)
+            await world.engine.desk.exit(SHORT, "x", Wait.FILLED, 10.0)
+            await asyncio.sleep(1.0)
+            report = await world.engine.desk.exit_all("storm", wait_seconds=20.0)
+
+            assert [result.tracker_id for result in report.results] == [TRACKER]
+
+    run_virtual(body())
+
+
 def test_books_that_agree_are_reported_at_once() -> None:
     """Nothing is waited for where the reading shows nothing beyond our trackers."""
 

@@ -16,7 +16,7 @@ from squareoff.core.state.change import Change
 from squareoff.core.state.facts import OrderSent, fact_kind
 from squareoff.core.state.inputs import PermitGranted, RulesSet
 from squareoff.core.state.pacing import Pacing
-from squareoff.core.state.policy import ExitPolicy
+from squareoff.core.state.policy import READING_LAG_SECONDS, ExitPolicy
 from squareoff.domain.errors import (
     CommitOutcomeUnknown,
     LostUpdate,
@@ -29,6 +29,8 @@ from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import OrderState, PositionStatus
 from squareoff.services.exits import exit_engine as exit_engine_module
 from squareoff.services.exits.exit_results import Wait
+from squareoff.services.orders.rate_budget import HORIZONS
+from squareoff.services.positions.warm_positions import REFRESH_SECONDS
 
 OTHER = TrackerId("trk-2")
 
@@ -68,6 +70,28 @@ def test_a_claim_that_cannot_be_committed_changes_nothing(failure: Exception) ->
             assert world.tracker(TRACKER) == before
             assert world.gateway.requests == []
             assert (await leave(world)).code is ExitCode.EXITED
+
+    run_virtual(body())
+
+
+def test_a_claim_that_cannot_be_committed_gives_its_permits_back() -> None:
+    """Kept, they would hold up the exits of every other position."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await asyncio.sleep(READING_LAG_SECONDS)
+            await world.hold(rules=RuleSet(stop_loss=PriceRule(price=Decimal("149.00"))))
+            world.tick("149.60")
+            await asyncio.sleep(REFRESH_SECONDS * 1.5)
+            world.store.failures.append(StoreUnavailable("busy"))
+
+            assert (await leave(world)).code is ExitCode.STORE_UNAVAILABLE
+            assert world.gateway.requests == []
+            world.engine.metrics.render()
+            used = world.engine.metrics.registry.get_sample_value(
+                "squareoff_budget_used", {"horizon": HORIZONS[0]}
+            )
+            assert used == 0.0
 
     run_virtual(body())
 

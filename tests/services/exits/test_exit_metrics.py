@@ -1,10 +1,17 @@
 """The steps of an exit are measured, and what is going on is counted."""
 
+from decimal import Decimal
+
+from exit_story.story import Story
 from exit_story.values import ACCOUNT, TRACKER
-from service_world.virtual import run_virtual, settle
+from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import World, running_world
+from squareoff.core.state.facts import OrderReported
 from squareoff.domain.errors import BrokerOutcomeUnknown
+from squareoff.domain.orders import BrokerOrderStatus
+from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import PositionStatus
+from squareoff.services.exits.exit_metrics import ExitMetrics
 from squareoff.services.exits.exit_results import Wait
 
 
@@ -27,6 +34,7 @@ def test_each_step_of_an_exit_is_measured_once() -> None:
             world.gateway.fill(next(iter(world.gateway.orders)))
             await world.until_status(TRACKER, PositionStatus.EXITED)
 
+            assert value(world, "trigger_to_claim_seconds_count") == 0.0  # a person asked
             assert value(world, "trigger_to_sent_seconds_count") == 1.0
             assert value(world, "accepted_to_filled_seconds_count") == 1.0
             assert value(world, "trigger_to_exited_seconds_count") == 1.0
@@ -34,6 +42,37 @@ def test_each_step_of_an_exit_is_measured_once() -> None:
             assert value(world, "orders_ended_total", status="traded") == 1.0
             assert value(world, "positions", status="EXITED") == 1.0
             assert value(world, "positions", status="ACTIVE") == 0.0
+
+    run_virtual(body())
+
+
+def test_the_way_from_a_price_to_its_claim_is_measured() -> None:
+    """It begins when the price came in."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RuleSet(stop_loss=PriceRule(price=Decimal("149.00"))))
+            world.tick("148.90")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+            assert value(world, "trigger_to_claim_seconds_count") == 1.0
+
+    run_virtual(body())
+
+
+def test_an_order_that_is_told_filled_again_is_measured_once() -> None:
+    """The broker's second word on it changes the average price at most."""
+    story = Story().work()
+    story.see(BrokerOrderStatus.TRADED, 100)
+
+    async def body() -> None:
+        async with running_world() as world:
+            book, metrics = world.engine.exit_engine.book, world.engine.metrics
+            measured = ExitMetrics(book, metrics, VirtualClock())
+            measured.note(story.tracker, [*story.facts, story.facts[-1]])
+
+            assert isinstance(story.facts[-1], OrderReported)
+            assert value(world, "accepted_to_filled_seconds_count") == 1.0
 
     run_virtual(body())
 

@@ -82,6 +82,8 @@ def filled(
 SENDING = with_order(claimed())
 LONG_NAME = ClientOrderId("sqx-" + "x" * 22)
 SHORT = with_order(claimed(side=PositionSide.SHORT))
+NOTHING = with_order(claimed(), quantity=0)
+ONE = with_order(claimed(quantity=1, instrument=replace(INSTRUMENT, lot_size=1)), quantity=1)
 FROZEN = with_order(claimed(quantity=3600), quantity=1825)
 ODD_LAST = with_order(with_order(claimed(quantity=175), quantity=75), name=OTHER, quantity=90)
 ODD_TWICE = with_order(with_order(claimed(quantity=175), quantity=85), name=OTHER, quantity=90)
@@ -104,7 +106,8 @@ CASES: dict[str, tuple[PositionTracker, OrderRequest, str]] = {
     ),
     "more than committed": (SENDING, request_of(SENDING, order_quantity=125), "refused"),
     "less than committed": (SENDING, request_of(SENDING, order_quantity=75), "refused"),
-    "nothing": (with_order(claimed(), quantity=0), request_of(SENDING), "refused"),
+    "nothing": (NOTHING, request_of(NOTHING), "refused"),
+    "one unit": (ONE, request_of(ONE), "passes"),
     "over freeze": (FROZEN, request_of(FROZEN), "refused"),
     "what is left below a lot": (ODD_LAST, request_of(ODD_LAST, OTHER), "passes"),
     "whole lots beside it": (ODD_LAST, request_of(ODD_LAST), "passes"),
