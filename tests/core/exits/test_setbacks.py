@@ -8,12 +8,14 @@ from squareoff.core.exits.setbacks import (
     CLOSED_RETRY_SECONDS,
     PERMANENT_RETRY_SECONDS,
     STATIC_IP_RETRY_SECONDS,
+    how_to_let_go,
 )
 from squareoff.core.state.commands import ReadPositions
 from squareoff.core.state.facts import ExitResumed, Severity
 from squareoff.core.state.inputs import ExitHindered, HindranceLifted, SendRefused
 from squareoff.core.state.tracker import ExitIntent
 from squareoff.domain.errors import STATIC_IP_CODE
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.orders import BrokerOrderStatus, OrderType
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState, PositionStatus
 
@@ -402,3 +404,12 @@ def test_a_lifted_hindrance_wakes_who_waits_for_it_and_nobody_else() -> None:
     assert waiting.wants(ReadPositions)
     assert intent_of(other).status is IntentStatus.BLOCKED
     Story().feed(lifted)  # without an exit it means nothing
+
+
+def test_the_way_out_of_what_is_gone_names_all_and_what_is_left() -> None:
+    """What the broker still shows is under no watch once all are let go."""
+    several = [held(tracker_id=TrackerId(f"trk-{number}")) for number in range(1, 3)]
+
+    assert how_to_let_go(several[0]).endswith("squareoff untrack trk-1 --reason gone.")
+    told = how_to_let_go(*several, still_shown=60)
+    assert "squareoff untrack trk-1 --reason gone, and so trk-2. The 60 that" in told

@@ -173,3 +173,26 @@ def test_an_unknown_order_elsewhere_holds_nothing_up() -> None:
         assert list(new.gateway.nets.values()) == [0]
 
     _after_a_restore(_rest, after)
+
+
+def test_one_that_shows_while_a_sized_exit_waits_for_its_price_holds_it_up() -> None:
+    """Between the sizing and the send it may have come to close the same units."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            gate = world.gateway.gates["quotes"] = asyncio.Event()
+            await world.engine.exit_engine.execute_exit(TRACKER, "stop", wait=Wait.CLAIMED)
+            await world.until(lambda: "quotes" in world.gateway.calls)
+            (planned,) = world.tracker(TRACKER).exit_orders
+            assert planned.order_quantity == tracker.quantity
+            rival = ClientOrderId("sqx-zzzzzzzzzzzz-001-01")
+            world.gateway.publish(report(BrokerOrderStatus.PENDING, client_order_id=rival))
+            await settle()
+            gate.set()
+            await settle()
+
+            assert world.gateway.requests == []
+            assert world.tracker(TRACKER).intent.block_reason is BlockReason.UNKNOWN_ORDER
+
+    run_virtual(body())

@@ -96,6 +96,11 @@ def test_only_a_net_that_spaced_readings_agree_on_is_taken() -> None:
 
             await world.until(lambda: desk.trackers() != (), 2 * READING_SPACING_SECONDS)
             assert [view.quantity for view in desk.trackers()] == [75]
+            world.engine.metrics.render()
+            found = world.engine.metrics.registry.get_sample_value(
+                "squareoff_reconciliation_findings_total", {"kind": "adopted"}
+            )
+            assert found == 1.0
 
     run_virtual(body())
 

@@ -105,6 +105,24 @@ def test_what_no_trade_explains_is_not_booked() -> None:
     run_virtual(body())
 
 
+def test_only_what_is_still_under_watch_is_named_to_be_let_go() -> None:
+    """One of two exited before the contract expired."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            other = TrackerId("trk-0")
+            await world.hold(tracker_id=other)
+            tracker = await world.hold()
+            assert await leave(world, other) is ExitCode.EXITED
+            world.gateway.hold(tracker.key, 0)
+            await world.until(lambda: "position_mismatch" in world.alarms.codes)
+
+            assert_tells_how_to_let_it_go(world)
+            assert "trk-0" not in world.alarms.heard[-1][2]
+
+    run_virtual(body())
+
+
 def test_an_expired_contract_is_told_with_the_way_out() -> None:
     """It is in no reading and no trade tells of its end: the mismatch and the exit that waits both
     say how it is let go, which then ends it."""
