@@ -201,6 +201,11 @@ def test_near_is_within_a_hundredth_of_the_price() -> None:
     watch.on_tick(tick("141", 1))
     assert watch.is_near_a_level()
     assert watch.nearness(NAME) is Nearness.NEAR
+    above, _ = watching(RuleSet(target=PriceRule(points=D(10))))
+    above.on_tick(tick("150"))
+    assert not above.is_near_a_level()
+    above.on_tick(tick("159", 1))
+    assert above.is_near_a_level()
 
 
 def test_a_rule_that_may_arm_a_level_is_no_want_of_levels() -> None:

@@ -155,3 +155,17 @@ def test_a_move_is_told_again_once_the_last_is_durable() -> None:
 
     assert told == [["a"], []]
     assert levels.reach(PriceUnits(1_530_000)).moved == ["a"]
+
+
+def test_what_rests_is_armed_anew_only_with_other_rules() -> None:
+    """It waits for nothing either way, and follows the rules that it has now."""
+    before = position("a", trailing=TrailingRule(points=D(4)))
+    after = position("a", trailing=TrailingRule(points=D(8)))
+    book = armed(before)
+
+    assert not book.rest(before)
+    assert book.rest(after)
+    current = book.current(TrackerId("a"))
+    assert current is not None
+    assert current.rules == after.rules
+    assert fired(book, 1_600_000) == fired(book, 1_300_000) == []

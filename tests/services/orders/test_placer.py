@@ -342,6 +342,24 @@ def modifies(world: World) -> list[OrderModifySent]:
     return [f for c in world.store.commits for f in c.facts if isinstance(f, OrderModifySent)]
 
 
+def test_a_modify_waits_for_its_place_in_the_budget() -> None:
+    """The broker counts it as it does an order: of two writes in a minute one stays an exit's."""
+
+    async def body() -> None:
+        async with running_world(limits=RateLimits(per_minute=2)) as world:
+            world.gateway.fills = False
+            await world.hold()
+            await leave(world, wait=Wait.ACCEPTED)
+            world.gateway.quote_price = (world.gateway.quote_price or 0) - 5
+            await asyncio.sleep(50.0)
+            assert world.gateway.modifications == []
+            await asyncio.sleep(20.0)
+
+            assert len(world.gateway.modifications) == 1
+
+    run_virtual(body())
+
+
 def test_a_resting_exit_is_chased() -> None:
     """An exit that rests is moved toward the market at every interval, each commit one call."""
 

@@ -8,10 +8,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import pytest
+
 from exit_story.values import TRACKER, new_position, report
 from service_world.store import memory_store
 from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import ACCOUNT, World, make_world, running, running_world
+from squareoff.core.state.policy import READING_LAG_SECONDS
 from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import BlockReason, PositionStatus
@@ -194,5 +197,24 @@ def test_one_that_shows_while_a_sized_exit_waits_for_its_price_holds_it_up() -> 
 
             assert world.gateway.requests == []
             assert world.tracker(TRACKER).intent.block_reason is BlockReason.UNKNOWN_ORDER
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(("filled", "is_in_the_way"), [(0, False), (1, True)])
+def test_what_it_filled_is_in_the_way_until_readings_have_it(
+    filled: int, is_in_the_way: bool
+) -> None:
+    """One unit is enough; an order that ended without any closed nothing."""
+
+    async def body() -> None:
+        unknown = UnknownOrders(VirtualClock())
+        rival = ClientOrderId("sqx-zzzzzzzzzzzz-001-01")
+        unknown.note(report(BrokerOrderStatus.CANCELLED, filled, client_order_id=rival))
+        key = new_position().key
+        assert (unknown.hindrance(key) is not None) is is_in_the_way
+        await asyncio.sleep(READING_LAG_SECONDS)
+
+        assert unknown.hindrance(key) is None
 
     run_virtual(body())

@@ -216,6 +216,25 @@ def test_an_unreadable_book_is_no_difference() -> None:
     run_virtual(body())
 
 
+def test_a_mismatch_of_the_last_process_is_over_once_the_books_agree() -> None:
+    """The next process ends the alarm by its own first comparison."""
+
+    async def body() -> None:
+        first = await make_world()
+        async with running(first):
+            tracker = await first.hold()
+            first.gateway.hold(tracker.key, 60)
+            await first.until(lambda: "position_mismatch" in first.alarms.codes, 120.0)
+        first.gateway.hold(tracker.key, 100)
+        second = await make_world(store=first.store, gateway=first.gateway)
+        async with running(second):
+            await asyncio.sleep(60.0)
+
+            assert [each.is_open for each in await second.engine.desk.alarms()] == [False]
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_foreign_positions_are_adopted_once(seed: int) -> None:
     """However many comparisons run at once, a foreign position gets one tracker."""
