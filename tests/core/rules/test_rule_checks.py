@@ -36,7 +36,7 @@ def test_a_full_good_rule_set_has_no_fault() -> None:
         break_even=BreakEvenRule(at_profit_points=D(12), lock_points=D(1)),
         tiers=(Tier(D(10), D(2)), Tier(D(20), D(-1))),
         peak_drawdown=PeakDrawdownRule(D(40), D(15)),
-        max_holding_minutes=90,
+        max_holding_minutes=60 * 24 * 7,
     )
 
 
@@ -91,7 +91,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "rules.peak_drawdown.percent",
     ),
     "holding too short": ({"max_holding_minutes": 0}, "rules.max_holding_minutes"),
-    "holding too long": ({"max_holding_minutes": 60 * 24 * 8}, "rules.max_holding_minutes"),
+    "holding too long": ({"max_holding_minutes": 60 * 24 * 7 + 1}, "rules.max_holding_minutes"),
 }
 
 

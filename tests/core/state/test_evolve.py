@@ -10,10 +10,12 @@ from exit_story.values import OPENED_AT_NS, TRACKER, held, new_position, report
 from squareoff.core.entries.opening import open_position
 from squareoff.core.state.evolve import evolve, fold
 from squareoff.core.state.facts import (
+    ClosedExternally,
     ExitClaimed,
     ExitWithdrawn,
     OrderDropped,
     OrderReported,
+    PositionExited,
     TrackerOpened,
 )
 from squareoff.core.state.inputs import OrderSeen
@@ -80,6 +82,15 @@ def test_a_fill_after_the_end_is_counted_and_ends_nothing_else(end: PositionStat
 
     assert (now.status, now.quantity) == (end, 100)
     assert (now.exit_reason, now.exited_at_ns) == ("x", OPENED_AT_NS)
+
+
+def test_a_position_ends_without_any_exit_of_ours() -> None:
+    """Somebody else closed it: there is no intent to end."""
+    closed = ClosedExternally(TRACKER, 100, Decimal(151))
+    gone = evolve(held(), closed, OPENED_AT_NS)
+    ended = evolve(gone, PositionExited(TRACKER, Decimal(151), Decimal(100), "x"), OPENED_AT_NS)
+
+    assert (ended.status, ended.intent) == (PositionStatus.EXITED, None)
 
 
 def test_facts_about_what_does_not_exist_are_defects() -> None:

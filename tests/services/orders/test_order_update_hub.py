@@ -83,6 +83,9 @@ def test_the_state_of_the_stream_is_shown() -> None:
     async def body() -> None:
         async with running_world() as world:
             assert world.engine.status.view().order_stream == "connected"
+            assert 'squareoff_socket_up{socket="order_updates"} 1.0' in (
+                world.engine.metrics.render().decode()
+            )
             world.stream.refusals = [FeedDisconnected("refused") for _ in range(3)]
             world.stream.cut()
             await settle()
