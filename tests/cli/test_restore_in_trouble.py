@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def test_a_sound_database_that_cannot_be_kept_aside_stays(
     assert not list(tmp_path.glob("*before-restore*"))
 
 
+@pytest.fixture
+def heeds_interruption() -> Iterator[None]:
+    """Heed Ctrl-C also where this process was begun in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_interruption")
 @pytest.mark.parametrize("step", ["back_up", "put_back"])
 def test_an_interrupted_restore_says_what_it_did(
     step: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
