@@ -183,6 +183,30 @@ def test_a_clock_of_yesterday_that_is_put_right_ages_no_position() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("slewed", [-0.01, 0.01])
+@pytest.mark.parametrize("is_put_right", [False, True])
+def test_a_stamp_of_a_wrong_clock_that_is_slewed_is_of_now(
+    *, slewed: float, is_put_right: bool
+) -> None:
+    """What the wall clock is ahead by changes between two looks, by less than a step."""
+
+    async def body() -> None:
+        clock = SteppedClock()
+        rule_clock = RuleClock(clock)
+        rule_clock.look()
+        clock.lead = -24 * HOUR
+        rule_clock.look()
+        clock.lead += slewed
+        tracker = replace(held(), created_at_ns=clock.now().wall_ns)
+        clock.lead = 0.0 if is_put_right else clock.lead
+        rule_clock.note(tracker)
+        await asyncio.sleep(5.0)
+        held_ns = rule_clock.held_ns(tracker, rule_clock.look())
+        assert 5 * 10**9 <= held_ns < 5.1 * 10**9
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize("wrong", [-24 * HOUR, 24 * HOUR])
 def test_a_stamp_of_right_before_the_clock_was_put_right_is_of_now(wrong: float) -> None:
     """A position is stamped, its commit takes a moment, and in between the clock is put right."""

@@ -13,7 +13,7 @@ from collections import deque
 from squareoff.core.session.trusted_time import TrustedNow, TrustedTime
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now
 from squareoff.ports import Clock
 
 WALLS_KEPT = 3
@@ -31,7 +31,9 @@ class RuleClock:
 
     def look(self) -> TrustedNow:
         """Return what is believed of this instant."""
-        now = self._clock.now()
+        return self._look(self._clock.now())
+
+    def _look(self, now: Now) -> TrustedNow:
         lead_ns = now.wall_ns - now.monotonic_ns
         if not self._wall_leads or abs(lead_ns - self._wall_leads[-1]) >= NANOSECONDS_PER_SECOND:
             self._wall_leads.append(lead_ns)
@@ -43,12 +45,15 @@ class RuleClock:
         if tracker.status.is_final:
             self._first_seen.pop(tracker_id, None)
         elif tracker_id not in self._first_seen:
-            now = self.look().steady
-            steady_ns = now.wall_ns
+            now = self._clock.now()
+            steady_ns = self._look(now).steady.wall_ns
             # Stamped by the wall clock as it stands, or, right before it was set, as it stood.
-            walls = (steady_ns, *(now.monotonic_ns + lead_ns for lead_ns in self._wall_leads))
+            earlier = (now.monotonic_ns + lead_ns for lead_ns in self._wall_leads)
+            walls = (now.wall_ns, steady_ns, *earlier)
             ages = (wall_ns - tracker.created_at_ns for wall_ns in walls)
-            age_ns = min((age for age in ages if age >= 0), default=None)
+            # Between two looks a clock is slewed by less than a step: then the age is nothing.
+            near = (max(age, 0) for age in ages if age > -NANOSECONDS_PER_SECOND)
+            age_ns = min(near, default=None)
             # A stamp of the future stands: it is the clock of now that may be put right yet.
             opened_ns = tracker.created_at_ns if age_ns is None else steady_ns - age_ns
             self._first_seen[tracker_id] = opened_ns, now.monotonic_ns
