@@ -25,7 +25,7 @@ from squareoff.simulator.packets import (
     with_payload_length,
 )
 from squareoff.simulator.rows import segment_is_derivative
-from squareoff.simulator.sessions import Frame, FrameGate, FrameSink, Session
+from squareoff.simulator.sessions import Frame, FrameGate, FrameSink, Session, rename_account
 
 TICKER_MODE, QUOTE_MODE, FULL_MODE = 15, 17, 21
 MODES = (TICKER_MODE, QUOTE_MODE, FULL_MODE)
@@ -105,9 +105,7 @@ class FeedHub:
 
     def rename(self, client_id: str, new_id: str) -> None:
         """Let the sessions of an account go by its new name."""
-        for session in self._sessions:
-            if session.client_id == client_id:
-                session.client_id = new_id
+        rename_account(self._sessions, client_id, new_id)
 
     def session_count(self) -> int:
         """Return how many sessions are open."""

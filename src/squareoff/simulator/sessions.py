@@ -5,7 +5,7 @@ No I/O here: a session's sink is whatever the owner of the connection provides.
 
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -60,6 +60,13 @@ class Session:
         if self.is_open:
             self.is_open = False
             self.sink.end(how)
+
+
+def rename_account(sessions: Iterable[Session], client_id: str, new_id: str) -> None:
+    """Let the sessions of an account go by its new name."""
+    for session in sessions:
+        if session.client_id == client_id:
+            session.client_id = new_id
 
 
 class FrameGate:

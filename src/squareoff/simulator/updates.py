@@ -8,7 +8,14 @@ from squareoff.domain.time import seconds_to_ns
 from squareoff.simulator.agenda import Agenda
 from squareoff.simulator.conduct import BrokerConduct
 from squareoff.simulator.faults import FaultPoint
-from squareoff.simulator.sessions import Frame, FrameGate, FrameSink, Session, json_frame
+from squareoff.simulator.sessions import (
+    Frame,
+    FrameGate,
+    FrameSink,
+    Session,
+    json_frame,
+    rename_account,
+)
 
 LOGIN_MESSAGE_CODE = 42
 # A five-byte frame as was seen before a refused login (dhanhq-v2.md 6.4).
@@ -79,9 +86,7 @@ class OrderUpdateHub:
 
     def rename(self, client_id: str, new_id: str) -> None:
         """Let the sessions of an account go by its new name."""
-        for session in self._sessions:
-            if session.client_id == client_id:
-                session.client_id = new_id
+        rename_account(self._sessions, client_id, new_id)
 
     def session_count(self) -> int:
         """Return how many sessions are logged in."""

@@ -5,47 +5,22 @@ from decimal import Decimal
 
 import pytest
 
+from exit_story.resting import FUTURE, chase, price, resting
 from exit_story.story import Story, with_policy
-from exit_story.values import INSTRUMENT, asked, held, net, trade
+from exit_story.values import asked, held, net, trade
 from squareoff.core.state.commands import (
     ReadPositions,
     RequestReprice,
     TransmitCancel,
     TransmitModify,
 )
-from squareoff.core.state.inputs import ExitHindered, PriceView, RepriceReady, SendRefused
+from squareoff.core.state.inputs import ExitHindered, RepriceReady, SendRefused
 from squareoff.core.state.policy import MODIFICATIONS_MAX
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 
 D = Decimal
-FUTURE = replace(INSTRUMENT, instrument_type="FUTIDX")
-
-
-def price(rupees: str) -> PriceView:
-    """Return a usable price without depth."""
-    return PriceView(D(rupees), None, None, "memory", 0.0)
-
-
-def resting(side: PositionSide = PositionSide.LONG) -> Story:
-    """Return a story whose one order rests at the exchange, sold from 1000.00 at 995.00."""
-    story = Story(held(instrument=FUTURE, side=side, entry_price=D(1000)))
-    story.claim(net(side.sign * 100))
-    story.permit(price=price("1000"))
-    story.accept()
-    story.see(BrokerOrderStatus.PENDING)
-    return story
-
-
-def chase(story: Story, rupees: str) -> TransmitModify | None:
-    """Wait for the chase interval, give a price, and return the modify."""
-    story.wait(2.0)
-    if not story.wants(RequestReprice):
-        return None
-    story.reprice(price(rupees))
-    modifies = [c for c in story.commands if isinstance(c, TransmitModify)]
-    return modifies[0] if modifies else None
 
 
 def test_an_exit_rests_for_the_chase_interval_first() -> None:

@@ -1,43 +1,17 @@
 """Tests of core.exits.chasing: what the broker tells of an order decides how it is moved on."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from exit_story.story import Story, with_policy
-from exit_story.values import INSTRUMENT, held, net
-from squareoff.core.state.commands import RequestReprice, TransmitModify
-from squareoff.core.state.inputs import ModifyRefused, PriceView
+from exit_story.resting import chase, price, resting
+from exit_story.story import with_policy
+from exit_story.values import net
+from squareoff.core.state.inputs import ModifyRefused
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
 
 B = BrokerOrderStatus
 D = Decimal
-FUTURE = replace(INSTRUMENT, instrument_type="FUTIDX")
-
-
-def price(rupees: str) -> PriceView:
-    """Return a usable price without depth."""
-    return PriceView(D(rupees), None, None, "memory", 0.0)
-
-
-def resting(side: PositionSide = PositionSide.LONG) -> Story:
-    """Return a story whose one order rests at the exchange, half a percent beyond 1000.00."""
-    story = Story(held(instrument=FUTURE, side=side, entry_price=D(1000)))
-    story.claim(net(side.sign * 100))
-    story.permit(price=price("1000"))
-    story.accept()
-    story.see(B.PENDING)
-    return story
-
-
-def chase(story: Story, rupees: str) -> TransmitModify | None:
-    """Wait for the chase interval, give a price, and return the modify."""
-    story.wait(2.0)
-    if not story.wants(RequestReprice):
-        return None
-    story.reprice(price(rupees))
-    return next((c for c in story.commands if isinstance(c, TransmitModify)), None)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,14 @@ async def begun(world: World) -> None:
     await world.until(lambda: bool(account(world).day))
 
 
+async def closed_by_loss(world: World) -> None:
+    """Let the rule of the account close the one position."""
+    await begun(world)
+    await world.hold()
+    world.tick("139")
+    await world.until_status(TRACKER, PositionStatus.EXITED)
+
+
 @pytest.mark.parametrize(
     ("rules", "prices", "rule", "level", "pnl"),
     [
@@ -122,10 +130,7 @@ def test_what_fired_is_one_transaction_with_switch_and_wish() -> None:
 
     async def body() -> None:
         async with judged(LOSS) as world:
-            await begun(world)
-            await world.hold()
-            world.tick("139")
-            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await closed_by_loss(world)
 
             entries = await world.engine.desk.journal(limit=100_000)
             (place,) = [n for n, e in enumerate(entries) if isinstance(e.fact, AccountRuleFired)]
@@ -659,10 +664,7 @@ def test_a_new_day_begins_afresh(
 
     async def body() -> None:
         async with judged(LOSS) as world:
-            await begun(world)
-            await world.hold()
-            world.tick("139")
-            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await closed_by_loss(world)
             first = account(world).day
             monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS + DAY_NS)
             await world.until(lambda: account(world).day != first)
@@ -684,10 +686,7 @@ def test_a_clock_that_is_set_back_begins_no_day(monkeypatch: pytest.MonkeyPatch)
     async def body() -> None:
         world = await make_world(account_rules=LOSS, hygiene=HygieneLimits(spike_percent=D(90)))
         async with running(world):
-            await begun(world)
-            await world.hold()
-            world.tick("139")
-            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await closed_by_loss(world)
             monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS - DAY_NS)
             await asyncio.sleep(DOUBT_SECONDS + 3)  # then the wall clock counts again
             assert account(world).fired == (AccountRuleName.MAX_LOSS,)
@@ -710,10 +709,7 @@ def test_a_switch_that_a_person_set_meanwhile_stays_on(
 
     async def body() -> None:
         async with judged(LOSS) as world:
-            await begun(world)
-            await world.hold()
-            world.tick("139")
-            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await closed_by_loss(world)
             await world.engine.desk.set_kill_switch(active=True, level="new", reason="holiday")
             first = account(world).day
             monkeypatch.setattr(virtual, "START_WALL_NS", START_WALL_NS + DAY_NS)
@@ -732,10 +728,7 @@ def test_a_switch_that_a_person_is_setting_as_the_day_begins_stays_on(
 
     async def body() -> None:
         async with judged(LOSS) as world:
-            await begun(world)
-            await world.hold()
-            world.tick("139")
-            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await closed_by_loss(world)
             await asyncio.sleep(1)
             read_now, store_now = world.store.exit_all, world.store.record
             settings: list[asyncio.Task[Any]] = []
@@ -772,10 +765,7 @@ def test_a_persons_exit_all_keeps_the_switch_of_a_rule_on_over_the_night(
 
     async def body() -> None:
         async with judged(LOSS) as world:
-            await begun(world)
-            await world.hold()
-            world.tick("139")
-            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await closed_by_loss(world)
             await asyncio.sleep(1)
             await world.engine.desk.exit_all("going on holiday", wait_seconds=10.0)
             first = account(world).day

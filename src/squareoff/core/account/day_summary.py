@@ -9,7 +9,7 @@ from decimal import Decimal
 from squareoff.core.state.facts import Severity
 from squareoff.core.state.tracker import PositionTracker, SendOutcome
 from squareoff.domain.states import PositionStatus
-from squareoff.domain.time import ist_date
+from squareoff.domain.time import ist_date, ist_midnight_ns
 
 OPEN_SHOWN_MAX = 10
 """A longer list is read in the dashboard."""
@@ -35,8 +35,8 @@ def summary_of(day: date, trackers: Sequence[PositionTracker], alarms: Sequence[
     """
     ended = [t for t in trackers if t.exited_at_ns is not None and ist_date(t.exited_at_ns) == day]
     exited = [t for t in ended if t.status is PositionStatus.EXITED]
-    lines = [_exits_line([t for t in exited if not _is_of_an_earlier_day(t, day)])]
-    lines += _late_lines([t for t in exited if _is_of_an_earlier_day(t, day)])
+    lines = [_exits_line([t for t in exited if not _is_late(t)])]
+    lines += _late_lines([t for t in exited if _is_late(t)])
     lines += _open_lines([t for t in trackers if not t.status.is_final and t.open_quantity > 0])
     lines += _unknown_lines(day, trackers)
     lines.append(_alarms_line(alarms))
@@ -51,9 +51,10 @@ def _exits_line(exited: Sequence[PositionTracker]) -> str:
     return f"Exits: {len(exited)} ({told}). Their P&L: {_profit(exited)}."
 
 
-def _is_of_an_earlier_day(tracker: PositionTracker, day: date) -> bool:
-    """Say whether the broker closed it before this day, on which it was booked."""
-    return tracker.product_type.is_intraday and ist_date(tracker.created_at_ns) < day
+def _is_late(tracker: PositionTracker) -> bool:
+    """Say whether the broker closed it before the day on which it was booked."""
+    exited_ns = tracker.exited_at_ns
+    return exited_ns is not None and tracker.is_of_an_ended_day(ist_midnight_ns(exited_ns))
 
 
 def _late_lines(late: Sequence[PositionTracker]) -> list[str]:

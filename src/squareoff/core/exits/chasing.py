@@ -70,16 +70,12 @@ def _may_chase(step: Step) -> bool:
         return False
     if intent.status is IntentStatus.BLOCKED:
         return intent.block_reason not in _NOTHING_GOES_OUT
-    return intent.status is IntentStatus.OPEN or _is_with_a_person(step)
-
-
-def _is_with_a_person(step: Step) -> bool:
-    return step.intent.status is IntentStatus.NEEDS_HUMAN and not step.tracker.is_frozen
+    return intent.status is IntentStatus.OPEN or step.tracker.is_given_up
 
 
 def _replace(step: Step, order: TrackedOrder) -> None:
     """Cancel it, and what is left of it is sized anew; with a person nothing is, so it stays."""
-    if not _is_with_a_person(step):
+    if not step.tracker.is_given_up:
         cancel_order(step, order)
 
 

@@ -159,8 +159,7 @@ def _on_exit_asked(step: Step, event: i.ExitAsked) -> None:
     tracker = step.tracker
     intent = tracker.intent
     if intent is not None and intent.status.is_live:
-        is_given_up = intent.status is IntentStatus.NEEDS_HUMAN and not tracker.is_frozen
-        if is_given_up or tracker.is_withdrawing:
+        if tracker.is_given_up or tracker.is_withdrawing:
             step.record(ExitResumed(tracker.tracker_id))
         step.pace(retry_at_ns=0)
         return

@@ -287,10 +287,19 @@ class PositionTracker:
         )
 
     @property
+    def is_with_a_person(self) -> bool:
+        """Say whether its exit is in a person's hands."""
+        return self.intent is not None and self.intent.status is IntentStatus.NEEDS_HUMAN
+
+    @property
     def is_frozen(self) -> bool:
         """Say whether an over-exit waits for a person's word."""
-        in_hands = self.intent is not None and self.intent.status is IntentStatus.NEEDS_HUMAN
-        return self.over_exited_quantity > 0 and in_hands
+        return self.is_with_a_person and self.over_exited_quantity > 0
+
+    @property
+    def is_given_up(self) -> bool:
+        """Say whether its exit goes on when a person asks for it again; a frozen one does not."""
+        return self.is_with_a_person and not self.is_frozen
 
     def order(self, client_order_id: ClientOrderId) -> TrackedOrder | None:
         """Return the order with this id, or None."""

@@ -337,8 +337,7 @@ def _wants_claim(actor: PositionActor, *, is_asked: bool) -> bool:
 
 
 def _has_stopped(tracker: PositionTracker) -> bool:
-    is_given_up = tracker.intent is not None and tracker.intent.status is IntentStatus.NEEDS_HUMAN
-    return is_given_up or tracker.is_withdrawing
+    return tracker.is_with_a_person or tracker.is_withdrawing
 
 
 def _is_on_its_way(actor: PositionActor) -> bool:

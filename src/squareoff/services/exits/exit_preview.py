@@ -17,7 +17,7 @@ from squareoff.domain.ids import ClientOrderId, IntentId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import OrderType, Side
 from squareoff.domain.rules import RuleName, Trigger, Urgency
-from squareoff.domain.states import IntentStatus, PositionStatus
+from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.desk.views import TrackerView, tracker_view
@@ -138,10 +138,7 @@ def _is_sized(tracker: PositionTracker) -> bool:
 
 
 def _is_given_up(tracker: PositionTracker) -> bool:
-    """Say whether its exit is in a person's hands, whose new wish lets it go on."""
-    if tracker.status is not PositionStatus.EXITING or tracker.intent is None:
-        return False
-    return tracker.intent.status is IntentStatus.NEEDS_HUMAN and not tracker.is_frozen
+    return tracker.status is PositionStatus.EXITING and tracker.is_given_up
 
 
 def _why_not_sized(tracker: PositionTracker) -> str:

@@ -28,7 +28,7 @@ def what_ended(code: str, tracker: PositionTracker) -> str | None:
             return "what became of the order is known"
         case "exit_not_claimed" if tracker.intent is not None and tracker.intent.status.is_live:
             return "the exit is latched"
-        case "exit_attempts_exhausted" | "exit_order_ended" if not _is_with_a_person(tracker):
+        case "exit_attempts_exhausted" | "exit_order_ended" if not tracker.is_with_a_person:
             return "the exit goes on"
     return None
 
@@ -48,8 +48,3 @@ def _has_unknown_send(tracker: PositionTracker) -> bool:
     return any(
         send.outcome is SendOutcome.UNKNOWN for order in tracker.orders for send in order.sends
     )
-
-
-def _is_with_a_person(tracker: PositionTracker) -> bool:
-    intent = tracker.intent
-    return intent is not None and intent.status is IntentStatus.NEEDS_HUMAN

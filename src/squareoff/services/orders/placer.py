@@ -256,8 +256,8 @@ class Placer:
             return None
         # A sale shows here at once; whether the delivered shares fall with it is not known.
         key = tracker.key
-        net = sum(row.traded_quantity for row in positions.rows if row.is_on(key))
-        return net - self._engine.book.signed_fills(key)
+        traded = positions.net_of(key) - positions.delivered_of(key)
+        return traded - self._engine.book.signed_fills(key)
 
     async def _request_permit(
         self, actor: PositionActor, command: c.RequestPermit

@@ -10,7 +10,7 @@ from math import ceil, floor
 from typing import Any
 
 from squareoff.simulator.virtual.audited import Opened
-from squareoff.simulator.virtual.trigger_audit import Print
+from squareoff.simulator.virtual.trigger_audit import DAY_NS, IST_NS, Print
 
 SECOND_NS = 1_000_000_000
 EARLY_NS = SECOND_NS
@@ -22,9 +22,6 @@ from then on the wall clock counts, right or wrong."""
 
 UNITS = 10_000
 """Price units in a rupee."""
-
-_IST_NS = 19_800 * SECOND_NS
-_DAY_NS = 86_400 * SECOND_NS
 
 
 class MachineClock:
@@ -72,7 +69,7 @@ def time_fault(opened: Opened, rule: str, at_ns: int, clock: MachineClock) -> st
     wanted = opened.rules.get(rule)
     if rule == "square_off_at":
         # What was due on the day it was opened stays due: a store that was away wrote it later.
-        day_ns = opened.held_from_ns - (opened.held_from_ns + _IST_NS) % _DAY_NS
+        day_ns = opened.held_from_ns - (opened.held_from_ns + IST_NS) % DAY_NS
         left_ns = day_ns + _time_of_day_ns(str(wanted)) - at_ns
     elif 0 < opened.misdated_by < clock.process_count:
         return None  # the stamp is wrong, and who reads it now did not see it made

@@ -15,8 +15,8 @@ GRAIN_NS = 1_000_000_000
 """The broker tells trade times in whole seconds."""
 
 
-_IST_NS = 19_800 * GRAIN_NS
-_DAY_NS = 86_400 * GRAIN_NS
+IST_NS = 19_800 * GRAIN_NS
+DAY_NS = 86_400 * GRAIN_NS
 
 
 class Held(NamedTuple):
@@ -69,7 +69,7 @@ def _tick_faults(trigger: dict[str, Any], prints: Sequence[Print], slack: Slack)
 
 
 def _day(time_ns: int) -> int:
-    return (time_ns + _IST_NS) // _DAY_NS
+    return (time_ns + IST_NS) // DAY_NS
 
 
 def _was_last_trade(trigger: dict[str, Any], prints: Sequence[Print], slack: Slack) -> bool:
