@@ -187,9 +187,8 @@ def test_halt_holds_exits_until_resumed(stand: Stand, open_dashboard: OpenDashbo
 def test_an_exit_of_all_needs_no_preview(stand: Stand, open_dashboard: OpenDashboard) -> None:
     """Where it cannot be shown what would be sent, the page says so and closes all the same."""
     tracker_id = stand.hold({})
-    dashboard = open_dashboard()
+    dashboard = open_dashboard(unanswered="**/api/v1/exit-preview*")
     page = dashboard.page
-    page.route("**/api/v1/exit-preview*", lambda route: route.abort())
     page.keyboard.press("F6")
     expect(page.locator("#confirm-sends")).to_contain_text("can be asked for all the same")
     expect(page.locator("#confirm-request")).to_contain_text('"ticket":"unseen"')
@@ -200,11 +199,10 @@ def test_an_exit_of_all_needs_no_preview(stand: Stand, open_dashboard: OpenDashb
 
 def test_nothing_is_resumed_unseen(stand: Stand, open_dashboard: OpenDashboard) -> None:
     """Until the page has shown what resuming lets out, only a stricter halt can be asked for."""
-    dashboard = open_dashboard()
+    dashboard = open_dashboard(unanswered="**/api/v1/resume-preview")
     page = dashboard.page
     stand.engine.api("POST", "/kill-switch", {"active": True, "level": "new", "reason": "test"})
     expect(page.locator("#notices")).to_contain_text("Halted, level new")
-    page.route("**/api/v1/resume-preview", lambda route: route.abort())
     page.locator("#halt").click()
     go, sends = page.locator("#confirm-go"), page.locator("#confirm-sends")
 

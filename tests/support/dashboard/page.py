@@ -80,4 +80,5 @@ def _row(tracker_id: str) -> str:
 
 
 OpenDashboard = Callable[..., Dashboard]
-"""Opens a page and logs in; options are those of a browser context."""
+"""Opens a page and logs in; `unanswered` is a pattern of calls that fail, the rest are options of
+a browser context."""
