@@ -10,7 +10,8 @@ from exit_story.values import TRACKER
 from service_world.session import DAY_SECONDS, ScriptedSession
 from service_world.virtual import run_virtual
 from service_world.world import World, make_world, running
-from squareoff.core.state.facts import TokenReplaced
+from squareoff.core.state.facts import ExitBlocked, TokenReplaced
+from squareoff.core.state.policy import ExitPolicy
 from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
     BrokerRejected,
@@ -189,6 +190,33 @@ def test_an_exit_goes_on_at_once_with_the_new_token() -> None:
         assert not any(code.startswith("exit_blocked") for code in world.alarms.codes)
 
     watched(body, session)
+
+
+def test_a_token_that_dies_while_positions_are_read_is_the_one_thing_told() -> None:
+    """A reading that fails for the token is no book that cannot be read: one alarm, one cure."""
+    session = ScriptedSession(can_log_in=True)
+
+    async def body(world: World) -> None:
+        await world.hold()
+        session.failures["log_in"] = [BrokerUnreachable("no line")]
+        world.gateway.failures["positions"] = BrokerSessionExpired("401")
+        await asyncio.sleep(100.0)  # the last comparison is too old to go by
+        await world.engine.exit_engine.execute_exit(TRACKER, "asked", wait=Wait.CLAIMED)
+        await asyncio.sleep(0.5)
+        session.kill()
+        session.refuse()
+        await asyncio.sleep(5.0)
+        intent = world.tracker(TRACKER).intent
+        assert intent is not None and intent.block_reason is BlockReason.TOKEN_DEAD
+        del world.gateway.failures["positions"]
+        await world.until(lambda: session.count("log_in") == 2, 200.0)
+        await world.until_status(TRACKER, PositionStatus.EXITED)
+
+        facts = [entry.fact for entry in await world.store.entries()]
+        told = {fact.reason for fact in facts if isinstance(fact, ExitBlocked)}
+        assert told == {BlockReason.TOKEN_DEAD}
+
+    watched(body, session, policy=ExitPolicy(reconciled_age_seconds_max=60.0))
 
 
 def test_the_feed_connects_at_once_with_the_new_token() -> None:

@@ -158,6 +158,10 @@ class Placer:
             return hindrance  # a reading would fail, or be old when the exit can go
         for _ in range(SIZING_READS_MAX):
             reading = await self._readings.read(actor.tracker)
+            if reading.positions is None:  # a token may have died while it was read
+                hindrance = self._terms.reading_hindrance(actor.tracker)
+                if hindrance is not None:
+                    return hindrance
             async with self._engine.book.key_lock(actor.tracker.key):
                 if not self._readings.is_overtaken(actor.tracker, reading):
                     actor.end_command(key_of(command), command)
