@@ -10,12 +10,14 @@ import structlog
 from rich.panel import Panel
 
 from squareoff import __version__
+from squareoff.adapters.garbage import GarbageRounds
 from squareoff.adapters.private_files import (
     folder_open_to_all,
     keep_to_ourselves,
     open_to_others,
 )
 from squareoff.adapters.sql.database import files_of, sqlite_file
+from squareoff.adapters.system import SystemClock
 from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.halt_signal import HaltSignal
 from squareoff.cli.logs import Redactor, configure_logs
@@ -99,6 +101,7 @@ async def _run(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(halt_signal.obey(engine.local_halt))
             tasks.create_task(engine.supervisor.run())
+            tasks.create_task(GarbageRounds(engine.exit_engine.book, SystemClock()).run())
             tasks.create_task(serve_for_good(app, server, settings.api.host))
 
 

@@ -7,6 +7,7 @@ from exit_story.values import TRACKER
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ProductType
 from squareoff.services.orders.unknown_orders import UnknownOrders
 from squareoff.services.positions.broker_reads import BrokerReads
@@ -40,6 +41,29 @@ def test_a_reading_begun_with_the_claim_is_the_sizings() -> None:
 
             assert reading.positions is not None
             assert world.gateway.calls.count("positions") == 1
+
+    run_virtual(body())
+
+
+def test_the_claims_of_one_tick_begin_one_reading_between_them() -> None:
+    """One task reads for all who claim meanwhile; a claim after its end begins another."""
+
+    async def body() -> None:
+        async with running_world() as world, asyncio.TaskGroup() as tasks:
+            readings, tracker = await made(world), world.tracker(TRACKER)
+            other = await world.hold(tracker_id=TrackerId("trk-2"))
+            await asyncio.sleep(1.0)
+            world.gateway.calls.clear()
+            before = len(asyncio.all_tasks())
+            for claimed in (tracker, other):
+                readings.begin(claimed, tasks)
+            assert len(asyncio.all_tasks()) == before + 1
+            found = [await readings.read(claimed) for claimed in (tracker, other)]
+            assert all(reading.positions is not None for reading in found)
+            assert world.gateway.calls.count("positions") == 1
+            readings.begin(tracker, tasks)
+            await readings.read(tracker)
+            assert world.gateway.calls.count("positions") == 2
 
     run_virtual(body())
 

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from squareoff.adapters.broker.dhan.transport import HttpRequest
+from squareoff.adapters.garbage import GarbageRounds
 from squareoff.adapters.system import SystemClock
 from squareoff.assembly import Engine
 from squareoff.bootstrap import EngineHooks, open_engine
@@ -162,6 +163,8 @@ async def _start_engine(
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     running = tasks.create_task(engine.supervisor.run())
     stack.push_async_callback(_end, running)
+    collecting = tasks.create_task(GarbageRounds(engine.exit_engine.book, clock).run())
+    stack.push_async_callback(_end, collecting)
 
     async def is_ready() -> bool:
         return engine.status.view().is_ready

@@ -117,6 +117,16 @@ class PositionBook:
     def __iter__(self) -> Iterator[PositionActor]:
         return iter(tuple(self._actors.values()))
 
+    @property
+    def has_live_exit(self) -> bool:
+        """Say whether any position is claimed by an exit, driven or waiting."""
+        return any(actor.tracker.has_live_intent for actor in self._actors.values())
+
+    @property
+    def has_open(self) -> bool:
+        """Say whether any position is not in a final state."""
+        return any(not actor.tracker.status.is_final for actor in self._actors.values())
+
     def add(self, tracker: PositionTracker) -> PositionActor:
         """Put a committed tracker into the book."""
         actor = PositionActor(tracker)

@@ -72,13 +72,16 @@ class SizingReadings:
         self._unknown_orders = unknown_orders
         self._settle_ended_days = settle_ended_days
         self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
+        self._newest_ahead: asyncio.Task[PositionsReading | None] | None = None
         self._judged: tuple[TradeReport, ...] = ()
         self._verdicts: dict[tuple[PositionKey, Side, int], bool] = {}
 
     def begin(self, tracker: PositionTracker, tasks: asyncio.TaskGroup) -> None:
-        """Begin the reading for an exit that is being claimed, beside the commit of its claim."""
-        reading = tasks.create_task(self._reads.positions_ahead())
-        self._ahead[tracker.tracker_id] = self._clock.now().monotonic_ns, reading
+        """Begin the reading for an exit that is being claimed, beside the commit of its claim, or
+        join the one that is under way: a thousand claims of one tick need one."""
+        if self._newest_ahead is None or self._newest_ahead.done():
+            self._newest_ahead = tasks.create_task(self._reads.positions_ahead())
+        self._ahead[tracker.tracker_id] = self._clock.now().monotonic_ns, self._newest_ahead
 
     async def read(self, tracker: PositionTracker) -> SizingReading:
         """Read what the sizing of this position's exit needs; never raises for the broker."""

@@ -206,7 +206,8 @@ class SessionWatch:
         if outlook.token_seconds is not None:
             self._metrics.token_seconds_left.set(outlook.token_seconds)
         now_ns = self._clock.now().monotonic_ns
-        if now_ns < self._renewal_due_ns or not renewal_is_due(outlook, is_busy=self._is_busy()):
+        is_busy = self._engine.book.has_live_exit
+        if now_ns < self._renewal_due_ns or not renewal_is_due(outlook, is_busy=is_busy):
             return
         self._renewal_due_ns = now_ns + seconds_to_ns(RENEWAL_PAUSE_SECONDS)
         if await self._session.reload():
@@ -268,12 +269,6 @@ class SessionWatch:
             if (seconds := self._calendar.seconds_to_last_close(segment, now_ns)) is not None
         ]
         return TokenOutlook(seconds_until(self.expires_ns, now_ns), max(closes, default=None))
-
-    def _is_busy(self) -> bool:
-        return any(
-            intent is not None and intent.status.is_live
-            for intent in (actor.tracker.intent for actor in self._engine.book)
-        )
 
     async def _take_note_of_new_token(self, how: str) -> None:
         """Journal that another token is in use, once, and let everything go on with it."""
