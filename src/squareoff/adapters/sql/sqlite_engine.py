@@ -9,6 +9,7 @@ Invariants:
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -39,10 +40,10 @@ def file_engines(path: Path) -> tuple[Engine, Engine]:
     """
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, _DATABASE_FILE_MODE))
     writing = _engine(path)
-    event.listen(writing, "begin", _begin_writing)
+    _begin_with(writing, begin_writing)
     event.listen(writing, "connect", _set_up_writer)
     reading = _engine(path)
-    _begin_with(reading, "BEGIN")
+    _begin_with(reading, _begin_reading)
     event.listen(reading, "connect", _set_up_reader)
     return writing, reading
 
@@ -56,7 +57,7 @@ def memory_engine() -> Engine:
         connect_args={"isolation_level": None, "check_same_thread": False},
     )
     event.listen(engine, "connect", _set_up_common)
-    _begin_with(engine, "BEGIN IMMEDIATE")
+    _begin_with(engine, begin_writing)
     return engine
 
 
@@ -70,14 +71,17 @@ def _engine(path: Path) -> Engine:
     )
 
 
-def _begin_writing(connection: Connection) -> None:
-    """Begin with the write lock; while another writer has it, ask again every millisecond."""
-    driver: Any = connection.connection.driver_connection
+def begin_writing(driver: sqlite3.Connection) -> None:
+    """Begin with the write lock; while another writer has it, ask again every millisecond.
+
+    Raises:
+        sqlite3.OperationalError: another writer kept it for `BUSY_TIMEOUT_MS`, or worse.
+    """
     for _ in range(round(BUSY_TIMEOUT_MS / 1_000 / _BUSY_POLL_SECONDS)):
         if _has_begun(driver):
             return
         sleep(_BUSY_POLL_SECONDS)
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    driver.execute("BEGIN IMMEDIATE")
 
 
 def _has_begun(driver: sqlite3.Connection) -> bool:
@@ -90,12 +94,19 @@ def _has_begun(driver: sqlite3.Connection) -> bool:
     return True
 
 
-def _begin_with(engine: Engine, statement: str) -> None:
-    def begin(connection: Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        driver.execute(statement)
+def _begin_reading(driver: sqlite3.Connection) -> None:
+    driver.execute("BEGIN")
 
-    event.listen(engine, "begin", begin)
+
+def _begin_with(engine: Engine, begin: Callable[[sqlite3.Connection], None]) -> None:
+    """Let SQLAlchemy begin a transaction so, where the driver is not in one already."""
+
+    def begin_once(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        if not driver.in_transaction:
+            begin(driver)
+
+    event.listen(engine, "begin", begin_once)
 
 
 def _set_up_file(connection: sqlite3.Connection, _record: Any) -> None:
@@ -108,7 +119,7 @@ def _set_up_file(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _set_up_writer(connection: sqlite3.Connection, _record: Any) -> None:
     _set_up_file(connection, _record)
-    # All its waiting is in `_begin_writing`: with the write lock in hand nothing else can be busy.
+    # All its waiting is in `begin_writing`: with the write lock in hand nothing else can be busy.
     _pragma(connection, "busy_timeout = 0")
 
 

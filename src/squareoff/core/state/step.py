@@ -8,7 +8,7 @@ state that the journal will rebuild.
 from dataclasses import dataclass
 from typing import Any
 
-from squareoff.core.state.commands import Command
+from squareoff.core.state.commands import Command, TransmitOrder
 from squareoff.core.state.evolve import evolve
 from squareoff.core.state.facts import AlarmRaised, Severity, TrackerFact
 from squareoff.core.state.pacing import OrderPacing, Pacing
@@ -32,6 +32,11 @@ class Decision:
     alarms: tuple[AlarmRaised, ...]
     commands: tuple[Command, ...]
     wake_at_ns: int | None
+
+    @property
+    def sends_an_order(self) -> bool:
+        """Say whether an order is to leave at once."""
+        return any(isinstance(command, TransmitOrder) for command in self.commands)
 
 
 class Step:

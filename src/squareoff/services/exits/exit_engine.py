@@ -12,7 +12,7 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ import structlog
 from squareoff.core.entries.opening import NewPosition, open_position
 from squareoff.core.exits.exit_protocol import decide
 from squareoff.core.state.change import Change
-from squareoff.core.state.facts import Severity, TrackerFact, fact_kind
+from squareoff.core.state.facts import Severity, fact_kind
 from squareoff.core.state.inputs import READINGS, ExitAsked, Input, SendAnswered, SendLost, Woke
 from squareoff.core.state.policy import ExitPolicy
 from squareoff.core.state.step import Decision
@@ -47,6 +47,7 @@ from squareoff.services.exits.certain_commit import (
     open_certainly,
     what_was_lost,
 )
+from squareoff.services.exits.change_listeners import ChangeListeners, OnChange
 from squareoff.services.exits.exit_results import (
     Wait,
     answer_without_claim,
@@ -98,8 +99,7 @@ class ExitEngine:
         self._checkpoints = checkpoints
         self._carry_out: Callable[[PositionActor, Decision], None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._on_change: list[Callable[[PositionTracker], None]] = []
-        self._on_facts: list[OnFacts] = []
+        self._listeners = ChangeListeners()
         self._sizing: ClaimSizing | None = None
 
     def connect(
@@ -113,13 +113,13 @@ class ExitEngine:
         self._carry_out = carry_out
         self._sizing = sizing
 
-    def on_change(self, listener: Callable[[PositionTracker], None]) -> None:
-        """Call `listener` with each tracker right after a change of it was committed."""
-        self._on_change.append(listener)
+    def on_change(self, listener: OnChange) -> None:
+        """Call `listener` with each tracker after a change of it was committed."""
+        self._listeners.add(on_change=listener)
 
     def on_facts(self, listener: OnFacts) -> None:
-        """Call `listener` with each tracker and the facts of a commit right after it, first."""
-        self._on_facts.append(listener)
+        """Call `listener` with each tracker and the facts of a commit after it, first."""
+        self._listeners.add(on_facts=listener)
 
     def disconnect(self) -> None:
         """The task group ends: nothing wakes by itself any more and no exit is taken."""
@@ -143,7 +143,7 @@ class ExitEngine:
         tracker, facts = open_position(position, now.wall_ns)
         await open_certainly(self._store, Change(None, tracker, facts), now.wall_ns, self._clock)
         actor = self.book.add(tracker)
-        self._notify(tracker, facts)
+        self._listeners.tell(tracker, facts)
         await self.tell_within(actor, Woke())
         return actor.tracker
 
@@ -347,7 +347,7 @@ class ExitEngine:
             lost = SendLost("its commit was not known of, so nobody made the call")
             await self._decide_and_commit(actor, SendAnswered(client_order_id, number, lost))
         actor.is_in_doubt = False
-        self._notify(actor.tracker)
+        self._listeners.tell(actor.tracker)
         actor.announce()
         if self._tasks is not None:  # whatever the taken state wants, even if nothing else comes
             self._wake_in(actor, 0.0)
@@ -356,17 +356,14 @@ class ExitEngine:
         for alarm in decision.alarms:
             self._alarms.publish(alarm)
         if decision.facts:
-            self._notify(decision.tracker, decision.facts)
             actor.announce()
         self._schedule_wake(actor, decision.wake_at_ns)
         if self._carry_out is not None:
             self._carry_out(actor, decision)
-
-    def _notify(self, tracker: PositionTracker, facts: Sequence[TrackerFact] = ()) -> None:
-        for on_facts in self._on_facts:
-            on_facts(tracker, facts)
-        for listener in self._on_change:
-            listener(tracker)
+        if decision.facts and self._tasks is not None and decision.sends_an_order:
+            self._listeners.tell_soon(decision.tracker, decision.facts, self._tasks)
+        elif decision.facts:
+            self._listeners.tell(decision.tracker, decision.facts)
 
     def _wake_in(self, actor: PositionActor, seconds: float) -> None:
         self._schedule_wake(actor, self._clock.now().monotonic_ns + seconds_to_ns(seconds))
