@@ -1,6 +1,7 @@
 """Prices for a chart: exact extremes, bounded however long the day."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 from exit_story.values import INSTRUMENT
@@ -60,6 +61,25 @@ def test_a_long_day_stays_bounded_and_keeps_its_extremes() -> None:
     assert all(at % seconds == 0 for at in began)
     assert (max(s.high for s in spans), min(s.low for s in spans)) == units("199", "101")
     assert (spans[0].open, spans[-1].close) == units("150", "101")
+
+
+def test_no_second_joins_the_spans_of_many_instruments() -> None:
+    """Instruments that were first seen together are full at different times.
+
+    Joined in one second, the spans of thousands held the event loop up for as long.
+    """
+    history, count = PriceHistory(), 120
+    names = [InstrumentId(ExchangeSegment.NSE_FNO, str(50_000 + each)) for each in range(count)]
+    joined = {}
+    for second in range(SPANS_MAX + 1):
+        at = tick("150", second)
+        for name in names:
+            history.note(replace(at, instrument_id=name))
+        if second % 30 == 0 and second >= SPANS_MAX - 120:
+            joined[SPANS_MAX - second] = sum(history.of(name)[0] == 2 for name in names)
+
+    assert joined[120] == 0
+    assert all(abs(joined[left] - (120 - left)) <= 1 for left in joined), joined
 
 
 def test_a_clock_that_was_set_back_adds_to_the_newest_span() -> None:

@@ -17,6 +17,11 @@ from squareoff.ports import Clock
 SPANS_MAX = 720
 """More than a chart has pixels for on most screens; a whole session is then 45-second spans."""
 
+_SPREAD = 120
+"""Instruments that were first seen together would all be full in the same second, and joining the
+spans of thousands takes seconds, in which no price is judged: each of so many has a limit of its
+own."""
+
 FIRST_SPAN_SECONDS = 1
 SAMPLE_SECONDS = 1.0
 _NUMBERS_PER_SPAN = 5
@@ -39,9 +44,10 @@ class _Instrument:
     """The spans of one instrument, oldest first, as plain numbers: a full day of ten thousand
     instruments is some hundred megabytes so, and gigabytes as objects."""
 
-    __slots__ = ("_numbers", "newest_ns", "span_seconds")
+    __slots__ = ("_numbers", "_spans_max", "newest_ns", "span_seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, spans_max: int) -> None:
+        self._spans_max = spans_max
         self.span_seconds = FIRST_SPAN_SECONDS
         self.newest_ns = 0
         self._numbers = array("q")
@@ -60,7 +66,7 @@ class _Instrument:
         numbers = self._numbers
         if not numbers or began > numbers[-_NUMBERS_PER_SPAN]:
             numbers.extend((began, price, price, price, price))
-            if len(numbers) > SPANS_MAX * _NUMBERS_PER_SPAN:
+            if len(numbers) > self._spans_max * _NUMBERS_PER_SPAN:
                 self._join_neighbours()
             return
         # A clock that was set back adds to the newest span: a chart's time never runs backwards.
@@ -72,16 +78,19 @@ class _Instrument:
 
     def _join_neighbours(self) -> None:
         self.span_seconds *= 2
-        spans, self._numbers = self.spans(), array("q")
-        joined = self._numbers
-        for span in spans:
-            began = span.began_seconds - span.began_seconds % self.span_seconds
-            if not joined or joined[-_NUMBERS_PER_SPAN] < began:
-                joined.extend((began, span.open, span.high, span.low, span.close))
-                continue
-            joined[_HIGH] = max(joined[_HIGH], span.high)
-            joined[_LOW] = min(joined[_LOW], span.low)
-            joined[_CLOSE] = span.close
+        numbers, joined = self._numbers, array("q")
+        newest = -self.span_seconds
+        for began, first, high, low, close in zip(
+            *(numbers[field::_NUMBERS_PER_SPAN] for field in range(_NUMBERS_PER_SPAN)), strict=True
+        ):
+            if began < newest + self.span_seconds:
+                joined[_HIGH] = max(joined[_HIGH], high)
+                joined[_LOW] = min(joined[_LOW], low)
+                joined[_CLOSE] = close
+            else:
+                newest = began - began % self.span_seconds
+                joined.extend((newest, first, high, low, close))
+        self._numbers = joined
 
 
 class PriceHistory:
@@ -94,7 +103,8 @@ class PriceHistory:
         """Take a tick in, by the time it was received."""
         kept = self._instruments.get(tick.instrument_id)
         if kept is None:
-            kept = self._instruments[tick.instrument_id] = _Instrument()
+            spans_max = SPANS_MAX - len(self._instruments) % _SPREAD
+            kept = self._instruments[tick.instrument_id] = _Instrument(spans_max)
         kept.newest_ns = tick.received_time_ns
         kept.note(tick.last_traded_price, tick.received_time_ns // NANOSECONDS_PER_SECOND)
 

@@ -29,8 +29,9 @@ from squareoff.simulator.soak.watching import (
 
 CLAIM_SECONDS_MAX = 0.010
 SLOPE_BYTES_MAX = 1 << 20
-WARM_UP_SHARE = 0.2
-"""Of the run, before memory is looked at: caches fill, every code path runs once."""
+WARM_UP_SHARE = 0.5
+"""Of the run, before memory is looked at: caches fill, every code path runs once, and the prices
+kept for charts, which are bounded, fill for twelve minutes and again in the twelve after."""
 
 GROWTH_MAX = 10.0
 """Of tasks or descriptors in an hour, by the line through all samples: exits come and go."""
