@@ -2,11 +2,23 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from squareoff.core.state import pacing, tracker
+from squareoff.domain import copies
 from squareoff.domain.copies import replace
+
+
+def _dataclasses_of(module: ModuleType) -> list[type[Any]]:
+    own = [each for each in vars(module).values() if isinstance(each, type)]
+    return [
+        each
+        for each in own
+        if dataclasses.is_dataclass(each) and each.__module__ == module.__name__
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +103,20 @@ def test_a_class_that_cannot_be_copied_so_is_refused(value: Any) -> None:
     """A class whose checks would be skipped, without slots or with a base, is never copied here."""
     with pytest.raises(AssertionError):
         replace(value, count=2)
+
+
+@pytest.mark.parametrize(
+    "frozen", [each for module in (tracker, pacing) for each in _dataclasses_of(module)]
+)
+def test_the_parts_of_a_position_are_prepared(
+    frozen: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first exit of a process makes no sister: what a module defines is prepared with it."""
+    made: list[type[Any]] = []
+    monkeypatch.setattr(copies, "prepare_copies", lambda *classes: made.extend(classes))
+    value = object.__new__(frozen)
+    for part in dataclasses.fields(frozen):
+        object.__setattr__(value, part.name, None)
+
+    assert replace(value) == value
+    assert made == []

@@ -26,7 +26,8 @@ else:
         frozen = type(value)
         sister = _SISTERS.get(frozen)
         if sister is None:
-            sister = _SISTERS[frozen] = _Sister(frozen)
+            prepare_copies(frozen)
+            sister = _SISTERS[frozen]
         values = list(sister.values_of(value))
         for name, changed in changes.items():
             if name not in sister.places:
@@ -35,6 +36,13 @@ else:
         copy = sister.make(*values)
         copy.__class__ = frozen
         return copy
+
+
+def prepare_copies(*classes: type[Any]) -> None:
+    """Make the sisters of these classes now: made with their first copy, those of a position would
+    hold up the first exit of a process by some milliseconds."""
+    for frozen in classes:
+        _SISTERS[frozen] = _Sister(frozen)
 
 
 class _Sister:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from squareoff.domain.copies import replace
+from squareoff.domain.copies import prepare_copies, replace
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.states import BlockReason
 
@@ -74,3 +74,6 @@ class Pacing:
 
 
 _FRESH = OrderPacing()
+
+
+prepare_copies(OrderPacing, Pacing)

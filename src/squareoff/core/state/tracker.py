@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from squareoff.domain.copies import prepare_copies
 from squareoff.domain.ids import AccountId, BrokerOrderId, ClientOrderId, IntentId, TrackerId
 from squareoff.domain.instruments import Instrument, PositionKey, ProductType
 from squareoff.domain.orders import (
@@ -307,3 +308,6 @@ class PositionTracker:
             if order.client_order_id == client_order_id:
                 return order
         return None
+
+
+prepare_copies(Send, BrokerOrder, TrackedOrder, ExitIntent, PositionTracker)
