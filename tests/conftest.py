@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from missing_services import loud_line, skip_or_fail
+from squareoff.adapters.garbage import look_less_often
 from throwaway.postgres import fresh_database, postgres_server
 from throwaway.programs import ServerMissing
 from throwaway.redis_server import emptied_database, redis_server
@@ -26,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let longer runs of the fuzz in tests/controls/ be asked for: `--api-calls 100000`."""
     parser.addoption("--api-calls", type=int, default=None, help="fuzzed calls of the API")
     parser.addoption("--api-report", type=Path, default=None, help="report of those without token")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected lives to the end, and simulated exits are most of what comes after."""
+    look_less_often()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +52,13 @@ def rounds(positions: Positions, body: Callable[[], Coroutine[Any, Any, None]]) 
                 await task
 
     run_virtual(run())
+
+
+@pytest.fixture(autouse=True)
+def _set_aside_again() -> Iterator[None]:
+    """Put back what the test session had set aside."""
+    yield
+    gc.freeze()
 
 
 @pytest.fixture

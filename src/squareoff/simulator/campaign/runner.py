@@ -7,13 +7,13 @@ Invariants:
 4. What was finished is in the tally, however the campaign ends.
 """
 
-import gc
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult
 
+from squareoff.adapters.garbage import look_less_often
 from squareoff.adapters.system import SystemClock
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.simulator.campaign.matrix import impossible_hits
@@ -24,9 +24,6 @@ from squareoff.simulator.virtual.run_seed import run_seed
 
 CHUNK = 20
 OUTLAW_EVERY = 20
-
-_GC_THRESHOLDS = (20_000, 20, 50)
-"""A run makes much garbage without cycles; looking for cycles less often is a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +132,4 @@ def _prepare_worker() -> None:
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     run_one(0, knobs_of(0))
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    look_less_often()
