@@ -8,7 +8,13 @@ import pytest
 from exit_story.story import Story
 from exit_story.values import PRICE, held, net, report, trade
 from squareoff.core.account.account_pnl import share_of
-from squareoff.core.state.commands import LookUpOrder, ReadPositions, RequestPermit, TransmitOrder
+from squareoff.core.state.commands import (
+    LookUpOrder,
+    ReadPositions,
+    RequestPermit,
+    TransmitCancel,
+    TransmitOrder,
+)
 from squareoff.core.state.facts import OrderDropped
 from squareoff.core.state.inputs import (
     ExitHindered,
@@ -23,6 +29,7 @@ from squareoff.core.state.inputs import (
     SendNotMade,
     SendRefused,
     SettleRead,
+    Woke,
 )
 from squareoff.core.state.policy import ExitPolicy
 from squareoff.core.state.tracker import TrackedOrder
@@ -282,3 +289,154 @@ def test_what_taking_back_lost_is_part_of_the_realized_profit(
     assert story.tracker.realized_pnl == Decimal(realized)
     if before.is_priced:
         assert share_of(story.tracker).realized == before.realized
+
+
+def test_after_a_persons_word_nothing_is_taken_back() -> None:
+    """Dealt with by hand, the position ends; what stands short on its key later is another's."""
+    story = over_exited()
+    read(story, net(0), times=6)
+    story.feed(OverExitResolveAsked("bought back by hand", "me"))
+    assert not story.wait(1.0).commands or not story.wants(ReadPositions)
+    story.books(trade(150, "151.50"))
+    read(story, net(-50), times=6)
+
+    assert story.tracker.status is PositionStatus.EXITED
+    assert not flattening(story)
+    assert not story.wants(ReadPositions)
+    story.restart()
+    read(story, net(-50), times=6)
+    assert not flattening(story)
+
+
+def test_a_plan_ends_with_a_persons_word() -> None:
+    """The order that waits for its turn is given up, for the person has closed it himself."""
+    story = over_exited()
+    read(story, net(-50))
+    order_id = flattening(story)[0].client_order_id
+    story.feed(OverExitResolveAsked("bought back by hand", "me"))
+    story.feed(PermitGranted(order_id, PRICE))
+
+    assert not sent(story)
+    assert flattening(story)[0].state is OrderState.ABSENT
+
+
+def test_an_order_that_rests_is_cancelled_by_a_persons_word() -> None:
+    """Left to rest it could fill beside what the person bought, and open a position."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    see(story, B.PENDING)
+    story.feed(OverExitResolveAsked("bought back by hand", "me"))
+
+    assert story.wants(TransmitCancel)
+    see(story, B.CANCELLED)
+    story.books(trade(150, "151.50"))
+    assert story.tracker.status is PositionStatus.EXITED
+
+
+def test_what_is_not_taken_back_in_its_time_is_left_to_a_person() -> None:
+    """A person is told that nothing follows, and may close it: then nothing does follow."""
+    story = over_exited()
+    for _ in range(70):
+        read(story, net(0), times=1)
+    assert story.alarm_codes() == ["over_exit", "over_exit_not_flattened"]
+    assert "50" in story.alarms[-1].message
+    read(story, net(-50), times=6)
+
+    assert not flattening(story)
+    assert not story.wants(ReadPositions)
+
+
+def test_an_order_that_rests_beyond_its_time_is_told() -> None:
+    """It is not moved toward the market: the person must know that it may not fill, and may."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    see(story, B.PART_TRADED, 20)
+    for _ in range(12):  # the order book shows it
+        story.later(5.0)
+        see(story, B.PART_TRADED, 20)
+        story.feed(Woke())
+
+    assert story.alarm_codes()[2:] == ["over_exit_not_flattened"]
+    assert "30 by order F1" in story.alarms[-1].message
+
+
+def test_slices_that_did_not_leave_with_the_first_are_told() -> None:
+    """Only one attempt is made: what of it was dropped stays over-closed."""
+    instrument = replace(held().instrument, freeze_quantity=25)
+    story = Story(replace(held(), instrument=instrument), FLATTEN)
+    story.claim()
+    story.permit(0)
+    story.accept("B1", 0)
+    story.see(B.TRADED, 150, number=0, order_quantity=150)
+    read(story, net(-50))
+    first, _ = flattening(story)
+    story.feed(PermitGranted(first.client_order_id, PRICE))
+    story.feed(SendAnswered(first.client_order_id, 1, SendAccepted(BrokerOrderId("F1"))))
+    seen = report(B.TRADED, 25, broker_order_id="F1", order_quantity=25)
+    story.feed(OrderSeen(first.client_order_id, seen))
+    story.feed(ExitHindered(BlockReason.TOKEN_DEAD, "the token is refused", 5.0))
+    read(story, net(-25), times=70)
+
+    assert len(sent(story)) == 1
+    assert story.alarm_codes()[-1] == "over_exit_not_flattened"
+    assert "25" in story.alarms[-1].message
+
+
+def test_a_restart_gives_a_frozen_over_exit_its_time_anew() -> None:
+    """A person was told to leave it alone: it is taken back, or he is told that it is not."""
+    story = over_exited()
+    read(story, net(-50), times=2)
+    story.restart()
+    read(story, net(-50))
+    assert len(flattening(story)) == 1
+    story.restart()
+    read(story, net(0), times=70)
+
+    assert story.alarm_codes()[-1] == "over_exit_not_flattened"
+
+
+def test_a_lost_order_that_comes_after_it_was_given_up_is_cancelled() -> None:
+    """Proved absent and told as such, it would fill beside what the person bought."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, SendLost("no answer"))
+    for _ in range(12):
+        story.wait(2.0)
+        if story.wants(LookUpOrder):
+            order_id = flattening(story)[0].client_order_id
+            story.feed(SettleRead(order_id, complete=True, lacking=True, steady_net_quantity=-50))
+    assert flattening(story)[0].state is OrderState.ABSENT
+    see(story, B.PENDING)
+
+    assert story.wants(TransmitCancel)
+
+
+@pytest.mark.parametrize(("minutes", "is_told"), [(1, True), (60, False)])
+def test_a_restart_takes_nothing_back_of_a_position_that_had_ended(
+    minutes: int, is_told: bool
+) -> None:
+    """Whether a person has dealt with it is not known any more; while it is news he is told."""
+    story = Story(policy=FLATTEN).work()
+    story.fill_and_confirm()
+    story.see(B.TRADED, 100, broker_order_id="B0")
+    story.later(60.0 * minutes)
+    story.restart()
+    read(story, net(-100), times=6)
+
+    assert not flattening(story)
+    assert ("over_exit_not_flattened" in story.alarm_codes()) is is_told
+
+
+def test_a_second_over_exit_names_what_is_being_taken_back() -> None:
+    """75 are closed too much by then: who closes them all by hand opens a position of 50."""
+    story = over_exited()
+    read(story, net(-50))
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    see(story, B.PART_TRADED, 20)
+    story.see(B.TRADED, 25, broker_order_id="B0", order_quantity=25)
+
+    message = story.alarms[-1].message
+    assert "75 units more" in message
+    assert "took back 20 and may take back 30 more" in message

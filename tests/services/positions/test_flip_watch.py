@@ -12,7 +12,7 @@ from squareoff.core.state.policy import ExitPolicy
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, PositionKey, ProductType
-from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide, Side
+from squareoff.domain.orders import BrokerOrderStatus, OrderRole, OrderType, PositionSide, Side
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.services.exits.exit_results import Wait
 from squareoff.services.positions.flip_watch import RESTART_WATCH_SECONDS, WATCH_SECONDS
@@ -244,11 +244,45 @@ def test_an_over_exit_of_ours_is_taken_back_where_the_settings_say_so() -> None:
             world.gateway.fill(late.broker_order_id)
             await world.until(lambda: "over_exit" in world.alarms.codes, 2.0)
             assert world.gateway.net(tracker.key) == -100
+            await asyncio.sleep(3.0)
+            messages = [each.message for each in await world.store.alarms()]
+            assert not any("Nothing is bought back" in message for message in messages)
+            assert any("already told of trk-1" in message for message in messages)
 
             await world.until(lambda: "over_exit_flattened" in world.alarms.codes, 30.0)
             assert world.gateway.net(tracker.key) == 0
             await asyncio.sleep(60.0)
             assert world.gateway.net(tracker.key) == 0
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("held_seconds", [20.0, 3_600.0])
+def test_nothing_is_planned_to_be_taken_back_while_nothing_goes_out(held_seconds: float) -> None:
+    """At level `all` no plan is made and given up again each half minute, nor told as under way.
+    Within its minute it is taken back; after that a person was told to, and it is his."""
+
+    async def body() -> None:
+        async with running_world(policy=ExitPolicy(flatten_over_exit=True)) as world:
+            tracker = await world.hold()
+            world.gateway.answers.append(BrokerOutcomeUnknown("no answer"))
+            await world.engine.exit_engine.execute_exit(
+                TRACKER, "x", wait=Wait.FILLED, wait_seconds=60.0
+            )
+            switch = world.engine.desk.set_kill_switch
+            await switch(active=True, level="all", reason="storm")
+            late = world.gateway.accept(world.gateway.requests[0])
+            world.gateway.fill(late.broker_order_id)
+            await asyncio.sleep(held_seconds)
+            assert not any(o.role is OrderRole.FLATTEN for o in world.tracker(TRACKER).orders)
+            assert "over_exit_flatten" not in world.alarms.codes
+
+            await switch(active=False, level="new", reason="over")
+            await asyncio.sleep(120.0)
+            is_late = held_seconds > 60.0
+            assert world.gateway.net(tracker.key) == (-100 if is_late else 0)
+            told = "over_exit_not_flattened" if is_late else "over_exit_flattened"
+            assert told in world.alarms.codes
 
     run_virtual(body())
 

@@ -17,7 +17,12 @@ from squareoff.core.exits.ended_exits import (
     note_ends_asked,
     read_ends,
 )
-from squareoff.core.exits.flattening import may_flatten
+from squareoff.core.exits.flattening import (
+    FLATTEN_SECONDS_MAX,
+    begin_flattening,
+    may_flatten,
+    taking_back,
+)
 from squareoff.core.exits.foreign_closes import (
     average_price,
     distinct,
@@ -43,6 +48,7 @@ from squareoff.core.state.step import Step, retry_delay_seconds
 from squareoff.core.state.tracker import (
     BrokerOrder,
     PositionTracker,
+    SendOutcome,
     TrackedOrder,
     notional_of,
 )
@@ -61,6 +67,17 @@ def cancel_live_orders(step: Step, role: OrderRole) -> None:
     orders = step.tracker.exit_orders if role is OrderRole.EXIT else step.tracker.entry_orders
     for order in orders:
         cancel_order(step, order)
+
+
+def cancel_unwanted_flattening(step: Step) -> None:
+    """End what takes back where a person has dealt with the over-exit, or was told that it is in
+    no book: it would open a position beside what he closed."""
+    tracker = step.tracker
+    is_seen_to = tracker.has_live_intent and not tracker.is_with_a_person
+    for order in tracker.orders:
+        was_lost = any(send.outcome is SendOutcome.ABSENT for send in order.sends)
+        if order.role is OrderRole.FLATTEN and (is_seen_to or was_lost):
+            cancel_order(step, order)
 
 
 def cancel_order(step: Step, order: TrackedOrder) -> None:
@@ -88,6 +105,7 @@ def detect_over_exit(step: Step) -> None:
     if over <= tracker.over_exited_quantity:
         return
     step.record(OverExitDetected(tracker.tracker_id, over))
+    begin_flattening(step)
     text = f"{over} units more were closed than were held; {_what_follows(step)}"
     intent = tracker.intent
     if intent is not None and intent.status in (IntentStatus.OPEN, IntentStatus.BLOCKED):
@@ -100,10 +118,11 @@ def detect_over_exit(step: Step) -> None:
 def _what_follows(step: Step) -> str:
     """Say whether the excess is closed by hand or by us: never let both do it."""
     if not may_flatten(step):
-        return "nothing is bought back by itself"
+        sent = taking_back(step.tracker)
+        return f"nothing is bought back by itself{f' but by {sent}' if sent else ''}"
     return (
-        f"the excess is taken back once, when {step.policy.readings} readings agree; "
-        "do not close it by hand meanwhile"
+        f"the excess is taken back once, when {step.policy.readings} readings agree; do not close "
+        f"it by hand meanwhile: within {FLATTEN_SECONDS_MAX:g} s you are told if it was not"
     )
 
 

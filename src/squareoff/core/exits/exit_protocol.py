@@ -23,12 +23,15 @@ from squareoff.core.exits.chasing import (
 )
 from squareoff.core.exits.closing import (
     cancel_live_orders,
+    cancel_unwanted_flattening,
     confirm_when_closed,
     detect_over_exit,
     on_books_read,
 )
 from squareoff.core.exits.ended_exits import denied_quantity, read_ends
 from squareoff.core.exits.flattening import (
+    begin_flattening_anew,
+    end_flattening_in_time,
     has_planned_flattening,
     note_ended_flattening,
     put_flattening_off,
@@ -89,6 +92,8 @@ def advance(step: Step) -> None:
     look_up_unknown_orders(step)
     detect_over_exit(step)
     _settle_entry(step)
+    end_flattening_in_time(step)
+    cancel_unwanted_flattening(step)
     read_positions_to_flatten(step)
     if has_planned_flattening(step.tracker):
         request_permits(step)
@@ -166,7 +171,8 @@ def _on_exit_asked(step: Step, event: i.ExitAsked) -> None:
     if tracker.status is not PositionStatus.ACTIVE:
         raise DomainError("not_active", f"tracker {tracker.tracker_id} is {tracker.status.value}")
     step.record(ExitClaimed(tracker.tracker_id, event.intent_id, event.reason, event.trigger))
-    step.pacing = Pacing(orders=step.pacing.orders)
+    until_ns = step.pacing.flatten_until_ns
+    step.pacing = Pacing(orders=step.pacing.orders, flatten_until_ns=until_ns)
     if event.reading is not None:
         on_positions_read(step, event.reading)
 
@@ -243,6 +249,7 @@ def _on_recovered(step: Step, event: i.Recovered) -> None:
         if any(send.outcome is SendOutcome.IN_FLIGHT for send in before.sends):
             note_ended_exit(step, before)
             note_ended_flattening(step, before)
+    begin_flattening_anew(step)
 
 
 _INPUTS: dict[type[i.Input], Callable[[Step, Any], None]] = {

@@ -7,6 +7,9 @@ Invariants:
 1. Nothing is planned while any order of the tracker, or any exit on its key, may still fill.
 2. Enough spaced readings must agree on the broker's net, none of them near a fill of ours.
 3. An order of the role FLATTEN never makes the net larger than zero on the other side.
+4. Nothing is planned after `FLATTEN_SECONDS_MAX`, after a person's word, or for what an earlier
+   process saw end: whoever stands on the other side then does so on purpose. What was not taken
+   back in that time is told.
 """
 
 from squareoff.core.exits.planning import plan_slices, slices_of
@@ -17,8 +20,14 @@ from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import OrderState
+from squareoff.domain.time import seconds_to_ns
+
+FLATTEN_SECONDS_MAX = 60.0
+"""Who was told to leave an over-exit alone is told by then what became of it."""
 
 _READING_SPACING_SECONDS = 1.0
+_LATE_SECONDS_MAX = 600.0
+"""Long before a start nobody waits any more for what the last process was to take back."""
 
 
 def may_flatten(step: Step) -> bool:
@@ -32,9 +41,92 @@ def wants_flattening(step: Step) -> bool:
     tracker = step.tracker
     return (
         may_flatten(step)
+        and step.now.monotonic_ns < step.pacing.flatten_until_ns
         and tracker.over_exited_quantity > 0
         and tracker.exited_quantity > tracker.quantity  # an entry may have filled on since
         and not any(o.state.is_live or o.state is OrderState.PLANNED for o in tracker.orders)
+    )
+
+
+def begin_flattening(step: Step) -> None:
+    """Give what was closed too much the time in which it may be taken back."""
+    if may_flatten(step):
+        step.pace(flatten_until_ns=step.after(FLATTEN_SECONDS_MAX))
+
+
+def begin_flattening_anew(step: Step) -> None:
+    """After a restart: what nobody has dealt with gets its time again. A position that had ended
+    does not, for a person's word leaves no trace on it; it is told while it is news."""
+    tracker = step.tracker
+    if not step.policy.flatten_over_exit or _left_quantity(tracker) == 0:
+        return
+    if tracker.is_frozen:
+        step.pace(flatten_until_ns=step.after(FLATTEN_SECONDS_MAX))
+    elif may_flatten(step) and not tracker.has_live_intent and _has_ended_lately(step):
+        _tell_what_is_left(step, "the engine was restarted before it was taken back")
+
+
+def _has_ended_lately(step: Step) -> bool:
+    exited_at_ns = step.tracker.exited_at_ns
+    if exited_at_ns is None:
+        return True
+    return step.now.wall_ns - exited_at_ns < seconds_to_ns(_LATE_SECONDS_MAX)
+
+
+def end_flattening(step: Step, reason: str) -> None:
+    """Plan nothing from here on, and give up what is planned."""
+    _drop_planned(step, reason)
+    step.pace(flatten_until_ns=0, flatten_readings=0)
+
+
+def end_flattening_in_time(step: Step) -> None:
+    """Leave it to a person once its time is over, and say what is left to him."""
+    until_ns = step.pacing.flatten_until_ns
+    if until_ns == 0 or not step.is_due(until_ns):
+        return
+    text = f"it was not taken back within {FLATTEN_SECONDS_MAX:g} s"
+    end_flattening(step, text)
+    if _left_quantity(step.tracker) > 0:
+        _tell_what_is_left(step, text)
+
+
+def taking_back(tracker: PositionTracker) -> str:
+    """Name the orders that take back with what they did and may still do, "" for none."""
+    return " and ".join(
+        f"order {' and '.join(record.broker_order_id for record in order.broker_orders)}"
+        f" ({order.client_order_id}), which took back {order.cumulative_quantity} and may take "
+        f"back {order.leaves_quantity} more"
+        for order in _flatten_orders(tracker)
+        if order.cumulative_quantity or order.state.is_live
+    )
+
+
+def _left_quantity(tracker: PositionTracker) -> int:
+    """Return what is closed too much and not taken back, as far as our own orders tell."""
+    return max(0, -tracker.side.sign * tracker.signed_quantity)
+
+
+def _tell_what_is_left(step: Step, reason: str) -> None:
+    tracker = step.tracker
+    live = [order for order in _flatten_orders(tracker) if order.state.is_live]
+    rests = " and ".join(
+        f"{order.leaves_quantity} by order "
+        f"{' and '.join(record.broker_order_id for record in order.live_broker_orders) or '?'} "
+        f"({order.client_order_id})"
+        for order in live
+    )
+    may_fill = (
+        f" Of these may still fill: {rests}; it is not moved, so cancel it in the broker's app "
+        "before you close them by hand."
+        if live
+        else ""
+    )
+    step.alarm(
+        Severity.CRITICAL,
+        "over_exit_not_flattened",
+        f"{tracker.instrument.trading_symbol} ({tracker.tracker_id}): "
+        f"{_left_quantity(tracker)} units are closed too much: {reason}. Nothing more is sent; "
+        f"look at the net position now and close it by hand.{may_fill}",
     )
 
 
@@ -52,11 +144,15 @@ def read_positions_to_flatten(step: Step) -> None:
 def put_flattening_off(step: Step, reason: str, retry_after_seconds: float) -> None:
     """Give a planned order up: what the readings showed is old by the time it could go. Nor are the
     positions read before: what hinders an order answers a reading at once, for as long."""
+    _drop_planned(step, reason)
+    if wants_flattening(step):
+        step.pace(next_flatten_ns=step.after(retry_after_seconds), flatten_readings=0)
+
+
+def _drop_planned(step: Step, reason: str) -> None:
     for order in _flatten_orders(step.tracker):
         if order.state is OrderState.PLANNED:
             step.record(OrderDropped(step.tracker.tracker_id, order.client_order_id, reason))
-    if wants_flattening(step):
-        step.pace(next_flatten_ns=step.after(retry_after_seconds), flatten_readings=0)
 
 
 def on_flatten_reading(step: Step, event: PositionsRead) -> None:
@@ -116,6 +212,9 @@ def note_ended_flattening(step: Step, before: TrackedOrder) -> None:
     elif after.state.is_terminal and _is_used_up(after):
         text = (
             f"{name}: taking back {after.order_quantity} units ended {after.state.value} with "
-            f"{after.cumulative_quantity}: {after.failure_text}. Nothing more is sent; look now."
+            f"{after.cumulative_quantity}: {after.failure_text}. Nothing more is sent; look now: "
+            f"{_left_quantity(step.tracker)} units are closed too much."
         )
         step.alarm(Severity.CRITICAL, "over_exit_not_flattened", text)
+        if not any(order.leaves_quantity for order in _flatten_orders(step.tracker)):
+            end_flattening(step, text)  # that much is told

@@ -11,6 +11,7 @@ Invariants:
 
 from squareoff.core.exits.closing import cancel_live_orders
 from squareoff.core.exits.ended_exits import denied_quantity, read_ends
+from squareoff.core.exits.flattening import end_flattening
 from squareoff.core.exits.setbacks import drop_planned_exits
 from squareoff.core.state.facts import (
     ExitWithdrawalAsked,
@@ -78,6 +79,8 @@ def on_untrack_asked(step: Step, event: UntrackAsked) -> None:
 
 
 def on_over_exit_resolve_asked(step: Step, event: OverExitResolveAsked) -> None:
-    """Thaw the position: with nothing left to close it is confirmed and ends."""
+    """Thaw the position: with nothing left to close it is confirmed and ends. What was to be taken
+    back is the person's from here on."""
     if over_exit_refusal(step.tracker) is None:
         step.record(OverExitResolved(step.tracker.tracker_id, event.reason, event.actor))
+        end_flattening(step, f"the over-exit is dealt with: {event.reason}")

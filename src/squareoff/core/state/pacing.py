@@ -54,6 +54,8 @@ class Pacing:
     """Readings in a row that showed less than all trackers of the key hold."""
     is_covered: bool | None = None
     """Whether the last reading showed all that had to be closed; None: nothing was read."""
+    flatten_until_ns: int = 0
+    """Until when what was closed too much may be taken back; 0: it is left to a person."""
     next_flatten_ns: int = 0
     flatten_readings: int = 0
     flatten_net_quantity: int | None = None

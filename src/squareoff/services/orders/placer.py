@@ -154,7 +154,7 @@ class Placer:
         self, actor: PositionActor, command: c.ReadPositions
     ) -> i.Input | None:
         """Read, then decide under the key's lock, so that no two exits size on the same units."""
-        if (hindrance := self._terms.reading_hindrance(actor.tracker)) is not None:
+        if (hindrance := self._reading_hindrance(actor.tracker)) is not None:
             return hindrance  # a reading would fail, or be old when the exit can go
         for _ in range(SIZING_READS_MAX):
             reading = await self._readings.read(actor.tracker)
@@ -170,6 +170,12 @@ class Placer:
         return i.ExitHindered(
             BlockReason.POSITIONS_UNREADABLE, "fills keep overtaking the readings", 1.0
         )
+
+    def _reading_hindrance(self, tracker: PositionTracker) -> i.ExitHindered | None:
+        """What is to be taken back is planned once, so nothing is where nothing can go out."""
+        if tracker.exited_quantity > tracker.quantity:
+            return self._terms.hindrance(tracker, closing_urgency(tracker))
+        return self._terms.reading_hindrance(tracker)
 
     async def _size(self, actor: PositionActor, event: i.PositionsRead) -> None:
         """Tell the reading, with permits and a price where both are at hand: what the plan can

@@ -26,6 +26,9 @@ WATCH_SECONDS = READING_LAG_SECONDS + 1.0
 RESTART_WATCH_SECONDS = 60.0
 """After a restart, closes this old are watched again: the last process may have died over them."""
 
+TOLD_SECONDS_MAX = 600.0
+"""An over-exit of a position that ended longer ago than this has been dealt with since."""
+
 CHECK_INTERVAL_SECONDS = 1.0
 
 
@@ -79,7 +82,7 @@ class FlipWatch:
                 del self._watched[closed]
                 if self._told.get(closed) != net:
                     self._told[closed] = net
-                    await self._complain(key, net)
+                    await self._complain(key, side, net)
                 continue
             self._told.pop(closed, None)
             if asked_ns >= until_ns and self._watched[closed] == until_ns:
@@ -95,11 +98,31 @@ class FlipWatch:
             and (not tracker.status.is_final or (tracker.exited_at_ns or 0) >= lately_ns)
         )
 
-    async def _complain(self, key: PositionKey, net: int) -> None:
+    async def _complain(self, key: PositionKey, side: PositionSide, net: int) -> None:
+        since_ns = self._clock.now().wall_ns - seconds_to_ns(TOLD_SECONDS_MAX)
+        told = [
+            str(tracker.tracker_id)
+            for tracker in self._engine.book.on_key(key)
+            if tracker.side is side
+            and tracker.signed_quantity * side.sign < 0
+            and (not tracker.status.is_final or (tracker.exited_at_ns or 0) >= since_ns)
+        ]
         await self._alarms.raise_alarm(
             Severity.CRITICAL,
             "over_exit",
-            f"The broker shows {net} of {key} right after our exit there has filled: somebody else "
-            "closed the same units, and the account now stands on the other side. Nothing is "
-            "bought back by itself; look at the position now.",
+            f"The broker shows {net} of {key} right after our exit there has filled: "
+            f"{_what_it_is(told)}",
         )
+
+
+def _what_it_is(told: list[str]) -> str:
+    """Say who did it, and who ends it: where our own orders did it, their alarm tells."""
+    if told:
+        return (
+            f"it is what was already told of {', '.join(told)}; do what that alarm says, and look "
+            "whether more is on the other side than it names."
+        )
+    return (
+        "somebody else closed the same units, and the account now stands on the other side. "
+        "Nothing is bought back by itself; look at the position now."
+    )
