@@ -56,8 +56,9 @@ def test_money_is_the_engines(name: str, side: PositionSide, page: Page) -> None
         tracker, externally_closed_quantity=10, externally_closed_notional=Decimal("1055.50")
     )
     let_go = replace(tracker, status=PositionStatus.UNTRACKED)
+    ended = replace(tracker, status=PositionStatus.EXITED, realized_pnl=Decimal("-750.00"))
 
-    for each in (tracker, by_others, let_go):
+    for each in (tracker, by_others, let_go, ended):
         assert _shown(page, each) == _expected(each)
 
 

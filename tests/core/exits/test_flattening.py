@@ -7,7 +7,7 @@ import pytest
 
 from exit_story.story import Story
 from exit_story.values import PRICE, held, net, report, trade
-from squareoff.core.account.account_pnl import share_of
+from squareoff.core.account.account_pnl import rupees_of, share_of
 from squareoff.core.state.commands import (
     LookUpOrder,
     ReadPositions,
@@ -440,3 +440,32 @@ def test_a_second_over_exit_names_what_is_being_taken_back() -> None:
     message = story.alarms[-1].message
     assert "75 units more" in message
     assert "took back 20 and may take back 30 more" in message
+
+
+@pytest.mark.parametrize(
+    ("bought_back", "taken", "realized"),
+    [("171.50", 100, "-1850"), (None, 100, "150"), ("171.50", 40, "150")],
+)
+def test_what_was_taken_back_after_the_end_counts(
+    bought_back: str | None, taken: int, realized: str
+) -> None:
+    """100 sold once more at 151.50 after EXITED cost 2000 when bought back at 171.50. What a person
+    has to buy himself is in no P&L, nor is what has no price."""
+    story = Story(policy=FLATTEN).work()
+    story.fill_and_confirm()
+    story.see(B.TRADED, 100, broker_order_id="B0")
+    read(story, net(-100))
+    send(story, SendAccepted(BrokerOrderId("F1")))
+    (order,) = flattening(story)
+    seen = report(
+        B.TRADED if taken == 100 else B.CANCELLED,
+        taken,
+        broker_order_id="F1",
+        order_quantity=100,
+        average_price=bought_back,
+    )
+    story.feed(OrderSeen(order.client_order_id, seen))
+
+    assert story.tracker.status is PositionStatus.EXITED
+    share = share_of(story.tracker)
+    assert (share.quantity, rupees_of(share.realized)) == (0, Decimal(realized))

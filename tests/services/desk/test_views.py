@@ -10,7 +10,7 @@ from exit_story.values import INSTRUMENT, OPENED_AT_NS, held, net
 from squareoff.core.account.account_pnl import AccountPnl, rupees_of, share_of
 from squareoff.core.state.tracker import BrokerOrder
 from squareoff.domain.ids import BrokerOrderId
-from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
+from squareoff.domain.orders import BrokerOrderStatus, OrderRole, OrderType, PositionSide
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import OrderState, PositionStatus
@@ -52,6 +52,20 @@ def test_a_part_filled_exit_has_both_parts_of_its_profit(side: PositionSide) -> 
     assert (view.realized_pnl, view.unrealized_pnl) == (D(60) * side.sign, D(150) * side.sign)
     assert view.realized_pnl == rupees_of(pnl.realized)
     assert view.unrealized_pnl == rupees_of(pnl.open_pnl)
+
+
+def test_what_was_taken_back_after_the_end_is_in_the_realized_profit() -> None:
+    """100 sold once more after EXITED and bought back 20.00 higher: the account's own sum."""
+    story = Story().work()
+    story.fill_and_confirm()
+    story.see(BrokerOrderStatus.TRADED, 100, broker_order_id="B0")
+    assert tracker_view(story.tracker, TICK).realized_pnl == D("150.00")
+    record = BrokerOrder(BrokerOrderId("F1"), BrokerOrderStatus.TRADED, 100, D("171.50"))
+    taken = replace(story.order(), role=OrderRole.FLATTEN, broker_orders=(record,))
+    tracker = replace(story.tracker, orders=(*story.tracker.orders, taken))
+
+    assert tracker_view(tracker, TICK).realized_pnl == D("-1850.00")
+    assert rupees_of(share_of(tracker).realized) == D("-1850.00")
 
 
 def test_a_fill_without_a_price_leaves_the_realized_part_unknown() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from squareoff.core.state.tracker import PositionTracker, TrackedOrder
+from squareoff.core.state.tracker import PositionTracker, TrackedOrder, notional_of
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.orders import OrderRole
@@ -59,13 +59,16 @@ class Share:
 def share_of(tracker: PositionTracker) -> Share:
     """Return what a position adds to the account, over all its days.
 
-    More closed than held counts as the position on the other side that it is.
+    More closed than held counts as the position on the other side that it is; once the position has
+    ended, only if our own orders took it back, for nobody tells when a person does.
     """
     entry = money_units(tracker.entry_price)
     match tracker.status:
         case PositionStatus.CANCELLED:
             return Share(0, 0, 0)
-        case PositionStatus.EXITED if tracker.realized_pnl is not None:
+        case PositionStatus.EXITED if tracker.realized_pnl is not None and not _is_taken_back(
+            tracker
+        ):
             return Share(0, 0, money_units(tracker.realized_pnl))
         case _:
             pass
@@ -89,6 +92,16 @@ def share_of(tracker: PositionTracker) -> Share:
         return Share(0, 0, 0, is_priced)
     quantity = tracker.signed_quantity
     return Share(quantity, quantity * entry, gain, is_priced)
+
+
+def _is_taken_back(tracker: PositionTracker) -> bool:
+    """Say whether our orders took back all that was closed too much, at prices that are told: they
+    may have done so after the position had ended, and its fills tell what it brought in all."""
+    taken_back = any(
+        order.role is OrderRole.FLATTEN and order.cumulative_quantity for order in tracker.orders
+    )
+    records = (record for order in tracker.orders for record in order.broker_orders)
+    return taken_back and tracker.signed_quantity == 0 and notional_of(records) is not None
 
 
 def _way(order: TrackedOrder, sign: int) -> int:

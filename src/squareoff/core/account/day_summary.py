@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from squareoff.core.account.account_pnl import rupees_of, share_of
 from squareoff.core.state.facts import Severity
 from squareoff.core.state.tracker import PositionTracker, SendOutcome
 from squareoff.domain.states import PositionStatus
@@ -64,7 +65,7 @@ def _late_lines(late: Sequence[PositionTracker]) -> list[str]:
 
 
 def _profit(exited: Iterable[PositionTracker]) -> str:
-    return f"{sum((t.realized_pnl or Decimal(0) for t in exited), Decimal(0)):+.2f} rupees"
+    return f"{sum((rupees_of(share_of(each).realized) for each in exited), Decimal(0)):+.2f} rupees"
 
 
 def _open_lines(held: Sequence[PositionTracker]) -> list[str]:

@@ -147,11 +147,10 @@ def tracker_view(tracker: PositionTracker, tick: Tick | None) -> TrackerView:
 
 def _realized(tracker: PositionTracker) -> Decimal | None:
     """Return the P&L of what is closed; None where nothing is, or a fill's price is not told."""
-    if tracker.realized_pnl is not None:
-        return tracker.realized_pnl
     share = share_of(tracker)
     is_known = tracker.exited_quantity > 0 and share.is_priced
-    return rupees_of(share.realized) if is_known else None
+    has_ended = tracker.realized_pnl is not None
+    return rupees_of(share.realized) if has_ended or is_known else None
 
 
 def _unrealized(tracker: PositionTracker, last: Decimal | None) -> Decimal | None:

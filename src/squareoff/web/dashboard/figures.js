@@ -86,7 +86,15 @@ export function closedPart(tracker) {
 /** Whether what a position brought is settled: nothing of it is open, whatever its orders say. */
 function isOver(tracker) {
   if (tracker.status === "CANCELLED") return true;
-  return tracker.status === "EXITED" && tracker.realized_pnl !== null;
+  return tracker.status === "EXITED" && tracker.realized_pnl !== null && !isTakenBack(tracker);
+}
+
+/** Whether our orders took back all that was closed too much, at prices that are told. */
+function isTakenBack(tracker) {
+  const takenBack = tracker.orders.some((order) => order.role === "FLATTEN" && filledOf(order) > 0);
+  const isPriced = tracker.orders.every((order) => order.broker_orders.every(
+    (record) => record.cumulative_quantity === 0 || record.average_price !== null));
+  return takenBack && signedQuantity(tracker) === 0 && isPriced;
 }
 
 /**
