@@ -1,12 +1,14 @@
 """Tests of core.exits.sightings: what a report adds, and that repeats leave no trace."""
 
+from dataclasses import replace
+
 from exit_story.story import Story
-from exit_story.values import net, report
+from exit_story.values import held, net, report
 from squareoff.core.state.facts import OrderReported
-from squareoff.core.state.inputs import OrderSeen
-from squareoff.domain.ids import ClientOrderId
-from squareoff.domain.orders import BrokerOrderStatus, ReportSource
-from squareoff.domain.states import OrderState
+from squareoff.core.state.inputs import OrderSeen, UntrackAsked
+from squareoff.domain.ids import BrokerOrderId, ClientOrderId
+from squareoff.domain.orders import BrokerOrderStatus, ReportSource, Side
+from squareoff.domain.states import OrderState, PositionStatus
 
 B = BrokerOrderStatus
 
@@ -74,3 +76,30 @@ def test_a_fill_that_turns_up_while_planned_again_ends_the_plan() -> None:
 
     assert story.states == [OrderState.FILLED]
     assert len(story.sent) == 1
+
+
+def test_a_lost_exit_that_fills_after_its_position_was_let_go_is_told() -> None:
+    """A person holds those units himself by then: nothing of the engine's may sell them unheard."""
+    story = Story().claim()
+    story.permit()
+    story.lose()
+    story.prove_absent()
+    story.feed(UntrackAsked("mine now", "me"))
+    assert story.tracker.status is PositionStatus.UNTRACKED
+    story.see(B.TRADED, 100)
+
+    assert story.alarm_codes()[-1:] == ["over_exit"]
+    assert "100" in story.alarms[-1].message
+
+
+def test_an_entry_that_fills_on_after_it_was_let_go_is_told_with_what_is_new() -> None:
+    """The 50 of before are a person's on purpose: he is not told to close them."""
+    story = Story(held(entry_order_id=BrokerOrderId("E1")))
+    entry = story.tracker.entry_orders[0].client_order_id
+    done = report(B.CANCELLED, 50, broker_order_id="E1", side=Side.BUY)
+    story.feed(OrderSeen(entry, done))
+    story.feed(UntrackAsked("mine now", "me"))
+    story.feed(OrderSeen(entry, replace(done, cumulative_quantity=75)))
+
+    assert story.alarm_codes() == ["entry_filled_after_exit"]
+    assert "filled 25 units" in story.alarms[0].message

@@ -13,6 +13,7 @@ from squareoff.core.state.facts import OrderReported, Severity
 from squareoff.core.state.inputs import OrderSeen
 from squareoff.core.state.order_fold import fold_order
 from squareoff.core.state.step import Step
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import ClientOrderId, TrackerId
 from squareoff.domain.orders import BrokerOrderStatus, OrderReport
 from squareoff.domain.states import PositionStatus
@@ -32,19 +33,37 @@ def on_order_seen(step: Step, event: OrderSeen) -> None:
     fact = reported(step.tracker.tracker_id, event.client_order_id, report)
     if fold_order(before, fact, step.now.wall_ns) == before:
         return
-    quantity = step.tracker.quantity
+    known = step.tracker
     step.record(fact)
     note_exit_at_exchange(step)
     note_ended_exit(step, before)
     note_ended_flattening(step, before)
-    is_over = step.tracker.status in (PositionStatus.EXITED, PositionStatus.UNTRACKED)
-    if is_over and step.tracker.quantity > quantity:
+    _tell_fills_after_the_end(step, known)
+
+
+def _tell_fills_after_the_end(step: Step, before: PositionTracker) -> None:
+    """Nobody watches what fills once the position is over: call a person."""
+    tracker = step.tracker
+    name = f"{tracker.instrument.trading_symbol} ({tracker.tracker_id})"
+    is_let_go = tracker.status is PositionStatus.UNTRACKED
+    if (
+        is_let_go or tracker.status is PositionStatus.EXITED
+    ) and tracker.quantity > before.quantity:
+        # Of one that was let go a person holds the rest on purpose.
+        filled = tracker.quantity - before.quantity if is_let_go else tracker.open_quantity
         step.alarm(
             Severity.CRITICAL,
             "entry_filled_after_exit",
-            f"The entry order of {step.tracker.instrument.trading_symbol} "
-            f"({step.tracker.tracker_id}) filled {step.tracker.open_quantity} units after the "
-            "position had ended; they are held and no rule watches them. Close them by hand.",
+            f"The entry order of {name} filled {filled} units after the position had ended; they "
+            "are held and no rule watches them. Close them by hand.",
+        )
+    closed = tracker.exited_quantity - before.exited_quantity
+    if is_let_go and closed > 0:
+        step.alarm(
+            Severity.CRITICAL,
+            "over_exit",
+            f"{name}: {closed} units were closed by an exit order of the engine that was given up "
+            "for lost, after the position had been let go. Look at the net position now.",
         )
 
 
