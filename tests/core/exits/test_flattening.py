@@ -29,6 +29,7 @@ from squareoff.core.state.inputs import (
     SendNotMade,
     SendRefused,
     SettleRead,
+    UntrackAsked,
     Woke,
 )
 from squareoff.core.state.policy import ExitPolicy
@@ -469,3 +470,19 @@ def test_what_was_taken_back_after_the_end_counts(
     assert story.tracker.status is PositionStatus.EXITED
     share = share_of(story.tracker)
     assert (share.quantity, rupees_of(share.realized)) == (0, Decimal(realized))
+
+
+@pytest.mark.parametrize("readings", [1, 3])
+def test_nothing_is_taken_back_of_a_position_that_was_let_go(readings: int) -> None:
+    """Neither what waits for its turn nor what the readings were still to agree on."""
+    story = over_exited()
+    read(story, net(-50), times=readings)
+    planned = [order.client_order_id for order in flattening(story)]
+    story.feed(UntrackAsked("mine now", "me"))
+    for order_id in planned:
+        story.feed(PermitGranted(order_id, PRICE))
+    read(story, net(-50), times=6)
+
+    assert not sent(story)
+    assert all(order.state is OrderState.ABSENT for order in flattening(story))
+    assert len(flattening(story)) == len(planned)

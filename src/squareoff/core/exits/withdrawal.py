@@ -75,6 +75,7 @@ def on_untrack_asked(step: Step, event: UntrackAsked) -> None:
     if untrack_refusal(step.tracker) is not None:
         return
     drop_planned_exits(step, f"the position is let go: {event.reason}")
+    end_flattening(step, f"the position is let go: {event.reason}")
     step.record(PositionUntracked(step.tracker.tracker_id, event.reason, event.actor))
 
 
