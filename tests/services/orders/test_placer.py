@@ -302,6 +302,27 @@ def test_an_entry_that_waits_is_not_sent_after_the_kill_switch(level: str) -> No
     run_virtual(body())
 
 
+def test_an_entry_that_waited_long_is_not_sent_any_more() -> None:
+    """An hour later nobody wants it, or he has entered anew: it ends unsent and says why."""
+
+    async def body() -> None:
+        async with running_world(limits=RateLimits(per_hour=2)) as world:
+            await world.hold(tracker_id=OTHER, product_type=ProductType.MARGIN)
+            await leave(world, OTHER)
+            await world.engine.exit_engine.open(new_position(entry_order_type=OrderType.LIMIT))
+            await asyncio.sleep(60.0)
+            assert world.tracker(TRACKER).status is PositionStatus.PENDING
+            await asyncio.sleep(3_700.0)
+
+            tracker = world.tracker(TRACKER)
+            assert tracker.status is PositionStatus.CANCELLED
+            assert "waited" in (tracker.exit_reason or "")
+            assert len(world.gateway.requests) == 1
+            assert world.engine.supervisor._router.queue.waiting() == 0
+
+    run_virtual(body())
+
+
 def test_an_entry_is_sent_and_activates_its_position() -> None:
     """An entry of ours goes out once and its fill makes the position active."""
 

@@ -32,6 +32,7 @@ from squareoff.core.state.inputs import (
     SendRefused,
 )
 from squareoff.core.state.policy import (
+    ENTRY_AGE_SECONDS_MAX,
     LOOK_UP_DELAYS_SECONDS,
     PLAN_AGE_SECONDS_MAX,
     QUIET_PLAN_AGE_SECONDS_MAX,
@@ -67,6 +68,8 @@ def request_permits(step: Step) -> None:
     """Queue a request for a permit for every planned order."""
     for order in step.tracker.orders:
         if order.state is OrderState.PLANNED:
+            if step.pacing.of(order.client_order_id).planned_at_ns == 0:  # an entry was just opened
+                step.pace_order(order.client_order_id, planned_at_ns=step.now.monotonic_ns)
             risk = Decimal(order.order_quantity) * step.tracker.entry_price
             step.command(
                 RequestPermit(order.client_order_id, urgency_of(step.tracker, order), risk)
@@ -80,7 +83,9 @@ def on_permit_granted(step: Step, event: PermitGranted) -> None:
     if order is None or order.state is not OrderState.PLANNED or not _is_wanted(step, order):
         return
     if _is_overdue(step, order, event.quiet_since_ns):
-        text = "it waited too long for its turn and is sized anew"
+        is_entry = order.role is OrderRole.ENTRY
+        follows = "is not sent any more" if is_entry else "is sized anew"
+        text = f"it waited too long for its turn and {follows}"
         step.record(OrderDropped(step.tracker.tracker_id, order.client_order_id, text))
         return
     order_type, limit_price, source = _price(step, order, event.price)
@@ -128,13 +133,17 @@ def _is_wanted(step: Step, order: TrackedOrder) -> bool:
 
 
 def _is_overdue(step: Step, order: TrackedOrder, quiet_since_ns: int | None) -> bool:
-    """Say whether somebody else may have closed what the plan would close."""
+    """Say whether somebody else may have closed what the plan would close, and of an entry whether
+    it was asked for too long ago to be still wanted."""
     planned_at_ns = step.pacing.of(order.client_order_id).planned_at_ns
+    if order.role is OrderRole.ENTRY:
+        longest_ns = seconds_to_ns(ENTRY_AGE_SECONDS_MAX)
+        return planned_at_ns != 0 and step.now.monotonic_ns - planned_at_ns > longest_ns
     quiet_from_ns = planned_at_ns - seconds_to_ns(READING_LAG_SECONDS)
     is_quiet = quiet_since_ns is not None and quiet_since_ns <= quiet_from_ns
     longest = QUIET_PLAN_AGE_SECONDS_MAX if is_quiet else PLAN_AGE_SECONDS_MAX
     age_ns = step.now.monotonic_ns - planned_at_ns
-    return order.role is not OrderRole.ENTRY and age_ns > seconds_to_ns(longest)
+    return age_ns > seconds_to_ns(longest)
 
 
 def _price(

@@ -55,6 +55,10 @@ the exit closes what is there."""
 BOOKS_DISAGREED_BEFORE_ALARM = 20
 """Readings of the trade book that fail or lag behind the fills before a person is told."""
 
+ENTRY_AGE_SECONDS_MAX = 120.0
+"""An entry that waited longer for its permit, behind a broken broker or a used up limit, ends
+unsent: whoever asked for it may have entered anew, and the price is another."""
+
 PLAN_AGE_SECONDS_MAX = 5.0
 """A planned exit that waited longer, for its permit or for a store that is away, is sized anew on a
 fresh reading: a person may have closed by hand meanwhile."""
