@@ -75,8 +75,9 @@ def cancel_unwanted_flattening(step: Step) -> None:
     tracker = step.tracker
     is_seen_to = tracker.has_live_intent and not tracker.is_with_a_person
     for order in tracker.orders:
-        was_lost = any(send.outcome is SendOutcome.ABSENT for send in order.sends)
-        if order.role is OrderRole.FLATTEN and (is_seen_to or was_lost):
+        if order.role is not OrderRole.FLATTEN:
+            continue
+        if is_seen_to or any(send.outcome is SendOutcome.ABSENT for send in order.sends):
             cancel_order(step, order)
 
 
