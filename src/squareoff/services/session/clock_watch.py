@@ -1,10 +1,11 @@
 """Watch this machine's wall clock: against the broker's, and against its own monotonic clock.
 
 Staleness and one-time codes go by the wall clock; durations, quarantines and deadlines by the
-monotonic one, which no step moves; times of the day by the time that is trusted (`core.
-trusted_time`), which hears here what the broker's clock says. After a step the broker is asked
-until it has said so. A clock that is off is told once, and again after it was right. A clock that
-is ahead would make every price look old, so whoever judges prices is told by how much.
+monotonic one, which no step moves; times of the day by the time that is trusted
+(`core.session.trusted_time`), which hears here what the broker's clock says. After a step the
+broker is asked until it has said so. A clock that is off is told once, and again after it was
+right. A clock that is ahead would make every price look old, so whoever judges prices is told by
+how much.
 """
 
 from collections.abc import Callable
