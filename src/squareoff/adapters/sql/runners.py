@@ -50,7 +50,7 @@ class Runner(Protocol):
 
 
 class InlineRunner:
-    """Runs work at once, in the calling thread, on a synchronous engine.
+    """Runs work at once, in the calling thread, on an SQLite engine.
 
     For simulation: nothing else runs meanwhile, so the order of events depends on no thread.
     """
@@ -78,7 +78,7 @@ class InlineRunner:
 
 
 class ThreadRunner:
-    """Runs work on synchronous engines in two threads: one for writes, one for reads.
+    """Runs work on SQLite engines in two threads: one for writes, one for reads.
 
     A transaction is one hop to a thread and back, whatever the number of its statements.
     """
@@ -114,7 +114,7 @@ class ThreadRunner:
 
 
 class AsyncRunner:
-    """Runs work through an asynchronous engine."""
+    """Runs work through an asynchronous engine, on PostgreSQL."""
 
     def __init__(self, engine: "AsyncEngine", reading_engine: "AsyncEngine") -> None:
         self._engine = engine
@@ -191,7 +191,7 @@ async def _write_through(engine: "AsyncEngine", works: Sequence[Work[Any]]) -> l
         connection = await engine.connect()
     try:
         return await connection.run_sync(
-            lambda held: write_each(partial(_write_transaction, held), works)
+            lambda held: write_each(partial(_write_to_postgres, held), works)
         )
     finally:
         await connection.close()
@@ -225,7 +225,7 @@ def _write_to_sqlite(connection: Connection, work: Work[Result]) -> Result:
     return result
 
 
-def _write_transaction(connection: Connection, work: Work[Result]) -> Result:
+def _write_to_postgres(connection: Connection, work: Work[Result]) -> Result:
     with before_commit():
         transaction = connection.begin()
         try:
