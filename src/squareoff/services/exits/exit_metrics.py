@@ -1,6 +1,7 @@
 """Measure exits by the facts that were committed: how long each step took, and how it ended.
 
-Invariant: nothing here decides, waits or sends; a step's time is that right after its commit.
+Invariant: nothing here decides, waits or sends. A step's time is that at which it is told: right
+after its commit, or in the loop's next turn where an order left by it (`change_listeners`).
 """
 
 from collections import Counter
@@ -43,7 +44,7 @@ class ExitMetrics:
         metrics.before_rendering(self._set_gauges)
 
     def note(self, tracker: PositionTracker, facts: Sequence[f.TrackerFact]) -> None:
-        """Take the facts of one commit, made just now."""
+        """Take the facts of one commit."""
         at_ns = self._clock.now().wall_ns
         for fact in facts:
             if isinstance(fact, f.ExitClaimed):
