@@ -79,8 +79,8 @@ BUGS = (
         name="readings-without-pause",
         careless="Counts readings of one moment as several.",
         file="core/exits/settling.py",
-        old="spacing = seconds_to_ns(ABSENCE_READING_SPACING_SECONDS)",
-        new="spacing = seconds_to_ns(0 * ABSENCE_READING_SPACING_SECONDS)",
+        old="spacing = seconds_to_ns(READING_SPACING_SECONDS)",
+        new="spacing = seconds_to_ns(0 * READING_SPACING_SECONDS)",
         tests=("tests/core/exits/test_settling.py",),
     ),
     Bug(

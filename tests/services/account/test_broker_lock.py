@@ -10,11 +10,11 @@ from service_world.broker import ScriptedGateway
 from service_world.virtual import run_virtual
 from service_world.world import World, running_world
 from squareoff.core.state.facts import BrokerLockAnswered, BrokerLockSent
+from squareoff.core.state.policy import READING_SPACING_SECONDS
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerRejected, BrokerUnreachable
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import PositionStatus
 from squareoff.services.account.broker_lock import (
-    READING_SPACING_SECONDS,
     READINGS_FLAT,
     READINGS_MAX,
 )

@@ -10,14 +10,11 @@ from exit_story.values import ACCOUNT, INSTRUMENT, TRACKER
 from service_world import broker
 from service_world.virtual import run_virtual
 from service_world.world import World, make_world, running, running_world
-from squareoff.core.state.policy import READING_LAG_SECONDS
+from squareoff.core.state.policy import READING_LAG_SECONDS, READING_SPACING_SECONDS
 from squareoff.domain.instruments import PositionKey, ProductType
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.services.exits.exit_results import Wait
-from squareoff.services.positions.broker_reads import (
-    FAST_READINGS_MAX,
-    READING_SPACING_SECONDS,
-)
+from squareoff.services.positions.broker_reads import FAST_READINGS_MAX
 
 KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)
 SEEN_LAG_SECONDS = READING_LAG_SECONDS / 2

@@ -13,6 +13,7 @@ from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.state.facts import BooksReconciled
 from squareoff.core.state.inputs import UntrackAsked
+from squareoff.core.state.policy import READING_SPACING_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import BrokerOutcomeUnknown, BrokerUnreachable, StoreUnavailable
 from squareoff.domain.ids import TrackerId
@@ -22,7 +23,6 @@ from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import BlockReason, PositionStatus
 from squareoff.services.exits.exit_results import Wait
-from squareoff.services.positions.broker_reads import READING_SPACING_SECONDS
 from squareoff.services.positions.reconciler import UNREADABLE
 
 KEY = PositionKey(ACCOUNT, INSTRUMENT.instrument_id, ProductType.INTRADAY)

@@ -18,7 +18,7 @@ Invariants:
 
 from squareoff.core.state.commands import ReadBooks
 from squareoff.core.state.facts import Severity
-from squareoff.core.state.policy import END_READINGS_MAX
+from squareoff.core.state.policy import END_READINGS_MAX, READING_SPACING_SECONDS
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import TrackedOrder
 from squareoff.domain.ids import BrokerOrderId
@@ -29,7 +29,6 @@ from squareoff.domain.time import ist_day_number
 _ENDED_SHORT = (OrderState.REJECTED, OrderState.CANCELLED, OrderState.EXPIRED)
 _ALIVE = (BrokerOrderStatus.TRANSIT, BrokerOrderStatus.PENDING, BrokerOrderStatus.PART_TRADED)
 _BOOK = ReportSource.ORDER_BOOK
-_READING_SPACING_SECONDS = 1.0
 READINGS_BEFORE_ALARM = 10
 """A book that lags has caught up after so many, a second apart; one that has not denies the end."""
 
@@ -66,7 +65,7 @@ def note_ends_asked(step: Step) -> None:
         if _is_unread(step, order):
             readings = step.pacing.of(order.client_order_id).end_readings + 1
             step.pace_order(order.client_order_id, end_readings=readings)
-            step.pace(next_ends_ns=step.after(_READING_SPACING_SECONDS))
+            step.pace(next_ends_ns=step.after(READING_SPACING_SECONDS))
             if readings == READINGS_BEFORE_ALARM:
                 _complain_if_denied(step, order)
 

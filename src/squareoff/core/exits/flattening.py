@@ -16,6 +16,7 @@ from squareoff.core.exits.planning import plan_slices, slices_of
 from squareoff.core.state.commands import ReadPositions
 from squareoff.core.state.facts import OrderDropped, Severity
 from squareoff.core.state.inputs import PositionsRead
+from squareoff.core.state.policy import READING_SPACING_SECONDS
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.orders import OrderRole
@@ -25,7 +26,6 @@ from squareoff.domain.time import seconds_to_ns
 FLATTEN_SECONDS_MAX = 60.0
 """Who was told to leave an over-exit alone is told by then what became of it."""
 
-_READING_SPACING_SECONDS = 1.0
 _LATE_SECONDS_MAX = 600.0
 """Long before a start nobody waits any more for what the last process was to take back."""
 
@@ -157,7 +157,7 @@ def _drop_planned(step: Step, reason: str) -> None:
 
 def on_flatten_reading(step: Step, event: PositionsRead) -> None:
     """Count a reading; with enough that agree, plan the order."""
-    step.pace(next_flatten_ns=step.after(_READING_SPACING_SECONDS))
+    step.pace(next_flatten_ns=step.after(READING_SPACING_SECONDS))
     is_settled = event.others_leaves == 0 and event.closed_lately == 0
     is_current = event.exited_quantity in (None, step.tracker.exited_quantity)
     net = event.net_quantity

@@ -19,8 +19,8 @@ from squareoff.core.state.commands import LookUpOrder
 from squareoff.core.state.facts import OrderSettled, OrderVanished, Severity
 from squareoff.core.state.inputs import SettleRead
 from squareoff.core.state.policy import (
-    ABSENCE_READING_SPACING_SECONDS,
     LOOK_UP_DELAYS_SECONDS,
+    READING_SPACING_SECONDS,
     UNSIGHTED_SECONDS_MAX,
 )
 from squareoff.core.state.step import Step
@@ -99,7 +99,7 @@ def on_settle_read(step: Step, event: SettleRead) -> None:
 
 def _count_lacking_reading(step: Step, event: SettleRead) -> None:
     pacing = step.pacing.of(event.client_order_id)
-    spacing = seconds_to_ns(ABSENCE_READING_SPACING_SECONDS)
+    spacing = seconds_to_ns(READING_SPACING_SECONDS)
     if pacing.lacking_readings and step.now.monotonic_ns - pacing.last_lacking_ns < spacing:
         return
     moved = pacing.lacking_readings > 0 and event.steady_net_quantity != pacing.lacking_net_quantity

@@ -20,6 +20,7 @@ from squareoff.core.state.facts import ExitSized, OrderReplanned
 from squareoff.core.state.inputs import PermitGranted, PositionsRead
 from squareoff.core.state.policy import (
     MISSING_READINGS_BEFORE_BLOCK,
+    READING_SPACING_SECONDS,
     SHORT_READINGS_MAX,
     SLICES_MAX,
     ZERO_READINGS_NEEDED,
@@ -30,7 +31,6 @@ from squareoff.domain.ids import ClientOrderId
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.states import BlockReason, IntentStatus, OrderState
 
-_ZERO_READING_SPACING_SECONDS = 1.0
 _UNREADABLE_RETRY_SECONDS = 1.0
 _RESERVED_RETRY_SECONDS = 1.0
 _MISSING_RETRY_SECONDS = 5.0
@@ -77,7 +77,7 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
         free -= event.closed_lately
     step.pace(is_covered=free >= uncovered)
     if event.closed_lately > 0 and free <= 0:
-        step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
+        step.pace(next_positions_ns=step.after(READING_SPACING_SECONDS))
         return
     quantity = min(uncovered, free)
     if held > 0:
@@ -86,7 +86,7 @@ def on_positions_read(step: Step, event: PositionsRead) -> None:
     if quantity > 0:
         _send_what_may_go(step, event, _plan(step, event, quantity, net))
     elif step.tracker.exit_leaves_quantity > 0 or free > 0:
-        step.pace(next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
+        step.pace(next_positions_ns=step.after(READING_SPACING_SECONDS))
     elif held > 0:
         text = f"{event.others_leaves} units are already being closed by other exits"
         block_exit(step, BlockReason.RESERVED, text, _RESERVED_RETRY_SECONDS)
@@ -106,7 +106,7 @@ def _own_share(step: Step, event: PositionsRead, quantity: int, held: int) -> in
         return quantity
     if step.pacing.short_readings >= SHORT_READINGS_MAX:
         return quantity
-    next_ns = step.after(_ZERO_READING_SPACING_SECONDS)
+    next_ns = step.after(READING_SPACING_SECONDS)
     step.pace(short_readings=step.pacing.short_readings + 1, next_positions_ns=next_ns)
     return max(sure, 0)
 
@@ -151,7 +151,7 @@ def _note_flat_reading(step: Step) -> None:
     if step.pacing.zero_readings and not step.is_due(step.pacing.next_positions_ns):
         return  # too close to the last one: two readings of one lagging replica are one
     readings = step.pacing.zero_readings + 1
-    step.pace(zero_readings=readings, next_positions_ns=step.after(_ZERO_READING_SPACING_SECONDS))
+    step.pace(zero_readings=readings, next_positions_ns=step.after(READING_SPACING_SECONDS))
     if readings >= ZERO_READINGS_NEEDED:
         step.command(ReadBooks())
     if readings >= MISSING_READINGS_BEFORE_BLOCK:

@@ -19,8 +19,8 @@ READING_LAG_SECONDS = 2 * POSITIONS_LAG_SECONDS_MAX + 1.0
 """A reading may lack fills this old: twice the lag of the broker's positions, for it is assumed,
 and a second for a slow answer. Only what all fills of ours are older than proves something."""
 
-ABSENCE_READING_SPACING_SECONDS = 1.0
-"""Absence readings count only this far apart: two readings of one lagging replica are one."""
+READING_SPACING_SECONDS = 1.0
+"""Readings of the broker's books count only this far apart: two of one lagging replica are one."""
 
 LOOK_UP_DELAYS_SECONDS = (0.3, 0.7, 1.5, 3.0, 5.0)
 """Pauses before each question about an unknown order (dhanhq-v2.md 2.3); the last one repeats."""

@@ -14,6 +14,7 @@ from enum import Enum
 import structlog
 
 from squareoff.core.state.facts import BrokerLockAnswered, BrokerLockSent
+from squareoff.core.state.policy import READING_SPACING_SECONDS
 from squareoff.domain.errors import BrokerError, BrokerRejected
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.orders.gateway import BrokerLocking
@@ -24,7 +25,6 @@ READINGS_MAX = 30
 """Half a minute: the broker's positions lag seconds behind the last fill."""
 
 READINGS_FLAT = 2
-READING_SPACING_SECONDS = 1.0
 CALLS_MAX = 3
 
 

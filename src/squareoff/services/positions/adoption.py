@@ -16,7 +16,7 @@ import structlog
 from squareoff.core.entries.opening import NewPosition
 from squareoff.core.rules.square_off_times import SquareOffTimes
 from squareoff.core.state.facts import Severity
-from squareoff.core.state.policy import READING_LAG_SECONDS
+from squareoff.core.state.policy import READING_LAG_SECONDS, READING_SPACING_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import AccountId, TrackerId
@@ -28,10 +28,7 @@ from squareoff.domain.time import Now, ist_day_number, seconds_to_ns
 from squareoff.ports import Clock, IdSource, InstrumentSource
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
-from squareoff.services.positions.broker_reads import (
-    FAST_READINGS_MAX,
-    READING_SPACING_SECONDS,
-)
+from squareoff.services.positions.broker_reads import FAST_READINGS_MAX
 
 _log = structlog.get_logger("squareoff.adoption")
 _UNWATCHED = "held at the broker and not under watch"

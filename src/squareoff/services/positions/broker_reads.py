@@ -24,9 +24,6 @@ from squareoff.services.positions.read_pace import ReadKind, ReadPace
 
 _log = structlog.get_logger("squareoff.broker_reads")
 _Book = TypeVar("_Book")
-READING_SPACING_SECONDS = 1.0
-"""Two readings of one lagging replica are one."""
-
 FAST_READINGS_MAX = 10
 """So many readings follow each other fast; what they do not settle by then waits for the timer."""
 

@@ -23,6 +23,7 @@ from squareoff.core.exits.foreign_closes import (
     share_out,
 )
 from squareoff.core.state.inputs import ClosedByOthers
+from squareoff.core.state.policy import READING_SPACING_SECONDS
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import TradeReport
@@ -32,7 +33,6 @@ from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.orders.order_update_handler import OrderUpdateHandler
 from squareoff.services.positions.broker_reads import (
     FAST_READINGS_MAX,
-    READING_SPACING_SECONDS,
     BrokerReads,
     PositionsReading,
 )
