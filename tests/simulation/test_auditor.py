@@ -486,21 +486,21 @@ def test_a_late_print_is_held_against_the_stop_of_its_own_time(
 
 @pytest.mark.parametrize(("level", "is_true"), [(1_460_0000, True), (1_449_9500, False)])
 def test_a_stop_that_loosens_is_seen(level: int, *, is_true: bool) -> None:
-    """I11: a long position's stop never falls."""
+    """I14: a long position's stop never falls."""
     scene = Scene()
     scene.open()
     for stop_level in (1_450_0000, level):
         scene.write("stop_moved", tracker_id="t", stop_level=stop_level, stop_rule="trailing")
     scene.auditor.read_journal()
 
-    assert scene.found() == (set() if is_true else {"I11"})
+    assert scene.found() == (set() if is_true else {"I14"})
 
 
 @pytest.mark.parametrize(
     ("filled_at", "escalated_at", "is_true"), [(0, 0, False), (5, 0, True), (0, 10, True)]
 )
 def test_endless_attempts_are_seen(filled_at: int, escalated_at: int, *, is_true: bool) -> None:
-    """I6: after ten attempts that filled nothing a person is called, and no order is planned."""
+    """I4: after ten attempts that filled nothing a person is called, and no order is planned."""
     scene = Scene()
     scene.open()
     for attempt in range(2, 13):
@@ -524,11 +524,11 @@ def test_endless_attempts_are_seen(filled_at: int, escalated_at: int, *, is_true
         scene.write("exit_resumed", tracker_id="t")
     scene.auditor.read_journal()
 
-    assert scene.found() == (set() if is_true else {"I6"})
+    assert scene.found() == (set() if is_true else {"I4"})
 
 
 def test_a_late_slice_is_no_other_attempt() -> None:
-    """I6: a fill begins the count anew; what ends after it of older attempts was counted."""
+    """I4: a fill begins the count anew; what ends after it of older attempts was counted."""
     scene = Scene()
     scene.open()
 

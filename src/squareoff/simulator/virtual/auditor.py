@@ -6,7 +6,7 @@ journal's raw rows by SQL and JSON, and shares no arithmetic and no code with th
 Checked here, at every event: I1 at most one live intent, I2 exposure never exceeds what is held,
 I8 no price rule on an invalid price, I10 gapless numbers, I11 no secret. In `write_audit`: I3
 nothing arrives that is not in the journal, I9 the kill switch, I13 the pace. In `claim_audit`: a
-claim is due and its level right, I6 attempts are bounded, I11 no stop loosens. In
+claim is due and its level right, I4 attempts are bounded, I14 no stop loosens. In
 `over_exit_audit`: I2d who was told. `final_audit` checks what must hold at the end.
 """
 
@@ -194,14 +194,14 @@ class Auditor(Outside):
                 self.alarms.append((time_ns, row))
 
     def _check_course(self, kind: str, row: dict[str, Any]) -> None:
-        """I6 and I11: attempts are bounded, and a stop never loosens."""
+        """I4 and I14: attempts are bounded, and a stop never loosens."""
         opened = self.trackers.get(row.get("tracker_id") or "")
         if opened is None:
             return
         if (fault := attempt_fault(opened, kind, row, self.attempts_max)) is not None:
-            self.violate("I6", f"{opened.tracker_id}: {fault}")
+            self.violate("I4", f"{opened.tracker_id}: {fault}")
         if kind == "stop_moved" and (fault := stop_fault(opened, row)) is not None:
-            self.violate("I11", f"{opened.tracker_id}: {fault}")
+            self.violate("I14", f"{opened.tracker_id}: {fault}")
 
     def _take_opened(self, row: dict[str, Any], time_ns: int, stamped_ns: int) -> None:
         is_of_yesterday = stamped_ns < self.night_ns <= time_ns  # written as the machine awoke

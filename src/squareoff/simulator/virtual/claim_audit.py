@@ -1,4 +1,4 @@
-"""Whether a claim is due: by the clock, and by the level that its rules mean (I11); I6 as well.
+"""Whether a claim is due: by the clock, and by the level that its rules mean (I8); I4, I14 as well.
 
 Part of the auditor: it knows the journal's words and what the market printed, and reckons levels
 and times with arithmetic of its own, in whole numbers.
@@ -138,7 +138,7 @@ def _on_grid(exact: Fraction, opened: Opened, *, falls: bool) -> int:
 
 
 def attempt_fault(opened: Opened, kind: str, row: dict[str, Any], attempts_max: int) -> str | None:
-    """I6: count the attempts in a row that failed, and say if another one is one too many.
+    """I4: count the attempts in a row that failed, and say if another one is one too many.
 
     What keeps every order from the exchange uses up none: a wait for its end begins the count anew.
     An attempt counts from when its failure is known; the next one need not wait for the end of all
@@ -166,7 +166,7 @@ def attempt_fault(opened: Opened, kind: str, row: dict[str, Any], attempts_max: 
 
 
 def stop_fault(opened: Opened, moved: dict[str, Any]) -> str | None:
-    """I11: take in a stop that moved, and say if it is looser than before."""
+    """I14: take in a stop that moved, and say if it is looser than before."""
     level, held = moved["stop_level"], opened.stop_level
     opened.stop_level = level if level is not None else held
     if held is None or (level is not None and (level - held) * opened.sign >= 0):
