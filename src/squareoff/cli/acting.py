@@ -16,13 +16,7 @@ from squareoff.cli.options import (
     confirm,
     settings_of,
 )
-from squareoff.cli.output import (
-    POSITION_COLUMNS,
-    print_json,
-    print_pairs,
-    print_table,
-    table_of,
-)
+from squareoff.cli.output import print_json, print_pairs, print_position
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.results import ExitCode
@@ -109,7 +103,7 @@ def track(
     }
     given = {name: value for name, value in body.items() if value is not None}
     found = EngineClient(settings_of(config)).post("/trackers", given, key=key)
-    _show_position(found, as_json=as_json)
+    print_position(found, as_json=as_json)
 
 
 def rules(
@@ -121,7 +115,7 @@ def rules(
     """Replace the rules of a position."""
     client = EngineClient(settings_of(config))
     found = client.patch(path_of("trackers", tracker_id), {"rules": _rules_of(rules)})
-    _show_position(found, as_json=as_json)
+    print_position(found, as_json=as_json)
 
 
 def exit_position(
@@ -169,13 +163,6 @@ def reconcile(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return
     for difference in found["differences"] or ["the books agree"]:
         print(difference)
-
-
-def _show_position(found: Any, *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-    else:
-        print_table(table_of("position", POSITION_COLUMNS, [found]))
 
 
 def _rules_of(text: str | None) -> Any:

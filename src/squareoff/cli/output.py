@@ -175,6 +175,14 @@ def print_pairs(row: Row) -> None:
         print(f"{name:<{width}}  {'' if shown is None else _printable(str(shown))}")
 
 
+def print_position(position: Row, *, as_json: bool) -> None:
+    """Print one position as its command answers: as JSON, or as a table of one row."""
+    if as_json:
+        print_json(position)
+    else:
+        print_table(table_of("position", POSITION_COLUMNS, [position]))
+
+
 def _cell(value: object) -> str:
     return "" if value is None else escape(_printable(str(value)))
 

@@ -15,7 +15,7 @@ from squareoff.cli.options import (
     confirm,
     settings_of,
 )
-from squareoff.cli.output import POSITION_COLUMNS, print_json, print_table, table_of
+from squareoff.cli.output import print_position
 
 TrackerArgument = Annotated[str, typer.Argument(help="The position's id.")]
 WITHDRAW_SECONDS = 8.0
@@ -45,7 +45,7 @@ def withdraw(
     found = client.post(
         path_of("trackers", tracker_id, "withdraw"), body, wait_seconds=WITHDRAW_SECONDS
     )
-    _show(found, as_json=as_json)
+    print_position(found, as_json=as_json)
     if found["status"] != "ACTIVE":
         raise CommandRefused(f"the position is {found['status']}: its exit is not taken back")
 
@@ -77,7 +77,7 @@ def resolve_over_exit(
 def _decide(tracker_id: str, word: str, reason: str, config: Path | None, *, as_json: bool) -> None:
     client = EngineClient(settings_of(config))
     found = client.post(path_of("trackers", tracker_id, word), _decision(reason))
-    _show(found, as_json=as_json)
+    print_position(found, as_json=as_json)
 
 
 def _decision(reason: str) -> dict[str, Any]:
@@ -87,10 +87,3 @@ def _decision(reason: str) -> dict[str, Any]:
     except (KeyError, OSError):
         actor = "command line"
     return {"reason": reason, "actor": actor[:64]}
-
-
-def _show(found: Any, *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-    else:
-        print_table(table_of("position", POSITION_COLUMNS, [found]))
