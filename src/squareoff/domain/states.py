@@ -15,13 +15,13 @@ class PositionStatus(str, Enum):
     EXITED = "EXITED"
     """Closed and confirmed by the broker's books; final."""
     CANCELLED = "CANCELLED"
-    """The entry ended without any fill; final."""
+    """The entry ended without any fill; final, unless it fills after all."""
     UNTRACKED = "UNTRACKED"
     """A person let it go without an order: whatever is held is theirs again; final."""
 
     @property
     def is_final(self) -> bool:
-        """Say whether the position can never change again."""
+        """Say whether the position is at its end; only a late fill of its entry changes it then."""
         return self in (
             PositionStatus.EXITED,
             PositionStatus.CANCELLED,

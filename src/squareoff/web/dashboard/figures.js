@@ -24,7 +24,7 @@ export function openQuantity(tracker) {
   return Math.max(0, tracker.quantity - exitedQuantity(tracker));
 }
 
-/** Whether the position can never change again. */
+/** Whether the position is at its end; only a late fill of its entry changes it then. */
 export function isFinal(tracker) {
   return ["EXITED", "CANCELLED", "UNTRACKED"].includes(tracker.status);
 }
