@@ -23,7 +23,8 @@ READING_SPACING_SECONDS = 1.0
 """Readings of the broker's books count only this far apart: two of one lagging replica are one."""
 
 LOOK_UP_DELAYS_SECONDS = (0.3, 0.7, 1.5, 3.0, 5.0)
-"""Pauses before each question about an unknown order (dhanhq-v2.md 2.3); the last one repeats."""
+"""Pauses after each question about an unknown order (dhanhq-v2.md 2.3); the last one repeats, and
+the first stands before the first question about a lost answer too."""
 
 UNSIGHTED_SECONDS_MAX = 15.0
 """A live order that no book and no update showed for so long is asked for: books are read every
