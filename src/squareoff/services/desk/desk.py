@@ -44,6 +44,7 @@ from squareoff.services.desk.desk_requests import (
     instrument_to_enter,
     kill_switch_of,
 )
+from squareoff.services.desk.loosening import refuse_looser_rules, refuse_looser_switch
 from squareoff.services.desk.rule_admission import RuleAdmission
 from squareoff.services.desk.screen import Screen
 from squareoff.services.desk.views import (
@@ -63,7 +64,6 @@ from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.positions.broker_reads import BrokerReads
 from squareoff.services.positions.held_check import HeldCheck
 from squareoff.services.positions.takebacks import Takebacks
-from squareoff.services.prices.loosening import refuse_looser_rules, refuse_looser_switch
 from squareoff.services.prices.tick_cache import TickCache
 
 EXIT_ALL_LOOK_SECONDS = 0.1
