@@ -72,3 +72,20 @@ def test_a_position_that_was_let_go_owes_nothing_to_the_net() -> None:
     let_go = replace(tracker, status=PositionStatus.UNTRACKED)
 
     assert (tracker.signed_quantity, let_go.signed_quantity) == (-100, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "exited_at_ns", "has_ended"),
+    [
+        (PositionStatus.ACTIVE, None, False),
+        (PositionStatus.EXITED, OPENED_AT_NS, False),
+        (PositionStatus.EXITED, OPENED_AT_NS - 1, True),
+    ],
+)
+def test_what_ended_at_an_instant_had_not_ended_before_it(
+    status: PositionStatus, exited_at_ns: int | None, *, has_ended: bool
+) -> None:
+    """What is held has ended before no instant."""
+    tracker = replace(held(), status=status, exited_at_ns=exited_at_ns)
+
+    assert tracker.has_ended_before(OPENED_AT_NS) is has_ended

@@ -277,6 +277,10 @@ class PositionTracker:
         """Say whether an exit claims the position, driven or waiting."""
         return self.intent is not None and self.intent.status.is_live
 
+    def has_ended_before(self, wall_ns: int) -> bool:
+        """Say whether the position was at its end before an instant, UTC ns."""
+        return self.status.is_final and (self.exited_at_ns or 0) < wall_ns
+
     @property
     def is_withdrawing(self) -> bool:
         """Say whether a person is taking the exit back, and something of it may still live."""

@@ -57,7 +57,7 @@ class AccountBook:
         """Take a position in, or its change."""
         tracker_id = tracker.tracker_id
         self._trackers[tracker_id] = tracker
-        if _has_ended_before(tracker, self.midnight_ns):
+        if tracker.has_ended_before(self.midnight_ns):
             del self._trackers[tracker_id]
             self._realized_before.pop(tracker_id, None)
             self._pnl.drop(tracker_id)
@@ -87,7 +87,7 @@ class AccountBook:
             for tracker in changed:
                 read[tracker.tracker_id] = tracker
                 is_carried = tracker.created_at_ns < midnight_ns and tracker.exited_quantity
-                is_over = _has_ended_before(tracker, midnight_ns)
+                is_over = tracker.has_ended_before(midnight_ns)
                 if is_carried and not is_over and not tracker.is_of_an_ended_day(midnight_ns):
                     early = await self._realized_before_day(tracker, midnight_ns)
                     before[tracker.tracker_id] = early
@@ -142,7 +142,3 @@ def _is_early(fact: TrackerFact, midnight_ns: int) -> bool:
 def _gain(before: PositionTracker | None, after: PositionTracker) -> int:
     """Return what a position realised between two of its states."""
     return share_of(after).realized - (0 if before is None else share_of(before).realized)
-
-
-def _has_ended_before(tracker: PositionTracker, wall_ns: int) -> bool:
-    return tracker.status.is_final and (tracker.exited_at_ns or 0) < wall_ns

@@ -44,12 +44,9 @@ async def replica_start(
         kill_switch = await store.kill_switch()
         exit_all = await store.exit_all()
         is_at_rest = not any(actor.lock.locked() for actor in book)
-        trackers = tuple(actor.tracker for actor in book if _is_shown(actor.tracker, today_ns))
+        held = (actor.tracker for actor in book)
+        trackers = tuple(each for each in held if not each.has_ended_before(today_ns))
         if is_at_rest and await journal.head() == seq:
             return ReplicaStart(seq, trackers, alarms, kill_switch, exit_all)
         await clock.sleep(TRY_AGAIN_SECONDS)
     raise StoreUnavailable("the journal grows too fast to be read as a whole; ask again")
-
-
-def _is_shown(tracker: PositionTracker, today_ns: int) -> bool:
-    return not tracker.status.is_final or (tracker.exited_at_ns or 0) >= today_ns

@@ -24,7 +24,6 @@ from squareoff.core.exits.delivery import (
     shown_quantity,
 )
 from squareoff.core.state.facts import ExitSized
-from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import SquareoffError
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition, Holding, net_quantity
@@ -68,7 +67,7 @@ class DeliveredShares:
             key
             for key in self._book.position_keys()
             if key.is_delivered
-            and any(_needs_them(tracker, since_ns) for tracker in self._book.on_key(key))
+            and any(not each.has_ended_before(since_ns) for each in self._book.on_key(key))
         )
 
     async def counted_in(
@@ -136,10 +135,6 @@ class DeliveredShares:
     @staticmethod
     def _day(wall_ns: int) -> int:
         return ist_day_number(wall_ns - seconds_to_ns(DAY_BEGINS_SECONDS))
-
-
-def _needs_them(tracker: PositionTracker, since_ns: int) -> bool:
-    return not tracker.status.is_final or (tracker.exited_at_ns or 0) >= since_ns
 
 
 def _ids_of_two_exchanges(keys: Iterable[PositionKey]) -> frozenset[str]:

@@ -94,8 +94,7 @@ class FlipWatch:
         return sum(
             tracker.quantity + sum(order.leaves_quantity for order in tracker.entry_orders)
             for tracker in self._engine.book.on_key(key)
-            if tracker.side is not side
-            and (not tracker.status.is_final or (tracker.exited_at_ns or 0) >= lately_ns)
+            if tracker.side is not side and not tracker.has_ended_before(lately_ns)
         )
 
     async def _complain(self, key: PositionKey, side: PositionSide, net: int) -> None:
