@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from missing_services import loud_line, skip_or_fail
-from squareoff.adapters.garbage import look_less_often
+from squareoff.adapters.garbage_collection import look_less_often
 from throwaway.postgres import fresh_database, postgres_server
 from throwaway.programs import ServerMissing
 from throwaway.redis_server import emptied_database, redis_server

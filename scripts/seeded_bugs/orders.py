@@ -185,8 +185,8 @@ BUGS = (
         name="cancel-withdraws-the-exit",
         careless="Takes the cancel of an exit order for a person's wish to keep the position.",
         file="core/exits/sightings.py",
-        old="    quantity = step.tracker.quantity\n    step.record(fact)\n",
-        new="    quantity = step.tracker.quantity\n    step.record(fact)\n"
+        old="    known = step.tracker\n    step.record(fact)\n",
+        new="    known = step.tracker\n    step.record(fact)\n"
         "    if report.status is BrokerOrderStatus.CANCELLED and step.tracker.has_live_intent:\n"
         "        from squareoff.core.state.facts import ExitWithdrawn\n\n"
         '        step.record(ExitWithdrawn(step.tracker.tracker_id, "cancelled"))\n',

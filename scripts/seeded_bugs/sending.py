@@ -110,8 +110,8 @@ BUGS = (
         name="old-plan-is-sent",
         careless="Sends a planned exit however long it waited for its turn.",
         file="core/exits/sending.py",
-        old="    return order.role is not OrderRole.ENTRY and age_ns > seconds_to_ns(",
-        new="    return order.role is not OrderRole.ENTRY and age_ns > 1_000 * seconds_to_ns(",
+        old="    return age_ns > seconds_to_ns(longest)",
+        new="    return age_ns > 1_000 * seconds_to_ns(longest)",
         tests=("tests/core/exits/test_sending.py", "tests/core/exits/test_exit_protocol.py"),
     ),
     Bug(

@@ -113,7 +113,7 @@ def _shared(settings: EngineSettings, ports: Ports) -> Shared:
         checkpoints=ports.checkpoints,
     )
     alarms.connect(lambda tracker_id: _tracker_of(engine, tracker_id))
-    for listener in (ExitMetrics(engine.book, metrics, ports.clock).note, *ports.on_facts):
+    for listener in (ExitMetrics(engine.book, metrics).note, *ports.on_facts):
         engine.on_facts(listener)
     for measure in ports.measured:
         measure(metrics)

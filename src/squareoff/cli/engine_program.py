@@ -10,7 +10,7 @@ import structlog
 from rich.panel import Panel
 
 from squareoff import __version__
-from squareoff.adapters.garbage import GarbageRounds
+from squareoff.adapters.garbage_collection import GarbageRounds
 from squareoff.adapters.private_files import (
     folder_open_to_all,
     keep_to_ourselves,

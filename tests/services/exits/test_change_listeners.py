@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from exit_story.values import TRACKER
-from service_world.virtual import run_virtual
+from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import running_world
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.states import PositionStatus
@@ -22,7 +22,7 @@ def test_what_is_told_at_once_does_not_overtake(seed: int) -> None:
         async with running_world() as world, asyncio.TaskGroup() as tasks:
             tracker = await world.hold()
             versions: list[int] = []
-            listeners = ChangeListeners()
+            listeners = ChangeListeners(VirtualClock())
             listeners.add(on_change=lambda told: versions.append(told.version))
             listeners.tell_soon(replace(tracker, version=1), (), tasks)
             listeners.tell_soon(replace(tracker, version=2), (), tasks)
@@ -36,6 +36,24 @@ def test_what_is_told_at_once_does_not_overtake(seed: int) -> None:
     run_virtual(body(), seed)
 
 
+def test_listeners_hear_when_the_commit_was_not_when_they_are_told() -> None:
+    """Steps are timed by their commits: what the order did before they are told is not in it."""
+
+    async def body() -> None:
+        async with running_world() as world, asyncio.TaskGroup() as tasks:
+            tracker = await world.hold()
+            told_ns: list[int] = []
+            listeners = ChangeListeners(VirtualClock())
+            listeners.add(on_facts=lambda tracker, facts, at_ns: told_ns.append(at_ns))
+            committed_ns = VirtualClock().now().wall_ns
+            listeners.tell_soon(tracker, (), tasks)
+            assert told_ns == []
+            await asyncio.sleep(1.0)
+            assert told_ns == [committed_ns]
+
+    run_virtual(body())
+
+
 def test_a_listener_that_fails_ends_the_group() -> None:
     """A defect that nobody sees would leave a service behind for good."""
 
@@ -45,7 +63,7 @@ def test_a_listener_that_fails_ends_the_group() -> None:
     async def body() -> None:
         async with running_world() as world:
             tracker = await world.hold()
-            listeners = ChangeListeners()
+            listeners = ChangeListeners(VirtualClock())
             listeners.add(on_change=fail)
             with pytest.raises(ExceptionGroup, match="unhandled"):
                 async with asyncio.TaskGroup() as tasks:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from exit_story.story import Story
 from exit_story.values import ACCOUNT, TRACKER
-from service_world.virtual import VirtualClock, run_virtual, settle
+from service_world.virtual import START_WALL_NS, run_virtual, settle
 from service_world.world import World, running_world
 from squareoff.core.state.facts import OrderReported
 from squareoff.domain.errors import BrokerOutcomeUnknown
@@ -68,8 +68,8 @@ def test_an_order_that_is_told_filled_again_is_measured_once() -> None:
     async def body() -> None:
         async with running_world() as world:
             book, metrics = world.engine.exit_engine.book, world.engine.metrics
-            measured = ExitMetrics(book, metrics, VirtualClock())
-            measured.note(story.tracker, [*story.facts, story.facts[-1]])
+            measured = ExitMetrics(book, metrics)
+            measured.note(story.tracker, [*story.facts, story.facts[-1]], START_WALL_NS)
 
             assert isinstance(story.facts[-1], OrderReported)
             assert value(world, "accepted_to_filled_seconds_count") == 1.0

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from squareoff.adapters.broker.dhan.transport import HttpRequest
-from squareoff.adapters.garbage import GarbageRounds
+from squareoff.adapters.garbage_collection import GarbageRounds
 from squareoff.adapters.system import SystemClock
 from squareoff.assembly import Engine
 from squareoff.bootstrap import EngineHooks, open_engine

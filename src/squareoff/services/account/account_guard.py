@@ -106,7 +106,7 @@ class AccountGuard:
         self._book.put(tracker)
         self._fire(self._watch.judge(), self._pnl.total, None)
 
-    def on_facts(self, tracker: PositionTracker, facts: Sequence[TrackerFact]) -> None:
+    def on_facts(self, tracker: PositionTracker, facts: Sequence[TrackerFact], _at_ns: int) -> None:
         """Take in the facts of a committed change, right before it."""
         self._book.note(tracker, facts)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from squareoff.core.state.facts import TrackerFact
 from squareoff.core.state.tracker import PositionTracker
+from squareoff.ports import Clock
 from squareoff.services.monitoring.fact_log import OnFacts
 
 OnChange = Callable[[PositionTracker], None]
@@ -21,10 +22,11 @@ OnChange = Callable[[PositionTracker], None]
 class ChangeListeners:
     """Who is to hear of trackers, and what they have not heard yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._on_change: list[OnChange] = []
         self._on_facts: list[OnFacts] = []
-        self._untold: deque[tuple[PositionTracker, Sequence[TrackerFact]]] = deque()
+        self._clock = clock
+        self._untold: deque[tuple[PositionTracker, Sequence[TrackerFact], int]] = deque()
 
     def add(self, *, on_change: OnChange | None = None, on_facts: OnFacts | None = None) -> None:
         """Tell these from now on."""
@@ -35,7 +37,7 @@ class ChangeListeners:
 
     def tell(self, tracker: PositionTracker, facts: Sequence[TrackerFact] = ()) -> None:
         """Tell of a committed state, and of the facts it follows from, before returning."""
-        self._untold.append((tracker, facts))
+        self._note(tracker, facts)
         self._tell_untold()
 
     def tell_soon(
@@ -48,16 +50,19 @@ class ChangeListeners:
 
         A listener that fails is a defect and ends the group, as it does in `tell`.
         """
-        self._untold.append((tracker, facts))
+        self._note(tracker, facts)
         tasks.create_task(self._tell_in_turn())
+
+    def _note(self, tracker: PositionTracker, facts: Sequence[TrackerFact]) -> None:
+        self._untold.append((tracker, facts, self._clock.now().wall_ns))
 
     async def _tell_in_turn(self) -> None:
         self._tell_untold()
 
     def _tell_untold(self) -> None:
         while self._untold:
-            tracker, facts = self._untold.popleft()
+            tracker, facts, at_ns = self._untold.popleft()
             for on_facts in self._on_facts:
-                on_facts(tracker, facts)
+                on_facts(tracker, facts, at_ns)
             for on_change in self._on_change:
                 on_change(tracker)

@@ -99,7 +99,7 @@ class ExitEngine:
         self._checkpoints = checkpoints
         self._carry_out: Callable[[PositionActor, Decision], None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._listeners = ChangeListeners()
+        self._listeners = ChangeListeners(clock)
         self._sizing: ClaimSizing | None = None
 
     def connect(

@@ -1,7 +1,6 @@
 """Measure exits by the facts that were committed: how long each step took, and how it ended.
 
-Invariant: nothing here decides, waits or sends. A step's time is that at which it is told: right
-after its commit, or in the loop's next turn where an order left by it (`change_listeners`).
+Invariant: nothing here decides, waits or sends. A step's time is that right after its commit.
 """
 
 from collections import Counter
@@ -16,7 +15,6 @@ from squareoff.domain.ids import ClientOrderId, TrackerId
 from squareoff.domain.orders import BrokerOrderStatus
 from squareoff.domain.states import BlockReason, OrderState, PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
-from squareoff.ports import Clock
 from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.positions.position_book import PositionBook
 
@@ -36,16 +34,14 @@ class _Exit:
 class ExitMetrics:
     """Told of every committed decision; forgets an exit when it ends."""
 
-    def __init__(self, book: PositionBook, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, book: PositionBook, metrics: Metrics) -> None:
         self._book = book
-        self._clock = clock
         self._metrics = metrics
         self._exits: dict[TrackerId, _Exit] = {}
         metrics.before_rendering(self._set_gauges)
 
-    def note(self, tracker: PositionTracker, facts: Sequence[f.TrackerFact]) -> None:
-        """Take the facts of one commit."""
-        at_ns = self._clock.now().wall_ns
+    def note(self, tracker: PositionTracker, facts: Sequence[f.TrackerFact], at_ns: int) -> None:
+        """Take the facts of a commit that was durable at `at_ns`."""
         for fact in facts:
             if isinstance(fact, f.ExitClaimed):
                 self._begin(fact, at_ns)

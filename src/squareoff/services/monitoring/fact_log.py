@@ -22,11 +22,11 @@ _IDS = ("tracker_id", "client_order_id", "intent_id")
 _ALL_THE_TIME = (StopMoved, BestPriceNoted)
 
 
-OnFacts = Callable[[PositionTracker, Sequence[TrackerFact]], None]
-"""Told of a tracker right after a commit, and of the facts of that commit."""
+OnFacts = Callable[[PositionTracker, Sequence[TrackerFact], int], None]
+"""Told of a tracker after a commit, of the commit's facts, and when it was durable (UTC ns)."""
 
 
-def log_facts(tracker: PositionTracker, facts: Sequence[TrackerFact]) -> None:
+def log_facts(tracker: PositionTracker, facts: Sequence[TrackerFact], _at_ns: int) -> None:
     """Write the lines as soon as the tasks that this commit begins had their turn.
 
     They are made after this call, so the lines wait for a turn more than is wanted at once.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult
 
-from squareoff.adapters.garbage import look_less_often
+from squareoff.adapters.garbage_collection import look_less_often
 from squareoff.adapters.system import SystemClock
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.simulator.campaign.matrix import impossible_hits

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service_world.virtual import VirtualClock, run_virtual
-from squareoff.adapters.garbage import (
+from squareoff.adapters.garbage_collection import (
     BUSY_SECONDS_MAX,
     ROUND_SECONDS,
     WHOLE_SECONDS,

@@ -3,7 +3,8 @@
 A full collection looks at every object that lives: with 1,000 positions that takes over 100
 milliseconds, in which no price is judged and nothing leaves, and a burst of exits is what sets it
 off. Here full collections are made while no exit is under way. What lives long is set aside
-(`gc.freeze`), so that the next one looks only at what has come since.
+(`gc.freeze`), so that the next one looks only at what has come since. The collector is the
+process's and not an engine's, so the program that runs one engine makes the rounds.
 Invariants:
 1. While an exit is under way none is made, but for one in ten minutes: garbage must not grow for
    ever where an exit waits all day.
