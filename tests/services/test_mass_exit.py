@@ -1,4 +1,5 @@
-"""Two hundred stops fired by one tick while three of ten answers are ambiguous."""
+"""Two hundred exits at once, fired by a tick or a time or asked for by a person, while three of ten
+answers are ambiguous."""
 
 import asyncio
 import random
@@ -17,7 +18,7 @@ from squareoff.domain.ids import ClientOrderId, TrackerId
 from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import OrderRole
 from squareoff.domain.rules import PriceRule, RuleSet
-from squareoff.domain.states import PositionStatus
+from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 
 POSITIONS = 200
@@ -30,12 +31,13 @@ RATE_FLOOR_SECONDS = 35.0
 """What 200 first sends and the resends of those lost need at 8 a second, with their transit."""
 
 STOP = RuleSet(stop_loss=PriceRule(price=Decimal("149.00")))
+RULES = {"tick": STOP, "time": RuleSet(max_holding_minutes=1), "wish": STOP, "release": STOP}
 PRODUCTS = (ProductType.INTRADAY, ProductType.MARGIN)
 WITHOUT_FREEZE = replace(INSTRUMENT, freeze_quantity=None)
 """So that each position is one order."""
 
 
-async def hold_all(world: World, chance: random.Random) -> dict[TrackerId, int]:
+async def hold_all(world: World, chance: random.Random, rules: RuleSet) -> dict[TrackerId, int]:
     """Hold 200 positions of different size on two keys, in no order; return their quantities."""
     quantities = [25 * number for number in range(1, POSITIONS + 1)]
     chance.shuffle(quantities)
@@ -46,7 +48,7 @@ async def hold_all(world: World, chance: random.Random) -> dict[TrackerId, int]:
             tracker_id=tracker_id,
             quantity=quantity,
             product_type=PRODUCTS[number % 2],
-            rules=STOP,
+            rules=rules,
             instrument=WITHOUT_FREEZE,
         )
         held[tracker_id] = quantity
@@ -59,27 +61,48 @@ def first_order_of(world: World, tracker_id: TrackerId) -> ClientOrderId:
     return client_order_id(account, tracker_id, OrderRole.EXIT, attempt=1, slice_number=1)
 
 
-async def close_all(seed: int) -> tuple[World, AmbiguousBroker, dict[TrackerId, int], int]:
-    """Fire all stops by one tick; return when all is flat and confirmed, with that tick's time."""
+def is_blocked(world: World, tracker_id: TrackerId) -> bool:
+    """Say whether a position's exit waits for something to be lifted."""
+    intent = world.tracker(tracker_id).intent
+    return intent is not None and intent.status is IntentStatus.BLOCKED
+
+
+async def close_all(
+    seed: int, cause: str
+) -> tuple[World, AmbiguousBroker, dict[TrackerId, int], int]:
+    """Close all by a `tick`, a `time`, a `wish` or the `release` of a switch that held them back;
+    return when all is flat and confirmed, with the time of the cause."""
     broker = AmbiguousBroker(seed, AMBIGUOUS)
     world = await make_world(gateway=broker)
     async with running(world):
-        held = await hold_all(world, random.Random(seed))
+        held = await hold_all(world, random.Random(seed), RULES[cause])
         world.tick("150.00", instrument=WITHOUT_FREEZE)
-        fired_at = VirtualClock().now().wall_ns
-        while any(world.tracker(each).status is not PositionStatus.EXITED for each in held):
+        if cause == "time":
+            await asyncio.sleep(60.0)
+        if cause == "release":
+            await world.engine.desk.set_kill_switch(active=True, level="all", reason="storm")
             world.tick("148.95", instrument=WITHOUT_FREEZE)
+            await world.until(lambda: all(is_blocked(world, each) for each in held))
+        fired_at = VirtualClock().now().wall_ns
+        if cause == "release":
+            await world.engine.desk.set_kill_switch(active=False, level="new", reason="calm")
+        if cause == "wish":
+            await world.engine.desk.exit_all("storm", wait_seconds=0.0)
+        while any(world.tracker(each).status is not PositionStatus.EXITED for each in held):
+            price = "150.00" if cause in ("time", "wish") else "148.95"
+            world.tick(price, instrument=WITHOUT_FREEZE)
             await asyncio.sleep(0.5)
     return world, broker, held, fired_at
 
 
+@pytest.mark.parametrize("cause", RULES)
 @pytest.mark.parametrize("seed", range(2))
-def test_two_hundred_stops_of_one_tick(seed: int) -> None:
+def test_two_hundred_exits_at_once(seed: int, cause: str) -> None:
     """Never above the limit at the broker, largest risk first, each position closed exactly once,
     all flat within the rate floor and the quarantine."""
 
     async def body() -> None:
-        world, broker, held, fired_at_ns = await close_all(seed)
+        world, broker, held, fired_at_ns = await close_all(seed, cause)
 
         assert broker.most_in_any_second() <= PER_SECOND
         assert broker.reads_refused == 0

@@ -61,6 +61,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         alarms=shared.alarms,
         clock=ports.clock,
         ids=ports.ids,
+        expect_exits=orders.router.queue.expect_exits,
     )
     supervisor, status = _supervisor(settings, ports, shared, orders, exit_all)
     screen = Screen(

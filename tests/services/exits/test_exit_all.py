@@ -187,6 +187,26 @@ def test_a_short_that_can_never_be_claimed_holds_longs_up_for_a_bounded_time() -
     run_virtual(body())
 
 
+def test_the_claims_of_one_side_are_made_together() -> None:
+    """A thousand positions are not claimed one commit after the other."""
+    quantities = {"trk-1": 25, "trk-2": 75, "trk-3": 50}
+
+    async def body() -> None:
+        async with running_world() as world:
+            for name, quantity in quantities.items():
+                await world.hold(tracker_id=TrackerId(name), quantity=quantity)
+            before = len(world.store.commits)
+            world.store.gate = asyncio.Event()
+            asking = asyncio.create_task(world.engine.desk.exit_all("storm", wait_seconds=20.0))
+            await asyncio.sleep(1.0)
+            claimed = {str(change.after.tracker_id) for change in world.store.commits[before:]}
+            assert claimed == quantities.keys()
+            world.store.gate.set()
+            assert (await asking).nothing_remains
+
+    run_virtual(body())
+
+
 def test_a_claim_of_unknown_outcome_is_not_told_as_refused_for_ever() -> None:
     """Whoever read `store_unavailable` of a position that is closed would close it once more."""
 

@@ -11,7 +11,7 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import structlog
@@ -63,6 +63,7 @@ class ExitAll:
         alarms: AlarmDesk,
         clock: Clock,
         ids: IdSource,
+        expect_exits: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._engine = engine
         self._kill_switch = kill_switch
@@ -71,6 +72,7 @@ class ExitAll:
         self._alarms = alarms
         self._clock = clock
         self._ids = ids
+        self._expect_exits = expect_exits
         self._began_ns = 0
         self._refusals: dict[str, ExitResult] = {}
         self._is_in_doubt = True
@@ -179,13 +181,20 @@ class ExitAll:
                 await self._engine.tell(actor, asked)
 
     async def _claim_exits(self, reason: str, *, is_asked: bool) -> None:
+        """Claim what is to be closed now, of one side at once: the claims share a few commits, and
+        the largest go first where they have to wait for their turn."""
         for side in (PositionSide.SHORT, PositionSide.LONG):
             if side is PositionSide.LONG and self._shorts_first():
                 return
-            for actor in self._engine.book:
-                is_turn = actor.tracker.side is side and self._is_meant(actor.tracker)
-                if is_turn and _wants_claim(actor, is_asked=is_asked):
-                    await self._claim(actor, reason)
+            wanted = [
+                actor
+                for actor in self._engine.book
+                if actor.tracker.side is side
+                and self._is_meant(actor.tracker)
+                and _wants_claim(actor, is_asked=is_asked)
+            ]
+            self._expect_exits(len(wanted))
+            await asyncio.gather(*(self._claim(actor, reason) for actor in wanted))
 
     async def _claim(self, actor: PositionActor, reason: str) -> None:
         tracker_id = actor.tracker.tracker_id
@@ -269,11 +278,15 @@ class ExitAll:
         _log.info("exit_all_ended", outcome=outcome, text=text)
 
     async def _wake_blocked(self) -> None:
-        """Let exits go on that the kill switch held up."""
-        for actor in self._engine.book:
-            intent = actor.tracker.intent
-            if intent is not None and intent.block_reason is BlockReason.KILL_SWITCH:
-                await self._engine.tell(actor, _KILL_SWITCH_LIFTED)
+        """Let exits go on that the kill switch held up, the largest first."""
+        held = [
+            actor
+            for actor in self._engine.book
+            if actor.tracker.intent is not None
+            and actor.tracker.intent.block_reason is BlockReason.KILL_SWITCH
+        ]
+        self._expect_exits(len(held))
+        await asyncio.gather(*(self._engine.tell(each, _KILL_SWITCH_LIFTED) for each in held))
 
     def _note_change(self, tracker: PositionTracker) -> None:
         is_held = tracker.intent is not None and (

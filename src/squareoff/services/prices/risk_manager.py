@@ -339,12 +339,17 @@ class RiskManager:
     def check_time_rules(self) -> None:
         """Signal every position whose time has come."""
         now = self._rule_clock.look()
-        for tracker in tuple(self._watched.values()):
+        due: list[tuple[TrackerId, RuleName]] = []
+        for tracker in self._watched.values():
             held_ns = self._rule_clock.held_ns(tracker, now)
             rule = self._hours.due_rule(tracker, now.day, held_ns=held_ns)
-            if rule is not None:
-                text = f"{rule.value} reached at {now.day.ist().strftime('%H:%M:%S')} IST"
-                self._signal(tracker.tracker_id, Trigger(rule), text)
+            if rule is not None and tracker.tracker_id not in self._latched:
+                due.append((tracker.tracker_id, rule))
+        if len(due) > 1:
+            self._expect_exits(len(due))
+        for tracker_id, rule in due:
+            text = f"{rule.value} reached at {now.day.ist().strftime('%H:%M:%S')} IST"
+            self._signal(tracker_id, Trigger(rule), text)
 
 
 def _source_text(tick: Tick) -> str:
