@@ -4,16 +4,18 @@ import asyncio
 import json
 import struct
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
-from squareoff.adapters.broker.dhan.feed_line import STALE_SECONDS
+from squareoff.adapters.broker.dhan.feed_line import STALE_SECONDS, TURN_NS
 from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
 from squareoff.adapters.broker.dhan.socket_session import SocketSettings
 from squareoff.adapters.broker.dhan.transport import ControlFrame, SocketEnded
 from squareoff.domain.errors import DomainError, FeedDisconnected
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
 from squareoff.domain.ticks import Tick
+from squareoff.domain.time import Now
 from squareoff.ports import FeedConnected, PriceDetail
 
 RAW_TIME = 1_789_446_600 + 19_800
@@ -45,8 +47,8 @@ def sent(socket):
 class Lines:
     """A feed with all its lines running; one that ends is noted and not opened again."""
 
-    def __init__(self, fakes, *sockets, is_trading=lambda segment: False):
-        self.clock = fakes.clock()
+    def __init__(self, fakes, *sockets, is_trading=lambda segment: False, clock=None):
+        self.clock = clock or fakes.clock()
         self.sockets = fakes.sockets(sockets)
         self.events = []
         self.ended = []
@@ -111,6 +113,43 @@ def test_a_connection_is_told_before_any_price_of_it(fakes):
         connected, *prices = lines.events
         assert isinstance(connected, FeedConnected)
         assert [type(each) for each in prices] == [Tick] * 3
+        await lines.stop()
+
+    asyncio.run(body())
+
+
+def test_frames_that_come_together_let_others_have_their_turns(fakes):
+    """An exit that one of a burst fired does not wait until the last of them is read."""
+
+    class Ticking:
+        """A clock of which every look takes 20 microseconds."""
+
+        def __init__(self, clock):
+            self._clock, self._looks = clock, 0
+
+        def now(self):
+            self._looks += 1
+            now = self._clock.now()
+            return Now(now.wall_ns, now.monotonic_ns + 20_000 * self._looks)
+
+        def sleep(self, seconds):
+            return self._clock.sleep(seconds)
+
+    async def body():
+        socket = fakes.socket()
+        lines = Lines(fakes, socket, clock=Ticking(fakes.clock()))
+        lines.feed.watch([option(1)])
+        lines.start()
+        await fakes.settle()
+        before, turns = len(lines.events), []
+        for number in range(1_000):
+            socket.feed(ticker(1, 100.0 + number))
+        while len(lines.events) - before < 1_000:
+            await asyncio.sleep(0)
+            turns.append(len(lines.events) - before)
+
+        read = [later - earlier for earlier, later in pairwise([0, *turns])]
+        assert max(read) <= TURN_NS / 20_000
         await lines.stop()
 
     asyncio.run(body())
