@@ -13,11 +13,12 @@ from service_world.virtual import VirtualClock, run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.exits.exit_protocol import decide
 from squareoff.core.state.change import Change
-from squareoff.core.state.facts import OrderSent, fact_kind
+from squareoff.core.state.facts import AlarmRaised, OrderSent, fact_kind
 from squareoff.core.state.inputs import PermitGranted, RulesSet
 from squareoff.core.state.pacing import Pacing
 from squareoff.core.state.policy import READING_LAG_SECONDS, ExitPolicy
 from squareoff.domain.errors import (
+    BrokerRejected,
     CommitOutcomeUnknown,
     LostUpdate,
     StoreError,
@@ -166,6 +167,29 @@ def test_a_send_whose_commit_cannot_be_read_back_is_settled(failures_after: int)
             order = world.tracker(TRACKER).orders[0]
             assert len(world.gateway.requests) == 1
             assert [send.outcome.value for send in order.sends] == ["ABSENT", "ACCEPTED"]
+
+    run_virtual(body())
+
+
+def test_an_alarm_whose_commit_cannot_be_read_back_is_told() -> None:
+    """The position is in a person's hands by then, and no later decision says so again."""
+
+    async def body() -> None:
+        async with running_world(policy=ExitPolicy(attempts_max=2)) as world:
+            await world.hold()
+            world.gateway.answers.extend([BrokerRejected("no", code="DH-906", text="try")] * 2)
+
+            def on_checkpoint(name: str) -> None:
+                if name == f"before_commit_{fact_kind(AlarmRaised)}":
+                    world.checkpoints.reach = lambda name: None  # type: ignore[method-assign]
+                    world.store.failures.append(LostAfterCommit("reset in COMMIT"))
+                    world.store.load_errors.append(StoreUnavailable("away"))
+
+            world.checkpoints.reach = on_checkpoint  # type: ignore[method-assign]
+            await leave(world)
+            await asyncio.sleep(60.0)
+
+            assert world.alarms.codes == ["exit_attempts_exhausted"]
 
     run_virtual(body())
 

@@ -189,6 +189,70 @@ def test_an_alarm_that_is_raised_during_a_look_is_told_again() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("was_warned", [True, False])
+def test_an_alarm_whose_commit_was_not_known_of_is_told(*, was_warned: bool) -> None:
+    """The journal holds it and nobody published it: people hear of it, once, and then again."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            if was_warned:
+                await rig.desk.raise_alarm(
+                    Severity.WARNING, "order_outcome_unknown", "asking", TRACKER
+                )
+            alarm = AlarmRaised(Severity.CRITICAL, "order_outcome_unknown", "look", TRACKER)
+            await rig.store.record((alarm,), 0)
+            rig.desk.look_for_unheard()
+            await asyncio.sleep(20.0)
+            assert rig.texts[was_warned:] == ["look"]
+            await asyncio.sleep(4_000)
+
+            assert "repeats later: look" in rig.texts[-1]
+            (raised,) = await rig.store.alarms()
+            await rig.desk.acknowledge(raised)
+            count = len(rig.texts)
+            await asyncio.sleep(4_000)
+            assert len(rig.texts) == count
+
+    run_virtual(body())
+
+
+def test_an_acknowledgement_read_too_early_leaves_the_successor_standing() -> None:
+    """The alarm was over, and raised anew, while the word about the old one was on its way."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+            (read_before,) = await rig.store.alarms()
+            await rig.desk.clear("token_dead", "there is a new token")
+            await rig.desk.raise_alarm(Severity.CRITICAL, "token_dead", "dead")
+            count = len(rig.texts)
+            await rig.desk.acknowledge(read_before)
+            await asyncio.sleep(4_000)
+
+            assert len(rig.texts) > count + 2
+
+    run_virtual(body())
+
+
+def test_an_acknowledgement_that_meets_newer_news_does_not_silence_it() -> None:
+    """A decision's alarm is committed before it is published; the word came between the two."""
+
+    async def body() -> None:
+        async with at_work() as rig:
+            await rig.desk.raise_alarm(Severity.CRITICAL, "over_exit", "too many", TRACKER)
+            (seen,) = await rig.store.alarms()
+            news = AlarmRaised(Severity.CRITICAL, "over_exit", "still more", TRACKER)
+            await rig.store.record((news,), 0)
+            await rig.desk.acknowledge(seen)
+            rig.desk.publish(news)
+            await asyncio.sleep(4_000)
+
+            assert len([text for text in rig.texts if "still more" in text]) > 2
+            assert [a.message for a in await rig.store.alarms() if a.is_open] == ["still more"]
+
+    run_virtual(body())
+
+
 def test_what_a_person_has_seen_stays_quiet_after_a_restart() -> None:
     """The next process takes over what stands unseen, and nothing else."""
 

@@ -343,6 +343,7 @@ class ExitEngine:
             raise CommitLost(loss)
         if stored is not None and stored != actor.tracker:
             self.book.replace(actor, stored, self._clock.now().monotonic_ns)
+        self._alarms.look_for_unheard()  # what was committed unseen was told to nobody
         for client_order_id, number in actor.orphaned_sends():
             lost = SendLost("its commit was not known of, so nobody made the call")
             await self._decide_and_commit(actor, SendAnswered(client_order_id, number, lost))

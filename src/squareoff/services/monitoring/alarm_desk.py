@@ -11,6 +11,8 @@ Invariants:
    while the database is away, what is known of is told again from memory.
 4. An alarm whose cause is seen to be gone is told no more, and cleared as soon as it can be; where
    it was critical, that is told. What is raised after that is news.
+5. What the database holds open is told, also where its commit was not known of; what it lost to
+   a word about an earlier alarm (seen, over) while that was written is journalled anew.
 """
 
 import asyncio
@@ -49,6 +51,9 @@ RETELL_SECONDS_MAX = 900.0
 UNWRITTEN_MAX = 1_000
 """Alarms kept while the database is away; beyond, they are in the log and the channels only."""
 
+LOOKS_FOR_UNHEARD = 3
+"""The first may have begun too early; what two of them find was not told by its own raising."""
+
 Group = tuple[str, str]
 
 
@@ -81,6 +86,10 @@ class _Standing:
         if alarm.severity is Severity.CRITICAL:
             self.severity = alarm.severity
         self.message, self.told_ns = alarm.message, now_ns
+
+    def as_raised(self, code: str) -> AlarmRaised:
+        """Return it as the fact that journals it anew."""
+        return AlarmRaised(self.severity, code, self.message, self.tracker_id)
 
     def is_due(self, now_ns: int) -> bool:
         """Say whether its pause is over."""
@@ -131,6 +140,8 @@ class AlarmDesk:
         self._unwritten: deque[AccountFact] = deque(maxlen=UNWRITTEN_MAX)
         self._clearing = asyncio.Lock()
         self._has_taken_over = False
+        self._unheard: frozenset[Group] = frozenset()
+        self._looks_to_take = 0
         self._ended_early: list[_Ended] = []
         self._look: Callable[[TrackerId], PositionTracker | None] = lambda tracker_id: None
 
@@ -173,15 +184,21 @@ class AlarmDesk:
         self._notify(alarm.severity, alarm.code, alarm.message)
         return True
 
+    def look_for_unheard(self) -> None:
+        """Note that the database may hold alarms that were never published; never waits."""
+        self._looks_to_take = LOOKS_FOR_UNHEARD
+
     async def acknowledge(self, alarm: Alarm) -> int:
         """Journal that a person has seen the alarm; return when. Raised anew, it is a new one: also
         while this is written, and where this one was over and a newer one stands by now."""
         seen_at_ns, group = self._clock.now().wall_ns, _group(alarm)
+        self.look_for_unheard()  # a newer one may have taken its place since it was read
         standing = self._standing.pop(group, None) if alarm.is_open else None
         try:
             await self._store.record((AlarmAcknowledged(alarm.seq),), seen_at_ns)
         except BaseException:
             if standing is not None:
+                standing.was_found = True
                 self._standing.setdefault(group, standing)
             raise
         return seen_at_ns
@@ -249,7 +266,7 @@ class AlarmDesk:
         while self._unwritten:
             await self._store.record((self._unwritten[0],), self._clock.now().wall_ns)
             self._unwritten.popleft()
-        if not self._standing:
+        if not self._standing and not self._looks_to_take:
             return
         open_alarms = {_group(alarm): alarm for alarm in await self._open()}
         for group, standing in tuple(self._standing.items()):
@@ -257,9 +274,27 @@ class AlarmDesk:
                 standing.was_found = True
             elif standing.was_found:
                 del self._standing[group]  # seen by a person, or over
+            elif standing.ended is None and standing.is_due(self._clock.now().monotonic_ns):
+                self._unwritten.append(standing.as_raised(group[0]))
+        unheard, self._unheard = self._unheard, self._find_unheard(open_alarms)
+        self._looks_to_take = max(0, self._looks_to_take - 1)
         for group, alarm in open_alarms.items():
-            if not await self._clear_if_ended(alarm) and group in self._standing:
+            if await self._clear_if_ended(alarm):
+                continue
+            if group in unheard & self._unheard:
+                self.publish(_raised(alarm))
+            elif group in self._standing:
                 await self._tell_again(alarm, self._standing[group])
+
+    def _find_unheard(self, open_alarms: dict[Group, Alarm]) -> frozenset[Group]:
+        """Return alarms that people were not told of as they stand, as where the answer to their
+        commit was lost. One look is no proof: a word about it may be on its way."""
+        return frozenset(
+            group
+            for group, alarm in open_alarms.items()
+            if (standing := self._standing.get(group)) is None
+            or alarm.severity is Severity.CRITICAL is not standing.severity
+        )
 
     def _what_ended(self, code: str, tracker_id: TrackerId | None) -> str | None:
         tracker = None if tracker_id is None else self._look(tracker_id)
@@ -336,6 +371,10 @@ class AlarmDesk:
 
 def _group(alarm: Alarm) -> Group:
     return group_of(alarm.code, alarm.message, alarm.tracker_id)
+
+
+def _raised(alarm: Alarm) -> AlarmRaised:
+    return AlarmRaised(alarm.severity, alarm.code, alarm.message, alarm.tracker_id)
 
 
 def _monotonic_ns(wall_ns: int, now: Now) -> int:
