@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from api_rig import Answer, ApiRig, position_body
+from squareoff.domain.errors import StoreUnavailable
 from squareoff.ports import RememberedAnswer
 
 ENTRY = {
@@ -104,6 +105,63 @@ def test_a_repeat_after_a_crash_finds_what_was_made(
     assert (lost.status, lost.error["code"]) == (500, "internal_error")
     assert again.status == 201
     assert count(rig) == before
+
+
+async def unreadable(_key: str) -> RememberedAnswer | None:
+    """Be a database that is away for the reading of a key, and back right after."""
+    raise StoreUnavailable("away")
+
+
+def test_a_repeat_whose_key_cannot_be_read_undoes_nothing(
+    rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody else set since stays: rules, and a switch that was thrown."""
+    path, store = f"/trackers/{rig.track()}", rig.engine.desk._store
+    release = {"active": False, "reason": "fine"}
+    calls: list[tuple[str, str, Any]] = [
+        ("PATCH", f"/api/v1{path}", {"rules": {"stop_loss": {"price": "90.00"}}}),
+        ("POST", "/api/v1/kill-switch", release),
+    ]
+
+    def ask() -> list[int]:
+        return [
+            rig.call(*call, headers={"Idempotency-Key": f"away-{place}"}).status
+            for place, call in enumerate(calls)
+        ]
+
+    assert ask() == [200, 200]
+    rig.patch(path, {"rules": {"stop_loss": {"price": "95.00"}}})
+    rig.post("/kill-switch", {"active": True, "level": "all", "reason": "stop"})
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "recall_answer", unreadable)
+        repeated = ask()
+    rules, switch = rig.get(path).json["rules"], rig.get("/kill-switch").json
+    rig.post("/kill-switch", release)
+
+    assert repeated == [503, 503]
+    assert rules["stop_loss"] == {"price": "95.00"}
+    assert switch["active"]
+
+
+def test_a_key_that_cannot_be_read_keeps_nothing_from_closing_or_halting(
+    rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These may be carried out again, so they wait for no database."""
+    path, store = f"/trackers/{rig.track()}/exit", rig.engine.desk._store
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "recall_answer", unreadable)
+        closed = rig.post(
+            path, {"reason": "x", "wait": "claimed"}, headers={"Idempotency-Key": "away-exit"}
+        )
+        halted = rig.post(
+            "/kill-switch",
+            {"active": True, "reason": "stop"},
+            headers={"Idempotency-Key": "away-halt"},
+        )
+    rig.post("/kill-switch", {"active": False, "reason": "fine"})
+
+    assert closed.status < 300
+    assert halted.status == 200
 
 
 @pytest.mark.parametrize("key", ["x" * 201, " ", "a\u00a0b"])

@@ -28,6 +28,15 @@ from squareoff.web.roles import CHANGING_METHODS, Caller, role_of_call
 _log = structlog.get_logger("squareoff.web")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+_MAY_ACT_TWICE = frozenset(
+    {
+        "POST /api/v1/trackers/{tracker_id}/exit",
+        "POST /api/v1/exit-all",
+        "POST /api/v1/reconcile",
+    }
+)
+"""Calls that undo nothing that was set since; throwing the kill switch is another."""
+
 
 class Commands:
     """Takes the changes of one engine's API."""
@@ -41,6 +50,7 @@ class Commands:
 
         Raises:
             ApiError: the key is unusable, or was used for another call.
+            StoreError: the key cannot be read; nothing was done.
         """
         caller: Caller = request.scope["caller"]
         key = request.headers.get("idempotency-key")
@@ -60,7 +70,11 @@ class Commands:
         body = _parsed(await request.body())
         try:
             return await self._idempotency.answer_once(
-                key, f"{caller.role.value} {call}", body, act
+                key,
+                f"{caller.role.value} {call}",
+                body,
+                act,
+                may_act_twice=_may_act_twice(command.call, body),
             )
         except ApiError as error:
             self.note_refusal(error.code, caller)
@@ -126,6 +140,13 @@ def result_of(answer: Response) -> tuple[int, str]:
     if answer.status_code < 400:
         return answer.status_code, ""
     return answer.status_code, str(json.loads(bytes(answer.body))["error"]["code"])
+
+
+def _may_act_twice(call: str, body: Any) -> bool:
+    """Say whether a repeat only closes, halts or looks."""
+    if call == "POST /api/v1/kill-switch":
+        return isinstance(body, dict) and body.get("active") is True
+    return call in _MAY_ACT_TWICE
 
 
 def _parsed(body: bytes) -> Any:

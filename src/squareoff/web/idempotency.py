@@ -6,8 +6,8 @@ Invariants:
 2. Calls with one key are handled one after the other, so simultaneous repeats act once.
 3. What a call creates gets its id from key and body, so that a repeat after a crash between the
    act and the storing of its answer finds what was made instead of making it again.
-4. A database that is away keeps no call back: nothing can be made then, and whatever closes or
-   halts may be repeated anyway.
+4. A database that is away keeps nothing back that closes or halts, for that may be repeated anyway.
+   Any other call is refused then: it might be a repeat, and undo what was set since.
 """
 
 import asyncio
@@ -43,6 +43,8 @@ class IdempotencyDesk:
         call: str,
         body: Any,
         act: Callable[[str | None], Awaitable[Response]],
+        *,
+        may_act_twice: bool,
     ) -> Response:
         """Answer a call that may be repeated.
 
@@ -52,9 +54,11 @@ class IdempotencyDesk:
             body: the parsed JSON body.
             act: does the work once; takes an id text that is fixed by key and body (None without a
                 key) and returns the answer, a refusal too.
+            may_act_twice: whether it is carried out also where the key cannot be read.
 
         Raises:
             ApiError: the key is unusable, or was used with another body.
+            StoreError: the key cannot be read; nothing was done.
         """
         if key is None:
             return await act(None)
@@ -66,16 +70,20 @@ class IdempotencyDesk:
         lock.users += 1
         try:
             async with lock.lock:
-                return await self._answer_locked(key, body_hash, act)
+                known = await self._recall(key, may_act_twice=may_act_twice)
+                return await self._answer_locked(key, body_hash, known, act)
         finally:
             lock.users -= 1
             if lock.users == 0:
                 self._locks.pop(key, None)
 
     async def _answer_locked(
-        self, key: str, body_hash: str, act: Callable[[str | None], Awaitable[Response]]
+        self,
+        key: str,
+        body_hash: str,
+        known: RememberedAnswer | None,
+        act: Callable[[str | None], Awaitable[Response]],
     ) -> Response:
-        known = await self._recall(key)
         if known is None:
             answer = await act(_hash_of(key, body_hash)[:_ID_CHARACTERS])
             if answer.status_code < _REFUSED:
@@ -91,11 +99,13 @@ class IdempotencyDesk:
             )
         return Response(known.answer, status_code=known.status, media_type=JSONResponse.media_type)
 
-    async def _recall(self, key: str) -> RememberedAnswer | None:
+    async def _recall(self, key: str, *, may_act_twice: bool) -> RememberedAnswer | None:
         try:
             return await self._desk.recall_answer(key)
         except StoreError as error:
             _log.error("idempotency_key_not_read", error=str(error))
+            if not may_act_twice:
+                raise
             return None
 
     async def _remember(self, key: str, answer: RememberedAnswer) -> None:
