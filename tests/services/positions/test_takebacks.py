@@ -1,12 +1,14 @@
 """A person takes back: only what is there, never behind an order that may still fill."""
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
 from exit_story.values import TRACKER
-from service_world.virtual import run_virtual
+from service_world.virtual import run_virtual, settle
 from service_world.world import running_world
+from squareoff.core.state.facts import OrderSent, fact_kind
 from squareoff.domain.errors import BrokerOutcomeUnknown, DomainError
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.orders import BrokerOrderStatus
@@ -98,6 +100,43 @@ def test_what_cannot_be_taken_back_is_refused_with_its_own_code() -> None:
             assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
 
     run_virtual(body())
+
+
+def test_a_position_whose_order_leaves_at_that_instant_is_not_said_to_be_let_go() -> None:
+    """The order's commit came first: the answer is a refusal, for the exit goes on."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            desk, gate = world.engine.desk, asyncio.Event()
+            world.gateway.fills = False
+            await world.hold()
+
+            def on_checkpoint(name: str) -> None:
+                if name == f"before_commit_{fact_kind(OrderSent)}":
+                    world.store.gate = gate
+
+            world.checkpoints.reach = on_checkpoint  # type: ignore[method-assign]
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(desk.exit(TRACKER, "x", Wait.CLAIMED, 1.0))
+                await world.until(lambda: world.store.gate is gate)
+                asking = tasks.create_task(_refusal_of(desk.untrack(TRACKER, "mine", "asha")))
+                await settle()
+                world.store.gate = None
+                gate.set()
+
+            assert asking.result() == "cannot_untrack"
+            assert world.tracker(TRACKER).status is PositionStatus.EXITING
+
+    run_virtual(body())
+
+
+async def _refusal_of(asking: Awaitable[object]) -> str:
+    """Return the code by which a wish is refused, "" for none."""
+    try:
+        await asking
+    except DomainError as error:
+        return error.code
+    return ""
 
 
 def test_a_position_is_let_go_only_without_a_live_order() -> None:

@@ -12,6 +12,7 @@ from squareoff.core.state.inputs import Input, OverExitResolveAsked, UntrackAske
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import DomainError, FieldFault
 from squareoff.domain.ids import TrackerId
+from squareoff.domain.states import PositionStatus
 from squareoff.services.desk.desk_requests import InvalidRequest, UnknownTracker
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.positions.position_book import PositionActor
@@ -55,7 +56,11 @@ class Takebacks:
         """
         asked = UntrackAsked(_given(reason), actor)
         position = await self._tell(tracker_id, asked, untrack_refusal, "cannot_untrack")
-        return position.tracker
+        tracker = position.tracker
+        if tracker.status is not PositionStatus.UNTRACKED:  # something else was decided first
+            text = untrack_refusal(tracker) or f"{tracker_id} was being closed: ask again"
+            raise DomainError("cannot_untrack", text)
+        return tracker
 
     async def resolve_over_exit(
         self, tracker_id: TrackerId, reason: str, actor: str
