@@ -50,3 +50,13 @@ def test_the_state_tells_whether_a_cause_is_gone(
 ) -> None:
     """An exit that waits is not over its cause; a closed position is, but for over-exits."""
     assert (what_ended(code, tracker) is not None) is is_over
+
+
+@pytest.mark.parametrize("code", ["exit_attempts_exhausted", "exit_order_ended"])
+def test_an_exit_that_was_taken_back_is_not_said_to_go_on(code: str) -> None:
+    """Who reads that would think that the position is being closed."""
+    assert what_ended(code, exiting(IntentStatus.OPEN)) == "the exit goes on"
+    assert what_ended(code, held()) == "the exit was taken back"
+    assert what_ended(code, replace(exiting(IntentStatus.WITHDRAWN), status=held().status)) == (
+        "the exit was taken back"
+    )

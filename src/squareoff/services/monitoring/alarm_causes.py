@@ -29,7 +29,7 @@ def what_ended(code: str, tracker: PositionTracker) -> str | None:
         case "exit_not_claimed" if tracker.intent is not None and tracker.intent.status.is_live:
             return "the exit is latched"
         case "exit_attempts_exhausted" | "exit_order_ended" if not tracker.is_with_a_person:
-            return "the exit goes on"
+            return "the exit goes on" if tracker.has_live_intent else "the exit was taken back"
     return None
 
 
