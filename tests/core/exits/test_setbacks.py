@@ -81,6 +81,28 @@ def test_a_rejection_counts_whose_answer_was_lost_with_the_process() -> None:
     assert story.alarm_codes() == ["exit_attempts_exhausted"]
 
 
+def test_slices_that_all_ended_unseen_count_as_one_failed_attempt() -> None:
+    """The restart ends the wait for several answers at once: none is counted already, each once.
+
+    Found by the simulation (seed 12002149): the first attempt was forgotten, for every slice of the
+    second looked as if another had been counted.
+    """
+    story = with_policy(Story(held(quantity=3600)), attempts_max=2).claim()
+    story.permit_all()
+    for number in (0, 1):
+        story.accept(f"B{number}", number)
+        story.see(B.REJECTED, number=number, broker_order_id=f"B{number}", reason="price band")
+    assert intent_of(story).failures == 1
+    next_try(story)
+    story.permit_all()
+    for number in (2, 3):
+        story.see(B.REJECTED, number=number, broker_order_id=f"B{number}", reason="price band")
+    story.restart()
+
+    assert intent_of(story).status is IntentStatus.NEEDS_HUMAN
+    assert story.alarm_codes() == ["exit_attempts_exhausted"]
+
+
 def test_a_person_is_told_what_may_still_fill() -> None:
     """Who closes the position by hand must leave out what resting orders close."""
     story = with_policy(Story(held(quantity=3600)), attempts_max=1).claim()

@@ -245,10 +245,13 @@ def _on_recovered(step: Step, event: i.Recovered) -> None:
                 )
         if order.state is OrderState.PLANNED:
             step.record(OrderDropped(tracker_id, order.client_order_id, "planned before a restart"))
-    for before in orders:  # the end of an order may have been reported before its answer was lost
-        if any(send.outcome is SendOutcome.IN_FLIGHT for send in before.sends):
-            note_ended_exit(step, before)
-            note_ended_flattening(step, before)
+    # The end of an order may have been reported before its answer was lost.
+    lost = [o for o in orders if any(send.outcome is SendOutcome.IN_FLIGHT for send in o.sends)]
+    was_with_a_person = step.tracker.is_with_a_person
+    for number, before in enumerate(lost, start=1):
+        if was_with_a_person or not step.tracker.is_with_a_person:  # else it was told with another
+            note_ended_exit(step, before, uncounted=lost[number:])
+        note_ended_flattening(step, before)
     begin_flattening_anew(step)
 
 

@@ -1,5 +1,6 @@
 """What the protocol does when an exit cannot go on: block, try again later, or call a person."""
 
+from collections.abc import Sequence
 from itertools import takewhile
 
 from squareoff.core.exits.rejections import RejectionClass, classify_rejection, was_rejected_for
@@ -159,11 +160,14 @@ def _note_end_with_a_person(step: Step, before: TrackedOrder, after: TrackedOrde
     )
 
 
-def note_ended_exit(step: Step, before: TrackedOrder, code: str = "") -> None:
+def note_ended_exit(
+    step: Step, before: TrackedOrder, code: str = "", *, uncounted: Sequence[TrackedOrder] = ()
+) -> None:
     """Class the end of an exit order that ended short, and schedule what follows.
 
     Args:
         before: the order before the input; only a change into an ended-short state counts.
+        uncounted: orders that ended by the same input and have not been noted yet.
     """
     after = step.tracker.order(before.client_order_id)
     assert after is not None, before.client_order_id
@@ -179,27 +183,30 @@ def note_ended_exit(step: Step, before: TrackedOrder, code: str = "") -> None:
     if intent.status is IntentStatus.NEEDS_HUMAN:
         _note_end_with_a_person(step, before, after)
     elif intent.status.is_live and _ended_short(after):
-        _schedule_after_failure(step, after, code)
+        _schedule_after_failure(step, after, code, uncounted)
 
 
 def _ended_short(order: TrackedOrder) -> bool:
     return order.state.is_terminal and order.state not in (OrderState.FILLED, OrderState.ABSENT)
 
 
-def _failures_with(step: Step, order: TrackedOrder) -> int:
+def _failures_with(step: Step, order: TrackedOrder, uncounted: Sequence[TrackedOrder]) -> int:
     """Count attempts that failed in a row, not slices: the slices of one attempt fail together."""
     if order.cumulative_quantity:
         return 1
+    not_asked = {order.client_order_id, *(each.client_order_id for each in uncounted)}
     counted = any(
         _ended_short(other)
         for other in step.tracker.exit_orders
-        if other.attempt == order.attempt and other.client_order_id != order.client_order_id
+        if other.attempt == order.attempt and other.client_order_id not in not_asked
     )
     return max(1, step.intent.failures if counted else step.intent.failures + 1)
 
 
-def _schedule_after_failure(step: Step, order: TrackedOrder, code: str) -> None:
-    failures = _failures_with(step, order)
+def _schedule_after_failure(
+    step: Step, order: TrackedOrder, code: str, uncounted: Sequence[TrackedOrder]
+) -> None:
+    failures = _failures_with(step, order, uncounted)
     text = f"order {order.client_order_id} ended {order.state.value}: {order.failure_text}"
     rejection = classify_rejection(code, order.failure_text)
     if rejection is RejectionClass.MARKET_CLOSED:  # lifts by itself, so it uses up no attempt
