@@ -14,7 +14,7 @@ Invariants:
 import gc
 from typing import Protocol
 
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
+from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 
 ROUND_SECONDS = 10.0
@@ -27,7 +27,6 @@ PAUSE_SECONDS_MAX = 0.005
 YOUNG_THRESHOLDS = (2_000, 10, 1_000_000)
 """When the interpreter collects by itself (`gc.set_threshold`): young objects only, some 20,000 at
 most, which takes a few milliseconds."""
-
 
 _SIMULATING_THRESHOLDS = (20_000, 20, 50)
 
@@ -79,12 +78,11 @@ class GarbageRounds:
 
     def _round(self) -> None:
         began_ns = self._clock.now().monotonic_ns
-        busy_seconds = (began_ns - self._collected_ns) / NANOSECONDS_PER_SECOND
-        if self._positions.has_live_exit and busy_seconds < BUSY_SECONDS_MAX:
+        may_wait = began_ns - self._collected_ns < seconds_to_ns(BUSY_SECONDS_MAX)
+        if may_wait and self._positions.has_live_exit:
             return
-        is_whole = not self._positions.has_open and began_ns - self._whole_ns >= seconds_to_ns(
-            WHOLE_SECONDS
-        )
+        is_due = began_ns - self._whole_ns >= seconds_to_ns(WHOLE_SECONDS)
+        is_whole = is_due and not self._positions.has_open
         if is_whole:
             gc.unfreeze()
             self._whole_ns = began_ns

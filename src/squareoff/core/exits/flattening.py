@@ -13,6 +13,7 @@ Invariants:
 """
 
 from squareoff.core.exits.planning import plan_slices, slices_of
+from squareoff.core.exits.setbacks import names_of
 from squareoff.core.state.commands import ReadPositions
 from squareoff.core.state.facts import OrderDropped, Severity
 from squareoff.core.state.inputs import PositionsRead
@@ -62,15 +63,10 @@ def begin_flattening_anew(step: Step) -> None:
         return
     if tracker.is_frozen:
         step.pace(flatten_until_ns=step.after(FLATTEN_SECONDS_MAX))
-    elif may_flatten(step) and not tracker.has_live_intent and _has_ended_lately(step):
+        return
+    is_news = not tracker.has_ended_before(step.now.wall_ns - seconds_to_ns(_LATE_SECONDS_MAX))
+    if is_news and may_flatten(step) and not tracker.has_live_intent:
         _tell_what_is_left(step, "the engine was restarted before it was taken back")
-
-
-def _has_ended_lately(step: Step) -> bool:
-    exited_at_ns = step.tracker.exited_at_ns
-    if exited_at_ns is None:
-        return True
-    return step.now.wall_ns - exited_at_ns < seconds_to_ns(_LATE_SECONDS_MAX)
 
 
 def end_flattening(step: Step, reason: str) -> None:
@@ -109,12 +105,7 @@ def _left_quantity(tracker: PositionTracker) -> int:
 def _tell_what_is_left(step: Step, reason: str) -> None:
     tracker = step.tracker
     live = [order for order in _flatten_orders(tracker) if order.state.is_live]
-    rests = " and ".join(
-        f"{order.leaves_quantity} by order "
-        f"{' and '.join(record.broker_order_id for record in order.live_broker_orders) or '?'} "
-        f"({order.client_order_id})"
-        for order in live
-    )
+    rests = " and ".join(f"{order.leaves_quantity} by {names_of(order)}" for order in live)
     may_fill = (
         f" Of these may still fill: {rests}; it is not moved, so cancel it in the broker's app "
         "before you close them by hand."

@@ -129,7 +129,7 @@ def _what_may_still_fill(tracker: PositionTracker) -> str:
     live = [order for order in tracker.exit_orders if order.leaves_quantity]
     if not live or tracker.open_quantity == 0:
         return ""
-    told = ", ".join(f"{order.leaves_quantity} by {_names_of(order)}" for order in live)
+    told = ", ".join(f"{order.leaves_quantity} by {names_of(order)}" for order in live)
     rest = max(0, tracker.open_quantity - tracker.exit_leaves_quantity)
     return (
         f" Of these may still fill: {told}. Close only the other {rest} by hand, or first cancel "
@@ -137,7 +137,8 @@ def _what_may_still_fill(tracker: PositionTracker) -> str:
     )
 
 
-def _names_of(order: TrackedOrder) -> str:
+def names_of(order: TrackedOrder) -> str:
+    """Return the names of a live order, the broker's and ours, as a person is told them."""
     at_broker = " and ".join(record.broker_order_id for record in order.live_broker_orders)
     return f"order {at_broker or 'without a broker id yet'} ({order.client_order_id})"
 

@@ -104,7 +104,7 @@ class FlipWatch:
             for tracker in self._engine.book.on_key(key)
             if tracker.side is side
             and tracker.signed_quantity * side.sign < 0
-            and (not tracker.status.is_final or (tracker.exited_at_ns or 0) >= since_ns)
+            and not tracker.has_ended_before(since_ns)
         ]
         await self._alarms.raise_alarm(
             Severity.CRITICAL,
