@@ -267,6 +267,14 @@ BUGS = (
         tests=("tests/services/positions/test_warm_positions.py",),
     ),
     Bug(
+        name="strangers-in-the-book-unheard",
+        careless="Takes a stranger's order only from the stream, which may have lost it.",
+        file="services/positions/stranger_watch.py",
+        old="if before.get(report.broker_order_id) != state:",
+        new="if not before:",
+        tests=("tests/services/positions/test_stranger_watch.py",),
+    ),
+    Bug(
         name="warm-reading-ignores-strangers",
         careless="Trusts a warm reading right after a stranger closes.",
         file="services/positions/warm_positions.py",

@@ -41,7 +41,10 @@ FOUND = {
         150523,
     ),
     "a position that no comparison had seen was closed on our word, and not held": (6002074,),
-    "a stranger's order that the stream had lost let a plan of ten seconds ago go out": (6001271,),
+    "a stranger's order that the stream had lost let a plan of ten seconds ago go out": (
+        6001271,
+        4021,
+    ),
     "an attempt that failed while the engine restarted used up none": (5000029,),
     "a first print after a connect, far from every known price, fired a stop": (5, 106, 216, 248),
 }

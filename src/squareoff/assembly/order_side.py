@@ -89,6 +89,7 @@ def _sending(
     )
     strangers = StrangerWatch(engine.book, clock)
     reconciler.on_short(strangers.note_missing)
+    reads.on_order_book(strangers.note_book)
     warm = WarmPositions(engine.book, reads, strangers, clock, can_read=lambda: hindrance() is None)
     unknown = parts.handler.unknown_orders
     readings = SizingReadings(

@@ -63,3 +63,29 @@ def test_units_that_are_missing_end_the_quiet() -> None:
         assert watch.quiet_since_ns(tracker) == since(1.0)
 
     run_virtual(body())
+
+
+def test_an_order_that_only_the_book_shows_ends_the_quiet() -> None:
+    """The stream may have lost it: what is new in the book counts once, and again when it fills."""
+
+    async def body() -> None:
+        book = PositionBook()
+        watch, tracker = StrangerWatch(book, VirtualClock()), held()
+        book.add(tracker)
+        watch.note_connection(True)
+        rests, filled = (
+            report(status, cumulative, side=Side.SELL, broker_order_id="stranger")
+            for status, cumulative in (
+                (BrokerOrderStatus.PENDING, 0),
+                (BrokerOrderStatus.TRADED, 50),
+            )
+        )
+        quiet_since = []
+        for rows in ((), (rests,), (rests,), (filled,), (filled,)):
+            await asyncio.sleep(1.0)
+            watch.note_book(rows)
+            quiet_since.append(watch.quiet_since_ns(tracker))
+
+        assert quiet_since == [since(at) for at in (0.0, 2.0, 2.0, 4.0, 4.0)]
+
+    run_virtual(body())

@@ -103,11 +103,16 @@ class BrokerReads:
         self._pace = pace
         self._note_read = note_read
         self._delivered = delivered
+        self._on_order_book: list[Callable[[tuple[OrderReport, ...]], None]] = []
         self._positions = _Shared()
         self._positions_and_holdings = _Shared()
         self._order_book = _Shared()
         self._trade_book = _Shared()
         self._trade_histories: dict[tuple[date, date], _Shared] = {}
+
+    def on_order_book(self, listener: Callable[[tuple[OrderReport, ...]], None]) -> None:
+        """Call `listener` with every reading of the order book, before whoever asked for it."""
+        self._on_order_book.append(listener)
 
     async def positions(self, *wanted: PositionKey) -> PositionsReading | None:
         """Read the positions; None where they could not be read.
@@ -164,8 +169,14 @@ class BrokerReads:
 
     async def order_book(self) -> tuple[OrderReport, ...] | None:
         """Read today's orders; None where they could not be read."""
-        read = self._at_turn(ReadKind.ORDERS, self._gateway.order_book)
-        return await self._share(self._order_book, read, "order_book")
+        return await self._share(self._order_book, self._read_order_book, "order_book")
+
+    async def _read_order_book(self) -> tuple[OrderReport, ...]:
+        await self._pace.turn(ReadKind.ORDERS)
+        reports = await self._gateway.order_book()
+        for listener in self._on_order_book:
+            listener(reports)
+        return reports
 
     async def trade_book(self) -> tuple[TradeReport, ...] | None:
         """Read today's fills; None where they could not be read."""
