@@ -496,6 +496,40 @@ def test_a_wish_whose_commit_was_not_answered_is_carried_out_if_it_is_stored() -
     run_virtual(body())
 
 
+@pytest.mark.parametrize("moment", ["record", "commit"])
+def test_a_wish_goes_on_without_who_asked_for_it(moment: str) -> None:
+    """Whoever asked is gone before the wish is told as stored, or before its first claim is."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold()
+            await world.hold(tracker_id=TrackerId("other"))
+            await asyncio.sleep(1.0)  # nothing looks for a wish any more
+            may_answer = asyncio.Event()
+            store_now = getattr(world.store, moment)
+
+            async def answer_late(*change: Any) -> Any:
+                stored = await store_now(*change)
+                await may_answer.wait()
+                return stored
+
+            setattr(world.store, moment, answer_late)
+            wish = asyncio.create_task(world.engine.desk.exit_all("storm"))
+            await settle()
+            wish.cancel()
+            await asyncio.wait([wish])
+            may_answer.set()
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await world.until_status(TrackerId("other"), PositionStatus.EXITED)
+
+            assert wish.cancelled()
+            report = await world.engine.desk.exit_all_report(10.0)
+            assert report.state is not None
+            assert (report.state.reason, report.state.outcome) == ("storm", "closed")
+
+    run_virtual(body())
+
+
 def test_a_person_s_exit_that_was_given_up_goes_on_once() -> None:
     """The wish wakes an exit in a person's hands when it is spoken, not in every round."""
 

@@ -116,7 +116,7 @@ class ExitAll:
                 reason=switch.reason if is_anothers else switch_reason(reason),
                 facts=(*facts, ExitAllAsked(operation_id, reason, wants_lock, is_narrow)),
             )
-        except StoreError:
+        except BaseException:  # whoever asked may be gone before the answer
             self._is_in_doubt = True  # it may be durable, and then somebody must carry it out
             self._asked.set()
             raise
@@ -126,8 +126,8 @@ class ExitAll:
         )
         self._began_ns = now.monotonic_ns
         self._refusals.clear()
-        await self._take_turn(is_asked=True)
         self._asked.set()
+        await self._take_turn(is_asked=True)
         return self.state
 
     @property
