@@ -1,6 +1,7 @@
 """Prices for a chart: exact extremes, bounded however long the day."""
 
 import asyncio
+import tracemalloc
 from dataclasses import replace
 from decimal import Decimal
 
@@ -61,6 +62,28 @@ def test_a_long_day_stays_bounded_and_keeps_its_extremes() -> None:
     assert all(at % seconds == 0 for at in began)
     assert (max(s.high for s in spans), min(s.low for s in spans)) == units("199", "101")
     assert (spans[0].open, spans[-1].close) == units("150", "101")
+
+
+def test_rare_prices_of_a_long_day_stay_bounded() -> None:
+    """Where joining neighbours leaves as many, for each is far from the next, it is done again."""
+    history = PriceHistory()
+    for minute in range(3 * SPANS_MAX):
+        history.note(tick("150", minute * 300))
+    assert len(history.of(INSTRUMENT.instrument_id)[1]) <= SPANS_MAX + 9
+
+
+def test_memory_stands_still_after_the_first_full_chart() -> None:
+    """Room for as many spans as a chart may have is made once; joining them takes none."""
+    history = PriceHistory()
+    for second in range(SPANS_MAX + 1):
+        history.note(tick("150", second))
+    tracemalloc.start()
+    try:
+        for second in range(SPANS_MAX + 1, 8 * SPANS_MAX):
+            history.note(tick("150", second))
+        assert tracemalloc.get_traced_memory()[0] < 1_024
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_second_joins_the_spans_of_many_instruments() -> None:

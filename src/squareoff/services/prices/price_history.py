@@ -25,8 +25,8 @@ own."""
 FIRST_SPAN_SECONDS = 1
 SAMPLE_SECONDS = 1.0
 _NUMBERS_PER_SPAN = 5
-_HIGH, _LOW, _CLOSE = -3, -2, -1
-"""Where the newest span's prices stand, from the end."""
+_HIGH, _LOW, _CLOSE = 2, 3, 4
+"""Where a span's prices stand, from its beginning; its first number says when it began."""
 
 
 @dataclass(slots=True)
@@ -42,55 +42,68 @@ class PriceSpan:
 
 class _Instrument:
     """The spans of one instrument, oldest first, as plain numbers: a full day of ten thousand
-    instruments is some hundred megabytes so, and gigabytes as objects."""
+    instruments is some hundred megabytes so, and gigabytes as objects.
 
-    __slots__ = ("_numbers", "_spans_max", "newest_ns", "span_seconds")
+    Neighbours are joined in place, and the room that they leave is kept for the next spans: memory
+    stands still once an instrument has had its first full chart.
+    """
+
+    __slots__ = ("_newest", "_numbers", "_spans_max", "newest_ns", "span_seconds")
 
     def __init__(self, spans_max: int) -> None:
         self._spans_max = spans_max
         self.span_seconds = FIRST_SPAN_SECONDS
         self.newest_ns = 0
         self._numbers = array("q")
+        self._newest = -_NUMBERS_PER_SPAN
 
     def spans(self) -> list[PriceSpan]:
         """Return copies of the spans."""
         numbers = self._numbers
         return [
             PriceSpan(numbers[at], *map(PriceUnits, numbers[at + 1 : at + _NUMBERS_PER_SPAN]))
-            for at in range(0, len(numbers), _NUMBERS_PER_SPAN)
+            for at in range(0, self._newest + _NUMBERS_PER_SPAN, _NUMBERS_PER_SPAN)
         ]
 
     def note(self, price: PriceUnits, at_seconds: int) -> None:
         """Take a price in."""
         began = at_seconds - at_seconds % self.span_seconds
-        numbers = self._numbers
-        if not numbers or began > numbers[-_NUMBERS_PER_SPAN]:
-            numbers.extend((began, price, price, price, price))
-            if len(numbers) > self._spans_max * _NUMBERS_PER_SPAN:
-                self._join_neighbours()
+        numbers, newest = self._numbers, self._newest
+        if newest < 0 or began > numbers[newest]:
+            self._append(began, price)
             return
         # A clock that was set back adds to the newest span: a chart's time never runs backwards.
-        if price > numbers[_HIGH]:
-            numbers[_HIGH] = price
-        if price < numbers[_LOW]:
-            numbers[_LOW] = price
-        numbers[_CLOSE] = price
+        if price > numbers[newest + _HIGH]:
+            numbers[newest + _HIGH] = price
+        if price < numbers[newest + _LOW]:
+            numbers[newest + _LOW] = price
+        numbers[newest + _CLOSE] = price
+
+    def _append(self, began: int, price: PriceUnits) -> None:
+        self._newest += _NUMBERS_PER_SPAN
+        span = began, price, price, price, price
+        if self._newest == len(self._numbers):
+            self._numbers.extend(span)
+        else:
+            self._numbers[self._newest : self._newest + _NUMBERS_PER_SPAN] = array("q", span)
+        if self._newest >= self._spans_max * _NUMBERS_PER_SPAN:
+            self._join_neighbours()
 
     def _join_neighbours(self) -> None:
         self.span_seconds *= 2
-        numbers, joined = self._numbers, array("q")
-        newest = -self.span_seconds
-        for began, first, high, low, close in zip(
-            *(numbers[field::_NUMBERS_PER_SPAN] for field in range(_NUMBERS_PER_SPAN)), strict=True
-        ):
-            if began < newest + self.span_seconds:
-                joined[_HIGH] = max(joined[_HIGH], high)
-                joined[_LOW] = min(joined[_LOW], low)
-                joined[_CLOSE] = close
+        numbers, joined = self._numbers, -_NUMBERS_PER_SPAN
+        for at in range(0, self._newest + _NUMBERS_PER_SPAN, _NUMBERS_PER_SPAN):
+            began, first, high, low, close = numbers[at : at + _NUMBERS_PER_SPAN]
+            if joined >= 0 and began < numbers[joined] + self.span_seconds:
+                numbers[joined + _HIGH] = max(numbers[joined + _HIGH], high)
+                numbers[joined + _LOW] = min(numbers[joined + _LOW], low)
             else:
-                newest = began - began % self.span_seconds
-                joined.extend((newest, first, high, low, close))
-        self._numbers = joined
+                joined += _NUMBERS_PER_SPAN
+                numbers[joined] = began - began % self.span_seconds
+                numbers[joined + 1], numbers[joined + _HIGH] = first, high
+                numbers[joined + _LOW] = low
+            numbers[joined + _CLOSE] = close
+        self._newest = joined
 
 
 class PriceHistory:
