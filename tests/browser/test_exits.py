@@ -232,7 +232,7 @@ def test_an_alarm_is_acknowledged(stand: Stand, open_dashboard: OpenDashboard) -
     alarm = page.locator("#alarms li[data-standing]").filter(has_text=tracker_id)
     expect(alarm).to_contain_text("exit blocked")
     number = alarm.get_attribute("data-alarm")
-    alarm.get_by_role("button").click()
+    alarm.get_by_role("button", name="Acknowledge").click()
     expect(page.locator(f'#alarms [data-alarm="{number}"]')).to_have_count(0)
     page.locator("#seen-title").click()
     expect(page.locator(f'#seen [data-alarm="{number}"]')).to_contain_text("seen")

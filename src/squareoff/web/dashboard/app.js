@@ -39,7 +39,7 @@ function draw(api, model, ours) {
     new LimitsView(model),
     new PositionsView(model, controls, detail),
     detail,
-    new AlarmsView(api, model),
+    new AlarmsView(api, model, detail),
     new HealthView(model),
     new RemainsView(api, model),
   ];

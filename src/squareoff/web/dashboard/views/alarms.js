@@ -1,4 +1,5 @@
-// Alarms: those that stand first, each with a button that says a person has seen it.
+// Alarms: those that stand first, each with a button that says a person has seen it, and one that
+// shows the position it is about.
 
 import { CallFailed } from "../api.js";
 import { byId, el, empty, keep, setAttribute, setText } from "../dom.js";
@@ -8,10 +9,13 @@ import { clockAsOf, words } from "../format.js";
 export class AlarmsView {
   #api;
   #model;
+  #detail;
+  #pressedAt = null; // the place in the list of the alarm that is being acknowledged
 
-  constructor(api, model) {
+  constructor(api, model, detail) {
     this.#api = api;
     this.#model = model;
+    this.#detail = detail;
     empty(byId("alarms"));
     empty(byId("seen"));
   }
@@ -23,6 +27,7 @@ export class AlarmsView {
     const open = all.filter(isStanding).sort((a, b) => loudness(b) - loudness(a));
     const seen = all.filter((alarm) => !isStanding(alarm));
     this.#drawList(byId("alarms"), open);
+    this.#keepFocus();
     this.#drawList(byId("seen"), seen);
     byId("no-alarms").hidden = open.length > 0;
     byId("seen-alarms").hidden = seen.length === 0;
@@ -33,7 +38,7 @@ export class AlarmsView {
     keep(list, alarms, {
       key: (alarm) => alarm.id,
       make: (alarm) => this.#item(alarm),
-      update: (item, alarm) => drawAlarm(item, alarm, this.#model.now()),
+      update: (item, alarm) => this.#drawAlarm(item, alarm),
     });
   }
 
@@ -44,16 +49,27 @@ export class AlarmsView {
       el("p", { class: "alarm-head" }),
       el("p", { class: "alarm-text" }),
     );
+    const name = `alarm ${alarm.id}, ${words(alarm.code)}`;
     if (isStanding(alarm)) {
-      const label = `Acknowledge alarm ${alarm.id}, ${words(alarm.code)}`;
       const press = (event) => this.#acknowledge(alarm.id, event.currentTarget);
-      const given = { type: "button", "aria-label": label, click: press };
-      item.append(el("button", given, "Acknowledge"));
+      const given = { type: "button", "aria-label": `Acknowledge ${name}`, click: press };
+      item.append(el("button", { ...given, class: "acknowledge" }, "Acknowledge"));
     }
+    const show = () => this.#detail.show(alarm.tracker_id);
+    const given = { type: "button", "aria-controls": "detail", click: show };
+    const label = `Show position of ${name}`;
+    item.append(el("button", { ...given, "aria-label": label, class: "quiet show" }, "Show position"));
     return item;
   }
 
+  #drawAlarm(item, alarm) {
+    drawAlarm(item, alarm, this.#model.now());
+    const isShown = this.#model.replica.trackers.has(alarm.tracker_id);
+    item.querySelector(".show").hidden = !isShown;
+  }
+
   async #acknowledge(id, button) {
+    this.#pressedAt = [...byId("alarms").children].indexOf(button.closest("li"));
     button.disabled = true;
     try {
       await this.#api.post(`/alarms/${id}/acknowledge`);
@@ -61,9 +77,27 @@ export class AlarmsView {
     } catch (error) {
       if (!(error instanceof CallFailed)) throw error;
       button.disabled = false;
+      if (isFocusLost()) button.focus();
+      this.#pressedAt = null;
       setText(button, `Failed: ${error.message}. Again?`);
     }
   }
+
+  /** Once an alarm is acknowledged its button is gone: the focus goes to the next one's. */
+  #keepFocus() {
+    const buttons = [...byId("alarms").querySelectorAll(".acknowledge")];
+    const isGone = this.#pressedAt !== null && !buttons.some((button) => button.disabled);
+    if (!isGone) return;
+    const next = buttons[Math.min(this.#pressedAt, buttons.length - 1)];
+    this.#pressedAt = null;
+    if (isFocusLost()) (next ?? byId("alarms-panel")).focus();
+  }
+}
+
+/** Whether what had the focus can have it no more. */
+function isFocusLost() {
+  const active = document.activeElement;
+  return active === null || active === document.body || active.disabled;
 }
 
 function loudness(alarm) {

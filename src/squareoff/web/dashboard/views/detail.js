@@ -31,6 +31,12 @@ export class DetailView {
     else this.#open(trackerId);
   }
 
+  /** Show a position that the replica holds, and give it the focus. */
+  show(trackerId) {
+    if (this.#shown?.id === trackerId) this.#goThere();
+    else this.#open(trackerId);
+  }
+
   /** Close, and give the focus back to the row. */
   close() {
     if (!this.#shown) return;
@@ -90,10 +96,14 @@ export class DetailView {
     );
     byId("detail").hidden = false;
     this.#mark(true);
-    byId("detail").focus({ preventScroll: true });
-    byId("detail").scrollIntoView({ block: "nearest" });
+    this.#goThere();
     this.#readJournal(parts);
     this.#readChart(parts);
+  }
+
+  #goThere() {
+    byId("detail").focus({ preventScroll: true });
+    byId("detail").scrollIntoView({ block: "nearest" });
   }
 
   #mark(isOpen) {
