@@ -18,6 +18,7 @@ from squareoff.adapters.private_files import (
 )
 from squareoff.adapters.sql.database import files_of, sqlite_file
 from squareoff.adapters.system import SystemClock
+from squareoff.adapters.thread_turns import short_turns
 from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.halt_signal import HaltSignal
 from squareoff.cli.logs import Redactor, configure_logs
@@ -79,6 +80,7 @@ async def _run(
     halt_signal.listen()
     is_new = _has_no_database(settings)
     async with signs_of_life(), AsyncExitStack() as stack:
+        stack.enter_context(short_turns())
         if standby:
             assert given is not None, "a standby answers before it owns anything"
             token, token_path = given

@@ -18,6 +18,7 @@ import aiohttp
 from squareoff.adapters.broker.dhan.transport import HttpRequest
 from squareoff.adapters.garbage_collection import GarbageRounds
 from squareoff.adapters.system import SystemClock
+from squareoff.adapters.thread_turns import short_turns
 from squareoff.assembly import Engine
 from squareoff.bootstrap import EngineHooks, open_engine
 from squareoff.cli.demo.clients import SimulatorClient
@@ -159,6 +160,7 @@ async def _start_engine(
     settings = load_settings(config, dict(os.environ) | CLIENT)
     limits = RateLimits(_NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT)
     hooks = EngineHooks(rate_limits=limits, on_request=on_request)
+    stack.enter_context(short_turns())
     engine = await stack.enter_async_context(open_engine(settings, hooks))
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     running = tasks.create_task(engine.supervisor.run())
