@@ -167,6 +167,9 @@ def test_alarms_are_listed_and_acknowledged(ask: Any, rig: ApiRig) -> None:
     alarm = json.loads(ask("alarms", "--json").out)["items"][-1]
 
     assert "look [red]here[/]" in ask("alarms").out
-    seen = json.loads(ask("alarms", "--acknowledge", str(alarm["id"]), "--json").out)["items"][-1]
-    assert seen["acknowledged_at"] is not None
-    assert ask("alarms", "--acknowledge", "999999").status == 1
+    seen = ask("alarms", "--acknowledge", str(alarm["id"]), "--json")
+    assert json.loads(seen.out)["items"][-1]["acknowledged_at"] is not None
+    assert seen.err == f"squareoff: alarm {alarm['id']} is acknowledged\n"
+    refused = ask("alarms", "--acknowledge", "999999")
+    assert refused.status == 1
+    assert "is acknowledged" not in refused.err

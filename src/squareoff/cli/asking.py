@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -133,6 +134,8 @@ def alarms(
     client = EngineClient(settings_of(config))
     if acknowledge is not None:
         client.post(path_of("alarms", str(acknowledge), "acknowledge"))
+        # At once: should the list not come, nobody is to think that this was refused.
+        print(f"squareoff: alarm {acknowledge} is acknowledged", file=sys.stderr)
     _show_list(client.get("/alarms"), "alarms", ALARM_COLUMNS, as_json)
 
 

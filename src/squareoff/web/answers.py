@@ -67,6 +67,7 @@ class TrackerOut(Outgoing):
     exit_reason: str | None
     created_at: Instant = Field(validation_alias="created_at_ns")
     exited_at: Instant | None = Field(validation_alias="exited_at_ns")
+    """When it ended: closed, its entry cancelled, or let go."""
     rules: RulesOut
     stop_level: DecimalText | None
     intent: IntentOut | None
