@@ -143,6 +143,31 @@ def test_a_repeat_whose_key_cannot_be_read_undoes_nothing(
     assert switch["active"]
 
 
+def test_a_repeat_undoes_nothing_though_the_first_answer_was_not_stored(
+    rig: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch was released, its answer met a failing database, and somebody halted since."""
+    key, store = {"Idempotency-Key": "unstored"}, rig.engine.desk._store
+    release = {"active": False, "reason": "fine"}
+
+    async def refuse(_key: str, _answer: RememberedAnswer, _at_ns: int) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "remember_answer", refuse)
+        first = rig.post("/kill-switch", release, headers=key)
+        halt = {"active": True, "level": "all", "reason": "stop"}
+        assert rig.post("/kill-switch", halt).status == 200
+        repeated = [rig.post("/kill-switch", release, headers=key)]
+    repeated += [rig.post("/kill-switch", release, headers=key)]
+    switch, stored = rig.get("/kill-switch").json, rig.run(store.recall_answer("unstored"))
+    rig.post("/kill-switch", release)
+
+    assert [each.json for each in repeated] == [first.json] * 2
+    assert switch["active"]
+    assert stored is not None
+
+
 def test_a_key_that_cannot_be_read_keeps_nothing_from_closing_or_halting(
     rig: ApiRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

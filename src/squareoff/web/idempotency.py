@@ -8,6 +8,7 @@ Invariants:
    act and the storing of its answer finds what was made instead of making it again.
 4. A database that is away keeps nothing back that closes or halts, for that may be repeated anyway.
    Any other call is refused then: it might be a repeat, and undo what was set since.
+5. An answer that could not be stored is kept by this process, and a repeat stores it.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ _log = structlog.get_logger("squareoff.web")
 KEY_LENGTH_MAX = 200
 _ID_CHARACTERS = 20
 _REFUSED = 400
+_KEPT_MAX = 1_000
+"""An answer goes unstored where the database fails right after the act; so many, never."""
 
 
 class IdempotencyDesk:
@@ -36,6 +39,7 @@ class IdempotencyDesk:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._locks: dict[str, _KeyLock] = {}
+        self._kept: dict[str, RememberedAnswer] = {}
 
     async def answer_once(
         self,
@@ -100,6 +104,10 @@ class IdempotencyDesk:
         return Response(known.answer, status_code=known.status, media_type=JSONResponse.media_type)
 
     async def _recall(self, key: str, *, may_act_twice: bool) -> RememberedAnswer | None:
+        if key in self._kept:
+            kept = self._kept.pop(key)
+            await self._remember(key, kept)
+            return kept
         try:
             return await self._desk.recall_answer(key)
         except StoreError as error:
@@ -113,6 +121,9 @@ class IdempotencyDesk:
             await self._desk.remember_answer(key, answer)
         except StoreError as error:
             _log.error("idempotency_key_not_stored", error=str(error))
+            self._kept[key] = answer
+            if len(self._kept) > _KEPT_MAX:
+                del self._kept[next(iter(self._kept))]
 
 
 class _KeyLock:
