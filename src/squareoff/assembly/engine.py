@@ -23,12 +23,12 @@ from squareoff.services.account.kill_switch import KillSwitch
 from squareoff.services.account.local_halt import LocalHalt
 from squareoff.services.desk.desk import Desk
 from squareoff.services.desk.engine_status import EngineStatus
+from squareoff.services.desk.exit_preview import ExitPreviews
 from squareoff.services.desk.rule_admission import RuleAdmission
 from squareoff.services.desk.screen import Screen, ScreenMarket
 from squareoff.services.exits.exit_all import ExitAll
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.exits.exit_metrics import ExitMetrics
-from squareoff.services.exits.exit_preview import ExitPreviews
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
 from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.orders.order_update_hub import OrderUpdateHub

@@ -8,7 +8,7 @@ from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import seconds_to_ns
 from squareoff.services.desk.charts import Chart, LevelsAt
-from squareoff.services.exits.exit_preview import ExitPreview
+from squareoff.services.desk.exit_preview import ExitPreview
 from squareoff.services.prices.price_history import PriceSpan
 from squareoff.web.answers import AlarmOut, ItemList, KillSwitchOut, TrackerOut
 from squareoff.web.preview_tickets import VALID_SECONDS

@@ -7,7 +7,8 @@ from squareoff.core.state.policy import (
     READING_LAG_SECONDS,
     ExitPolicy,
 )
-from squareoff.services.positions import flip_watch, held_check
+from squareoff.services.desk import held_check
+from squareoff.services.positions import flip_watch
 from squareoff.simulator.virtual import fault_classes
 
 

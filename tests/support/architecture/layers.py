@@ -29,6 +29,11 @@ MAY_IMPORT: Mapping[str, Sequence[str]] = {
 }
 
 
+_DESK = f"{PACKAGE}.services.desk"
+"""What people and programs ask, and what they are answered: the other services know nothing of it.
+"""
+
+
 def check_layers(modules: Iterable[SourceModule]) -> Iterator[Finding]:
     """Find imports that do not point down (rule `layers`), and modules that have no layer."""
     for module in modules:
@@ -41,6 +46,15 @@ def check_layers(modules: Iterable[SourceModule]) -> Iterator[Finding]:
             if target and target not in allowed:
                 message = f"{module.layer or PACKAGE} must not import {target}"
                 yield Finding(module.name, line, "layers", message)
+        if module.layer == "services" and not module.name.startswith(_DESK):
+            yield from _imports_of_desk(module)
+
+
+def _imports_of_desk(module: SourceModule) -> Iterator[Finding]:
+    for found in module.imported:
+        if found.full_name.startswith(_DESK):
+            message = "the desk stands on the other services, and not they on it"
+            yield Finding(module.name, found.line, "layers", message)
 
 
 def check_cycles(modules: Sequence[SourceModule]) -> Iterator[Finding]:

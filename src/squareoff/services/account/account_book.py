@@ -23,7 +23,7 @@ from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.copies import replace
 from squareoff.domain.ids import TrackerId
 from squareoff.ports import Journal
-from squareoff.services.desk.position_journal import entries_of
+from squareoff.services.positions.position_journal import entries_of
 
 _NOTHING = Share(0, 0, 0)
 

@@ -44,9 +44,12 @@ from squareoff.services.desk.desk_requests import (
     instrument_to_enter,
     kill_switch_of,
 )
+from squareoff.services.desk.entry_check import EntryCheck, entry_order_id_of
+from squareoff.services.desk.held_check import HeldCheck
 from squareoff.services.desk.loosening import refuse_looser_rules, refuse_looser_switch
 from squareoff.services.desk.rule_admission import RuleAdmission
 from squareoff.services.desk.screen import Screen
+from squareoff.services.desk.takebacks import Takebacks
 from squareoff.services.desk.views import (
     OrderView,
     StatusView,
@@ -54,7 +57,6 @@ from squareoff.services.desk.views import (
     order_views,
     tracker_view,
 )
-from squareoff.services.exits.entry_check import EntryCheck, entry_order_id_of
 from squareoff.services.exits.exit_all import ExitAll
 from squareoff.services.exits.exit_all_report import ExitAllReport, report_of
 from squareoff.services.exits.exit_engine import ExitEngine
@@ -62,8 +64,6 @@ from squareoff.services.exits.exit_results import Wait
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
 from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.positions.broker_reads import BrokerReads
-from squareoff.services.positions.held_check import HeldCheck
-from squareoff.services.positions.takebacks import Takebacks
 from squareoff.services.prices.tick_cache import TickCache
 
 EXIT_ALL_LOOK_SECONDS = 0.1

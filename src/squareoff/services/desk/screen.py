@@ -11,12 +11,12 @@ from squareoff.domain.states import PositionStatus
 from squareoff.ports import Clock, Journal, TrackerStore
 from squareoff.services.desk.charts import Chart, chart_of
 from squareoff.services.desk.desk_requests import UnknownTracker
+from squareoff.services.desk.exit_preview import ExitPreview, ExitPreviews
 from squareoff.services.desk.live_look import LiveLook
-from squareoff.services.desk.position_journal import entries_of
 from squareoff.services.desk.replica import ReplicaStart, replica_start
-from squareoff.services.exits.exit_preview import ExitPreview, ExitPreviews
 from squareoff.services.orders.rate_budget import RateLimits
 from squareoff.services.positions.position_book import PositionActor, PositionBook
+from squareoff.services.positions.position_journal import entries_of
 from squareoff.services.prices.price_history import PriceHistory
 from squareoff.services.prices.tick_cache import TickCache
 

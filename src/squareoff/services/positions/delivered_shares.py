@@ -29,8 +29,8 @@ from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition, Holding, net_quantity
 from squareoff.domain.time import ist_day_number, seconds_to_ns
 from squareoff.ports import Clock, Journal
-from squareoff.services.desk.position_journal import entries_of
 from squareoff.services.positions.position_book import PositionBook
+from squareoff.services.positions.position_journal import entries_of
 
 _log = structlog.get_logger("squareoff.delivered_shares")
 

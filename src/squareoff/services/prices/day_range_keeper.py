@@ -28,8 +28,8 @@ from squareoff.domain.prices import PriceUnits
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import ist_day_number, seconds_to_ns
 from squareoff.ports import Clock, Journal, TrackerStore
-from squareoff.services.desk.position_journal import entries_of
 from squareoff.services.exits.exit_engine import ExitEngine
+from squareoff.services.positions.position_journal import entries_of
 from squareoff.services.prices.risk_manager import RiskManager
 
 _log = structlog.get_logger("squareoff.day_ranges")

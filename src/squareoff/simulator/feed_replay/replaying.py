@@ -27,8 +27,8 @@ from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 from squareoff.ports import SessionCalendar
 from squareoff.services.desk.desk_requests import PositionRequest
-from squareoff.services.desk.position_journal import entries_of
 from squareoff.services.orders.gateway import GatewayPaper
+from squareoff.services.positions.position_journal import entries_of
 from squareoff.simulator.feed_replay.played_socket import (
     PlayedFeed,
     PlayedTransport,

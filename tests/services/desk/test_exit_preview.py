@@ -15,7 +15,7 @@ from squareoff.domain.ids import TrackerId
 from squareoff.domain.orders import OrderType, PositionSide, Side
 from squareoff.domain.states import IntentStatus, PositionStatus
 from squareoff.services.desk.desk_requests import UnknownTracker
-from squareoff.services.exits.exit_preview import ExitPreview
+from squareoff.services.desk.exit_preview import ExitPreview
 from squareoff.services.exits.exit_results import Wait
 
 

@@ -20,8 +20,8 @@ from squareoff.domain.orders import OrderReport
 from squareoff.domain.time import seconds_to_ns
 from squareoff.ports import Clock
 from squareoff.services.desk.desk_requests import InvalidRequest
+from squareoff.services.desk.held_check import HELD_WAIT_SECONDS, READ_AGAIN_SECONDS, HeldCheck
 from squareoff.services.positions.broker_reads import BrokerReads
-from squareoff.services.positions.held_check import HELD_WAIT_SECONDS, READ_AGAIN_SECONDS, HeldCheck
 from squareoff.services.positions.position_book import PositionBook
 
 FIELD = "entry_order_id"
