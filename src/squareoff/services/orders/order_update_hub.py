@@ -13,8 +13,8 @@ from squareoff.domain.errors import FeedDisconnected
 from squareoff.domain.orders import OrderReport
 from squareoff.ports import Chance, Clock, OrderStreamEvent, OrderUpdates, StreamConnected
 from squareoff.services.monitoring.metrics import Metrics
-from squareoff.services.orders.backoff import Backoff
 from squareoff.services.orders.order_update_handler import OrderUpdateHandler
+from squareoff.services.session.backoff import Backoff
 
 _log = structlog.get_logger("squareoff.order_update_hub")
 

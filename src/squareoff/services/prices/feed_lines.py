@@ -17,7 +17,7 @@ from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 from squareoff.ports import Chance, Clock, FeedConnected, FeedEvent, FeedLine, FeedLost, MarketFeed
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
 from squareoff.services.monitoring.metrics import Metrics
-from squareoff.services.orders.backoff import STANDING_SECONDS, Backoff
+from squareoff.services.session.backoff import STANDING_SECONDS, Backoff
 
 _log = structlog.get_logger("squareoff.feed_lines")
 _SOCKET = "market_feed"

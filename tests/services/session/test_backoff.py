@@ -7,7 +7,7 @@ import pytest
 
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import FullJitter
-from squareoff.services.orders.backoff import BACKOFF_MAX_SECONDS, COOL_DOWN_SECONDS, Backoff
+from squareoff.services.session.backoff import BACKOFF_MAX_SECONDS, COOL_DOWN_SECONDS, Backoff
 
 
 @pytest.mark.parametrize(("lived", "pause"), [(9.9, 1.0), (10.0, 0.5)])
