@@ -56,9 +56,9 @@ export class AlarmsView {
       item.append(el("button", { ...given, class: "acknowledge" }, "Acknowledge"));
     }
     const show = () => this.#detail.show(alarm.tracker_id);
-    const given = { type: "button", "aria-controls": "detail", click: show };
     const label = `Show position of ${name}`;
-    item.append(el("button", { ...given, "aria-label": label, class: "quiet show" }, "Show position"));
+    const given = { type: "button", "aria-label": label, "aria-controls": "detail", click: show };
+    item.append(el("button", { ...given, class: "quiet show" }, "Show position"));
     return item;
   }
 
