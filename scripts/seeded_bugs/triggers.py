@@ -31,8 +31,8 @@ BUGS = (
         name="stale-tick-fires",
         careless="Lets the first print after a connect fire, however old its trade.",
         file="core/prices/price_hygiene.py",
-        old="if memory.last_exchange_time_ns == 0 and _trade_age_ns(tick) > seconds_to_ns(",
-        new="if memory.last_exchange_time_ns < 0 and _trade_age_ns(tick) > seconds_to_ns(",
+        old="if memory.last_exchange_time_ns == 0 and _trade_age_ns(tick) > limits.",
+        new="if memory.last_exchange_time_ns < 0 and _trade_age_ns(tick) > limits.",
         tests=("tests/core/prices/test_price_hygiene.py",),
     ),
     Bug(
@@ -244,5 +244,21 @@ BUGS = (
         "self._stale_after_ns:\n",
         new="        if tick is None:\n",
         tests=("tests/services/prices/test_tick_cache.py",),
+    ),
+    Bug(
+        name="late-prices-count-as-heard",
+        careless="Takes every price of a living feed for one of now, however late it is told.",
+        file="services/prices/blind_watch.py",
+        old="return self._lag.is_behind(name, self._risk.prices.told_in_time_ns)",
+        new="return False",
+        tests=("tests/services/prices/test_late_feed.py",),
+    ),
+    Bug(
+        name="one-late-trade-is-a-lag-for-ever",
+        careless="Goes on asking for quotes of an instrument whose last trade was told late.",
+        file="core/prices/feed_lag.py",
+        old="return trade.lag_ns > lag_ns_max and not trade.is_last",
+        new="return trade.lag_ns > lag_ns_max",
+        tests=("tests/services/prices/test_late_feed.py", "tests/core/prices/test_feed_lag.py"),
     ),
 )

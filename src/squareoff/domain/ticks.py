@@ -16,7 +16,7 @@ class TickSource(str, Enum):
 
     FEED = "feed"
     QUOTE = "quote"
-    """The broker's REST quote, asked for while the feed is silent."""
+    """The broker's REST quote, asked for while the feed is silent or late."""
 
 
 @dataclass(frozen=True, slots=True)

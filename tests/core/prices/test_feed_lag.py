@@ -69,3 +69,31 @@ def test_a_trade_of_the_future_hides_no_later_one() -> None:
     future = replace(tick(0, 1), exchange_time_ns=OPENED_AT_NS + DAY_NS)
 
     assert lag_of(tick(0, 0), future, tick(8, 12), at=12) == 4.0
+
+
+def test_an_instrument_is_behind_from_a_late_trade_to_one_in_time() -> None:
+    """What was told first says nothing, and neither does a trade that is told again."""
+    lag, name, limit_ns = FeedLag(), INSTRUMENT.instrument_id, seconds_to_ns(6)
+    seen = []
+    for each in (tick(-50, 0), tick(10, 16), tick(11, 17.1), tick(11, 30), tick(29, 31)):
+        lag.note(each)
+        seen.append(lag.is_behind(name, limit_ns))
+
+    assert seen == [False, False, True, True, False]
+    assert not lag.is_behind(OTHER, limit_ns)
+
+
+def test_a_late_trade_that_was_the_last_leaves_nothing_behind() -> None:
+    """Until one comes after it, late again; and it still counts in the figure."""
+    lag, name, limit_ns = FeedLag(), INSTRUMENT.instrument_id, seconds_to_ns(6)
+    lag.note(tick(0, 0))
+    lag.note(tick(10, 20))
+    lag.note_nothing_later(name)
+    lag.note(tick(10, 21))
+
+    assert not lag.is_behind(name, limit_ns)
+    assert lag.worst_seconds(seconds_to_ns(21)) == 10.0
+    lag.note(tick(15, 25))
+    assert lag.is_behind(name, limit_ns)
+    lag.note_nothing_later(OTHER)
+    assert not lag.is_behind(OTHER, limit_ns)

@@ -15,7 +15,7 @@ from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import units_from_decimal
 from squareoff.domain.rules import BreakEvenRule, PriceRule, RuleName, RuleSet, TrailingRule
 from squareoff.domain.ticks import Tick, TickSource
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 
 STOP = RuleSet(stop_loss=PriceRule(points=D(10)))
 BOUNDED = replace(INSTRUMENT, lower_circuit=D(145), upper_circuit=D(160))
@@ -153,7 +153,9 @@ def test_a_clock_that_is_ahead_makes_no_price_old() -> None:
         return seen.verdict
 
     assert verdict_at_age(7.0) is TickVerdict.STALE
+    assert watch.told_in_time_ns == seconds_to_ns(6.0)
     watch.allow_for_clock(5.0)
+    assert watch.told_in_time_ns == seconds_to_ns(11.0)
     assert verdict_at_age(7.0) is TickVerdict.GOOD
     assert verdict_at_age(12.0) is TickVerdict.STALE
     watch.allow_for_clock(-5.0)

@@ -3,6 +3,8 @@
 The last trade of a quiet instrument is old, and is told again with every change of its book; that
 is no lag. So only a trade that is newer than the one known before counts, once, and what an
 instrument tells first is of before it was listened for.
+An instrument is behind from a trade that was told too late until one is told in time, or until it
+is known from elsewhere that nothing was traded after it.
 """
 
 from typing import NamedTuple
@@ -17,11 +19,13 @@ trade, as after the gap of a reconnect, is none."""
 
 
 class _Trade(NamedTuple):
-    """The newest trade of an instrument, and when it was told; the first one's lag is not known."""
+    """The newest trade of an instrument, and when it was told; the first one's lag is not known.
+    `is_last` while nothing is known to be traded after it."""
 
     traded_ns: int
     told_monotonic_ns: int
     lag_ns: int | None
+    is_last: bool = False
 
 
 class FeedLag:
@@ -42,6 +46,19 @@ class FeedLag:
             return
         lag_ns = None if known is None else tick.received_time_ns - traded_ns
         self._trades[tick.instrument_id] = _Trade(traded_ns, tick.received_monotonic_ns, lag_ns)
+
+    def is_behind(self, instrument_id: InstrumentId, lag_ns_max: int) -> bool:
+        """Say whether the newest trade was told later than that, and others may wait behind it."""
+        trade = self._trades.get(instrument_id)
+        if trade is None or trade.lag_ns is None:
+            return False
+        return trade.lag_ns > lag_ns_max and not trade.is_last
+
+    def note_nothing_later(self, instrument_id: InstrumentId) -> None:
+        """Nothing was traded after the newest trade that was told."""
+        trade = self._trades.get(instrument_id)
+        if trade is not None:
+            self._trades[instrument_id] = trade._replace(is_last=True)
 
     def forget(self, instrument_id: InstrumentId) -> None:
         """The instrument is listened for no more."""

@@ -49,6 +49,11 @@ class HygieneLimits:
     spike_percent: Decimal = Decimal(15)
     ahead_ns_max: int = AHEAD_SECONDS * NANOSECONDS_PER_SECOND
 
+    @property
+    def told_in_time_ns(self) -> int:
+        """How long after its trade a price may be told at the most, and is no late one."""
+        return seconds_to_ns(self.stale_after_seconds + EXCHANGE_TIME_GRAIN_SECONDS)
+
 
 class Circuit(NamedTuple):
     """The lowest and the highest price that can be, price units."""
@@ -89,9 +94,7 @@ def judge_tick(
     """
     if tick.exchange_time_ns < memory.last_exchange_time_ns:
         return TickVerdict.STALE, memory
-    if memory.last_exchange_time_ns == 0 and _trade_age_ns(tick) > seconds_to_ns(
-        limits.stale_after_seconds + EXCHANGE_TIME_GRAIN_SECONDS
-    ):
+    if memory.last_exchange_time_ns == 0 and _trade_age_ns(tick) > limits.told_in_time_ns:
         return TickVerdict.STALE, memory
     price = tick.last_traded_price
     if not circuit.lowest <= price <= circuit.highest:

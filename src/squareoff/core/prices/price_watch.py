@@ -74,6 +74,11 @@ class PriceWatch:
             wanted, stale_after_seconds=age, ahead_ns_max=wanted.ahead_ns_max + behind_ns
         )
 
+    @property
+    def told_in_time_ns(self) -> int:
+        """How long after its trade the feed may tell a price, as `allow_for_clock` has it."""
+        return self._limits.told_in_time_ns
+
     def watch(self, tracker: PositionTracker, *, is_latched: bool = False) -> None:
         """Take a position in, or its change; one that is latched waits for nothing."""
         watched = self._watched(tracker)

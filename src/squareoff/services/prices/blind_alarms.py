@@ -5,10 +5,11 @@ while its last one stands. Never waits for the database; `run` does.
 Invariants:
 1. An alarm stands until every instrument of it has had prices for twice the limit.
 2. Where no quote stands in either, the alarm is critical, also when that becomes so later.
+3. A feed that is silent and one that tells late are told apart, for they leave different rules.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,10 +26,11 @@ NAMES_SHOWN = 5
 @dataclass(slots=True)
 class _Outage:
     """What went blind at one look: until when each instrument counts (monotonic ns), and what was
-    told of it."""
+    told of it. `is_late` where the feed tells its prices, too late."""
 
     names: dict[InstrumentId, str]
     until_ns: dict[InstrumentId, int]
+    is_late: bool
     is_critical: bool
     messages: list[str] = field(default_factory=list)
 
@@ -55,13 +57,23 @@ class BlindAlarms:
         self._priced_ns[instrument_id] = at_ns
 
     def note(
-        self, lost: Sequence[Instrument], blind: frozenset[InstrumentId], *, is_feed_up: bool
+        self,
+        lost: Sequence[Instrument],
+        blind: frozenset[InstrumentId],
+        *,
+        behind: Collection[InstrumentId],
+        is_feed_up: bool,
     ) -> None:
-        """Take in a look: what went blind, and all that is blind now."""
+        """Take in a look: what went blind, all that is blind now, and what the feed tells late."""
         now_ns = self._clock.now().monotonic_ns
         fresh = [each for each in lost if not self._is_told(each.instrument_id)]
-        if fresh:
-            self._begin(fresh, now_ns, is_feed_up=is_feed_up)
+        silent = [each for each in fresh if each.instrument_id not in behind]
+        late = [each for each in fresh if each.instrument_id in behind]
+        if silent:
+            why = "it is connected" if is_feed_up else "it is not connected"
+            self._begin(silent, now_ns, f"has told no price of {{}} for {{}} s ({why})")
+        if late:
+            self._begin(late, now_ns, "tells prices of {} more than {} s late", is_late=True)
         for outage in tuple(self._outages):
             self._follow(outage, blind, now_ns)
         self._clear_what_the_last_process_left(now_ns)
@@ -79,18 +91,17 @@ class BlindAlarms:
     def _is_told(self, instrument_id: InstrumentId) -> bool:
         return any(instrument_id in outage.until_ns for outage in self._outages)
 
-    def _begin(self, lost: Sequence[Instrument], now_ns: int, *, is_feed_up: bool) -> None:
+    def _begin(
+        self, lost: Sequence[Instrument], now_ns: int, what: str, *, is_late: bool = False
+    ) -> None:
+        """Tell of them; `what` has places for their names and for the limit."""
         names = {each.instrument_id: each.trading_symbol for each in lost}
         is_critical = not all(self._is_priced(name, now_ns) for name in names)
-        outage = _Outage(names, dict.fromkeys(names, now_ns), is_critical)
+        outage = _Outage(names, dict.fromkeys(names, now_ns), is_late, is_critical)
         self._outages.append(outage)
-        why = "it is connected" if is_feed_up else "it is not connected"
-        self._tell(
-            outage,
-            f"BLIND: the market feed has told no price of {_listed(list(names.values()))} for "
-            f"{self._limit_seconds:g} s ({why}), and price rules wait for them. "
-            + _what_now(is_critical=is_critical),
-        )
+        what = what.format(_listed(list(names.values())), f"{self._limit_seconds:g}")
+        text = f"BLIND: the market feed {what}, and price rules wait for them. "
+        self._tell(outage, text + _what_now(outage))
 
     def _follow(self, outage: _Outage, blind: frozenset[InstrumentId], now_ns: int) -> None:
         """End an outage whose instruments have prices; make it critical where no quote helps."""
@@ -111,11 +122,9 @@ class BlindAlarms:
         ]
         if unpriced and not outage.is_critical:
             outage.is_critical = True
-            self._tell(
-                outage,
-                f"BLIND: neither the market feed nor a quote tells a price of {_listed(unpriced)}. "
-                + _what_now(is_critical=True),
-            )
+            when = " in time" if outage.is_late else ""
+            text = f"neither the market feed nor a quote tells a price of {_listed(unpriced)}{when}"
+            self._tell(outage, f"BLIND: {text}. " + _what_now(outage))
 
     def _is_priced(self, instrument_id: InstrumentId, now_ns: int) -> bool:
         at_ns = self._priced_ns.get(instrument_id)
@@ -141,10 +150,14 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-def _what_now(*, is_critical: bool) -> str:
-    if is_critical:
-        return (
-            "The broker's REST quotes give none either: no price rule of them can fire now. Time "
-            "rules go on. Watch these positions, and close by hand where you must."
-        )
-    return "Their rules go on with the broker's REST quotes, about one a second."
+def _what_now(outage: _Outage) -> str:
+    if not outage.is_critical:
+        return "Their rules go on with the broker's REST quotes, about one a second."
+    if outage.is_late:
+        what = "their price rules fire as late as the feed tells"
+    else:
+        what = "no price rule of them can fire now"
+    return (
+        f"The broker's REST quotes give none either: {what}. Time rules go on. Watch these "
+        "positions, and close by hand where you must."
+    )

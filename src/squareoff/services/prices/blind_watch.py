@@ -1,9 +1,10 @@
 """Find the instruments whose prices went missing, ask the broker's REST quotes instead, and tell.
 
-What is missing is decided by `core.prices.silence`. Quotes are asked for in the turns that no exit
-needs, for all silent instruments at once; the prices go the way of ticks (`RiskManager.on_quote`).
-When the feed gives prices again, nothing more is asked. Nothing here is waited for by anybody.
-How late the feed tells trades is measured at the same looks.
+What is missing is decided by `core.prices.silence`; a price of a feed that is behind
+(`core.prices.feed_lag`, measured at the same looks) is none of now. Quotes are asked for in the
+turns that no exit needs, for all silent instruments at once; the prices go the way of ticks
+(`RiskManager.on_quote`). When the feed gives prices of now again, nothing more is asked. Nothing
+here is waited for by anybody.
 """
 
 import asyncio
@@ -116,23 +117,31 @@ class BlindWatch:
 
     def _look(self, now: Now) -> None:
         """Hear what the feed gave since the last look, and judge."""
+        behind = set()
         for name in self._armed:
-            if self._hours.is_in_session(name.exchange_segment, now.wall_ns):
-                heard, told = self._risk.prices.heard_and_told(name)
-                if heard is not None:
-                    self._silences.hear(name, heard.received_monotonic_ns)
-                if told is not None:
-                    self._lag.note(told)
-            else:
+            if not self._hours.is_in_session(name.exchange_segment, now.wall_ns):
                 self._silences.hear(name, now.monotonic_ns)
+                continue
+            heard, told = self._risk.prices.heard_and_told(name)
+            if told is not None:
+                self._lag.note(told)
+            if self._is_behind(name):
+                behind.add(name)
+            elif heard is not None:
+                self._silences.hear(name, heard.received_monotonic_ns)
         lost = self._silences.look(now.monotonic_ns)
         blind = self._silences.blind()
         self._metrics.blind_instruments.set(len(blind))
+        is_feed_up = self._feed_up_since_ns() is not None
         self._told.note(
             [self._instrument(name) for name in lost],
             blind,
-            is_feed_up=self._feed_up_since_ns() is not None,
+            behind=behind if is_feed_up else frozenset(),
+            is_feed_up=is_feed_up,
         )
+
+    def _is_behind(self, name: InstrumentId) -> bool:
+        return self._lag.is_behind(name, self._risk.prices.told_in_time_ns)
 
     def _measure_lag(self) -> None:
         worst = self._lag.worst_seconds(self._clock.now().monotonic_ns)
@@ -160,14 +169,16 @@ class BlindWatch:
             instrument = self._instrument(name)
             take_limits_of(quote, instrument, self._risk.prices, now)
             heard, told = self._risk.prices.heard_and_told(name)
-            if heard is not None and heard.received_monotonic_ns >= asked_ns:
-                continue  # the feed told a price meanwhile, and that one may be newer
+            was_told_meanwhile = heard is not None and heard.received_monotonic_ns >= asked_ns
+            if was_told_meanwhile and not self._is_behind(name):
+                continue  # and what the feed told may be newer
             tick = tick_of_quote(quote, instrument, now)
             if tick is None:
                 continue
             is_outdated = self._risk.prices.is_outdated(tick)
             if not is_outdated and has_told_all(tick, told, self._feed_up_since_ns()):
                 self._silences.hear(name, asked_ns)
+                self._lag.note_nothing_later(name)
             day = day_range_of_quote(quote, instrument)
             if day is not None:
                 self._risk.on_day_range(*day, tick)

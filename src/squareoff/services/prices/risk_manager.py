@@ -357,7 +357,7 @@ def _source_text(tick: Tick) -> str:
     if tick.source is TickSource.FEED:
         return ""
     age = (tick.received_time_ns - tick.exchange_time_ns) / NANOSECONDS_PER_SECOND
-    return f" (the broker's REST quote, traded {age:.1f} s before: the feed is silent)"
+    return f" (the broker's REST quote, traded {age:.1f} s before: the feed is silent or late)"
 
 
 def _range_text(*, is_low: bool) -> str:
