@@ -247,6 +247,19 @@ def test_a_day_range_is_told_again_after_packets_without_one():
     assert [type(event) for event in events] == [DayRange, Tick]
 
 
+def test_a_day_range_of_another_days_trade_is_told_again():
+    """Whoever cannot believe it of this day would take it for new with the next change.
+
+    Found by the simulation (seed 12100110): a high of before the position was taken fired it.
+    """
+    made = decoder()
+    yesterday = QUOTE[:14] + struct.pack("<I", RAW_TIME - 86_400) + QUOTE[18:]
+    events, _ = decode(yesterday + QUOTE + QUOTE, made)
+
+    assert [type(event) for event in events] == [DayRange, Tick, DayRange, Tick, Tick]
+    assert events[2] == DayRange(16_440_000, 16_305_000, events[3])
+
+
 @pytest.mark.parametrize("security_id", ["", "ABC", "-1", "4294967296", "1.5", "\u0665"])
 def test_an_instrument_the_feed_cannot_name_is_refused(security_id):
     """A security id is a number of 32 bits."""

@@ -43,7 +43,7 @@ from squareoff.core.prices.quiet_prices import QuietPrices
 from squareoff.domain.errors import DomainError
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.ticks import Tick
-from squareoff.domain.time import Now
+from squareoff.domain.time import Now, ist_day_number
 from squareoff.ports import DayRange, FeedEvent, FeedGarbled
 
 _HEADER_SIZE = HEADER.size
@@ -318,7 +318,11 @@ class FeedDecoder:
 
 
 def _tell_day_range(packet: bytes, kept: KeptPackets, tick: Tick, emit: Emit) -> None:
-    """Tell of a new range, before the tick: it is judged by the levels of before."""
+    """Tell of a new range, before the tick: it is judged by the levels of before.
+
+    One that comes with a trade of another day is told again with the next packet: whoever cannot
+    believe it of this day must not take it for new when a trade of this day proves it.
+    """
     day = day_of(packet)
     if not kept.set_day(day):
         return
@@ -326,6 +330,8 @@ def _tell_day_range(packet: bytes, kept: KeptPackets, tick: Tick, emit: Emit) ->
     if told is not None and told != kept.day_range:
         kept.day_range = told
         emit(DayRange(*told, tick))
+    if ist_day_number(tick.exchange_time_ns) != ist_day_number(tick.received_time_ns):
+        kept.forget_day()
 
 
 def _size_at(frame: bytes, offset: int) -> int:
