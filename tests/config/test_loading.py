@@ -125,6 +125,10 @@ FILE_FAULTS = {
         'mode = "real"',
         "squareoff.toml: mode: must be 'paper' or 'live', was 'real'",
     ),
+    "a share for percent": (
+        "[prices]\nspike_percent = 0.15",
+        "squareoff.toml: prices.spike_percent: must be at least 1",
+    ),
     "no number": (
         '[api]\nport = "x"',
         "squareoff.toml: api.port: must be a whole number, was 'x'",

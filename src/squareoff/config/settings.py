@@ -127,8 +127,9 @@ class Prices(Group):
 
     stale_after_seconds: Seconds = 5.0
     """A price older than this fires nothing and becomes no exit price."""
-    spike_percent: Percent = Decimal(15)
-    """A jump beyond this from one tick to the next must be confirmed by another tick."""
+    spike_percent: Annotated[Percent, Field(ge=1)] = Decimal(15)
+    """A jump beyond this from one tick to the next must be confirmed by another tick; at least 1,
+    so that 0.15 is not taken for 15."""
 
 
 class Reconcile(Group):
