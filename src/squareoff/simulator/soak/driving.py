@@ -176,20 +176,24 @@ class Soak:
             if self._wake_at is not None and now >= self._wake_at:
                 self._wake_at = None
                 self.engine.signal(signal.SIGCONT)
-            is_awake = self._wake_at is None
-            if now >= fault_at and is_awake:
+            if now >= fault_at and self._is_awake:
                 fault_at += plan.fault_every
                 await self._befall(faults[len(self.record.faults) % len(faults)])
             elif now >= fire_at:
                 fire_at += plan.fire_every
                 self._fire(fault_at)
-            if now >= look_at_second and is_awake:
+            if now >= look_at_second and self._is_awake:
                 look_at_second = now + LOOK_SECONDS
                 await self._look()
-            if is_awake:
+            if self._is_awake:
                 await self._reopen()
             await self._clock.sleep(STEP_SECONDS)
         self.engine.signal(signal.SIGCONT)
+
+    @property
+    def _is_awake(self) -> bool:
+        """Say whether the engine runs; whoever asks a stopped one waits for it in vain."""
+        return self._wake_at is None
 
     def _fire(self, fault_at: float) -> None:
         now = self._now()
