@@ -182,7 +182,7 @@ class Soak:
             elif now >= fire_at:
                 fire_at += plan.fire_every
                 self._fire(fault_at)
-            if now >= look_at_second and self._is_awake:
+            elif now >= look_at_second and self._is_awake:
                 look_at_second = now + LOOK_SECONDS
                 await self._look()
             if self._is_awake:
