@@ -139,4 +139,12 @@ BUGS = (
         new="return () if is_named else (hours,)",
         tests=("tests/adapters/test_calendar.py",),
     ),
+    Bug(
+        name="old-permit-is-a-turn",
+        careless="Writes by a permit of before a standstill, beside those granted since.",
+        file="services/orders/order_router.py",
+        old="if not self.queue.is_any_held():",
+        new="if self.queue is None:",
+        tests=("tests/services/orders/test_order_router.py",),
+    ),
 )

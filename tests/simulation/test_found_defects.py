@@ -48,6 +48,7 @@ FOUND = {
     "an attempt that failed while the engine restarted used up none": (5000029,),
     "a first print after a connect, far from every known price, fired a stop": (5, 106, 216, 248),
     "a day's range that came with a trade of yesterday was never told of today": (12100110,),
+    "permits of before a night let eleven orders out within a second": (67016,),
 }
 
 

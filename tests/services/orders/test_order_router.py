@@ -371,6 +371,30 @@ def test_a_retry_that_waits_too_long_is_given_up() -> None:
     run_virtual(body())
 
 
+def test_a_permit_of_before_a_long_standstill_is_none() -> None:
+    """Three writes wait for a price while the process stands still; others have the turns since.
+
+    Found by the simulation (seed 67016): eleven left within a second, the broker takes ten.
+    """
+
+    async def body() -> None:
+        desk = Desk(per_second=4)
+        assert desk.router.take_permits(Urgency.STOP, 3) == 3
+        await asyncio.sleep(20.0)
+        assert desk.router.take_permits(Urgency.STOP, 4) == 4
+        results = [await desk.send() for _ in range(7)]
+
+        made = [RouterOutcome.ACCEPTED] * 4 + [RouterOutcome.NOT_SENT] * 3
+        assert [result.outcome for result in results] == made
+        assert results[-1].block_reason is BlockReason.SEND_FORBIDDEN
+        assert desk.gateway.calls.count("exit_market") == 4
+        await asyncio.sleep(1.0)
+        assert desk.router.queue.budget_used()[0] == 0
+        assert (await desk.exit()).outcome is RouterOutcome.ACCEPTED
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize("thrown_after", [0, 1])
 def test_a_thrown_kill_switch_stops_the_next_try(thrown_after: int) -> None:
     """Once writes are stopped no try begins, not even a retry, and the permit is given back."""

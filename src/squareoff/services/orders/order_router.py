@@ -45,6 +45,7 @@ from squareoff.services.orders.order_gate import OrderGate
 from squareoff.services.orders.permit_queue import PermitQueue
 from squareoff.services.orders.rate_budget import (
     DAY_SECONDS,
+    PERMIT_SECONDS_MAX,
     RateBudget,
     RateLimits,
     WriteKind,
@@ -263,6 +264,9 @@ class OrderRouter:
             if write.kind is not WriteKind.CANCEL and self._is_stopped(write.urgency):
                 text = "the kill switch was thrown before it left"
                 return _not_sent(BlockReason.KILL_SWITCH, text)
+            if not self.queue.is_any_held():
+                text = f"its turn was over {PERMIT_SECONDS_MAX:g} s after it was given"
+                return _not_sent(BlockReason.SEND_FORBIDDEN, text)
             result = write.held_back()
             is_free = result is None
             return result

@@ -130,6 +130,11 @@ class PermitQueue:
             self.expect_exits(self._returned)
             self._returned = 0
 
+    def is_any_held(self) -> bool:
+        """Say whether a permit still counts. None does for a process that stood still since it was
+        granted: whoever would write by it wrote into a second that is full already."""
+        return self._budget.holds(self._now_ns())
+
     def begin(self, kind: WriteKind) -> WriteFlight:
         """The write of a granted permit begins; `end_...` must follow."""
         endpoint, now_ns = endpoint_of(kind), self._now_ns()

@@ -9,7 +9,8 @@ A write of which nothing left does not count: hours without a line or a token co
 Invariants:
 1. Never more writes in any window than the limits.
 2. Entries leave a reserve of every horizon for exits, modifies leave half of it for placements.
-3. A permit that nobody uses and nobody gives back stops counting after a bound.
+3. A permit that nobody uses and nobody gives back stops counting after a bound, and is none any
+   more (`holds`).
 """
 
 from collections import deque
@@ -122,6 +123,11 @@ class RateBudget:
         """Grant a permit: it counts from now."""
         self._settle(now_ns)
         self._held.append(now_ns)
+
+    def holds(self, now_ns: int) -> bool:
+        """Say whether a permit is held that still counts: of several holders none is told apart."""
+        self._settle(now_ns)
+        return bool(self._held)
 
     def release(self, now_ns: int) -> None:
         """A permit was given back: no write was made."""
