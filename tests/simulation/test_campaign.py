@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from squareoff.simulator.campaign import runner
 from squareoff.simulator.campaign.__main__ import main
 from squareoff.simulator.campaign.earlier import load_report
 from squareoff.simulator.campaign.fuzz.answers import fuzz_answers
@@ -22,7 +23,7 @@ from squareoff.simulator.campaign.matrix import (
     missing_cells,
     why_impossible,
 )
-from squareoff.simulator.campaign.runner import CHUNK, knobs_of, run_chunk, run_one
+from squareoff.simulator.campaign.runner import knobs_of, run_chunk, run_one
 from squareoff.simulator.campaign.shrink import shrink
 from squareoff.simulator.campaign.tally import Tally
 from squareoff.simulator.virtual.aims import aims_of
@@ -32,7 +33,17 @@ from squareoff.simulator.virtual.recipes import LONG_REST, RECIPES, seconds_of
 from squareoff.simulator.virtual.run_report import RunReport
 from squareoff.simulator.virtual.run_seed import run_seed
 
+CHUNK = 4
+"""Runs to a chunk here: what is shown of chunks does not hang on their size."""
 
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a chunk, the least that a campaign runs, be small."""
+    monkeypatch.setattr(runner, "CHUNK", CHUNK)
+
+
+@pytest.mark.usefixtures("small_chunks")
 def test_a_chunk_is_tallied_and_its_first_run_repeated() -> None:
     """A chunk adds up its runs; one of them is run twice and gave the same trace."""
     tally = run_chunk(0)
@@ -133,6 +144,7 @@ def test_a_long_rest_uses_up_the_modifications() -> None:
     assert sum(report.marks["modified 25 times"] for report in reports) > 0
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--exits` ends the campaign; Markdown and JSON say what was run."""
     path = tmp_path / "report.md"
@@ -144,6 +156,7 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert path.read_text().startswith("# Campaign of simulated exits")
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_a_campaign_in_two_parts_adds_up(tmp_path: Path) -> None:
     """The second part goes on with the next seed, and the sums are those of all seeds."""
     first, both = tmp_path / "first.json", tmp_path / "both.json"

@@ -49,6 +49,13 @@ _AIMS = 100_000
 _MANY_POSITIONS = (8, 12, 16)
 """An exit more in a run costs less than a run more."""
 
+_CROWDS = (24, 40, 60)
+_CROWD_SHARE = 0.5
+"""Exits that stand in each other's way: more than the broker takes in a second, many on one key."""
+
+_LATE_SECONDS = (8.0, 20.0, 40.0)
+_LATE_SHARE = 0.05
+
 _CONDUCT_CHOICES = {
     "alert_timing": ("after_answer", "before_answer"),
     "alert_keys": ("camel", "pascal", "mixed"),
@@ -90,8 +97,8 @@ class Knobs:
 
     `rates` holds probabilities per occasion, `events` how often in the run, by fault class. While
     some exit is in a state of `aims`, the classes of `strikes` befall the run as well.
-    `account_max_loss` is rupees, 0 for no rule of the account; the feed tells prices late by up to
-    `feed_late_seconds`, in their order. No seed draws either by itself.
+    `account_max_loss` is rupees, 0 for no rule of the account, and no seed draws it by itself; the
+    feed tells prices late by up to `feed_late_seconds`, in their order.
     """
 
     chaos_seconds: float = 20.0
@@ -136,6 +143,9 @@ def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
         return _draw_aimed(chance, seed // _AIMED_EVERY, outlaw=False)
     chaos = chance.uniform(*_CHAOS_SECONDS)
     positions = chance.choice((1, 2, 4, 6, 8, 12))
+    own = random.Random(f"crowd {seed}")
+    if not outlaw and own.random() < _CROWD_SHARE:
+        positions = own.choice(_CROWDS)
     if chance.random() < 0.1 and not outlaw:
         return Knobs(chaos_seconds=chaos, position_count=positions)
     breadth = chance.choice((0.03, 0.1, 0.2))
@@ -158,6 +168,7 @@ def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
         attempts_max=chance.choice((10, 10, 10, 2)),
         has_standby=chance.random() < 0.2 or _needs_two(rates),
         has_token_file=chance.random() < 0.2,
+        feed_late_seconds=own.choice(_LATE_SECONDS) if own.random() < _LATE_SHARE else 0.0,
     )
 
 
