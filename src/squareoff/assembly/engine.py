@@ -88,11 +88,13 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         exit_all=exit_all,
         reads=orders.reads,
         reconcile=orders.reconciler.reconcile,
-        status=status.view,
+        status=status,
         screen=screen,
         declare_position=ports.declare_position,
         square_off=settings.square_off,
-        admission=RuleAdmission(shared.ticks, orders.sending.quotes, ports.clock, ports.calendar),
+        admission=RuleAdmission(
+            shared.ticks, shared.engine.book, orders.sending.quotes, ports.clock, ports.calendar
+        ),
     )
     local_halt = LocalHalt(shared.kill_switch, shared.alarms)
     return Engine(

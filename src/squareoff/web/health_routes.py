@@ -24,9 +24,9 @@ async def healthz() -> HealthOut:
 @router.get("/readyz", response_model=ReadinessOut, responses={503: {"model": ReadinessOut}})
 async def readyz(desk: TheDesk) -> Response:
     """Say whether exits would go out now, and where not, why. Needs no token."""
-    status = desk.status()
-    answer = ReadinessOut(ready=status.is_ready, because=list(status.not_ready_because))
-    return JSONResponse(answer.model_dump(), status_code=200 if status.is_ready else 503)
+    because = desk.not_ready_because()
+    answer = ReadinessOut(ready=not because, because=list(because))
+    return JSONResponse(answer.model_dump(), status_code=503 if because else 200)
 
 
 @router.get(METRICS_PATH, response_class=Response)

@@ -16,6 +16,7 @@ from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderType, PositionSide
 from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
 from squareoff.domain.sessions import Session, TradingDay
+from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
 from squareoff.services.desk.desk_requests import EntryRequest, InvalidRequest, PositionRequest
 
@@ -94,6 +95,35 @@ def test_without_a_tick_the_broker_is_asked_and_yesterday_does_not_count(
                 await world.engine.desk.track(POSITION)
             assert caught.value.field == "rules.stop_loss.price"
             assert world.engine.desk.trackers() == ()
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(("later", "is_taken"), [(D(160), True), (D(152), False), (None, True)])
+def test_the_price_of_an_exit_does_not_judge_the_next_position(
+    later: D | None, is_taken: bool
+) -> None:
+    """Once it is closed nobody hears its prices: the last tick is that of the exit, and a stop at
+    155 is right again where the market has come back meanwhile."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=LOCKS_PROFIT)
+            world.tick("154")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            await asyncio.sleep(60.0)
+            quote(world, later)
+            world.gateway.hold(new_position().key, 100)
+            if is_taken:
+                view = await world.engine.desk.track(POSITION)
+                assert view.rules == LOCKS_PROFIT
+                world.gateway.fills = False
+                entry = replace(ENTRY, limit_price=D(160))
+                assert (await world.engine.desk.enter(entry)).rules == LOCKS_PROFIT
+                return
+            with pytest.raises(InvalidRequest) as caught:
+                await world.engine.desk.track(POSITION)
+            assert caught.value.field == "rules.stop_loss.price"
 
     run_virtual(body())
 

@@ -44,6 +44,7 @@ from squareoff.services.desk.desk_requests import (
     instrument_to_enter,
     kill_switch_of,
 )
+from squareoff.services.desk.engine_status import EngineStatus
 from squareoff.services.desk.entry_check import EntryCheck, entry_order_id_of
 from squareoff.services.desk.held_check import HeldCheck
 from squareoff.services.desk.loosening import refuse_looser_rules, refuse_looser_switch
@@ -94,7 +95,7 @@ class Desk:
         exit_all: ExitAll,
         reads: BrokerReads,
         reconcile: Callable[[str], Awaitable[tuple[str, ...]]],
-        status: Callable[[], StatusView],
+        status: EngineStatus,
         screen: Screen,
         declare_position: DeclarePosition | None,
         square_off: SquareOffTimes,
@@ -382,7 +383,11 @@ class Desk:
 
     def status(self) -> StatusView:
         """Return how the engine is doing."""
-        return self._status()
+        return self._status.view()
+
+    def not_ready_because(self) -> tuple[str, ...]:
+        """Return what keeps an exit from going out now, walking over no positions."""
+        return self._status.not_ready_because()
 
     def metrics_text(self) -> bytes:
         """Return the metrics in Prometheus' text format."""

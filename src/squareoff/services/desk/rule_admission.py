@@ -1,8 +1,10 @@
 """Whether a position, an entry or new rules make sense, by a price that was traded today.
 
 A stop may lock a profit, so the entry price says nothing of its side, and a market that is quiet
-for a minute has a price all the same. Where no price of today is known no side is checked: a stop
-on the wrong side fires at once, which whoever set it sees; one that is refused is no stop at all.
+for a minute has a price all the same. What nobody watches any more is another thing: its last tick
+is that of the exit, and the market has gone on without us. Where no price of today is known no side
+is checked: a stop on the wrong side fires at once, which whoever set it sees; one that is refused
+is no stop at all.
 """
 
 from collections.abc import Sequence
@@ -17,9 +19,11 @@ from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
+from squareoff.domain.ticks import Tick
 from squareoff.domain.time import ist_date, ist_day_number
 from squareoff.ports import Clock, SessionCalendar
 from squareoff.services.desk.desk_requests import InvalidRequest
+from squareoff.services.positions.position_book import PositionBook
 from squareoff.services.prices.quote_turns import QuoteTurns
 from squareoff.services.prices.tick_cache import TickCache
 
@@ -28,9 +32,15 @@ class RuleAdmission:
     """Refuses what makes no sense; every method raises InvalidRequest with each fault by field."""
 
     def __init__(
-        self, ticks: TickCache, quotes: QuoteTurns, clock: Clock, calendar: SessionCalendar
+        self,
+        ticks: TickCache,
+        book: PositionBook,
+        quotes: QuoteTurns,
+        clock: Clock,
+        calendar: SessionCalendar,
     ) -> None:
         self._ticks = ticks
+        self._book = book
         self._quotes = quotes
         self._clock = clock
         self._calendar = calendar
@@ -88,11 +98,23 @@ class RuleAdmission:
         return quote.last_traded_price if self._is_of_today(quote.last_trade_time_ns) else None
 
     def _price_at_hand(self, instrument_id: InstrumentId) -> Decimal | None:
-        """Return the newest price of today whatever its age."""
-        tick = self._ticks.newest(instrument_id)
-        if tick is None or not self._is_of_today(tick.exchange_time_ns):
+        """Return the newest price of today: whatever its age where a position has kept the feed
+        watching since, else a fresh one."""
+        tick = self._ticks.fresh(instrument_id, self._clock.now().monotonic_ns)
+        if tick is None:
+            tick = self._ticks.newest(instrument_id)
+            if tick is None or not self._is_watched_since(tick):
+                return None
+        if not self._is_of_today(tick.exchange_time_ns):
             return None
         return decimal_from_units(tick.last_traded_price)
+
+    def _is_watched_since(self, tick: Tick) -> bool:
+        held = (each.tracker for each in self._book.on_instrument(tick.instrument_id))
+        return any(
+            not tracker.status.is_final and tracker.created_at_ns <= tick.received_time_ns
+            for tracker in held
+        )
 
     def _is_of_today(self, wall_ns: int) -> bool:
         return ist_day_number(wall_ns) == ist_day_number(self._clock.now().wall_ns)
