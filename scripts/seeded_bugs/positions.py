@@ -63,6 +63,22 @@ BUGS = (
         tests=("tests/services/orders/test_placer.py",),
     ),
     Bug(
+        name="price-of-the-exit-judges-the-next",
+        careless="Takes the last tick of what nobody watches any more for the market of now.",
+        file="services/desk/rule_admission.py",
+        old="if tick is None or not self._is_watched_since(tick):",
+        new="if tick is None:",
+        tests=("tests/services/desk/test_rule_admission.py",),
+    ),
+    Bug(
+        name="two-take-the-same-back",
+        careless="Takes back what another position of the key takes back already.",
+        file="core/exits/flattening.py",
+        old="event.others_leaves + event.others_taking_back + event.closed_lately",
+        new="event.others_leaves + event.closed_lately",
+        tests=("tests/services/positions/test_flip_watch.py",),
+    ),
+    Bug(
         name="one-flat-reading-is-flat",
         careless="Believes the first empty list of positions.",
         file="core/exits/sizing.py",

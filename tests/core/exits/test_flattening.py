@@ -117,6 +117,7 @@ def test_agreeing_readings_take_back_what_is_beyond_zero() -> None:
         net(20),
         PositionsRead(None, 0, 5.0),
         replace(net(-50), others_leaves=25),
+        replace(net(-50), others_taking_back=50),
         replace(net(-50), closed_lately=150),
         replace(net(-50), opposed_open=50),
         replace(net(-50), exited_quantity=100),

@@ -257,6 +257,41 @@ def test_an_over_exit_of_ours_is_taken_back_where_the_settings_say_so() -> None:
     run_virtual(body())
 
 
+@pytest.mark.parametrize("by_hand", [0, 100])
+def test_two_positions_that_closed_too_much_take_back_one_after_the_other(by_hand: int) -> None:
+    """Both see the same units beyond zero. Where another program took back a part meanwhile, two
+    orders planned on one reading would open a position on the other side."""
+
+    async def body() -> None:
+        policy = ExitPolicy(flatten_over_exit=True)
+        async with running_world(policy=policy) as world:
+            other = TrackerId("trk-2")
+            tracker = await world.hold()
+            await world.hold(tracker_id=other)
+            world.gateway.fills = False
+            for name in (TRACKER, other):
+                await world.engine.exit_engine.execute_exit(name, "x", wait=Wait.ACCEPTED)
+            for request in tuple(world.gateway.requests):  # both orders are there twice
+                world.gateway.accept(request)
+            if by_hand:
+                world.gateway.trade_by_hand(tracker.key, Side.BUY, by_hand)
+            for order_id in tuple(world.gateway.orders):
+                world.gateway.fill(order_id)
+            assert world.gateway.net(tracker.key) == by_hand - 200
+            seen = {world.gateway.net(tracker.key)}
+            for _ in range(40):
+                await asyncio.sleep(3.0)
+                for order_id, order in tuple(world.gateway.orders.items()):
+                    if order.cumulative_quantity == 0:
+                        world.gateway.fill(order_id)
+                seen.add(world.gateway.net(tracker.key))
+
+            assert max(seen) == 0
+            assert world.gateway.net(tracker.key) == 0
+
+    run_virtual(body())
+
+
 @pytest.mark.parametrize("held_seconds", [20.0, 3_600.0])
 def test_nothing_is_planned_to_be_taken_back_while_nothing_goes_out(held_seconds: float) -> None:
     """At level `all` no plan is made and given up again each half minute, nor told as under way.

@@ -4,7 +4,8 @@ Only what the tracker itself over-closed, only as far as the broker's net stands
 of zero, and only once: an order that left is never followed by another, whatever became of it.
 
 Invariants:
-1. Nothing is planned while any order of the tracker, or any exit on its key, may still fill.
+1. Nothing is planned while any order of the tracker, any exit on its key, or what another tracker
+   there takes back may still fill.
 2. Enough spaced readings must agree on the broker's net, none of them near a fill of ours.
 3. An order of the role FLATTEN never makes the net larger than zero on the other side.
 4. Nothing is planned after `FLATTEN_SECONDS_MAX`, after a person's word, or for what an earlier
@@ -149,10 +150,10 @@ def _drop_planned(step: Step, reason: str) -> None:
 def on_flatten_reading(step: Step, event: PositionsRead) -> None:
     """Count a reading; with enough that agree, plan the order."""
     step.pace(next_flatten_ns=step.after(READING_SPACING_SECONDS))
-    is_settled = event.others_leaves == 0 and event.closed_lately == 0
+    moving = event.others_leaves + event.others_taking_back + event.closed_lately
     is_current = event.exited_quantity in (None, step.tracker.exited_quantity)
     net = event.net_quantity
-    if net is None or not (is_settled and is_current):
+    if net is None or moving or not is_current:
         return
     is_same = step.pacing.flatten_net_quantity == net
     readings = step.pacing.flatten_readings + 1 if is_same else 1

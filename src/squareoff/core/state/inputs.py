@@ -80,6 +80,9 @@ class PositionsRead:
     """What trackers on the other side of the key hold: the net owes it to them."""
     closed_lately: int = 0
     """What exits of ours on the key closed so shortly before the reading that it may lack it."""
+    others_taking_back: int = 0
+    """What other trackers on the key take back, or took back so shortly before the reading that it
+    may lack it: what stands beyond zero may be theirs."""
     only_ours_closed: bool = False
     """The trade book holds all our fills on the key and lately nobody else's: then the reading,
     where it shows less, shows our own fills. False: not known."""

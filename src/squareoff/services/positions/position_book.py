@@ -16,7 +16,7 @@ from squareoff.core.state.step import Decision
 from squareoff.core.state.tracker import PositionTracker, SendOutcome, TrackedOrder
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import InstrumentId, PositionKey
-from squareoff.domain.orders import Side, TradeReport
+from squareoff.domain.orders import OrderRole, Side, TradeReport
 from squareoff.services.positions.key_lock import KeyLock
 from squareoff.services.positions.key_totals import KeyTotals
 
@@ -110,6 +110,7 @@ class PositionBook:
         self._fill_count = 0
         self._last_fill: dict[PositionKey, int] = {}
         self._closed: dict[PositionKey, deque[tuple[int, int]]] = {}
+        self._taken_back: dict[PositionKey, deque[tuple[int, int]]] = {}
 
     def __len__(self) -> int:
         return len(self._actors)
@@ -152,6 +153,8 @@ class PositionBook:
         closed = after.exited_quantity - before.exited_quantity
         if closed > 0:
             self.note_closed(after.key, closed, at_ns)
+        if after.over_exited_quantity and after.orders is not before.orders:
+            self._note_taken_back(after, before, at_ns)
         if after.exited_quantity != before.exited_quantity or after.quantity != before.quantity:
             self._fill_count += 1
             self._last_fill[after.key] = self._fill_count
@@ -299,6 +302,33 @@ class PositionBook:
         recent = self._closed.setdefault(key, deque(maxlen=_CLOSED_KEPT_MAX))
         recent.append((at_ns, quantity))
 
+    def _note_taken_back(self, after: PositionTracker, before: PositionTracker, at_ns: int) -> None:
+        taken = _taken_back_quantity(after) - _taken_back_quantity(before)
+        if taken > 0:
+            recent = self._taken_back.setdefault(after.key, deque(maxlen=_CLOSED_KEPT_MAX))
+            recent.append((at_ns, taken))
+
+    def others_taking_back(self, tracker: PositionTracker, since_ns: int) -> int:
+        """Return what other trackers on the key may still take back of what they closed too much,
+        and what was taken back there since a monotonic instant."""
+        if tracker.over_exited_quantity == 0:
+            return 0  # nobody asks
+        may_fill = sum(
+            order.leaves_quantity
+            for other in self.beside(tracker)
+            for order in other.orders
+            if order.role is OrderRole.FLATTEN
+        )
+        recent = self._taken_back.get(tracker.key, ())
+        return may_fill + sum(quantity for at_ns, quantity in recent if at_ns >= since_ns)
+
     def closed_since(self, key: PositionKey, since_ns: int) -> int:
         """Return what exits of ours closed on a key since a monotonic instant."""
         return sum(quantity for at_ns, quantity in self._closed.get(key, ()) if at_ns >= since_ns)
+
+
+def _taken_back_quantity(tracker: PositionTracker) -> int:
+    """Return what orders of ours took back of what was closed too much."""
+    return sum(
+        order.cumulative_quantity for order in tracker.orders if order.role is OrderRole.FLATTEN
+    )

@@ -127,6 +127,7 @@ class SizingReadings:
             reconciled_age_seconds=self._agreed_age_seconds(tracker),
             exited_quantity=tracker.exited_quantity,
             closed_lately=self._book.closed_since(tracker.key, reading.since_ns),
+            others_taking_back=self._book.others_taking_back(tracker, reading.since_ns),
             only_ours_closed=reading.only_ours_closed,
             taken_ids=self._unknown_orders.ids(),
         )

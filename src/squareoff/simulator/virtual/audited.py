@@ -14,6 +14,7 @@ class Planned:
     role: str
     side: str
     quantity: int
+    planned_ns: int
     sends: int = 0
 
 

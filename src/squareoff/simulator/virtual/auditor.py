@@ -19,7 +19,7 @@ from typing import Any
 from squareoff.domain.instruments import InstrumentId
 from squareoff.simulator.broker import SimulatedBroker
 from squareoff.simulator.orders import BrokerOrder
-from squareoff.simulator.virtual.audited import Opened
+from squareoff.simulator.virtual.audited import Opened, Planned
 from squareoff.simulator.virtual.claim_audit import (
     MachineClock,
     attempt_fault,
@@ -89,6 +89,7 @@ class Auditor(Outside):
         self._read_ns = 0
         self._seen_trades = 0
         self._position_nets: dict[Key, int] = {}
+        self._traded_beside_ns: dict[Key, int] = {}
         self._tags: dict[str, int] = {}
         self._seen_orders = 0
 
@@ -291,6 +292,10 @@ class Auditor(Outside):
             plan = self.planned.get(tag or "")
             self.over_exits.take_trade(plan, before, before + signed, now_ns)
             self.over_exits.take_net(key, before + signed, now_ns)
+            if plan is not None and plan.role == "FLATTEN":
+                self._check_taking_back(plan, tag or "", before, before + signed)
+            else:
+                self._hear_trade_beside(key, plan, now_ns)
         self._seen_trades = len(account.trades)
         self._check_exposure(list(account.orders.values()), now_ns)
 
@@ -324,12 +329,28 @@ class Auditor(Outside):
             sign = 1 if plan.side == "BUY" else -1
             open_by_key[key] = open_by_key.get(key, 0) + sign * rest
             newest[key] = max(newest.get(key, 0), order.created_ns)
-            bound = closed_by_tracker.get(plan.tracker_id, 0)
-            closed_by_tracker[plan.tracker_id] = bound + order.filled_quantity + rest
+            if plan.role == "EXIT":
+                bound = closed_by_tracker.get(plan.tracker_id, 0)
+                closed_by_tracker[plan.tracker_id] = bound + order.filled_quantity + rest
         for tracker_id, closed in closed_by_tracker.items():
             self._check_tracker(tracker_id, closed, entered)
         for key, could_trade in open_by_key.items():
             self._check_key(key, could_trade, newest[key])
+
+    def _hear_trade_beside(self, key: Key, plan: Planned | None, now_ns: int) -> None:
+        """Hear of a trade that is no exit of ours and none that takes back."""
+        if plan is None or plan.role == "ENTRY":
+            self._traded_beside_ns[key] = now_ns
+
+    def _check_taking_back(self, plan: Planned, tag: str, before: int, after: int) -> None:
+        """I2: what takes back ends at zero, unless others traded after it was decided on, or the
+        broker made two orders of one."""
+        opened = self.trackers[plan.tracker_id]
+        if after * opened.sign <= max(0, before * opened.sign):
+            return
+        is_raced = self._traded_beside_ns.get(opened.key, 0) >= plan.planned_ns - RACE_NS
+        if not (is_raced or self._tags.get(tag, 0) > 1 or self.busted):
+            self.violate("I2", f"{tag} took {opened.key} back from {before} to {after}")
 
     def _check_tracker(self, tracker_id: str, closed: int, entered: dict[str, int]) -> None:
         tracker = self.trackers[tracker_id]

@@ -257,9 +257,9 @@ def _check_nets(auditor: Auditor, broker: SimulatedBroker, rows: dict[str, dict[
     for tracker_id, opened in auditor.trackers.items():
         row = rows[tracker_id]
         closed = auditor.database.execute(
-            "SELECT COALESCE(SUM(b.cumulative_quantity), 0) FROM broker_orders b"
-            " JOIN orders o ON o.client_order_id = b.client_order_id"
-            " WHERE o.tracker_id = ? AND o.role = 'EXIT'",
+            "SELECT COALESCE(SUM(CASE o.role WHEN 'EXIT' THEN b.cumulative_quantity"
+            " WHEN 'FLATTEN' THEN -b.cumulative_quantity ELSE 0 END), 0) FROM broker_orders b"
+            " JOIN orders o ON o.client_order_id = b.client_order_id WHERE o.tracker_id = ?",
             (tracker_id,),
         ).fetchone()[0]
         rest = row["quantity"] - closed - row["externally_closed_quantity"]

@@ -6,7 +6,7 @@ differ in kind and not only in detail.
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -56,6 +56,8 @@ _CROWD_SHARE = 0.5
 _LATE_SECONDS = (8.0, 20.0, 40.0)
 _LATE_SHARE = 0.05
 
+_TAKES_BACK_SHARE = 0.3
+
 _CONDUCT_CHOICES = {
     "alert_timing": ("after_answer", "before_answer"),
     "alert_keys": ("camel", "pascal", "mixed"),
@@ -98,7 +100,8 @@ class Knobs:
     `rates` holds probabilities per occasion, `events` how often in the run, by fault class. While
     some exit is in a state of `aims`, the classes of `strikes` befall the run as well.
     `account_max_loss` is rupees, 0 for no rule of the account, and no seed draws it by itself; the
-    feed tells prices late by up to `feed_late_seconds`, in their order.
+    feed tells prices late by up to `feed_late_seconds`, in their order. `takes_back`: what is
+    closed too much is taken back, as `over_exit_action = "flatten"` has it.
     """
 
     chaos_seconds: float = 20.0
@@ -117,6 +120,7 @@ class Knobs:
     strikes: tuple[str, ...] = ()
     account_max_loss: int = 0
     feed_late_seconds: float = 0.0
+    takes_back: bool = False
 
     def describe(self) -> str:
         """Return everything that is not at rest, as JSON on one line; `parse_knobs` reads it."""
@@ -136,6 +140,11 @@ def parse_knobs(text: str | bytes) -> Knobs:
 
 def draw_knobs(seed: int, *, outlaw: bool = False) -> Knobs:
     """Return the knobs of a seed; one seed in three aims, and one in fifteen is calm."""
+    takes_back = random.Random(f"take back {seed}").random() < _TAKES_BACK_SHARE
+    return replace(_draw(seed, outlaw=outlaw), takes_back=takes_back)
+
+
+def _draw(seed: int, *, outlaw: bool) -> Knobs:
     chance = random.Random(f"knobs {seed}")
     if outlaw and chance.random() < _AIMED_OUTLAW_SHARE:
         return _draw_aimed(chance, chance.randrange(_AIMS), outlaw=True)

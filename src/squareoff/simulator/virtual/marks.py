@@ -47,6 +47,7 @@ MARKS: Mapping[str, str] = {
 
 OUTLAW_MARKS: Mapping[str, str] = {
     "over-exit detected": "the engine noticed that more was closed than was held",
+    "over-exit taken back": "what was closed too much was taken back, as the settings asked",
     "two orders under one id": "the broker held two orders under one of our ids",
 }
 """Only runs beyond the bound can show these."""
@@ -65,7 +66,11 @@ _BY_FACT = {
     "position_cancelled": "entry cancelled",
     "over_exit_detected": "over-exit detected",
 }
-_BY_ALARM = {"order_breaker_open": "breaker opened", "position_mismatch": "books disagreed"}
+_BY_ALARM = {
+    "order_breaker_open": "breaker opened",
+    "position_mismatch": "books disagreed",
+    "over_exit_flattened": "over-exit taken back",
+}
 _BY_RULE = {
     "stop_loss": "stop fired",
     "target": "target fired",

@@ -61,6 +61,7 @@ def assemble_process(
             quarantine_seconds=QUARANTINE_SECONDS,
             order_type=OrderType[world.knobs.order_type.upper()],
             attempts_max=world.knobs.attempts_max,
+            flatten_over_exit=world.knobs.takes_back,
         ),
         account_rules=_account_rules(world),
     )

@@ -15,7 +15,7 @@ from typing import Any
 from squareoff.simulator.virtual.audited import Opened, Planned
 from squareoff.simulator.wire import WireRequest, WireResponse
 
-OUR_TAG = re.compile(r"sq[xe]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}")
+OUR_TAG = re.compile(r"sq[xef]-[0-9a-z]{12}-[0-9a-z]{3}-[0-9a-z]{2}")
 MODIFICATIONS_MAX = 25
 CALLS_MAX = 10
 """Order calls that the broker takes in any rolling second."""
@@ -53,7 +53,7 @@ class WriteAudit:
         match kind:
             case "order_planned":
                 self.planned[row["client_order_id"]] = Planned(
-                    row["tracker_id"], row["role"], row["side"], row["order_quantity"]
+                    row["tracker_id"], row["role"], row["side"], row["order_quantity"], time_ns
                 )
             case "order_sent":
                 self.planned[row["client_order_id"]].sends += 1
