@@ -56,6 +56,7 @@ def is_at_rest(auditor: Auditor) -> bool:
 
 def is_overdue(auditor: Auditor) -> bool:
     """Say whether a stop stands beyond the healed market and has not fired yet."""
+    auditor.read_journal()
     rows = _trackers(auditor.database)
     return any(_is_beyond(auditor, opened, rows[name]) for name, opened in auditor.trackers.items())
 
