@@ -20,6 +20,7 @@ from squareoff.domain.states import OrderState, PositionStatus
 from squareoff.services.positions.key_totals import KeyTotals
 
 NAMES = [TrackerId(f"trk-{number}") for number in range(6)]
+SIDES = PositionSide.LONG, PositionSide.SHORT
 SIDE_OF = {name: list(PositionSide)[number % 2] for number, name in enumerate(NAMES)}
 
 
@@ -110,6 +111,11 @@ def compare(
         for order in everything
         for record in order.broker_orders
     )
+    assert totals.signed_quantity() == sum(each.signed_quantity for each in now.values())
+    sides = [still_open([each for each in now.values() if each.side is side]) for side in SIDES]
+    for net in (-sides[1], 0, sides[0]):
+        is_there = sides[0] <= max(0, net) and sides[1] <= max(0, -net)
+        assert totals.is_all_there(net) is is_there
     assert totals.is_moving() is (moving != [])
     assert totals.is_unsettled() is any(
         not (order.role is OrderRole.EXIT and order.is_resting) for order in moving

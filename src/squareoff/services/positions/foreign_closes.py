@@ -12,6 +12,7 @@ Invariants:
 3. While it is found out who closed what a resting exit would close, that exit is not chased.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -38,6 +39,7 @@ from squareoff.services.positions.broker_reads import (
 )
 
 READINGS_NEEDED = 3
+KEYS_AT_A_TIME = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,18 @@ class ForeignCloses:
 
     async def review(self, reading: PositionsReading) -> None:
         """Look at one reading of the positions; book what has become sure."""
-        for key in self._engine.book.position_keys():
+        book = self._engine.book
+        for number, key in enumerate(book.position_keys()):
+            if number % KEYS_AT_A_TIME == KEYS_AT_A_TIME - 1:
+                await asyncio.sleep(0)  # prices and exits do not wait for ten thousand keys
             await self._book_ended_days(key)
-            trackers = self._engine.book.on_key(key)
-            missing = missing_quantity(trackers, reading.net_of(key))
-            is_open_question = self._engine.book.is_unsettled(key) or key in reading.unsure
+            net = reading.net_of(key)
+            if book.is_all_there(key, net):
+                self._shortages.pop(key, None)
+                continue
+            trackers = book.on_key(key)
+            missing = missing_quantity(trackers, net)
+            is_open_question = book.is_unsettled(key) or key in reading.unsure
             if missing == 0 or is_open_question:
                 self._shortages.pop(key, None)
                 continue
@@ -102,8 +111,10 @@ class ForeignCloses:
     async def _book_ended_days(self, key: PositionKey) -> None:
         """Book what the earlier days' own trades tell of intraday positions of those days."""
         now, book = self._clock.now(), self._engine.book
+        if book.is_all_there(key, 0):
+            return  # nothing is held
         trackers = of_ended_days(book.on_key(key), now)
-        if missing_quantity(trackers, 0) == 0 or book.is_unsettled(key):
+        if not trackers or missing_quantity(trackers, 0) == 0 or book.is_unsettled(key):
             return
         todays = await self._reads.trade_book()
         if todays is None:

@@ -1,7 +1,8 @@
 """Sums over the trackers of one position of the broker, without walking them for every question.
 
-Each exit asks what the others on its key hold and may still close. Walked anew each time, a tick
-that fires a thousand positions of one key would cost a million looks.
+Each exit asks what the others on its key hold and may still close, and each comparison with the
+broker asks it of every key. Walked anew each time, a tick that fires a thousand positions of one
+key would cost a million looks.
 Invariant: a question is answered as of the last `note`; a tracker's part is counted anew only after
 it was noted, so noting costs next to nothing.
 """
@@ -16,9 +17,11 @@ from squareoff.domain.orders import OrderRole, PositionSide, Side
 @dataclass(frozen=True, slots=True)
 class _Part:
     """What one tracker adds. `moving` are orders that are planned, live or unknown, `unsettled`
-    those of them that are no exit resting at the exchange; `signed_fills` has buys above zero."""
+    those of them that are no exit resting at the exchange; `signed_quantity` and `signed_fills`
+    have longs and buys above zero."""
 
     open_quantity: int = 0
+    signed_quantity: int = 0
     exit_leaves: int = 0
     signed_fills: int = 0
     moving: int = 0
@@ -36,7 +39,7 @@ class KeyTotals:
         self._parts: dict[TrackerId, _Part] = {}
         self._open = dict.fromkeys(PositionSide, 0)
         self._leaves = dict.fromkeys(PositionSide, 0)
-        self._signed_fills = self._moving = self._unsettled = 0
+        self._signed_quantity = self._signed_fills = self._moving = self._unsettled = 0
 
     def note(self, tracker: PositionTracker) -> None:
         """Take in a tracker of the key, or its newest state; its side never changes."""
@@ -62,6 +65,17 @@ class KeyTotals:
         self._count()
         return sum(self._leaves.values())
 
+    def signed_quantity(self) -> int:
+        """Return what its trackers say that the broker's net is."""
+        self._count()
+        return self._signed_quantity
+
+    def is_all_there(self, net: int) -> bool:
+        """Say whether a net of the broker shows at least what each side holds."""
+        self._count()
+        held_long, held_short = self._open[PositionSide.LONG], self._open[PositionSide.SHORT]
+        return held_long <= max(0, net) and held_short <= max(0, -net)
+
     def signed_fills(self) -> int:
         """Return the signed sum of all known fills of ours (buys above zero)."""
         self._count()
@@ -86,6 +100,7 @@ class KeyTotals:
             self._parts[tracker_id] = after
             self._open[tracker.side] += after.open_quantity - before.open_quantity
             self._leaves[tracker.side] += after.exit_leaves - before.exit_leaves
+            self._signed_quantity += after.signed_quantity - before.signed_quantity
             self._signed_fills += after.signed_fills - before.signed_fills
             self._moving += after.moving - before.moving
             self._unsettled += after.unsettled - before.unsettled
@@ -96,6 +111,7 @@ def _part(tracker: PositionTracker) -> _Part:
     moving = [each for each in tracker.orders if each.state.is_live or each.leaves_quantity]
     return _Part(
         open_quantity=0 if tracker.status.is_final else tracker.open_quantity,
+        signed_quantity=tracker.signed_quantity,
         exit_leaves=tracker.exit_leaves_quantity,
         signed_fills=sum(
             order.cumulative_quantity * (1 if order.side is Side.BUY else -1)

@@ -250,6 +250,14 @@ class PositionBook:
         """Return what planned and live exits on the key may still close."""
         return self._totals_of(key).exit_leaves()
 
+    def signed_quantity(self, key: PositionKey) -> int:
+        """Return what the trackers on the key say that the broker's net is."""
+        return self._totals_of(key).signed_quantity()
+
+    def is_all_there(self, key: PositionKey, net: int) -> bool:
+        """Say whether a net of the broker shows at least what each side of the key holds."""
+        return self._totals_of(key).is_all_there(net)
+
     def signed_fills(self, key: PositionKey) -> int:
         """Return the signed sum of all known fills of ours on a key (buys above zero)."""
         return self._totals_of(key).signed_fills()

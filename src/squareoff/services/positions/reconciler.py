@@ -181,16 +181,15 @@ class Reconciler:
         """Compare net quantities of keys on which nothing of ours is moving."""
         found = []
         self._advice.clear()
-        for key in self._engine.book.position_keys():
-            if self._engine.book.is_moving(key):
-                continue
-            trackers = self._engine.book.on_key(key)
-            ours = sum(tracker.signed_quantity for tracker in trackers)
-            theirs = reading.net_of(key)
-            # Once all of ours has ended, what is there is somebody else's.
-            is_ours = ours != 0 or any(t.open_quantity for t in trackers if not t.status.is_final)
+        book = self._engine.book
+        for key in book.position_keys():
+            ours, theirs = book.signed_quantity(key), reading.net_of(key)
             # Delivered shares that no tracker claims are theirs who hold them.
-            if is_ours and not ours <= theirs <= ours + reading.delivered_of(key):
+            if ours <= theirs <= ours + reading.delivered_of(key) or book.is_moving(key):
+                continue
+            trackers = book.on_key(key)
+            # Once all of ours has ended, what is there is somebody else's.
+            if ours != 0 or any(t.open_quantity for t in trackers if not t.status.is_final):
                 shows = "surely shows only" if key in reading.unsure else "shows"
                 text = f"{key}: our trackers hold {ours}, the broker {shows} {theirs}"
                 found.append(text)
@@ -203,13 +202,11 @@ class Reconciler:
     def _keys_short_of_ours(self, reading: PositionsReading) -> frozenset[PositionKey]:
         """Return the keys of which the broker shows less than we hold, beyond what orders of ours
         that are on their way may have closed."""
-        short = set()
-        for key in self._engine.book.position_keys():
-            trackers = self._engine.book.on_key(key)
-            ours = sum(tracker.signed_quantity for tracker in trackers)
-            theirs = reading.net_of(key)
-            on_the_way = sum(tracker.exit_leaves_quantity for tracker in trackers)
-            if ours and abs(ours) > (theirs if ours > 0 else -theirs) + on_the_way:
+        short, book = set(), self._engine.book
+        for key in book.position_keys():
+            ours, theirs = book.signed_quantity(key), reading.net_of(key)
+            lacking = abs(ours) - (theirs if ours > 0 else -theirs)
+            if ours and lacking > 0 and lacking > book.exit_leaves(key):
                 short.add(key)
         return frozenset(short)
 
