@@ -276,3 +276,12 @@ def test_what_was_durable_of_another_day_or_other_rules_is_nothing() -> None:
     watch.watch(held(rules=replace(STOP, target=None)))
     assert watch.recover_range(baseline) is None
     assert tell(watch, "150", 60, high="160", low="139") is None
+
+
+def test_a_claim_made_while_the_journal_is_read_leaves_nothing_to_recover() -> None:
+    """The exit goes on, and its position waits for no price, whatever was durable of it."""
+    watch, baseline = restarted(held(rules=TRAILING))
+    tell(watch, "150", 60, high="165", low="139")
+    watch.rest(baseline.tracker)
+
+    assert watch.recover_range(baseline) is None

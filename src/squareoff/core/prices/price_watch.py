@@ -270,8 +270,11 @@ class PriceWatch:
         return self.ranges.take(watched.instrument, told, watched.trackers, is_credible_and_untold)
 
     def recover_range(self, baseline: Baseline) -> RangeReached | None:
-        """Take in the range that was durable of a loaded position."""
-        watched = self._instruments[baseline.tracker.instrument.instrument_id]
+        """Take in the range that was durable of a loaded position; nothing happens where an exit
+        was claimed meanwhile."""
+        watched = self._instruments.get(baseline.tracker.instrument.instrument_id)
+        if watched is None or baseline.tracker.tracker_id not in watched.trackers:
+            return None
         watched.pass_to(ist_day_begins_ns(baseline.told.day))
         return self.ranges.recover(baseline, partial(self._is_credible, watched))
 

@@ -159,7 +159,7 @@ class Auditor(Outside):
             self.journal_hashes.append(entry_hash)
             if self._canary in text:
                 self.violate("I11", f"journal entry {seq} holds the access token")
-            stamped_ns = time_ns - self.machine.error_ns
+            stamped_ns = self.machine.true_ns(time_ns, now_ns)
             at_ns = min(now_ns, max(self._read_ns, stamped_ns))
             self._take(kind, json.loads(text), at_ns, stamped_ns)
         self._read_ns = now_ns

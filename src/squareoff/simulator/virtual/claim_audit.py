@@ -32,16 +32,27 @@ class MachineClock:
         """How far it is ahead now."""
         self.slewed_ns = 0
         """How much it may have gained or lost without a step."""
+        self._earlier_errors_ns: list[int] = []
         self._changed_ns = 0
         self._begun_misled = [False]
 
     def change(self, now_ns: int, error_ns: int) -> None:
         """Hear that it was set."""
+        self._earlier_errors_ns.append(self.error_ns)
         self.error_ns, self._changed_ns = error_ns, now_ns
 
     def begin_process(self, wall_ns: int, now_ns: int) -> None:
         """Hear that a process begins, which knows of no step before."""
         self._begun_misled.append(abs(wall_ns - now_ns) > EARLY_NS)
+
+    def true_ns(self, stamp_ns: int, now_ns: int) -> int:
+        """Return when something was stamped: by the clock as it stands, or, where that lies in the
+        future, as it stood when the stamp was made; a store that was away wrote it down later."""
+        true_ns = stamp_ns - self.error_ns
+        if true_ns <= now_ns + EARLY_NS:
+            return true_ns
+        made_ns = (stamp_ns - error_ns for error_ns in reversed(self._earlier_errors_ns))
+        return next((each for each in made_ns if each <= now_ns), true_ns)
 
     @property
     def process_count(self) -> int:
