@@ -124,8 +124,8 @@ BUGS = (
         name="circuit-not-clipped",
         careless="Lets the limit of a sell go below the lower circuit.",
         file="core/exits/pricing.py",
-        old="lowest = instrument.tick_size if floor is None or reference < floor else floor",
-        new="lowest = instrument.tick_size",
+        old="lowest = tick_size if floor is None or reference < floor else floor",
+        new="lowest = tick_size",
         tests=("tests/core/exits/test_pricing.py",),
     ),
     Bug(

@@ -42,8 +42,8 @@ BUGS = (
         name="unsure-shares-closed-by-others",
         careless="Books a sale as closed by others where more may be held than is shown.",
         file="services/positions/foreign_closes.py",
-        old="self._engine.book.is_unsettled(key) or key in reading.unsure",
-        new="self._engine.book.is_unsettled(key)",
+        old="book.is_unsettled(key) or key in reading.unsure",
+        new="book.is_unsettled(key)",
         tests=("tests/services/positions/test_delivered_shares.py",),
     ),
     Bug(

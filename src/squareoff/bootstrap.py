@@ -227,7 +227,9 @@ async def _open(
     else:
         await ownership.stand_by(on_owner)
     store = SqlStore(database.runner, account_id, ownership.epoch, ownership)
-    shared_ticks = _shared_ticks(settings, stack)
+    # Recorded prices are nobody else's, and nobody else's are theirs.
+    is_recorded = prices is not None and prices.line is None
+    shared_ticks = None if is_recorded else _shared_ticks(settings, stack)
     if prices is None:
         broker = _live_broker(settings, hooks, stack, clock, ownership)
     else:
@@ -248,8 +250,8 @@ async def _open(
         checkpoints=checkpoints_from_environment(os.environ),
         alerts=_alerts(settings, stack),
         shared_ticks=shared_ticks,
-        on_tick=() if shared_ticks is None else (shared_ticks.put,),
-        # Other processes are to hear of every price, so none is quiet where they share ticks.
+        on_good_price=() if shared_ticks is None else (shared_ticks.put,),
+        # Other processes are to hear of every good price: none is quiet where they share ticks.
         quiet_feed=broker.quiet_feed if shared_ticks is None else LOUD_FEED,
         wide_feed=broker.wide_feed,
         declare_position=broker.declare_position,
@@ -314,7 +316,7 @@ def _shared_ticks(settings: Settings, stack: AsyncExitStack) -> "RedisTickCache 
     if not url:
         return None
     redis = import_module("squareoff.adapters.redis.tick_cache")
-    cache: RedisTickCache = redis.RedisTickCache(url)
+    cache: RedisTickCache = redis.RedisTickCache(url, settings.dhan.market_feed_url)
     stack.push_async_callback(cache.close)
     return cache
 

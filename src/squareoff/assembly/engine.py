@@ -161,7 +161,6 @@ def _supervisor(
     feed_lines = _feed_lines(ports, shared)
     if orders.session is not None:
         orders.session.on_new_token(feed_lines.note_new_token)
-    on_tick = (*ports.on_tick, shared.history.note)
     if blind is not None:
         blind.connect(lambda: feed_lines.up_since_ns)
     status = _status(settings, ports, shared, orders, risk, feed_lines, hub, blind)
@@ -178,9 +177,7 @@ def _supervisor(
         hub=hub,
         reconciler=orders.reconciler,
         feed_lines=feed_lines,
-        intake=FeedIntake(
-            ports.market_feed, shared.engine.book, risk, shared.metrics, on_tick=on_tick
-        ),
+        intake=FeedIntake(ports.market_feed, shared.engine.book, risk, shared.metrics),
         kill_switch=shared.kill_switch,
         clock=ports.clock,
         checkpoints=ports.checkpoints,

@@ -79,9 +79,10 @@ class Ports:
     checkpoints: Checkpoints
     alerts: tuple[Alerts, ...] = ()
     shared_ticks: SharedTicks | None = None
-    on_tick: tuple[Callable[[Tick], None], ...] = ()
+    on_good_price: tuple[Callable[[Tick], None], ...] = ()
+    """Told of the feed's prices that were judged good."""
     quiet_feed: QuietFeed = LOUD_FEED
-    """The market feed where it keeps quiet prices; `on_tick` hears of the others only."""
+    """The market feed where it keeps quiet prices; `on_good_price` hears of the others only."""
     wide_feed: WideFeed | None = None
     """The market feed where it has more than one connection, and a choice of detail."""
     declare_position: DeclarePosition | None = None

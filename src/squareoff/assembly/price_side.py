@@ -38,6 +38,7 @@ def risk_manager(
         metrics=shared.metrics,
         expect_exits=orders.router.queue.expect_exits,
         account=account,
+        on_good=(*ports.on_good_price, shared.history.note),
     )
 
 

@@ -281,7 +281,7 @@ class Settings(BaseSettings):
     redis_url: Annotated[RedisUrl, Environment("SQUAREOFF_REDIS_URL", from_file=True)] = SecretStr(
         ""
     )
-    """Where ticks are shared between processes; empty: no Redis."""
+    """Where good prices of the live feed are shared between processes; empty: no Redis."""
     instruments: Annotated[str, Environment("SQUAREOFF_INSTRUMENTS")] = ""
     """Path or address of the instrument master CSV (detailed form), cached daily; empty: in live
     mode the broker's own, in paper mode none."""

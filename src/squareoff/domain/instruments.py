@@ -11,6 +11,8 @@ from enum import Enum
 from squareoff.domain.ids import AccountId
 from squareoff.domain.prices import PRICE_UNITS_PER_RUPEE
 
+SECURITY_ID_MAX = 2**32 - 1
+
 
 class ExchangeSegment(str, Enum):
     """Exchange and segment, in the broker's words (dhanhq-v2.md 11.1)."""
@@ -62,6 +64,13 @@ class InstrumentId:
 
     exchange_segment: ExchangeSegment
     security_id: str
+
+    @property
+    def is_nameable(self) -> bool:
+        """Say whether the market feed can name it: its packets have 32 bits for the id (7.3)."""
+        text = self.security_id
+        is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(SECURITY_ID_MAX))
+        return is_number and int(text) <= SECURITY_ID_MAX
 
     @classmethod
     def from_text(cls, text: str) -> "InstrumentId":

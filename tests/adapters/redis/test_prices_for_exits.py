@@ -13,6 +13,8 @@ from squareoff.domain.ticks import Tick
 from squareoff.services.prices.ltp_resolver import LtpResolver
 from squareoff.services.prices.tick_cache import TickCache
 
+FEED = "wss://feed.example/v2"
+
 
 def tick(age_seconds: float) -> Tick:
     """Return a tick that another process received this long ago."""
@@ -34,7 +36,7 @@ def test_the_age_of_a_shared_price_is_its_own(redis_database: str) -> None:
     """A tick of two seconds ago is two seconds old at each reading; one of ten is not used."""
 
     async def body() -> None:
-        writer, reader = RedisTickCache(redis_database), RedisTickCache(redis_database)
+        writer, reader = RedisTickCache(redis_database, FEED), RedisTickCache(redis_database, FEED)
         for age, source in ((2.0, "redis"), (10.0, "quote")):
             writer.put(tick(age))
             assert await writer.flush()
@@ -53,7 +55,7 @@ def test_a_redis_that_is_away_leaves_the_quote() -> None:
     """Nobody listens: the broker is asked, and nothing is raised."""
 
     async def body() -> None:
-        away = RedisTickCache("redis://127.0.0.1:1/0")
+        away = RedisTickCache("redis://127.0.0.1:1/0", FEED)
         assert (await price_over(away)).source == "quote"
         await away.close()
 
@@ -71,7 +73,7 @@ def test_a_redis_that_is_silent_leaves_the_quote() -> None:
             writer.close()
 
         server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
-        silent = RedisTickCache(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+        silent = RedisTickCache(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", FEED)
         assert (await price_over(silent)).source == "quote"
         await silent.close()
         is_over.set()

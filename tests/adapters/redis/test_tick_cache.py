@@ -12,6 +12,8 @@ from squareoff.domain.instruments import ExchangeSegment, InstrumentId
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.ticks import Tick
 
+FEED = "wss://feed.example/v2"
+
 OPTION = InstrumentId(ExchangeSegment.NSE_FNO, "45123")
 EQUITY = InstrumentId(ExchangeSegment.NSE_EQ, "45123")
 TICK = Tick(
@@ -32,7 +34,7 @@ def test_a_tick_reaches_other_processes_as_old_as_it_is(redis_database: str) -> 
     """Another store reads the same tick with its wall times; only the monotonic time is gone."""
 
     async def body() -> None:
-        writer, reader = RedisTickCache(redis_database), RedisTickCache(redis_database)
+        writer, reader = RedisTickCache(redis_database, FEED), RedisTickCache(redis_database, FEED)
         writer.put(TICK)
         assert await writer.flush()
 
@@ -49,7 +51,7 @@ def test_instruments_with_the_same_security_id_are_kept_apart(redis_database: st
     """The key is segment and security id; an instrument without a tick has none."""
 
     async def body() -> None:
-        store = RedisTickCache(redis_database)
+        store = RedisTickCache(redis_database, FEED)
         store.put(TICK)
         await store.flush()
 
@@ -64,7 +66,7 @@ def test_running_writes_the_newest_tick_of_each_instrument(redis_database: str) 
     """While `run` is on, what was put arrives; of several ticks the last one counts."""
 
     async def body() -> None:
-        store = RedisTickCache(redis_database)
+        store = RedisTickCache(redis_database, FEED)
         for price in (1, 2, 3):
             store.put(replace(TICK, last_traded_price=PriceUnits(price)))
         running = asyncio.ensure_future(store.run())
@@ -85,7 +87,7 @@ def test_redis_that_is_away_answers_none_and_is_counted() -> None:
     """Neither reading nor writing raises when Redis is away; each failure counts once."""
 
     async def body() -> None:
-        store = RedisTickCache(AWAY)
+        store = RedisTickCache(AWAY, FEED)
         store.put(TICK)
         assert not await store.flush()
         assert await store.get(OPTION) is None
@@ -108,7 +110,7 @@ def test_a_silent_server_costs_no_more_than_the_limit() -> None:
 
         server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        store = RedisTickCache(f"redis://127.0.0.1:{port}/0")
+        store = RedisTickCache(f"redis://127.0.0.1:{port}/0", FEED)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         assert await store.get(OPTION) is None
@@ -128,9 +130,9 @@ def test_a_value_that_is_no_tick_is_counted(redis_database: str) -> None:
 
     async def body() -> None:
         client = Redis.from_url(redis_database)
-        await client.set("squareoff:tick:NSE_FNO:45123", b"\xc1 not a tick")
+        await client.set("squareoff:tick:feed.example:NSE_FNO:45123", b"\xc1 not a tick")
         await client.aclose()
-        store = RedisTickCache(redis_database)
+        store = RedisTickCache(redis_database, FEED)
 
         assert await store.get(OPTION) is None
         assert store.errors == 1

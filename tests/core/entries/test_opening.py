@@ -40,6 +40,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "limit_price",
     ),
     "a rule": ({"rules": RuleSet(stop_loss=PriceRule(price=D(160)))}, "rules.stop_loss.price"),
+    "an id that the feed has no room for": (
+        {
+            "instrument": replace(
+                INSTRUMENT, instrument_id=InstrumentId(ExchangeSegment.NSE_FNO, "4294967296")
+            )
+        },
+        "security_id",
+    ),
     "no lot size": ({"instrument": replace(INSTRUMENT, lot_size=0)}, "lot_size"),
     "no tick": ({"instrument": replace(INSTRUMENT, tick_size=D(0))}, "tick_size"),
     "a freeze below one lot": (

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exit_story.values import INSTRUMENT
-from squareoff.core.exits.pricing import is_more_aggressive, protected_limit, protection_percent
+from squareoff.core.exits.pricing import (
+    coarser_tick,
+    is_more_aggressive,
+    protected_limit,
+    protection_percent,
+)
 from squareoff.core.state.inputs import PriceView
 from squareoff.domain.orders import Side
 from squareoff.domain.prices import is_on_tick
@@ -171,3 +176,36 @@ def test_what_more_aggressive_means() -> None:
     assert is_more_aggressive(Side.BUY, high, low)
     assert not is_more_aggressive(Side.SELL, low, low)
     assert is_more_aggressive(Side.SELL, high, None)
+
+
+@pytest.mark.parametrize(
+    ("tick", "steps", "coarser"),
+    [
+        ("0.01", 0, "0.01"),
+        ("0.01", 1, "0.05"),
+        ("0.05", 1, "0.10"),
+        ("0.05", 9, "5"),
+        ("7", 1, "7"),
+        ("0.0025", 1, "0.01"),
+        ("0.02", 1, "0.10"),
+    ],
+)
+def test_a_grid_that_is_not_taken_gives_way_to_a_coarser_one(
+    tick: str, steps: int, coarser: str
+) -> None:
+    """Each lies on the one before, so a price on it suits the exchange whichever is right."""
+    assert coarser_tick(Decimal(tick), steps) == Decimal(coarser)
+
+
+def test_a_coarser_grid_is_that_of_the_limit_too() -> None:
+    """The price lies no nearer to the market for it, and inside the circuit."""
+    share = replace(FUTURE, tick_size=Decimal("0.01"), lower_circuit=Decimal("240.57"))
+    sold = {
+        steps: protected_limit(
+            share, Side.SELL, view("243"), step=9, max_slippage_percent=Decimal(1),
+            tick_rejections=steps,
+        )
+        for steps in (0, 1, 3)
+    }  # fmt: skip
+
+    assert sold == {0: Decimal("240.57"), 1: Decimal("240.60"), 3: Decimal(241)}

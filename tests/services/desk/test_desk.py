@@ -505,5 +505,7 @@ def test_an_intraday_position_gets_its_segments_square_off_time() -> None:
 
             times = [view.rules.square_off_at for view in views]
             assert times == [time(15, 15), time(14, 0), None, time(15, 15)]
+            changed = await world.engine.desk.set_rules(TrackerId(views[0].id), POSITION.rules)
+            assert changed.rules.square_off_at == time(15, 15), "new rules leave it its time"
 
     run_virtual(body())

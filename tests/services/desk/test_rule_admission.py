@@ -12,9 +12,10 @@ from exit_story.values import INSTRUMENT, TRACKER, new_position
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
 from squareoff.domain.errors import DomainError
+from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ExchangeSegment, ProductType
 from squareoff.domain.orders import OrderType, PositionSide
-from squareoff.domain.rules import PriceRule, RuleSet, TrailingRule
+from squareoff.domain.rules import NO_RULES, PriceRule, RuleSet, TrailingRule
 from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND
@@ -158,6 +159,37 @@ def test_an_entry_is_held_against_its_limit_and_asks_nobody() -> None:
             assert view.rules == below
             assert view.trading_symbol == INSTRUMENT.trading_symbol
             assert "quotes" not in world.gateway.calls
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_taken"),
+    [
+        (RuleSet(target=PriceRule(price=D(158))), True),
+        (RuleSet(stop_loss=PriceRule(price=D(145))), True),
+        (RuleSet(stop_loss=PriceRule(price=D(155))), False),
+        (RuleSet(target=PriceRule(price=D(149))), False),
+    ],
+)
+def test_an_entry_below_the_market_is_judged_by_its_limit(rules: RuleSet, is_taken: bool) -> None:
+    """Who buys the dip at 150 while 160 is traded means a target of 158, and no stop at 155."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.gateway.fills = False
+            await world.hold(rules=RuleSet(stop_loss=PriceRule(price=D(100))))
+            world.tick("160")
+            desk, entry = world.engine.desk, replace(ENTRY, limit_price=D(150))
+            waiting = await desk.enter(replace(entry, rules=NO_RULES))
+            if is_taken:
+                assert (await desk.enter(replace(entry, rules=rules))).rules == rules
+                assert (await desk.set_rules(TrackerId(waiting.id), rules)).rules == rules
+                return
+            with pytest.raises(InvalidRequest):
+                await desk.enter(replace(entry, rules=rules))
+            with pytest.raises(InvalidRequest):
+                await desk.set_rules(TrackerId(waiting.id), rules)
 
     run_virtual(body())
 

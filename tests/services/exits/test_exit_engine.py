@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from exit_story.values import TRACKER
+from service_world.broker import ScriptedGateway
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running_world
 from squareoff.core.state.facts import ExitClaimed
@@ -16,8 +17,8 @@ from squareoff.domain.errors import (
     BrokerOutcomeUnknown,
     BrokerRejected,
 )
-from squareoff.domain.ids import TrackerId
-from squareoff.domain.orders import BrokerOrderStatus, Side
+from squareoff.domain.ids import BrokerOrderId, TrackerId
+from squareoff.domain.orders import BrokerOrderStatus, OrderReport, OrderRequest, Side
 from squareoff.domain.results import ExitCode, ExitResult
 from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.states import IntentStatus, PositionStatus
@@ -31,6 +32,40 @@ async def leave(
 ) -> ExitResult:
     """Ask for an exit as a person would."""
     return await world.engine.exit_engine.execute_exit(tracker_id, "by hand", wait=wait, **more)
+
+
+class _CoarserGrid(ScriptedGateway):
+    """An exchange whose price step is larger than the one that the position was taken with."""
+
+    def accept(self, request: OrderRequest) -> OrderReport:
+        """Turn away what lies off the grid."""
+        report = super().accept(request)
+        if request.limit_price is not None and request.limit_price % Decimal("0.50"):
+            text = "EXCH: price is not a multiple of the tick size 0.50"
+            self.end(report.broker_order_id, BrokerOrderStatus.REJECTED, text)
+        return report
+
+    def fill(self, order_id: BrokerOrderId, quantity: int | None = None) -> None:
+        """Fill what was not turned away."""
+        if not self.orders[order_id].status.is_terminal:
+            super().fill(order_id, quantity)
+
+
+def test_an_exit_off_the_exchanges_grid_goes_out_on_a_coarser_one() -> None:
+    """A position that is carried over keeps the tick of its first day; its exit does not fail."""
+
+    async def body() -> None:
+        async with running_world(gateway=_CoarserGrid()) as world:
+            await world.hold()
+            world.tick("150.35")
+
+            await leave(world)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            assert [each.status.value for each in world.gateway.orders.values()] == [
+                "REJECTED", "REJECTED", "TRADED",
+            ]  # fmt: skip
+
+    run_virtual(body())
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\n\t"])

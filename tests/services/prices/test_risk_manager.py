@@ -15,6 +15,7 @@ from squareoff.core.state.facts import ExitClaimed, OrderSent, StopMoved
 from squareoff.core.state.inputs import RulesSet
 from squareoff.domain.errors import StoreUnavailable
 from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import PositionSide
 from squareoff.domain.rules import (
     BreakEvenRule,
@@ -27,6 +28,7 @@ from squareoff.domain.rules import (
 )
 from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
+from squareoff.domain.ticks import Tick
 from squareoff.domain.time import ns_from_iso
 from squareoff.ports import FeedConnected
 from squareoff.services.exits.exit_results import Wait
@@ -39,6 +41,44 @@ SESSIONS = (Session(time(8, 10), time(8, 20)),)
 def claims(world: World) -> list[ExitClaimed]:
     """Return every claim that was committed."""
     return [f for c in world.store.commits for f in c.facts if isinstance(f, ExitClaimed)]
+
+
+def test_only_a_good_price_is_handed_on() -> None:
+    """Other processes price their exits by it, and a chart is drawn of it."""
+    shared: list[Tick] = []
+
+    async def body() -> None:
+        async with running_world(on_good_price=(shared.append,)) as world:
+            await world.hold(rules=STOP)
+            for price in ("150", "70", "151"):
+                world.tick(price)
+            world.tick("152", traded_ago=3600.0)
+
+    run_virtual(body())
+    assert [tick.last_traded_price for tick in shared] == [1_500_000, 1_510_000]
+
+
+def test_the_last_trade_of_yesterday_fires_nothing_when_it_is_told_again() -> None:
+    """A connection that lived overnight brings it once more as the book moves before the open."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            world.calendar.hours = TradingDay((hours := Session(time(9, 15), time(15, 30)),), hours)
+            await world.hold(product_type=ProductType.MARGIN)
+            traded_ns = VirtualClock().now().wall_ns
+            world.tick("150")
+            await asyncio.sleep(17.5 * 3600)
+            await world.engine.desk.set_rules(TRACKER, RuleSet(stop_loss=PriceRule(price=D(155))))
+            world.tick("150", traded_ago=(VirtualClock().now().wall_ns - traded_ns) / 1e9)
+            await asyncio.sleep(1.0)
+
+            assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
+            assert 'cause="of_an_earlier_day"} 1.0' in world.engine.metrics.render().decode()
+            await asyncio.sleep(16 * 60)
+            world.tick("150")
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body(), begins=time(15, 29))
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,7 @@ async def make_world(
     clock: Clock | None = None,
     quiet_feed: QuietFeed = LOUD_FEED,
     tells_the_day: bool = False,
+    on_good_price: tuple[Callable[[Tick], None], ...] = (),
     instruments: tuple[Instrument, ...] = (INSTRUMENT,),
     **settings: Any,
 ) -> World:
@@ -261,6 +262,7 @@ async def make_world(
         chance=chance,
         checkpoints=checkpoints,
         alerts=(alarms,),
+        on_good_price=on_good_price,
         session=session,
         broker_time=broker_time,
         quiet_feed=quiet_feed,

@@ -5,11 +5,13 @@ Invariants:
    caller goes on to the next source of a price.
 2. A tick keeps the wall time at which the feed gave it to the first process: read again, an old
    price stays old.
-3. `put` never waits; no call to Redis lasts longer than CALL_SECONDS_MAX.
+3. A feed's prices are shared with those who listen to the same feed, and with nobody else.
+4. `put` never waits; no call to Redis lasts longer than CALL_SECONDS_MAX.
 """
 
 import asyncio
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import msgspec
 from redis.asyncio import Redis
@@ -37,9 +39,11 @@ _DECODER = msgspec.msgpack.Decoder(Tick)
 class RedisTickCache:
     """Shares ticks between processes. `errors` counts failed calls since the start."""
 
-    def __init__(self, url: str) -> None:
-        """Name the server, as `redis://host:port/number`; nothing connects before the first use."""
+    def __init__(self, url: str, feed_url: str) -> None:
+        """Name the server, as `redis://host:port/number`, and the feed whose prices are shared;
+        nothing connects before the first use."""
         self.errors = 0
+        self._prefix = f"squareoff:tick:{urlsplit(feed_url).netloc}"
         self._redis = Redis.from_url(
             url,
             socket_timeout=CALL_SECONDS_MAX,
@@ -63,7 +67,7 @@ class RedisTickCache:
         """
         try:
             async with asyncio.timeout(CALL_SECONDS_MAX):
-                packed = await self._redis.get(_key(instrument_id))
+                packed = await self._redis.get(self._key(instrument_id))
             if not isinstance(packed, bytes):
                 return None
             tick = _DECODER.decode(packed)
@@ -87,7 +91,7 @@ class RedisTickCache:
             async with asyncio.timeout(CALL_SECONDS_MAX):
                 pipeline = self._redis.pipeline(transaction=False)
                 for instrument_id, tick in pending.items():
-                    pipeline.set(_key(instrument_id), _ENCODER.encode(tick), ex=KEEP_SECONDS)
+                    pipeline.set(self._key(instrument_id), _ENCODER.encode(tick), ex=KEEP_SECONDS)
                 await pipeline.execute()
         except _FAILURES:
             self.errors += 1
@@ -98,6 +102,5 @@ class RedisTickCache:
         """Release connections."""
         await self._redis.aclose()
 
-
-def _key(instrument_id: InstrumentId) -> str:
-    return f"squareoff:tick:{instrument_id}"
+    def _key(self, instrument_id: InstrumentId) -> str:
+        return f"{self._prefix}:{instrument_id}"

@@ -11,7 +11,12 @@ from squareoff.core.state.facts import EntryWatched, OrderPlanned, TrackerFact, 
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import FieldFault
 from squareoff.domain.ids import AccountId, BrokerOrderId, TrackerId
-from squareoff.domain.instruments import Instrument, PositionKey, ProductType
+from squareoff.domain.instruments import (
+    SECURITY_ID_MAX,
+    Instrument,
+    PositionKey,
+    ProductType,
+)
 from squareoff.domain.orders import OrderOrigin, OrderRole, OrderType, PositionSide
 from squareoff.domain.prices import is_on_tick
 from squareoff.domain.rules import RuleSet
@@ -50,19 +55,26 @@ def opening_faults(
 ) -> tuple[FieldFault, ...]:
     """Return every fault of a position to be opened, each naming its field.
 
-    An entry that is yet to be placed is held at its limit price or better, so that price counts
-    where none is known.
+    Of an entry that is yet to be placed `reference_price` is the last price, None where none is
+    known: it is judged by `price_at_entry`.
     """
     faults = [*_basic_faults(position)]
     if not faults:
         ruled = RuledPosition(
             position.instrument, position.side, position.entry_price, position.quantity
         )
-        is_priced_entry = position.entry_order_type is OrderType.LIMIT
-        if reference_price is None and is_priced_entry:
-            reference_price = position.entry_price
+        if position.entry_order_type is OrderType.LIMIT:
+            reference_price = price_at_entry(position.side, position.entry_price, reference_price)
         faults.extend(rule_faults(position.rules, ruled, reference_price))
     return tuple(faults)
+
+
+def price_at_entry(side: PositionSide, limit: Decimal, last_price: Decimal | None) -> Decimal:
+    """Return the price at which a limit order that waits for its entry would be held, rupees: its
+    limit, or the last price where that is better already."""
+    if last_price is None:
+        return limit
+    return min(limit, last_price) if side is PositionSide.LONG else max(limit, last_price)
 
 
 def _basic_faults(position: NewPosition) -> Iterator[FieldFault]:
@@ -100,7 +112,9 @@ def _is_beyond_one_order(position: NewPosition) -> bool:
 
 
 def _instrument_faults(instrument: Instrument) -> Iterator[FieldFault]:
-    """Check what every later step divides by."""
+    """Check what every later step divides by, and that the market feed can name it."""
+    if not instrument.instrument_id.is_nameable:
+        yield FieldFault("security_id", f"must be a number from 0 to {SECURITY_ID_MAX}")
     if instrument.lot_size <= 0:
         yield FieldFault("lot_size", f"must be above zero, was {instrument.lot_size}")
     if instrument.tick_units <= 0:

@@ -9,7 +9,7 @@ from squareoff.core.exits.closing import cancel_order
 from squareoff.core.exits.pricing import is_at_farthest, is_more_aggressive, protected_limit
 from squareoff.core.exits.rejections import RejectionClass, classify_rejection
 from squareoff.core.exits.sending import takes_no_market_orders, urgency_of
-from squareoff.core.exits.setbacks import price_rejections
+from squareoff.core.exits.setbacks import price_rejections, tick_rejections
 from squareoff.core.state.commands import RequestReprice, TransmitModify
 from squareoff.core.state.facts import OrderModifySent, Severity
 from squareoff.core.state.inputs import ModifyRefused, PriceView, RepriceReady
@@ -168,6 +168,7 @@ def _next_target(
         step=order.modifications + 1,
         max_slippage_percent=step.policy.max_slippage_percent,
         price_rejections=price_rejections(step.tracker) + pacing.prices_refused,
+        tick_rejections=tick_rejections(step.tracker),
     )
     if not is_more_aggressive(order.side, limit, _standing_limit(step, order)):
         return _last_target(step, order, view)

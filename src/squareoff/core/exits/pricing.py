@@ -2,7 +2,8 @@
 
 From the best price on the other side where the view has one, else the last traded price; off by a
 protection percentage that widens with every step up to the configured slippage, and is halved by
-every rejection of the price; on the tick grid; inside the circuit limits. Limits that the market
+every rejection of the price; on the tick grid, or on a coarser one where the exchange took none of
+that; inside the circuit limits. Limits that the market
 itself stands outside of are of another day, and none. Source of the slabs: Dhan's option table of
 2024-06, OpenAlgo's generic figures for equity and futures.
 """
@@ -23,6 +24,9 @@ _OPTION_PERCENT_ABOVE = Decimal(2)
 _GENERIC_SLABS = ((Decimal(100), Decimal(2)), (Decimal(500), Decimal(1)))
 _GENERIC_PERCENT_ABOVE = Decimal("0.5")
 _HUNDRED = Decimal(100)
+_TICK_SIZES = tuple(map(Decimal, ("0.01", "0.05", "0.10", "0.50", "1", "5")))
+"""The price steps that NSE and BSE give shares, by their price; each is a multiple of the last."""
+
 _HALVINGS_MAX = 10
 """So many halvings leave less than a tick of any distance."""
 
@@ -45,24 +49,34 @@ def protected_limit(
     step: int,
     max_slippage_percent: Decimal,
     price_rejections: int = 0,
+    tick_rejections: int = 0,
 ) -> Decimal:
     """Return the limit price in rupees for an exit of `side`.
 
     Args:
         step: 0 for the first price, one more with every chase; widens the distance.
         price_rejections: how often in a row the exchange turned a price away; halves the distance.
+        tick_rejections: how often it lay off the exchange's grid; each makes the grid coarser.
     """
     reference = _reference(side, view)
+    tick_size = coarser_tick(instrument.tick_size, tick_rejections)
     percent = min(protection_percent(instrument, reference) * (step + 1), max_slippage_percent)
     percent /= 2 ** min(price_rejections, _HALVINGS_MAX)
     if side is Side.SELL:
-        price = round_to_tick_down(reference * (1 - percent / _HUNDRED), instrument.tick_size)
-        floor = _inside(instrument.lower_circuit, instrument.tick_size, up=True)
-        lowest = instrument.tick_size if floor is None or reference < floor else floor
+        price = round_to_tick_down(reference * (1 - percent / _HUNDRED), tick_size)
+        floor = _inside(instrument.lower_circuit, tick_size, up=True)
+        lowest = tick_size if floor is None or reference < floor else floor
         return max(price, lowest)
-    price = round_to_tick_up(reference * (1 + percent / _HUNDRED), instrument.tick_size)
-    ceiling = _inside(instrument.upper_circuit, instrument.tick_size, up=False)
+    price = round_to_tick_up(reference * (1 + percent / _HUNDRED), tick_size)
+    ceiling = _inside(instrument.upper_circuit, tick_size, up=False)
     return price if ceiling is None or reference > ceiling else min(price, ceiling)
+
+
+def coarser_tick(tick_size: Decimal, steps: int) -> Decimal:
+    """Return the price step so many sizes above one: an exchange makes that of a share coarser as
+    it rises, and a position that is carried over has that of the day on which it was taken."""
+    coarser = [each for each in _TICK_SIZES if each > tick_size and each % tick_size == 0]
+    return [tick_size, *coarser][min(steps, len(coarser))]
 
 
 def is_at_farthest(

@@ -20,6 +20,8 @@ class RejectionClass(str, Enum):
     """More than one order may carry: send smaller slices."""
     ADAPT_PRICE = "ADAPT_PRICE"
     """The limit lies outside what the exchange takes: price nearer to the market."""
+    ADAPT_TICK = "ADAPT_TICK"
+    """The limit lies off the exchange's grid: price on a coarser one."""
     ADAPT_TYPE = "ADAPT_TYPE"
     """Market orders are not taken: send a protected limit."""
     WAIT = "WAIT"
@@ -30,7 +32,7 @@ class RejectionClass(str, Enum):
 
 _CLOSED, _SIZE = RejectionClass.MARKET_CLOSED, RejectionClass.ADAPT_SIZE
 _PRICE, _WAIT, _STOP = RejectionClass.ADAPT_PRICE, RejectionClass.WAIT, RejectionClass.STOP
-_TYPE = RejectionClass.ADAPT_TYPE
+_TICK, _TYPE = RejectionClass.ADAPT_TICK, RejectionClass.ADAPT_TYPE
 
 PHRASES: tuple[tuple[str, RejectionClass], ...] = (
     ("market is closed", _CLOSED),
@@ -83,7 +85,7 @@ PHRASES: tuple[tuple[str, RejectionClass], ...] = (
     ("tpin", _STOP),
     ("ddpi", _STOP),
     ("holdings", _STOP),
-    ("tick size", _STOP),
+    ("tick size", _TICK),
     ("lot size", _STOP),
     ("invalid quantity", _STOP),
     ("invalid price", _STOP),

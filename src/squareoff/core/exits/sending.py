@@ -10,6 +10,7 @@ from squareoff.core.exits.setbacks import (
     note_ended_exit,
     note_exit_at_exchange,
     price_rejections,
+    tick_rejections,
 )
 from squareoff.core.state.commands import RequestPermit, TransmitOrder
 from squareoff.core.state.facts import (
@@ -167,6 +168,7 @@ def _price(
         step=0,
         max_slippage_percent=step.policy.max_slippage_percent,
         price_rejections=price_rejections(step.tracker),
+        tick_rejections=tick_rejections(step.tracker),
     )
     return OrderType.LIMIT, limit, view.source
 

@@ -240,6 +240,16 @@ def _pause_after_resend(step: Step, order: TrackedOrder) -> float:
     return step.policy.quarantine_seconds if was_lost else 0.0
 
 
+def tick_rejections(tracker: PositionTracker) -> int:
+    """Count the attempts whose price lay off the exchange's grid."""
+    off_grid = {
+        order.attempt
+        for order in tracker.exit_orders
+        if was_rejected_for(order, RejectionClass.ADAPT_TICK)
+    }
+    return len(off_grid)
+
+
 def price_rejections(tracker: PositionTracker) -> int:
     """Count the newest attempts in a row whose price the exchange turned away."""
     newest: dict[int, bool] = {}

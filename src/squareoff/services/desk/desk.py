@@ -243,7 +243,10 @@ class Desk:
         actor = self._engine.book.get(tracker_id)
         if actor is None:
             raise UnknownTracker(tracker_id)
-        await self._admission.check_rules(actor.tracker, rules)
+        tracker = actor.tracker
+        segment = tracker.instrument.instrument_id.exchange_segment
+        rules = self._square_off.rules_for(rules, segment, tracker.product_type)
+        await self._admission.check_rules(tracker, rules)
         tracker = actor.tracker
         if tracker.status not in (PositionStatus.ACTIVE, PositionStatus.PENDING):
             raise DomainError(

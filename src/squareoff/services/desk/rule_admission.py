@@ -10,7 +10,7 @@ is no stop at all.
 from collections.abc import Sequence
 from decimal import Decimal
 
-from squareoff.core.entries.opening import NewPosition, opening_faults
+from squareoff.core.entries.opening import NewPosition, opening_faults, price_at_entry
 from squareoff.core.rules.rule_checks import RuledPosition, needs_price, rule_faults
 from squareoff.core.rules.time_rules import early_text
 from squareoff.core.state.tracker import PositionTracker
@@ -60,8 +60,8 @@ class RuleAdmission:
     async def check_rules(self, tracker: PositionTracker, rules: RuleSet) -> None:
         """Refuse rules that make no sense for a position under watch."""
         price = await self._price_for(rules, tracker.instrument.instrument_id, tracker.entry_price)
-        if price is None and tracker.status is PositionStatus.PENDING and tracker.entry_price > 0:
-            price = tracker.entry_price  # the limit of an entry that is not filled yet
+        if tracker.status is PositionStatus.PENDING and tracker.entry_price > 0:
+            price = price_at_entry(tracker.side, tracker.entry_price, price)
         best = None if tracker.peak_price is None else decimal_from_units(tracker.peak_price)
         position = RuledPosition(
             tracker.instrument, tracker.side, tracker.entry_price, tracker.quantity, best

@@ -3,7 +3,7 @@
 Invariant: an instrument is subscribed exactly while a tracker on it is not at its end.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
@@ -26,11 +26,7 @@ _log = structlog.get_logger("squareoff.feed_intake")
 
 
 class FeedIntake:
-    """Follows the open positions with subscriptions, and gives events to those who judge them.
-
-    Args:
-        on_tick: told of every tick before it is judged.
-    """
+    """Follows the open positions with subscriptions, and gives events to those who judge them."""
 
     def __init__(
         self,
@@ -38,13 +34,11 @@ class FeedIntake:
         book: PositionBook,
         risk: RiskManager,
         metrics: Metrics,
-        on_tick: tuple[Callable[[Tick], None], ...] = (),
     ) -> None:
         self._feed = feed
         self._book = book
         self._risk = risk
         self._metrics = metrics
-        self._on_tick = on_tick
 
     def follow_all(self, trackers: Iterable[PositionTracker]) -> None:
         """Subscribe what trackers in the book need. Once per instrument: each question asks all
@@ -72,8 +66,6 @@ class FeedIntake:
         """Hand one event of the feed on."""
         match event:
             case Tick():
-                for listener in self._on_tick:
-                    listener(event)
                 self._risk.on_tick(event)
             case DayRange():
                 self._risk.on_day_range(event.day_high, event.day_low, event.tick)

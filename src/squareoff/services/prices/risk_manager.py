@@ -28,7 +28,12 @@ from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import RuleName, Trigger, Urgency
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.ticks import Tick, TickSource
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, iso_from_ns, ist_day_number
+from squareoff.domain.time import (
+    NANOSECONDS_PER_SECOND,
+    iso_from_ns,
+    ist_day_number,
+    seconds_to_ns,
+)
 from squareoff.ports import Clock
 from squareoff.services.account.account_guard import AccountGuard
 from squareoff.services.account.account_view import AccountView
@@ -45,6 +50,8 @@ _log = structlog.get_logger("squareoff.risk_manager")
 CLAIM_RETRY_SECONDS = 0.5
 CLAIM_FAILURES_BEFORE_ALARM = 4
 TIME_RULES_INTERVAL_SECONDS = 1.0
+SURELY_OF_TODAY_NS = 3_600 * NANOSECONDS_PER_SECOND
+"""No exchange trades in the hour after midnight."""
 
 
 class RiskManager:
@@ -63,13 +70,16 @@ class RiskManager:
         metrics: Metrics,
         expect_exits: Callable[[int], None] = lambda count: None,
         account: AccountGuard,
+        on_good: tuple[Callable[[Tick], None], ...] = (),
     ) -> None:
+        """`on_good` is told of every price of the feed that was judged good, and of no other."""
         self._engine = engine
         self._expect_exits = expect_exits
         self._ticks = ticks
         self.prices = watch
         self._trailing = TrailingEngine(engine, watch)
         self._account = account
+        self._on_good = on_good
         self._hours = hours
         self._clock = clock
         self._rule_clock = rule_clock
@@ -81,6 +91,7 @@ class RiskManager:
         self._tick_count = 0
         self._counted_ticks = 0
         self._newest_tick_ns: int | None = None
+        self._clock_ahead_ns = 0
         metrics.before_rendering(self._measure_feed)
         metrics.before_rendering(self._count_ticks)
 
@@ -129,6 +140,7 @@ class RiskManager:
     def allow_for_clock(self, ahead_seconds: float) -> None:
         """Our clock was seen to be this far ahead of the broker's: no price is old for that, and
         none is of the future where our clock is behind."""
+        self._clock_ahead_ns = seconds_to_ns(ahead_seconds)
         self.prices.allow_for_clock(ahead_seconds)
         self._ticks.allow_for_clock(ahead_seconds)
 
@@ -166,6 +178,8 @@ class RiskManager:
             return
         tick = seen.good or tick
         self._ticks.put(tick)
+        for listener in self._on_good:
+            listener(tick)
         if seen.fired or seen.moved:
             self._act_on(seen, tick)
         if self._account.judges_prices and not seen.is_late:
@@ -240,11 +254,12 @@ class RiskManager:
             self._trailing.save(seen.moved, self._tasks)
 
     def _is_out_of_session(self, tick: Tick) -> bool:
-        """Say whether a price was traded outside the exchange's hours; tell of one that should not
-        be: then every rule about prices is mute until a person names the session."""
+        """Say whether a price was traded outside the exchange's hours, or in those of an earlier
+        day; tell of one that should not be: then every rule about prices is mute until a person
+        names the session."""
         segment, traded_ns = tick.instrument_id.exchange_segment, tick.exchange_time_ns
         if self._hours.is_in_session(segment, traded_ns):
-            return False
+            return self._is_of_an_earlier_day(tick)
         self._metrics.ticks_refused.labels("out_of_session").inc()
         if self._hours.is_news_of_a_closed_day(segment, traded_ns):
             assert self._tasks is not None, "connected before the first tick"
@@ -256,6 +271,18 @@ class RiskManager:
             self._tasks.create_task(
                 self._alarms.raise_alarm(Severity.WARNING, "trades_on_a_closed_day", text)
             )
+        return True
+
+    def _is_of_an_earlier_day(self, tick: Tick) -> bool:
+        """Say whether a price was traded on a day that has ended: a feed that lived overnight tells
+        the last one again before the open, and it is none that one could trade at."""
+        if tick.received_time_ns - tick.exchange_time_ns < SURELY_OF_TODAY_NS:
+            return False
+        believed_ns = min(tick.received_time_ns, self._rule_clock.look().steady.wall_ns)
+        today = ist_day_number(believed_ns - max(0, self._clock_ahead_ns))
+        if ist_day_number(tick.exchange_time_ns) >= today:
+            return False
+        self._metrics.ticks_refused.labels("of_an_earlier_day").inc()
         return True
 
     def account_view(self) -> AccountView:

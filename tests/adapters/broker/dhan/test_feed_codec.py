@@ -223,6 +223,16 @@ def test_prices_land_on_the_grid(rupees, tick, units):
     assert only_tick(decode(ticker(rupees), made)[0]).last_traded_price == units
 
 
+@pytest.mark.parametrize("ticks", [("0.01", "0.50"), ("0.50", "0.01")])
+def test_two_ticks_of_one_instrument_share_the_finer_grid(ticks):
+    """On the coarser one a price of 140.20 would be read as 140.00, and fire a stop there."""
+    made = FeedDecoder()
+    for tick in ticks:
+        made.watch(instrument(EQUITY, tick))
+
+    assert only_tick(decode(ticker(140.20), made)[0]).last_traded_price == 1_402_000
+
+
 def test_a_day_range_is_told_when_it_is_new():
     """The same range is told once per connection; a new high is told at once."""
     made = decoder()

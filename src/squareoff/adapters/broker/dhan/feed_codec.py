@@ -48,7 +48,6 @@ from squareoff.ports import DayRange, FeedEvent, FeedGarbled
 
 _HEADER_SIZE = HEADER.size
 _SEGMENT_OFFSET = 3
-_SECURITY_ID_MAX = 2**32 - 1
 # How far behind a bad packet the next header is looked for; a frame of more rubbish is dropped.
 _SCAN_BYTES_MAX = 4_096
 _GARBLED_BYTES_SHOWN = 32
@@ -94,7 +93,8 @@ class FeedDecoder:
         self.untraded_count = 0
 
     def watch(self, instrument: Instrument) -> None:
-        """Decode packets of this instrument from now on.
+        """Decode packets of this instrument from now on, on the finest tick that was named for it:
+        a coarser one would round prices to others than were traded.
 
         Raises:
             DomainError: the feed cannot name this instrument, or its tick is not above zero.
@@ -107,7 +107,7 @@ class FeedDecoder:
             )
         key = _key_of(instrument.instrument_id)
         known = self._watched.get(key)
-        if known is not None and known.tick_units == instrument.tick_units:
+        if known is not None and known.tick_units <= instrument.tick_units:
             return
         if known is not None:
             known.drop()
@@ -383,9 +383,8 @@ def _key_of(instrument_id: InstrumentId) -> int:
     Raises:
         DomainError: the security id is no number of 32 bits.
     """
-    text = instrument_id.security_id
-    if not (text.isascii() and text.isdecimal() and int(text) <= _SECURITY_ID_MAX):
+    if not instrument_id.is_nameable:
         raise DomainError(
             "invalid_security_id", f"{instrument_id} cannot be in the feed", "security_id"
         )
-    return SEGMENT_NUMBERS[instrument_id.exchange_segment] << 32 | int(text)
+    return SEGMENT_NUMBERS[instrument_id.exchange_segment] << 32 | int(instrument_id.security_id)
