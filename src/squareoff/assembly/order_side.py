@@ -100,6 +100,7 @@ def _sending(
         warm,
         unknown,
         reconciler.foreign_closes.settle_ended_days,
+        strangers,
     )
     placer = Placer(
         engine,

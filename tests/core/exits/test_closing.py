@@ -338,6 +338,7 @@ def test_cancels_are_repeated_at_growing_pauses() -> None:
     cancels = [fact for fact in story.facts if isinstance(fact, OrderCancelSent)]
 
     assert 10 < len(cancels) < 150
+    assert story.alarm_codes() == ["order_not_cancelled"], "nothing else ends that order"
 
 
 def test_nothing_is_confirmed_while_an_order_lives() -> None:

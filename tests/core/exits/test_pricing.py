@@ -119,7 +119,7 @@ def test_a_price_turned_away_is_halved_toward_the_market() -> None:
         for count in (0, 1, 2, 50)
     ]
 
-    assert limits == [Decimal("570.00"), Decimal("585.00"), Decimal("592.50"), Decimal("599.95")]
+    assert limits == [Decimal("570.00"), Decimal("585.00"), Decimal("592.50"), Decimal(600)]
 
 
 def test_a_sell_never_falls_below_one_tick() -> None:
@@ -209,3 +209,21 @@ def test_a_coarser_grid_is_that_of_the_limit_too() -> None:
     }  # fmt: skip
 
     assert sold == {0: Decimal("240.57"), 1: Decimal("240.60"), 3: Decimal(241)}
+
+
+def test_where_the_market_stands_at_its_circuit_the_price_ends_there() -> None:
+    """A tick beyond the limit is refused for ever; at it the order stands in the queue."""
+    share = replace(FUTURE, tick_size=Decimal("0.05"))
+    locked = {
+        side: [
+            protected_limit(
+                share, side, view("136.80"), step=0, max_slippage_percent=Decimal(5),
+                price_rejections=count,
+            )
+            for count in (0, 3, 6, 9)
+        ]
+        for side in Side
+    }  # fmt: skip
+
+    assert locked[Side.SELL] == [Decimal(each) for each in ("135.40", "136.60", "136.80", "136.80")]
+    assert locked[Side.BUY] == [Decimal(each) for each in ("138.20", "137.00", "136.80", "136.80")]

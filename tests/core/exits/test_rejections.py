@@ -29,6 +29,7 @@ SIZE, PRICE = RejectionClass.ADAPT_SIZE, RejectionClass.ADAPT_PRICE
         ("", "RMS: Market orders are not allowed in this contract", RejectionClass.ADAPT_TYPE),
         ("", "Market order cannot be placed, market is closed", CLOSED),
         ("", "Orders are not allowed in this session", CLOSED),
+        ("", "RMS: Intraday product is not allowed in this scrip", STOP),
         ("DH-904", "Too many requests", WAIT),
         ("DH-906", "order is in transit state", WAIT),
         ("DH-906", "transaction failed", WAIT),

@@ -23,6 +23,7 @@ from squareoff.core.state.policy import (
     PLAN_AGE_SECONDS_MAX,
     QUIET_PLAN_AGE_SECONDS_MAX,
     READING_LAG_SECONDS,
+    TOLD_COUNTS_SECONDS,
 )
 from squareoff.core.state.tracker import SendOutcome
 from squareoff.domain.ids import BrokerOrderId
@@ -172,9 +173,17 @@ def test_a_plan_that_waited_too_long_is_sized_again() -> None:
         (READING_LAG_SECONDS, QUIET_PLAN_AGE_SECONDS_MAX + 0.001, False),
         (READING_LAG_SECONDS - 0.001, PLAN_AGE_SECONDS_MAX + 0.001, False),
         (-1.0, PLAN_AGE_SECONDS_MAX + 0.001, False),
-        (-1.0, PLAN_AGE_SECONDS_MAX, True),
+        (READING_LAG_SECONDS - 0.001, PLAN_AGE_SECONDS_MAX, True),
+        (-1.0, 1.001, False),
     ],
-    ids=["quiet", "quiet for too long", "heard before it", "heard since", "heard, but young"],
+    ids=[
+        "quiet",
+        "quiet for too long",
+        "heard before it",
+        "heard since",
+        "heard before it, but young",
+        "heard since, but young",
+    ],
 )
 def test_a_plan_stands_while_nobody_else_is_heard_to_close(
     quiet_before_plan: float, waited: float, is_sent: bool
@@ -186,6 +195,23 @@ def test_a_plan_stands_while_nobody_else_is_heard_to_close(
     story.feed(PermitGranted(story.order().client_order_id, PRICE, quiet_since_ns))
 
     assert bool(story.sent) is is_sent
+
+
+def test_where_somebody_trades_without_a_pause_the_exit_leaves_all_the_same() -> None:
+    """To be planned anew for ever would be an exit that is not sent."""
+    story = Story().claim()
+    for _ in range(100):
+        story.later(0.5)
+        name = story.order().client_order_id
+        story.feed(PermitGranted(name, PRICE, story.monotonic_ns - seconds_to_ns(0.1)))
+        if story.sent:
+            break
+        assert story.wants(ReadPositions)
+        story.feed(net(100))
+    waited = story.now.wall_ns - story.tracker.intent.claimed_at_ns  # type: ignore[union-attr]
+
+    assert story.sent
+    assert waited <= seconds_to_ns(TOLD_COUNTS_SECONDS + 1.0)
 
 
 def test_a_permit_while_blocked_sends_nothing() -> None:

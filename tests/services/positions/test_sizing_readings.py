@@ -3,12 +3,16 @@
 import asyncio
 from dataclasses import replace
 
-from exit_story.values import TRACKER
+import pytest
+
+from exit_story.values import TRACKER, report
 from service_world.virtual import VirtualClock, run_virtual
 from service_world.world import World, running_world
 from squareoff.domain.errors import BrokerUnreachable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import ProductType
+from squareoff.domain.orders import BrokerOrderStatus, Side
+from squareoff.services.exits.exit_results import Wait
 from squareoff.services.orders.unknown_orders import UnknownOrders
 from squareoff.services.positions.broker_reads import BrokerReads
 from squareoff.services.positions.read_pace import ReadPace
@@ -23,10 +27,11 @@ async def made(world: World) -> SizingReadings:
     book = world.engine.exit_engine.book
     clock = VirtualClock()
     reads = BrokerReads(world.gateway, book, ReadPace(clock, reads_per_second=16))
-    warm = WarmPositions(book, reads, StrangerWatch(book, clock), clock, can_read=lambda: False)
+    strangers = StrangerWatch(book, clock)
+    warm = WarmPositions(book, reads, strangers, clock, can_read=lambda: False)
     settle = world.engine.reconciler.foreign_closes.settle_ended_days
     unknown = UnknownOrders(clock)
-    return SizingReadings(book, reads, clock, lambda key: 1.0, warm, unknown, settle)
+    return SizingReadings(book, reads, clock, lambda key: 1.0, warm, unknown, settle, strangers)
 
 
 def test_a_reading_begun_with_the_claim_is_the_sizings() -> None:
@@ -119,5 +124,30 @@ def test_a_missing_row_reads_like_zero() -> None:
                 shown.append(readings.input_of(tracker, reading).net_quantity)
 
             assert shown == [75, 0, 0]
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(("side", "is_sent"), [(Side.SELL, False), (Side.BUY, True), (None, True)])
+def test_our_own_word_ends_where_somebody_else_was_heard(side: Side | None, is_sent: bool) -> None:
+    """The positions cannot be read; the stream told that the owner closed by hand since the books
+    agreed: to sell once more would open a short."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            await world.engine.desk.reconcile()
+            await asyncio.sleep(10.0)
+            world.gateway.failures["positions"] = BrokerUnreachable("away")
+            if side is not None:
+                told = report(BrokerOrderStatus.TRADED, 100, side=side, broker_order_id="stranger")
+                world.gateway.publish(replace(told, instrument_id=tracker.instrument.instrument_id))
+            await asyncio.sleep(5.0)
+            result = await world.engine.exit_engine.execute_exit(
+                TRACKER, "stop", wait=Wait.ACCEPTED, wait_seconds=20.0
+            )
+
+            assert result.success is is_sent
+            assert bool(world.gateway.requests) is is_sent
 
     run_virtual(body())

@@ -89,3 +89,21 @@ def test_an_order_that_only_the_book_shows_ends_the_quiet() -> None:
         assert quiet_since == [since(at) for at in (0.0, 2.0, 2.0, 4.0, 4.0)]
 
     run_virtual(body())
+
+
+def test_it_tells_whether_somebody_was_heard_since_an_instant() -> None:
+    """Only on the side that closes the position: who buys more closes no long."""
+
+    async def body() -> None:
+        watch, tracker = StrangerWatch(PositionBook(), VirtualClock()), held()
+        watch.note_connection(True)
+        await asyncio.sleep(1.0)
+        assert not watch.has_heard_since(tracker, since(0.0)), "a connection tells of nobody"
+        watch.note_report(report(BrokerOrderStatus.TRADED, 50, side=Side.BUY))
+        assert not watch.has_heard_since(tracker, since(0.0))
+        watch.note_report(report(BrokerOrderStatus.TRADED, 50, side=Side.SELL))
+        await asyncio.sleep(1.0)
+        assert watch.has_heard_since(tracker, since(1.0))
+        assert not watch.has_heard_since(tracker, since(1.5))
+
+    run_virtual(body())

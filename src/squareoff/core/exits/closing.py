@@ -8,7 +8,7 @@ Invariants:
    `ExitPolicy.flatten_over_exit` `core.exits.flattening` does it, and the alarm says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from squareoff.core.exits.ended_exits import (
@@ -59,6 +59,9 @@ from squareoff.domain.states import IntentStatus, PositionStatus
 
 _CANCEL_RETRY_SECONDS = 1.0
 _BOOKS_RETRY_SECONDS = 0.5
+CANCELS_BEFORE_ALARM = 4
+"""A cancel may meet a lost answer or a lagging book once or twice; after that it is no chance."""
+
 CLOSED_EXTERNALLY = "closed_externally"
 
 
@@ -93,10 +96,25 @@ def cancel_order(step: Step, order: TrackedOrder) -> None:
             OrderCancelSent(step.tracker.tracker_id, order.client_order_id, broker_order_id)
         )
         step.command(TransmitCancel(order.client_order_id, broker_order_id))
+    if pacing.cancels + 1 == CANCELS_BEFORE_ALARM:
+        _tell_of_cancels(step, order, live)
     pause = max(_CANCEL_RETRY_SECONDS, retry_delay_seconds(pacing.cancels + 1))
     next_ns = step.after(pause)
     step.pace_order(order.client_order_id, next_cancel_ns=next_ns, cancels=pacing.cancels + 1)
     step.wake_at(next_ns)
+
+
+def _tell_of_cancels(step: Step, order: TrackedOrder, live: Sequence[BrokerOrderId]) -> None:
+    """Call a person for an order that nobody wants and that no cancel of ours ends: it may fill."""
+    symbol = step.tracker.instrument.trading_symbol
+    step.alarm(
+        Severity.CRITICAL,
+        "order_not_cancelled",
+        f"{symbol} ({step.tracker.tracker_id}): order {', '.join(live)} "
+        f"({order.client_order_id}) is still at the broker after {CANCELS_BEFORE_ALARM - 1} "
+        f"cancels, and {order.leaves_quantity} units of it may fill though nothing of it is "
+        "wanted. Cancel it in the broker's app; it is tried again meanwhile.",
+    )
 
 
 def detect_over_exit(step: Step) -> None:

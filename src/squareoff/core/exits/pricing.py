@@ -62,6 +62,8 @@ def protected_limit(
     tick_size = coarser_tick(instrument.tick_size, tick_rejections)
     percent = min(protection_percent(instrument, reference) * (step + 1), max_slippage_percent)
     percent /= 2 ** min(price_rejections, _HALVINGS_MAX)
+    if price_rejections and reference * percent / _HUNDRED < tick_size:
+        percent = Decimal(0)  # a tick beyond a circuit limit that the market stands at is none
     if side is Side.SELL:
         price = round_to_tick_down(reference * (1 - percent / _HUNDRED), tick_size)
         floor = _inside(instrument.lower_circuit, tick_size, up=True)

@@ -41,7 +41,7 @@ PHRASES: tuple[tuple[str, RejectionClass], ...] = (
     ("exchange is closed", _CLOSED),
     ("offline order", _CLOSED),
     ("market order", _TYPE),
-    ("not allowed in this", _CLOSED),
+    ("not allowed in this session", _CLOSED),
     ("freeze", _SIZE),
     ("quantity exceeds", _SIZE),
     ("qty exceeds", _SIZE),

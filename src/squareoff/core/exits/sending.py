@@ -38,6 +38,7 @@ from squareoff.core.state.policy import (
     PLAN_AGE_SECONDS_MAX,
     QUIET_PLAN_AGE_SECONDS_MAX,
     READING_LAG_SECONDS,
+    TOLD_COUNTS_SECONDS,
 )
 from squareoff.core.state.step import Step, retry_delay_seconds
 from squareoff.core.state.tracker import PositionTracker, Send, SendOutcome, TrackedOrder
@@ -83,10 +84,8 @@ def on_permit_granted(step: Step, event: PermitGranted) -> None:
     order = step.tracker.order(event.client_order_id)
     if order is None or order.state is not OrderState.PLANNED or not _is_wanted(step, order):
         return
-    if _is_overdue(step, order, event.quiet_since_ns):
-        is_entry = order.role is OrderRole.ENTRY
-        follows = "is not sent any more" if is_entry else "is sized anew"
-        text = f"it waited too long for its turn and {follows}"
+    text = _why_outdated(step, order, event.quiet_since_ns)
+    if text:
         step.record(OrderDropped(step.tracker.tracker_id, order.client_order_id, text))
         return
     order_type, limit_price, source = _price(step, order, event.price)
@@ -133,18 +132,30 @@ def _is_wanted(step: Step, order: TrackedOrder) -> bool:
     return intent is not None and intent.status is IntentStatus.OPEN and fits
 
 
-def _is_overdue(step: Step, order: TrackedOrder, quiet_since_ns: int | None) -> bool:
-    """Say whether somebody else may have closed what the plan would close, and of an entry whether
-    it was asked for too long ago to be still wanted."""
+def _why_outdated(step: Step, order: TrackedOrder, quiet_since_ns: int | None) -> str:
+    """Say why a plan is not carried out any more, an empty text where it is: somebody else may have
+    closed what it would close, or an entry was asked for too long ago to be still wanted."""
     planned_at_ns = step.pacing.of(order.client_order_id).planned_at_ns
+    age_ns = step.now.monotonic_ns - planned_at_ns
     if order.role is OrderRole.ENTRY:
-        longest_ns = seconds_to_ns(ENTRY_AGE_SECONDS_MAX)
-        return planned_at_ns != 0 and step.now.monotonic_ns - planned_at_ns > longest_ns
+        is_old = planned_at_ns != 0 and age_ns > seconds_to_ns(ENTRY_AGE_SECONDS_MAX)
+        return "it waited too long for its turn and is not sent any more" if is_old else ""
+    if _was_told_since(step, planned_at_ns, quiet_since_ns):
+        return "somebody else was heard to trade since it was planned, so it is sized anew"
     quiet_from_ns = planned_at_ns - seconds_to_ns(READING_LAG_SECONDS)
     is_quiet = quiet_since_ns is not None and quiet_since_ns <= quiet_from_ns
     longest = QUIET_PLAN_AGE_SECONDS_MAX if is_quiet else PLAN_AGE_SECONDS_MAX
-    age_ns = step.now.monotonic_ns - planned_at_ns
-    return age_ns > seconds_to_ns(longest)
+    is_old = age_ns > seconds_to_ns(longest)
+    return "it waited too long for its turn and is sized anew" if is_old else ""
+
+
+def _was_told_since(step: Step, planned_at_ns: int, quiet_since_ns: int | None) -> bool:
+    """Say whether somebody else was heard since the plan was made. Where somebody trades without a
+    pause that counts for a while only: an exit that is planned anew for ever never leaves."""
+    if quiet_since_ns is None or quiet_since_ns <= planned_at_ns or step.tracker.intent is None:
+        return False
+    waited_ns = step.now.wall_ns - step.tracker.intent.claimed_at_ns
+    return waited_ns <= seconds_to_ns(TOLD_COUNTS_SECONDS)
 
 
 def _price(

@@ -121,7 +121,8 @@ def _size_without_reading(step: Step, event: PositionsRead, uncovered: int) -> N
     block_exit(
         step,
         BlockReason.POSITIONS_UNREADABLE,
-        "the broker's positions cannot be read and our book was not compared recently",
+        "the broker's positions cannot be read, and our book was not compared recently or somebody "
+        "else was heard to trade since",
         _UNREADABLE_RETRY_SECONDS,
     )
 

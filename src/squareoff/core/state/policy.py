@@ -69,6 +69,10 @@ QUIET_PLAN_AGE_SECONDS_MAX = 30.0
 before what its reading may lack: exits fired together need as long to leave, two hundred of them at
 8 a second."""
 
+TOLD_COUNTS_SECONDS = 10.0
+"""So long after its claim an exit is planned anew because somebody else was heard to close since
+the plan; on an instrument that another program trades without a pause it leaves all the same."""
+
 SLICES_MAX = 1_000
 """Orders planned at once; an order id holds 1,295 slices. What is left is sized afterwards."""
 

@@ -25,6 +25,7 @@ from squareoff.ports import Clock
 from squareoff.services.orders.unknown_orders import UnknownOrders
 from squareoff.services.positions.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.positions.position_book import PositionBook
+from squareoff.services.positions.stranger_watch import StrangerWatch
 from squareoff.services.positions.warm_positions import WarmPositions
 
 DEADLINE_SECONDS = 2.0
@@ -63,6 +64,7 @@ class SizingReadings:
         warm: WarmPositions,
         unknown_orders: UnknownOrders,
         settle_ended_days: Callable[[PositionTracker], Awaitable[None]],
+        strangers: StrangerWatch,
     ) -> None:
         self._book = book
         self._reads = reads
@@ -71,6 +73,7 @@ class SizingReadings:
         self._warm = warm
         self._unknown_orders = unknown_orders
         self._settle_ended_days = settle_ended_days
+        self._strangers = strangers
         self._ahead: dict[TrackerId, tuple[int, asyncio.Task[PositionsReading | None]]] = {}
         self._newest_ahead: asyncio.Task[PositionsReading | None] | None = None
         self._judged: tuple[TradeReport, ...] = ()
@@ -124,13 +127,22 @@ class SizingReadings:
             others_leaves=self._book.others_leaves(tracker),
             others_open=self._book.others_open(tracker),
             opposed_open=self._book.opposed_open(tracker),
-            reconciled_age_seconds=self._agreed_age_seconds(tracker),
+            reconciled_age_seconds=self._undoubted_age_seconds(tracker),
             exited_quantity=tracker.exited_quantity,
             closed_lately=self._book.closed_since(tracker.key, reading.since_ns),
             others_taking_back=self._book.others_taking_back(tracker, reading.since_ns),
             only_ours_closed=reading.only_ours_closed,
             taken_ids=self._unknown_orders.ids(),
         )
+
+    def _undoubted_age_seconds(self, tracker: PositionTracker) -> float | None:
+        """Return how long ago the books agreed on a position; None where somebody else was heard to
+        close since, which the comparison cannot have shown."""
+        age = self._agreed_age_seconds(tracker)
+        if age is None:
+            return None
+        shown_ns = self._clock.now().monotonic_ns - seconds_to_ns(age + READING_LAG_SECONDS)
+        return None if self._strangers.has_heard_since(tracker, shown_ns) else age
 
     async def _within_deadline(self, tracker: PositionTracker) -> PositionsReading | None:
         """Read again where a reading failed at once: sizing without one is the last resort."""

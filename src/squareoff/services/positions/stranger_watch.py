@@ -52,6 +52,12 @@ class StrangerWatch:
         for side in Side:
             self._heard_ns[key.instrument_id, side] = self._clock.now().monotonic_ns
 
+    def has_heard_since(self, tracker: PositionTracker, since_ns: int) -> bool:
+        """Say whether somebody else was heard to trade on the tracker's instrument, on the side
+        that would close it, since a monotonic instant."""
+        about = tracker.instrument.instrument_id, tracker.side.exit_order_side
+        return self._heard_ns.get(about, since_ns - 1) >= since_ns
+
     def quiet_since_ns(self, tracker: PositionTracker) -> int | None:
         """Return the monotonic instant since which nobody else was heard to close on the tracker's
         instrument; None while the stream is down."""
