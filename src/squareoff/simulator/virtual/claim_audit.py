@@ -104,7 +104,7 @@ def level_faults(opened: Opened, claim: dict[str, Any], prints: Sequence[Print])
             if wanted is not None and level != wanted:
                 yield f"its level is {level}, its rules mean {wanted}"
         case "trailing":
-            held = _stop_as_of(opened, claim["trigger"]["exchange_time_ns"] + SECOND_NS)
+            held = _stop_as_of(opened, _judged_ns(claim["trigger"]))
             tightest = _tightest_trail(opened, prints)
             # A range tells both extremes at once: the old level is the one that surely was reached.
             is_range = "(the day's new " in claim.get("reason", "")
@@ -124,6 +124,14 @@ def fixed_level(opened: Opened, rule: str) -> int | None:
         return None
     exact = Fraction(opened.entry_price) * (1 + away * Fraction(str(terms["percent"])) / 100)
     return _on_grid(exact, opened, falls=away < 0)
+
+
+def _judged_ns(trigger: dict[str, Any]) -> int:
+    """Return when a price was judged at the latest. What came in one frame with it may have moved
+    the stop right after; a receipt stamped before the trade is one of a clock that is wrong."""
+    traded_ns, received_ns = trigger["exchange_time_ns"], trigger.get("received_time_ns") or 0
+    latest_ns: int = traded_ns + SECOND_NS
+    return min(latest_ns, received_ns - 1) if received_ns > traded_ns else latest_ns
 
 
 def _stop_as_of(opened: Opened, at_ns: int) -> int | None:
