@@ -103,3 +103,17 @@ def test_an_entry_that_fills_on_after_it_was_let_go_is_told_with_what_is_new() -
 
     assert story.alarm_codes() == ["entry_filled_after_exit"]
     assert "filled 25 units" in story.alarms[0].message
+
+
+def test_an_entry_that_was_given_up_and_fills_after_all_is_told() -> None:
+    """Whoever entered was told that it came to nothing, and holds units unknowingly."""
+    story = Story(held(entry_order_id=BrokerOrderId("E1")))
+    entry = story.tracker.entry_orders[0].client_order_id
+    ended = report(B.CANCELLED, 0, broker_order_id="E1", side=Side.BUY)
+    story.feed(OrderSeen(entry, ended))
+    assert story.tracker.status is PositionStatus.CANCELLED
+    story.feed(OrderSeen(entry, replace(ended, cumulative_quantity=75)))
+
+    assert story.tracker.status is PositionStatus.ACTIVE
+    assert story.alarm_codes() == ["entry_filled_late"]
+    assert "filled 75 units" in story.alarms[0].message

@@ -402,3 +402,30 @@ def test_an_order_declared_absent_is_watched_every_second() -> None:
             assert asyncio.get_running_loop().time() - started <= 2.0
 
     run_virtual(body())
+
+
+def test_what_one_position_closed_too_much_does_not_hide_what_another_lacks() -> None:
+    """A late order of the first sold the units of the second: their sum agrees with the broker, and
+    the second holds nothing all the same."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            first = await world.hold(quantity=50)
+            await world.hold(tracker_id=TrackerId("trk-2"), quantity=50)
+            await world.engine.desk.reconcile()
+            world.gateway.answers.append(BrokerOutcomeUnknown("timeout"))
+            world.tick("152.00")
+            await world.engine.exit_engine.execute_exit(TRACKER, "stop", wait=Wait.CLAIMED)
+            await world.until_status(TRACKER, PositionStatus.EXITED)
+            late = world.gateway.accept(world.gateway.requests[0])
+            world.gateway.fill(late.broker_order_id)
+            await asyncio.sleep(60.0)
+
+            assert world.gateway.net(first.key) == 0
+            assert "over_exit" in world.alarms.codes
+            assert await world.engine.desk.reconcile() == (
+                f"{first.key}: our trackers hold 50, the broker shows 0",
+            )
+            assert "position_mismatch" in world.alarms.codes
+
+    run_virtual(body())

@@ -57,6 +57,14 @@ def _tell_fills_after_the_end(step: Step, before: PositionTracker) -> None:
             f"The entry order of {name} filled {filled} units after the position had ended; they "
             "are held and no rule watches them. Close them by hand.",
         )
+    if before.status is PositionStatus.CANCELLED and tracker.quantity > before.quantity:
+        step.alarm(
+            Severity.CRITICAL,
+            "entry_filled_late",
+            f"The entry order of {name}, given up for lost or ended, filled "
+            f"{tracker.quantity - before.quantity} units after all. They are under watch with the "
+            "rules that the entry was given; exit them if they are not wanted any more.",
+        )
     closed = tracker.exited_quantity - before.exited_quantity
     if is_let_go and closed > 0:
         step.alarm(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from squareoff.core.exits.foreign_closes import holders_of, missing_quantity
 from squareoff.core.exits.setbacks import how_to_let_go
 from squareoff.core.state.facts import BooksReconciled, Severity
 from squareoff.core.state.policy import SHORT_READINGS_MAX
@@ -185,9 +186,14 @@ class Reconciler:
         for key in book.position_keys():
             ours, theirs = book.signed_quantity(key), reading.net_of(key)
             # Delivered shares that no tracker claims are theirs who hold them.
-            if ours <= theirs <= ours + reading.delivered_of(key) or book.is_moving(key):
+            is_sum_right = ours <= theirs <= ours + reading.delivered_of(key)
+            if (is_sum_right and book.is_all_there(key, theirs)) or book.is_moving(key):
                 continue
             trackers = book.on_key(key)
+            if is_sum_right:  # one that closed too much makes up for what another one lacks
+                if missing_quantity(trackers, theirs) == 0:
+                    continue
+                ours = sum(t.side.sign * t.open_quantity for t in holders_of(trackers))
             # Once all of ours has ended, what is there is somebody else's.
             if ours != 0 or any(t.open_quantity for t in trackers if not t.status.is_final):
                 shows = "surely shows only" if key in reading.unsure else "shows"
@@ -205,8 +211,10 @@ class Reconciler:
         short, book = set(), self._engine.book
         for key in book.position_keys():
             ours, theirs = book.signed_quantity(key), reading.net_of(key)
-            lacking = abs(ours) - (theirs if ours > 0 else -theirs)
-            if ours and lacking > 0 and lacking > book.exit_leaves(key):
+            lacking = abs(ours) - (theirs if ours > 0 else -theirs) if ours else 0
+            if lacking <= 0 and not book.is_all_there(key, theirs):
+                lacking = missing_quantity(book.on_key(key), theirs)
+            if lacking > 0 and lacking > book.exit_leaves(key):
                 short.add(key)
         return frozenset(short)
 
