@@ -314,4 +314,20 @@ BUGS = (
         new="        if key_lock is None:\n",
         tests=("tests/services/positions/test_warm_positions.py",),
     ),
+    Bug(
+        name="sum-hides-what-is-gone",
+        careless="Compares the sum of a key alone: one that closed too much hides another's loss.",
+        file="services/positions/reconciler.py",
+        old="if (is_sum_right and book.is_all_there(key, theirs)) or book.is_moving(key):",
+        new="if is_sum_right or book.is_moving(key):",
+        tests=("tests/services/positions/test_reconciler.py",),
+    ),
+    Bug(
+        name="trade-explains-two",
+        careless="Looks at the neighbours before the lock of the key is had.",
+        file="services/orders/placer.py",
+        old="        async with book.key_lock(actor.tracker.key):\n            actor.end_command",
+        new="        if True:\n            actor.end_command",
+        tests=("tests/services/positions/test_foreign_closes.py",),
+    ),
 )

@@ -302,4 +302,12 @@ BUGS = (
         new="    return 0 * len(off_grid)",
         tests=("tests/services/exits/test_exit_engine.py",),
     ),
+    Bug(
+        name="refused-extreme-recovers",
+        careless="Forgets after a restart that an extreme of the day was refused.",
+        file="core/prices/day_ranges.py",
+        old="        if not all(map(is_credible, wider)):",
+        new="        if not all(map(is_credible, wider)) and not wider:",
+        tests=("tests/services/prices/test_day_range_keeper.py",),
+    ),
 )

@@ -224,3 +224,35 @@ def test_a_square_off_before_the_open_is_refused(at: str, is_taken: bool) -> Non
                 assert "before the exchange opens at 09:15" in fault.message
 
     run_virtual(body())
+
+
+@pytest.mark.parametrize(
+    ("product", "begins", "is_taken"),
+    [
+        (ProductType.MARGIN, time(20, 0), False),
+        (ProductType.MARGIN, time(15, 20), True),
+        (ProductType.MARGIN, time(8, 0), True),
+        (ProductType.INTRADAY, time(20, 0), True),
+    ],
+)
+def test_a_square_off_of_tomorrow_is_not_one_at_the_next_open(
+    product: ProductType, begins: time, is_taken: bool
+) -> None:
+    """Given in the evening for a position that is carried, 15:15 has passed today: it would be due
+    at once, and the exit would leave as the exchange opens."""
+    rules = RuleSet(square_off_at=time(15, 15))
+
+    async def body() -> None:
+        async with running_world() as world:
+            quote(world, None)
+            world.calendar.hours = NSE_HOURS
+            await world.hold(product_type=product)
+            if is_taken:
+                view = await world.engine.desk.set_rules(TRACKER, rules)
+                assert view.rules == rules
+                return
+            with pytest.raises(InvalidRequest) as caught:
+                await world.engine.desk.set_rules(TRACKER, rules)
+            assert "would go out at the next open" in caught.value.faults[0].message
+
+    run_virtual(body(), begins=begins)

@@ -234,3 +234,25 @@ def test_the_journal_tells_what_is_known_of_today(
         assert baseline is not None
         assert baseline.told == DayRangeTold(told.day, told.day_high, told.day_low)
         assert baseline.can_fire is can_fire
+
+
+def test_an_extreme_that_was_refused_stays_refused_after_a_restart() -> None:
+    """A freak print that no price is near is none; ten minutes later the market is near it."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await take_part(world, RuleSet(stop_loss=PriceRule(price=D(120))))
+            tell(world, "150", high="160", low="115")
+            await asyncio.sleep(2)
+            assert (await noted(world))[-1] == (160, 115)
+            tell(world, "130", high="160", low="115")
+            tell(world, "129", high="160", low="115")
+            store = world.store
+        again = await make_world(store=store, gateway=world.gateway)
+        async with running(again):
+            tell(again, "129", high="160", low="115")
+            await asyncio.sleep(2)
+
+            assert again.tracker(TRACKER).status is PositionStatus.ACTIVE
+
+    run_virtual(body())

@@ -9,7 +9,8 @@ Invariants:
    over, or after its levels were changed; what was traded before fires nothing of it.
 2. New extremes are judged by the levels that stood before; both are, before either moves a stop.
 3. A range is of one day; it only widens.
-4. Levels move by prices that came without a range too, so one that was told before them measures
+4. An extreme that was refused is so for good, also after a restart.
+5. Levels move by prices that came without a range too, so one that was told before them measures
    none that is told after them.
 """
 
@@ -70,6 +71,8 @@ class DayRanges:
     def __init__(self, book: TriggerBook) -> None:
         self._book = book
         self._days: dict[InstrumentId, _Day] = {}
+        self._outdated: dict[TrackerId, None] = {}
+        """Whose durable range lacks an extreme that was refused: it must stay refused."""
 
     def watch(self, tracker: PositionTracker, known: PositionTracker | None) -> None:
         """Take a position in, or its change; one whose levels changed takes part anew."""
@@ -91,12 +94,14 @@ class DayRanges:
         told: DayRangeTold,
         positions: Collection[TrackerId],
         is_credible: IsCredible,
+        is_told_by_tick: Callable[[int], bool],
     ) -> RangeReached | None:
         """Take in a range; None where it shows nothing new.
 
         Args:
             positions: all of the instrument.
             is_credible: says of a price whether it is one; an extreme that is none shows nothing.
+            is_told_by_tick: says of a price whether the tick of the range tells it all the same.
         """
         day = self._days.get(instrument.instrument_id)
         if day is None:
@@ -105,9 +110,18 @@ class DayRanges:
             day.day, day.high, day.low = told
             day.waiting = dict.fromkeys(positions, 0) | day.waiting
             return self._take_baselines(instrument, day, is_credible)
-        low = told.low if told.low < day.low and is_credible(told.low) else None
-        high = told.high if told.high > day.high and is_credible(told.high) else None
+        low = told.low if told.low < day.low else None
+        high = told.high if told.high > day.high else None
+        wider = [each for each in (low, high) if each is not None]
+        if not all(map(is_credible, wider)):
+            self._outdated.update(
+                dict.fromkeys(each for each in positions if each not in day.waiting)
+            )
         day.low, day.high = min(day.low, told.low), max(day.high, told.high)
+        low, high = (
+            each if each is not None and is_credible(each) and not is_told_by_tick(each) else None
+            for each in (low, high)
+        )
         if low is None and high is None:
             return None
         aside = self._book.set_aside(day.waiting)
@@ -139,9 +153,10 @@ class DayRanges:
             now_ns: UTC; a position counts as taken over when this is called next.
 
         Returns:
-            Who takes part from now on: `range_of` gives the range to make durable.
+            Who takes part from now on, and whose range has an extreme since that was refused:
+            `range_of` gives the range to make durable.
         """
-        proven: list[TrackerId] = []
+        proven, self._outdated = list(self._outdated), {}
         for name, day in self._days.items():
             if not day.waiting:
                 continue

@@ -262,16 +262,14 @@ class PriceWatch:
         watched.note_trade(tick, self._limits)
         told = DayRangeTold(ist_day_number(tick.exchange_time_ns), high, low)
 
-        def is_credible_and_untold(price: int) -> bool:
-            return self._is_credible(watched, price) and not (
-                price == tick.last_traded_price and self._is_good(watched, tick)
-            )
+        def is_told_by_tick(price: int) -> bool:
+            return price == tick.last_traded_price and self._is_good(watched, tick)
 
-        return self.ranges.take(watched.instrument, told, watched.trackers, is_credible_and_untold)
+        can_be = partial(self._is_credible, watched)
+        return self.ranges.take(watched.instrument, told, watched.trackers, can_be, is_told_by_tick)
 
     def recover_range(self, baseline: Baseline) -> RangeReached | None:
-        """Take in the range that was durable of a loaded position; nothing happens where an exit
-        was claimed meanwhile."""
+        """Take in what was durable of a loaded position; nothing where it was claimed meanwhile."""
         watched = self._instruments.get(baseline.tracker.instrument.instrument_id)
         if watched is None or baseline.tracker.tracker_id not in watched.trackers:
             return None

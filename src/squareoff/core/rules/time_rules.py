@@ -75,6 +75,21 @@ def early_text(wanted: time, opens: time) -> str | None:
     )
 
 
+def late_text(wanted: time, product: ProductType, day: TradingDay, clock: time) -> str | None:
+    """Say what is wrong with a square-off time of a position that is carried overnight, given after
+    today's close: it has passed, so the exit would go out at the next open. None where nothing is.
+    """
+    begins = square_off_time(wanted, product, day)
+    if product.is_intraday or begins is None or day.last_close is None:
+        return None
+    if clock < max(begins, day.last_close):
+        return None
+    return (
+        f"{wanted:%H:%M} has passed today and the exchange has closed: the exit would go out at "
+        "the next open. Give it after midnight for the day that comes"
+    )
+
+
 def _fits(wanted: time, day: TradingDay) -> bool:
     """Say whether a day of other hours trades at this time and for the same while after it."""
     assert day.last_close is not None, "asked of trading days only"

@@ -12,10 +12,10 @@ from decimal import Decimal
 
 from squareoff.core.entries.opening import NewPosition, opening_faults, price_at_entry
 from squareoff.core.rules.rule_checks import RuledPosition, needs_price, rule_faults
-from squareoff.core.rules.time_rules import early_text
+from squareoff.core.rules.time_rules import early_text, late_text
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import FieldFault
-from squareoff.domain.instruments import InstrumentId
+from squareoff.domain.instruments import InstrumentId, PositionKey
 from squareoff.domain.prices import decimal_from_units
 from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
@@ -50,12 +50,22 @@ class RuleAdmission:
         price = await self._price_for(
             position.rules, position.instrument.instrument_id, position.entry_price
         )
-        _refuse([*opening_faults(position, price), *self._early_faults(position)])
+        _refuse(
+            [
+                *opening_faults(position, price),
+                *self._untimely_square_off(position.rules, position.key),
+            ]
+        )
 
     def check_entry(self, position: NewPosition) -> None:
         """Refuse an entry that cannot be placed like this; asks nobody, for an entry is urgent."""
         price = self._price_at_hand(position.instrument.instrument_id)
-        _refuse([*opening_faults(position, price), *self._early_faults(position)])
+        _refuse(
+            [
+                *opening_faults(position, price),
+                *self._untimely_square_off(position.rules, position.key),
+            ]
+        )
 
     async def check_rules(self, tracker: PositionTracker, rules: RuleSet) -> None:
         """Refuse rules that make no sense for a position under watch."""
@@ -66,20 +76,19 @@ class RuleAdmission:
         position = RuledPosition(
             tracker.instrument, tracker.side, tracker.entry_price, tracker.quantity, best
         )
-        early = self._early_square_off(rules, tracker.instrument.instrument_id)
-        _refuse([*rule_faults(rules, position, price), *early])
+        stands = rules.square_off_at == tracker.rules.square_off_at
+        untimely = () if stands else self._untimely_square_off(rules, tracker.key)
+        _refuse([*rule_faults(rules, position, price), *untimely])
 
-    def _early_faults(self, position: NewPosition) -> Sequence[FieldFault]:
-        return self._early_square_off(position.rules, position.instrument.instrument_id)
-
-    def _early_square_off(
-        self, rules: RuleSet, instrument_id: InstrumentId
-    ) -> Sequence[FieldFault]:
-        if rules.square_off_at is None:
+    def _untimely_square_off(self, rules: RuleSet, key: PositionKey) -> Sequence[FieldFault]:
+        wanted, now = rules.square_off_at, self._clock.now()
+        if wanted is None:
             return ()
-        today = ist_date(self._clock.now().wall_ns)
-        usual = self._calendar.trading_day(instrument_id.exchange_segment, today).usual
-        text = early_text(rules.square_off_at, usual.opens)
+        segment = key.instrument_id.exchange_segment
+        day = self._calendar.trading_day(segment, ist_date(now.wall_ns))
+        text = early_text(wanted, day.usual.opens)
+        if text is None:
+            text = late_text(wanted, key.product_type, day, now.ist().time())
         return () if text is None else (FieldFault("rules.square_off_at", text),)
 
     async def _price_for(
