@@ -38,7 +38,8 @@ def risk_manager(
         metrics=shared.metrics,
         expect_exits=orders.router.queue.expect_exits,
         account=account,
-        on_good=(*ports.on_good_price, shared.history.note),
+        on_good=ports.on_good_price,
+        on_shown=shared.history.note,
     )
 
 

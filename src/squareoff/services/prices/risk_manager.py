@@ -71,8 +71,10 @@ class RiskManager:
         expect_exits: Callable[[int], None] = lambda count: None,
         account: AccountGuard,
         on_good: tuple[Callable[[Tick], None], ...] = (),
+        on_shown: Callable[[Tick], None] = lambda tick: None,
     ) -> None:
-        """`on_good` is told of every price of the feed that was judged good, and of no other."""
+        """`on_good` is told of every price of the feed that was judged good, and of no other;
+        `on_shown` also of what came while no position had ever held the instrument."""
         self._engine = engine
         self._expect_exits = expect_exits
         self._ticks = ticks
@@ -80,6 +82,7 @@ class RiskManager:
         self._trailing = TrailingEngine(engine, watch)
         self._account = account
         self._on_good = on_good
+        self._on_shown = on_shown
         self._hours = hours
         self._clock = clock
         self._rule_clock = rule_clock
@@ -169,7 +172,7 @@ class RiskManager:
             return
         seen = self.prices.on_tick(tick)
         if seen is None:
-            self._ticks.put(tick)
+            self._show(tick)
             return
         if seen.verdict is not TickVerdict.GOOD:
             self._metrics.ticks_refused.labels(seen.verdict.value).inc()
@@ -177,13 +180,17 @@ class RiskManager:
                 self._ticks.put(seen.kept)
             return
         tick = seen.good or tick
-        self._ticks.put(tick)
+        self._show(tick)
         for listener in self._on_good:
             listener(tick)
         if seen.fired or seen.moved:
             self._act_on(seen, tick)
         if self._account.judges_prices and not seen.is_late:
             self._account.on_price(tick)
+
+    def _show(self, tick: Tick) -> None:
+        self._ticks.put(tick)
+        self._on_shown(tick)
 
     def on_quote(self, tick: Tick) -> bool:
         """Judge a price of the broker's REST quote by the same rules as one of the feed.
