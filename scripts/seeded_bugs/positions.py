@@ -322,12 +322,4 @@ BUGS = (
         new="if is_sum_right or book.is_moving(key):",
         tests=("tests/services/positions/test_reconciler.py",),
     ),
-    Bug(
-        name="trade-explains-two",
-        careless="Looks at the neighbours before the lock of the key is had.",
-        file="services/orders/placer.py",
-        old="        async with book.key_lock(actor.tracker.key):\n            actor.end_command",
-        new="        if True:\n            actor.end_command",
-        tests=("tests/services/positions/test_foreign_closes.py",),
-    ),
 )
