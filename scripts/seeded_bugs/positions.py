@@ -322,4 +322,20 @@ BUGS = (
         new="if is_sum_right or book.is_moving(key):",
         tests=("tests/services/positions/test_reconciler.py",),
     ),
+    Bug(
+        name="trade-explains-two",
+        careless="Looks at the neighbours before the lock of the key is had.",
+        file="services/orders/placer.py",
+        old="        async with book.key_lock(actor.tracker.key):\n            actor.end_command",
+        new="        if True:\n            actor.end_command",
+        tests=("tests/services/positions/test_foreign_closes.py",),
+    ),
+    Bug(
+        name="unnamed-order-is-a-stranger",
+        careless="Takes a trade for a stranger's while an order of ours is unanswered.",
+        file="core/exits/foreign_closes.py",
+        old="        order.side is side and (order.has_unresolved_send or order.has_unseen_send)",
+        new="        order.side is side and order.has_unseen_send",
+        tests=("tests/core/exits/test_closing.py",),
+    ),
 )

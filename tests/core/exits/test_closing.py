@@ -223,6 +223,22 @@ def test_foreign_trades_without_flat_readings_explain_nothing() -> None:
     assert story.tracker.open_quantity == 100
 
 
+@pytest.mark.parametrize("is_lost", [False, True], ids=["under way", "outcome unknown"])
+def test_what_an_unanswered_order_of_ours_may_have_traded_explains_nothing(is_lost: bool) -> None:
+    """Another position's exit filled before its answer came: its id is not known as ours yet."""
+    story, other = flat(), Story().claim(net(100))
+    other.permit()
+    if is_lost:
+        other.lose()
+    found = trade(100, broker_order_id="THEIRS OR OURS")
+    story.feed(BooksRead((found,), frozenset(), (other.tracker,)))
+    assert story.tracker.open_quantity == 100
+
+    other = Story().work()  # answered: what nobody of ours owns is a stranger's
+    story.feed(BooksRead((found,), frozenset({BrokerOrderId("B1")}), (other.tracker,)))
+    assert story.tracker.open_quantity == 0
+
+
 def test_part_ours_and_part_theirs_averages_both() -> None:
     """What we closed and what others closed make one exit price; the reason stays ours."""
     story = Story().claim(net(60))

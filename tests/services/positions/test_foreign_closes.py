@@ -1,18 +1,25 @@
 """Positions that others close are noticed, explained by their trades, and booked."""
 
 import asyncio
+from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 
 from exit_story.values import TRACKER
 from service_world.virtual import run_virtual
 from service_world.world import World, running_world
+from squareoff.core.state.change import Change
+from squareoff.core.state.facts import JournalEntry
 from squareoff.domain.ids import BrokerOrderId, TrackerId
+from squareoff.domain.instruments import ProductType
 from squareoff.domain.orders import Side
 from squareoff.domain.results import ExitCode
 from squareoff.domain.states import PositionStatus
 from squareoff.services.exits.exit_results import Wait
 
 OTHER = TrackerId("trk-2")
+
+BOTH = TRACKER, OTHER
 
 
 async def leave(world: World, tracker_id: TrackerId) -> ExitCode:
@@ -269,5 +276,35 @@ def test_a_shortage_that_nothing_explains_holds_no_chase_up_for_ever() -> None:
 
             assert world.gateway.modifications
             assert world.gateway.cancels == []
+
+    run_virtual(body())
+
+
+def test_one_trade_explains_the_end_of_one_position_only() -> None:
+    """The owner sells 50 and converts 50 while the stops of both fire: a commit takes its time, and
+    what the one has booked by then is no explanation for the other."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            commit = world.store.commit
+
+            async def slow_commit(change: Change, at_ns: int) -> tuple[JournalEntry, ...]:
+                await asyncio.sleep(0.002)
+                return await commit(change, at_ns)
+
+            world.store.commit = slow_commit  # type: ignore[method-assign]
+            tracker = await world.hold(quantity=50)
+            await world.hold(tracker_id=OTHER, quantity=50)
+            await world.engine.desk.reconcile()
+            world.gateway.trade_by_hand(tracker.key, Side.SELL, 50)
+            world.gateway.hold(tracker.key, 0)
+            world.gateway.hold(replace(tracker.key, product_type=ProductType.MARGIN), 50)
+            execute = world.engine.exit_engine.execute_exit
+            await asyncio.gather(*(execute(one, "stop", wait=Wait.CLAIMED) for one in BOTH))
+            await asyncio.sleep(60.0)
+
+            found = Counter(world.tracker(one).status for one in BOTH)
+            assert found == {PositionStatus.EXITED: 1, PositionStatus.EXITING: 1}
+            assert "exit_blocked_position_missing" in world.alarms.codes
 
     run_virtual(body())

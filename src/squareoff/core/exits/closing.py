@@ -26,6 +26,7 @@ from squareoff.core.exits.flattening import (
 from squareoff.core.exits.foreign_closes import (
     average_price,
     distinct,
+    has_unnamed_order,
     last_made_ns,
     last_trade_ns,
     take_pieces,
@@ -188,6 +189,8 @@ def _explain_flat_position(step: Step, event: BooksRead) -> None:
     if step.pacing.zero_readings < ZERO_READINGS_NEEDED or tracker.exit_leaves_quantity > 0:
         return
     trackers, trades = (*event.others, tracker), event.trades or ()
+    if has_unnamed_order(trackers, tracker.side.exit_order_side):
+        return
     pieces = unbooked_pieces(tracker, trackers, trades, event.own_broker_order_ids)
     missing = tracker.open_quantity
     if units_of(pieces) < missing:

@@ -24,7 +24,7 @@ from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, TrackerId
 from squareoff.domain.instruments import ProductType
-from squareoff.domain.orders import TradeReport
+from squareoff.domain.orders import Side, TradeReport
 from squareoff.domain.prices import round_average_half_even
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_midnight_ns, seconds_to_ns
@@ -96,6 +96,16 @@ def share_out(
     if units_of(pieces) < missing:
         return ()
     return tuple(_shares(holders, missing, pieces))
+
+
+def has_unnamed_order(trackers: Iterable[PositionTracker], side: Side) -> bool:
+    """Say whether an order of ours may be at the broker under an id that we do not know: its
+    trades look like a stranger's until its outcome is settled."""
+    return any(
+        order.side is side and (order.has_unresolved_send or order.has_unseen_send)
+        for tracker in trackers
+        for order in tracker.orders
+    )
 
 
 def unbooked_pieces(

@@ -136,7 +136,8 @@ class Placer:
             case c.ReadPositions():
                 return await self._read_positions(actor, command)
             case c.ReadBooks():
-                return await self._read_books(actor)
+                await self._read_books(actor, command)
+                return None
             case c.LookUpOrder(client_order_id):
                 return await self._look_up(actor, client_order_id)
             case c.RequestPermit():
@@ -187,8 +188,11 @@ class Placer:
         finally:
             self._terms.return_unused(ready, decision)
 
-    async def _read_books(self, actor: PositionActor) -> i.Input:
-        """Read both books: the order book first, so that our own late orders are not strangers."""
+    async def _read_books(self, actor: PositionActor, command: c.ReadBooks) -> None:
+        """Read both books: the order book first, so that our own late orders are not strangers.
+
+        Decided under the key's lock: a trade that one position takes for its close is no other's.
+        """
         orders = await self._reads.order_book()
         trades = await self._reads.trade_book()
         await self._handler.handle_book(orders or ())
@@ -198,11 +202,11 @@ class Placer:
                 await self._handler.handle(report)
         book = self._engine.book
         is_complete = orders is not None and trades is not None and earlier is not None
-        return i.BooksRead(
-            (*(earlier or ()), *(trades or ())) if is_complete else None,
-            book.own_broker_order_ids(),
-            book.beside(actor.tracker),
-        )
+        found = (*(earlier or ()), *(trades or ())) if is_complete else None
+        async with book.key_lock(actor.tracker.key):
+            actor.end_command(key_of(command), command)
+            read = i.BooksRead(found, book.own_broker_order_ids(), book.beside(actor.tracker))
+            await self._engine.tell_within(actor, read)
 
     async def _read_earlier(
         self, tracker: PositionTracker, todays: tuple[TradeReport, ...]
