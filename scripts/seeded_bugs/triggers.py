@@ -221,6 +221,14 @@ BUGS = (
         tests=("tests/services/prices/test_trailing_engine.py",),
     ),
     Bug(
+        name="stop-written-by-later-rules",
+        careless="Writes a best price alone, and computes its stop by rules that were set since.",
+        file="services/prices/trailing_engine.py",
+        old="PeakReached(current.peak_price, current.stop_level, current.stop_rule)",
+        new="PeakReached(current.peak_price)",
+        tests=("tests/services/prices/test_trailing_engine.py",),
+    ),
+    Bug(
         name="new-rules-loosen-in-memory",
         careless="Takes a stop back that was reached but not yet durable when new rules came.",
         file="core/rules/side_book.py",

@@ -284,6 +284,22 @@ def test_a_stop_that_new_rules_reached_outlasts_them(loose: RuleSet) -> None:
     assert (stop.price, stop.rule) == (1_570_000, RuleName.TRAILING)
 
 
+def test_a_stop_reached_before_looser_rules_were_set_is_kept_after_them() -> None:
+    """The stop's own commit came after that of the rules: it is where it was seen to be (I14)."""
+    story = Story(held(rules=RuleSet(trailing=TrailingRule(points=Decimal(8)))))
+    story.feed(PeakReached(PriceUnits(1_600_000)))
+    story.feed(RulesSet(RuleSet(trailing=TrailingRule(points=Decimal(20)))))
+    story.feed(PeakReached(PriceUnits(1_650_000), PriceUnits(1_570_000), "trailing"))
+
+    assert story.tracker.peak_price == 1_650_000
+    assert (story.tracker.stop_level, story.tracker.stop_rule) == (1_570_000, "trailing")
+    facts = story.facts
+    story.feed(PeakReached(PriceUnits(1_640_000), PriceUnits(1_560_000), "trailing"))
+    assert story.facts == facts
+    story.feed(PeakReached(PriceUnits(1_800_000), PriceUnits(1_570_000), "trailing"))
+    assert story.tracker.stop_level == 1_600_000
+
+
 def test_a_stop_that_another_entry_price_put_tighter_stays() -> None:
     """Later fills raise the entry price and with it the stop; others, lower, do not take it."""
     rule = BreakEvenRule(at_profit_points=Decimal(5), lock_points=Decimal(1))

@@ -7,6 +7,7 @@ from exit_story.values import TRACKER
 from service_world.virtual import run_virtual, settle
 from service_world.world import World, make_world, running, running_world
 from squareoff.core.state.facts import StopMoved
+from squareoff.core.state.inputs import RulesSet
 from squareoff.domain.errors import StoreUnavailable
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.rules import RuleSet, TrailingRule
@@ -98,5 +99,31 @@ def test_each_of_many_followers_is_committed_and_told_again() -> None:
             for name in names:
                 assert stops(world, name) == [1_570_000, 1_580_000, 1_590_000]
                 assert again.tracker(name).stop_level == 1_590_000
+
+    run_virtual(body())
+
+
+def test_looser_rules_set_while_a_stop_is_written_do_not_lose_it() -> None:
+    """The rules and the stop are committed after one another: a restart knows the tighter stop."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            await world.hold(rules=RULES)
+            world.tick("165")
+            await settle()
+            actor = world.engine.exit_engine.book.get(TRACKER)
+            assert actor is not None
+            looser = RuleSet(trailing=TrailingRule(points=D(20)))
+            async with actor.lock:  # a decision of the position is under way
+                setting = asyncio.create_task(world.engine.exit_engine.tell(actor, RulesSet(looser)))
+                await settle()
+                world.tick("170")
+                await settle()
+            await setting
+            await settle()
+        again = await make_world(store=world.store, gateway=world.gateway)
+        async with running(again):
+            assert again.tracker(TRACKER).rules == looser
+            assert again.tracker(TRACKER).stop_level == 1_620_000
 
     run_virtual(body())

@@ -49,7 +49,7 @@ from squareoff.core.exits.withdrawal import (
     on_untrack_asked,
     on_withdraw_asked,
 )
-from squareoff.core.rules.levels import is_better, move_stop, reached_stop
+from squareoff.core.rules.levels import Level, is_better, move_stop, reached_stop
 from squareoff.core.state import inputs as i
 from squareoff.core.state.facts import (
     BestPriceNoted,
@@ -66,6 +66,7 @@ from squareoff.core.state.step import Decision, Step
 from squareoff.core.state.tracker import PositionTracker, SendOutcome
 from squareoff.domain.errors import DomainError
 from squareoff.domain.orders import OrderRole
+from squareoff.domain.rules import RuleName
 from squareoff.domain.states import IntentStatus, OrderState, PositionStatus
 from squareoff.domain.time import Now
 
@@ -214,7 +215,10 @@ def _keep_reached_stop(step: Step) -> None:
 
 def _on_peak_reached(step: Step, event: i.PeakReached) -> None:
     if step.tracker.status is PositionStatus.ACTIVE:
-        moved = move_stop(step.tracker, event.peak_price)
+        reached = None
+        if event.stop_level is not None:
+            reached = Level(event.stop_level, RuleName(event.stop_rule))
+        moved = move_stop(step.tracker, event.peak_price, reached)
         if moved is not None:
             step.record(moved)
 

@@ -67,11 +67,23 @@ def stop_of(tracker: PositionTracker) -> Level | None:
     return _tightest(tracker.side, found)
 
 
-def move_stop(tracker: PositionTracker, peak_price: PriceUnits) -> StopMoved | None:
-    """Return the fact that a better price moved the stop, None if the stop stays where it is."""
-    if not is_better(tracker.side, peak_price, tracker.peak_price):
-        return None
-    return _moved_at(tracker, peak_price)
+def move_stop(
+    tracker: PositionTracker, peak_price: PriceUnits, reached: Level | None = None
+) -> StopMoved | None:
+    """Return the fact that a better price moved the stop, None if the stop stays where it is.
+
+    Args:
+        reached: where the stop stands by the rules of when the price was seen; rules set since may
+            put it farther away, and it never loosens.
+    """
+    moved, peak, held = None, tracker.peak_price, tracker.stop_level
+    if peak is None or is_better(tracker.side, peak_price, peak):
+        moved, peak = _moved_at(tracker, peak_price), peak_price
+    if moved is not None:
+        held = moved.stop_level
+    if reached is not None and is_better(tracker.side, reached.price, held):
+        return StopMoved(tracker.tracker_id, peak, reached.price, reached.rule.value)
+    return moved
 
 
 def with_peak(tracker: PositionTracker, peak_price: PriceUnits) -> PositionTracker:

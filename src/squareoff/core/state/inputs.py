@@ -211,9 +211,14 @@ class RulesSet:
 
 @dataclass(frozen=True, slots=True)
 class PeakReached:
-    """A better price was seen; the levels follow from the rules (price units)."""
+    """A better price was seen; the levels follow from the rules (price units).
+
+    `stop_level` and `stop_rule` are where the stop stood by then: by the rules of that moment.
+    """
 
     peak_price: PriceUnits
+    stop_level: PriceUnits | None = None
+    stop_rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

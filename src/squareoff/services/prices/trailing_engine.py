@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from squareoff.core.prices.price_watch import PriceWatch
 from squareoff.core.state.inputs import PeakReached
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.prices import PriceUnits
 from squareoff.services.exits.exit_engine import ExitEngine
 
 
@@ -36,15 +35,19 @@ class TrailingEngine:
     async def _commit(self, tracker_id: TrackerId) -> None:
         actor = self._engine.book.get(tracker_id)
         assert actor is not None, "what is watched is in the book"
-        told: int | None = None
+        told: PeakReached | None = None
         try:
-            while (peak := self._peak_of(tracker_id)) is not None and peak != told:
-                told = peak
-                await self._engine.tell(actor, PeakReached(peak))
+            while (reached := self._reached(tracker_id)) is not None and reached != told:
+                told = reached
+                await self._engine.tell(actor, reached)
         finally:
             self._saving.discard(tracker_id)
         self._watch.settle(tracker_id)
 
-    def _peak_of(self, tracker_id: TrackerId) -> PriceUnits | None:
+    def _reached(self, tracker_id: TrackerId) -> PeakReached | None:
+        """Return the best price of a position with the stop that it reached: rules that are set
+        while this waits for its commit may put a stop of theirs farther away."""
         current = self._watch.current(tracker_id)
-        return None if current is None else current.peak_price
+        if current is None or current.peak_price is None:
+            return None
+        return PeakReached(current.peak_price, current.stop_level, current.stop_rule)
