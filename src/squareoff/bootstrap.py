@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from squareoff import __version__
 from squareoff.adapters.broker.dhan.instrument_source import (
+    DailyInstruments,
     InstrumentSettings,
-    OfItsDay,
     load_instruments,
 )
 from squareoff.adapters.broker.dhan.market_feed import DhanMarketFeed
@@ -236,6 +236,7 @@ async def _open(
         ledger = PaperStateStore(database.runner, account_id, ownership.epoch)
         broker = await _paper_broker(settings, stack, clock, ledger, instruments, prices)
     loop_watch = LoopWatch(clock)
+    refreshed = [instruments] if isinstance(instruments, DailyInstruments) else []
     ports = Ports(
         store=store,
         journal=store,
@@ -259,7 +260,7 @@ async def _open(
         broker_time=None if broker.line is None else broker.line.timed,
         ownership=ownership,
         quotes_tell_of_the_feed=broker.line is not None,
-        background=(loop_watch.run, *(() if shared_ticks is None else (shared_ticks.run,))),
+        background=tuple(each.run for each in (loop_watch, shared_ticks, *refreshed) if each),
         on_facts=(log_facts,),
         tells_the_day=True,
         measured=(loop_watch.measure, *broker.measured),
@@ -298,8 +299,8 @@ async def _instruments(settings: Settings, clock: Clock) -> InstrumentSource:
     source = settings.instrument_master
     if source is None:
         return _NoInstruments()
-    master = await load_instruments(InstrumentSettings(source, CACHE_FOLDER), clock)
-    return OfItsDay(master, clock)
+    mine = InstrumentSettings(source, CACHE_FOLDER)
+    return DailyInstruments(await load_instruments(mine, clock), mine, clock)
 
 
 def _alerts(settings: Settings, stack: AsyncExitStack) -> tuple[Alerts, ...]:

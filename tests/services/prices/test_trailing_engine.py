@@ -115,7 +115,9 @@ def test_looser_rules_set_while_a_stop_is_written_do_not_lose_it() -> None:
             assert actor is not None
             looser = RuleSet(trailing=TrailingRule(points=D(20)))
             async with actor.lock:  # a decision of the position is under way
-                setting = asyncio.create_task(world.engine.exit_engine.tell(actor, RulesSet(looser)))
+                setting = asyncio.create_task(
+                    world.engine.exit_engine.tell(actor, RulesSet(looser))
+                )
                 await settle()
                 world.tick("170")
                 await settle()

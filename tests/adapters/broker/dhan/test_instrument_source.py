@@ -1,6 +1,7 @@
 """Fetching and caching the instrument master, over a real loopback server."""
 
 import asyncio
+import os
 import traceback
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -10,8 +11,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from squareoff.adapters.broker.dhan.instrument_source import (
+    DailyInstruments,
     InstrumentSettings,
-    OfItsDay,
     load_instruments,
 )
 from squareoff.adapters.broker.dhan.instruments import InstrumentMaster
@@ -221,27 +222,83 @@ def test_a_path_is_read_as_it_is(fakes, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_circuit_limits_are_told_on_the_day_of_loading_alone():
+class NightClock(SystemClock):
+    """A wall clock that the test sets."""
+
+    text = "2026-09-15T23:59:59+05:30"
+
+    def now(self):
+        return Now(ns_from_iso(self.text), 0)
+
+
+HDFC = InstrumentId(ExchangeSegment.NSE_EQ, "1333")
+
+
+def test_circuit_limits_are_told_on_the_day_of_loading_alone(tmp_path):
     """An engine that runs on past midnight must not give yesterday's limits to a new position."""
-
-    class Clock(SystemClock):
-        text = "2026-09-15T23:59:59+05:30"
-
-        def now(self):
-            return Now(ns_from_iso(self.text), 0)
-
-    name = InstrumentId(ExchangeSegment.NSE_EQ, "1333")
-    bounded = Instrument(name, "HDFCBANK", 1, Decimal("0.05"), lower_circuit=Decimal(90),
+    bounded = Instrument(HDFC, "HDFCBANK", 1, Decimal("0.05"), lower_circuit=Decimal(90),
                          upper_circuit=Decimal(110))  # fmt: skip
-    clock = Clock()
-    source = OfItsDay(InstrumentMaster({name: bounded}), clock)
-    assert source.get(name) == bounded
+    clock = NightClock()
+    settings = InstrumentSettings(str(tmp_path / "none.csv"), tmp_path)
+    source = DailyInstruments(InstrumentMaster({HDFC: bounded}), settings, clock)
+    assert source.get(HDFC) == bounded
     clock.text = "2026-09-16T00:00:00+05:30"
 
-    found = source.get(name)
+    found = source.get(HDFC)
     assert (found.lower_circuit, found.upper_circuit) == (None, None)
     assert found.trading_symbol == "HDFCBANK"
     assert source.get(InstrumentId(ExchangeSegment.NSE_EQ, "1")) is None
+
+
+def test_a_process_that_runs_on_loads_the_next_days_master(tmp_path):
+    """From eight o'clock on, and again until it comes: its contracts are known, its limits hold."""
+
+    async def body():
+        async with site() as server:
+            clock = NightClock()
+            settings = InstrumentSettings(server.url + "/master.csv", tmp_path)
+            source = DailyInstruments(await load_instruments(settings, clock), settings, clock)
+            added = InstrumentId(ExchangeSegment.NSE_EQ, "1334")
+            server.text = GOOD + "NSE,E,1334,EQUITY,NEW,1.0,5.0000,\n"
+
+            clock.text = "2026-09-16T07:59:00+05:30"
+            await source.look()
+            assert (source.get(added), server.count) == (None, 1)
+            clock.text, server.status = "2026-09-16T08:00:00+05:30", 503
+            with capture_logs() as told:
+                await source.look()
+            assert [one["event"] for one in told] == ["instruments_not_refreshed"]
+            assert source.get(HDFC).trading_symbol == "HDFCBANK"
+
+            server.status = 200
+            await source.look()
+            assert source.get(added).trading_symbol == "NEW"
+            await source.look()
+            assert server.count == 3
+
+    asyncio.run(body())
+
+
+def test_a_file_fetched_before_the_broker_made_the_days_is_fetched_again(tmp_path):
+    """A start right after midnight caches the file of the day before under today's date."""
+
+    async def body():
+        async with site() as server:
+            clock = NightClock()
+            clock.text = "2026-09-15T00:10:00+05:30"
+            settings = InstrumentSettings(server.url + "/master.csv", tmp_path)
+            source = DailyInstruments(await load_instruments(settings, clock), settings, clock)
+            fetched_ns = clock.now().wall_ns
+            os.utime(settings.folder / TODAY, ns=(fetched_ns, fetched_ns))
+            clock.text, server.status = "2026-09-15T08:05:00+05:30", 503
+            older = await load_instruments(settings, clock)
+            assert (lot_size(older), older.is_today) == (1, False)
+
+            server.status, server.text = 200, OLDER
+            await source.look()
+            assert source.get(HDFC).lot_size == 2
+
+    asyncio.run(body())
 
 
 def test_rows_that_cannot_be_read_are_told_with_their_count(fakes, tmp_path):

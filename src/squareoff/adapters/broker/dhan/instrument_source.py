@@ -3,13 +3,14 @@
 Source: dhanhq-v2.md 8.2 (refresh daily before the session; the file may sit behind a redirect).
 
 Rules:
-1. A path is read as it is. An address is fetched once a day (IST) into the cache folder; a file
-   becomes the cache only after it has been read without fault.
+1. A path is read as it is. An address is fetched once a day (IST) into the cache folder, and again
+   where that was before `REFRESH_HOUR`; a file becomes the cache only after it has been read
+   without fault.
 2. Where today's cannot be fetched or is corrupt, the newest cached file of the last
    `CACHE_DAYS_MAX` days does, without its circuit limits; the master says so (`is_today`). Older
    ones serve nobody and are removed: a year of them would fill the disk that the database is on.
-3. Circuit limits are those of the day of loading; an engine that runs on into the next one has none
-   (`OfItsDay`).
+3. Circuit limits are those of the day of loading. An engine that runs on into the next day has none
+   until it has loaded that day's master (`DailyInstruments`), which it tries until it succeeds.
 4. The download carries no token of ours and follows redirects; it is the only request that does.
 5. An address may hold a secret of its host's: messages show its scheme and host alone.
 """
@@ -30,7 +31,7 @@ from squareoff.adapters.broker.dhan.instruments import InstrumentMaster, read_ma
 from squareoff.adapters.shown_address import shown_address
 from squareoff.domain.errors import ConfigError, StartPrevented
 from squareoff.domain.instruments import ExchangeSegment, Instrument, InstrumentId
-from squareoff.domain.time import ist_day_number
+from squareoff.domain.time import Now, ist_day_number, ist_midnight_ns, seconds_to_ns
 from squareoff.ports import Clock
 
 _log = structlog.get_logger("squareoff.instrument_source")
@@ -41,6 +42,10 @@ DOWNLOAD_TIMEOUT_SECONDS = 120.0
 """The file has some 50 MB; two minutes allow for a 4 Mbit/s line."""
 
 DOWNLOAD_BYTES_MAX = 300 * 1024 * 1024
+REFRESH_HOUR = 8
+"""IST; the broker makes the file anew in the night, and the first exchange opens at 9:00."""
+
+RETRY_SECONDS = 300.0
 _CHUNK_BYTES = 256 * 1024
 _CACHED_NAME = re.compile(r"instruments-(\d{4}-\d{2}-\d{2})\.(csv|part)\Z")
 
@@ -60,20 +65,58 @@ class InstrumentSettings:
         return self.cache_folder / sha256(self.source.encode()).hexdigest()[:12]
 
 
-class OfItsDay:
-    """A master that was loaded now; after this day (IST) it tells no circuit limits any more."""
+class DailyInstruments:
+    """The master of the day for a process that runs through the night.
 
-    def __init__(self, master: InstrumentMaster, clock: Clock) -> None:
+    A master of an earlier day goes on to be asked until the day's own is loaded, and tells no
+    circuit limits meanwhile.
+    """
+
+    def __init__(
+        self, master: InstrumentMaster, settings: InstrumentSettings, clock: Clock
+    ) -> None:
         self._master = master
+        self._settings = settings
         self._clock = clock
-        self._day = ist_day_number(clock.now().wall_ns)
+        self._loaded_at_ns = clock.now().wall_ns
 
     def get(self, instrument_id: InstrumentId) -> Instrument | None:
         """Return the instrument, or None where the master does not hold it."""
         found = self._master.get(instrument_id)
-        if found is None or ist_day_number(self._clock.now().wall_ns) == self._day:
+        if found is None or self._is_of_today(self._clock.now()):
             return found
         return replace(found, lower_circuit=None, upper_circuit=None)
+
+    async def run(self) -> None:
+        """Load each day's master once it is made; never returns."""
+        while True:
+            await self._clock.sleep(RETRY_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Load the master anew where the one that is held is not of today's session."""
+        now = self._clock.now()
+        if now.ist().hour < REFRESH_HOUR or (
+            self._master.is_today and self._loaded_at_ns >= _made_from_ns(now)
+        ):
+            return
+        try:
+            master = await load_instruments(self._settings, self._clock)
+        except (ConfigError, StartPrevented) as error:
+            self._tell_of_failure(str(error))
+            return
+        if not master.is_today:  # an older file, which tells nothing new
+            self._tell_of_failure("the address did not answer with a usable file")
+            return
+        self._master, self._loaded_at_ns = master, now.wall_ns
+        _log.info("instruments_refreshed", instruments=len(master))
+
+    @staticmethod
+    def _tell_of_failure(reason: str) -> None:
+        _log.warning("instruments_not_refreshed", reason=reason, retry_seconds=RETRY_SECONDS)
+
+    def _is_of_today(self, now: Now) -> bool:
+        return ist_day_number(now.wall_ns) == ist_day_number(self._loaded_at_ns)
 
 
 async def load_instruments(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
@@ -95,9 +138,10 @@ async def _load(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
         return await _read(Path(settings.source), settings.segments)
     if scheme not in ("http", "https"):
         raise ConfigError("instruments: must be a path, or an address as https://host/file.csv")
-    today = clock.now().ist().date()
+    now = clock.now()
+    today = now.ist().date()
     cached = settings.folder / f"instruments-{today.isoformat()}.csv"
-    if await asyncio.to_thread(cached.is_file):
+    if await asyncio.to_thread(_is_newest, cached, now):
         with contextlib.suppress(ConfigError):  # a damaged cache is fetched again
             return await _read(cached, settings.segments)
     try:
@@ -111,6 +155,21 @@ async def _load(settings: InstrumentSettings, clock: Clock) -> InstrumentMaster:
         return older
     await asyncio.to_thread(_remove_old, settings.folder, today)
     return master
+
+
+def _made_from_ns(now: Now) -> int:
+    """Return the instant (UTC ns) from which the file of the day is surely the new one."""
+    return ist_midnight_ns(now.wall_ns) + seconds_to_ns(REFRESH_HOUR * 3600)
+
+
+def _is_newest(cached: Path, now: Now) -> bool:
+    """Say whether a file of today is there, and not one of before the broker made the day's."""
+    try:
+        fetched_at_ns = cached.stat().st_mtime_ns
+    except OSError:
+        return False
+    made_from_ns = _made_from_ns(now)
+    return now.wall_ns < made_from_ns or fetched_at_ns >= made_from_ns
 
 
 async def _fetch_and_read(settings: InstrumentSettings, cached: Path) -> InstrumentMaster:
@@ -137,11 +196,11 @@ async def _read_older(settings: InstrumentSettings, today: date) -> InstrumentMa
 
 
 def _cached_files(folder: Path, today: date) -> list[Path]:
-    """Return cached files of earlier days within the limit, newest first."""
+    """Return cached files within the limit, newest first; today's is of before it was made anew."""
     files = [
         (day, path)
         for day, path in _files_by_day(folder, ".csv")
-        if 0 < (today - day).days <= CACHE_DAYS_MAX
+        if 0 <= (today - day).days <= CACHE_DAYS_MAX
     ]
     return [path for _, path in sorted(files, reverse=True)]
 
