@@ -4,6 +4,14 @@ from seeded_bugs.bug import Bug
 
 BUGS = (
     Bug(
+        name="last-writes-left-when-journalled",
+        careless="Takes the journal's time of a send for that of its last call.",
+        file="services/orders/rate_budget.py",
+        old="LAST_WRITES_SECONDS = 1.0 + SEND_DEADLINE_SECONDS",
+        new="LAST_WRITES_SECONDS = 1.0 + 0 * SEND_DEADLINE_SECONDS",
+        tests=("tests/services/orders/test_rate_budget.py",),
+    ),
+    Bug(
         name="act-before-commit",
         careless="Lets the commands of a decision out before it is committed.",
         file="services/exits/exit_engine.py",

@@ -205,6 +205,16 @@ def test_a_clock_set_forward_since_the_last_writes_gives_no_second_of_its_own() 
     assert budget.wait_ns(NOW.monotonic_ns + SECOND, *EXIT) == 0
 
 
+def test_what_may_have_left_right_before_a_death_fills_the_second_after_it() -> None:
+    """A refused send is made again under its first journal entry, up to its deadline later."""
+    budget = RateBudget(RateLimits(per_second=3, per_minute=100))
+    ages = (30.0, 4.9, 4.4, 1.0)
+    budget.seed(stamps_of([NOW.wall_ns - seconds_to_ns(age) for age in ages], NOW))
+
+    assert budget.wait_ns(NOW.monotonic_ns, *EXIT) == SECOND
+    assert budget.wait_ns(NOW.monotonic_ns + SECOND, *EXIT) == 0
+
+
 @given(
     st.lists(st.integers(0, 400 * SECOND), min_size=1, max_size=60),
     st.lists(st.tuples(st.integers(0, 59), st.integers(1, 400 * SECOND)), max_size=3),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
 
+from squareoff.core.session.lease import SEND_DEADLINE_SECONDS
 from squareoff.domain.rules import Urgency
 from squareoff.domain.time import Now, seconds_to_ns
 
@@ -42,6 +43,10 @@ the last one repeats. It names no time, and its shortest window is a second."""
 CLOCK_DOUBT_SECONDS = 2.0
 """After a restart our earlier writes are taken to be this much younger than the wall clock says,
 for it may have been stepped since."""
+
+LAST_WRITES_SECONDS = 1.0 + SEND_DEADLINE_SECONDS
+"""A write that the broker refused is made again until its deadline without another journal entry:
+any of the last ones may have left in the second in which the process before ours died."""
 
 DAY_SECONDS = 86_400
 
@@ -223,13 +228,14 @@ def stamps_of(write_times_ns: Iterable[int], now: Now) -> list[int]:
     Args:
         write_times_ns: wall clock of each write, in the order of the journal. A time before an
             earlier entry's shows a clock that was set back; a time to come, one that was ahead:
-            both count as the youngest that they can be. So does the last second of them: a clock
-            that was set forward since would let a second full of writes out beside it.
+            both count as the youngest that they can be. So do the last of them
+            (`LAST_WRITES_SECONDS`): they may have left, or left again, after they were journalled,
+            and a clock that was set forward since would let a second full of writes out beside.
     """
     times = list(accumulate(write_times_ns, max))
-    doubt_ns, second_ns = seconds_to_ns(CLOCK_DOUBT_SECONDS), seconds_to_ns(1)
+    doubt_ns, last_ns = seconds_to_ns(CLOCK_DOUBT_SECONDS), seconds_to_ns(LAST_WRITES_SECONDS)
     ages = [
-        0 if times[-1] - time_ns < second_ns else now.wall_ns - time_ns - doubt_ns
+        0 if times[-1] - time_ns < last_ns else now.wall_ns - time_ns - doubt_ns
         for time_ns in times
     ]
     return [now.monotonic_ns - max(0, age_ns) for age_ns in ages]
