@@ -221,6 +221,14 @@ BUGS = (
         tests=("tests/services/prices/test_trailing_engine.py",),
     ),
     Bug(
+        name="held-from-the-placing",
+        careless="Counts the holding time of an entry from its placing.",
+        file="services/prices/rule_clock.py",
+        old="stamp_ns = tracker.held_since_ns or tracker.created_at_ns",
+        new="stamp_ns = tracker.created_at_ns",
+        tests=("tests/services/desk/test_entry_check.py",),
+    ),
+    Bug(
         name="stop-written-by-later-rules",
         careless="Writes a best price alone, and computes its stop by rules that were set since.",
         file="services/prices/trailing_engine.py",

@@ -97,7 +97,7 @@ def test_an_older_database_is_refused_with_the_cure(opened) -> None:
         async with opened() as database:
             await database.runner.write(_set_revision("0001"))
             for refuse in (check_revision, prepare):
-                with pytest.raises(SchemaMismatch, match=r"0001.*0003.*squareoff db upgrade"):
+                with pytest.raises(SchemaMismatch, match=r"0001.*0004.*squareoff db upgrade"):
                     await refuse(database)
 
     run_async(body())
@@ -130,7 +130,7 @@ def test_a_newer_database_is_refused_and_left_alone(opened) -> None:
             await database.runner.write(_set_revision("9999"))
 
             for refuse in (check_revision, prepare, upgrade):
-                with pytest.raises(SchemaMismatch, match=r"9999.*newer.*0003"):
+                with pytest.raises(SchemaMismatch, match=r"9999.*newer.*0004"):
                     await refuse(database)
             assert (await schema_state(database)).found == "9999"
 

@@ -9,7 +9,7 @@ import pytest
 
 from exit_story.values import ACCOUNT, INSTRUMENT, report
 from service_world.virtual import run_virtual
-from service_world.world import World, running_world
+from service_world.world import World, make_world, running, running_world
 from squareoff.domain.errors import BrokerUnreachable, DomainError
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, TrackerId
 from squareoff.domain.instruments import ExchangeSegment, InstrumentId, PositionKey, ProductType
@@ -20,6 +20,7 @@ from squareoff.domain.orders import (
     PositionSide,
     Side,
 )
+from squareoff.domain.rules import RuleSet
 from squareoff.domain.states import PositionStatus
 from squareoff.services.desk.desk_requests import (
     EntryRequest,
@@ -81,6 +82,38 @@ def test_an_order_of_ones_own_hand_is_waited_for() -> None:
             assert result.exited_quantity == 100
             assert world.gateway.net(tracker.key) == 0
             assert world.alarms.codes == []
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_entry_that_waited_is_held_from_its_first_fill(*, is_restarted: bool) -> None:
+    """Placed an hour before it filled: the holding time begins with the fill, and a restart in
+    between takes nothing of it away and adds nothing to it."""
+
+    async def until_exit(world: World) -> float:
+        name = next(iter(world.engine.exit_engine.book)).tracker.tracker_id
+        began = asyncio.get_running_loop().time()
+        await world.until_status(name, PositionStatus.EXITED)
+        return asyncio.get_running_loop().time() - began
+
+    async def body() -> None:
+        async with running_world() as world:
+            order = manual_order(world)
+            rules = RuleSet(max_holding_minutes=2)
+            request = replace(POSITION, entry_order_id=ORDER, rules=rules)
+            view = await world.engine.desk.track(request)
+            await asyncio.sleep(3_600.0)
+            world.gateway.fill(order.broker_order_id)
+            await world.until_status(TrackerId(view.id), PositionStatus.ACTIVE)
+            await asyncio.sleep(60.0)
+            assert world.tracker(TrackerId(view.id)).status is PositionStatus.ACTIVE
+            if not is_restarted:
+                assert 55.0 <= await until_exit(world) <= 65.0
+                return
+        again = await make_world(store=world.store, gateway=world.gateway)
+        async with running(again):
+            assert 50.0 <= await until_exit(again) <= 65.0
 
     run_virtual(body())
 

@@ -171,7 +171,7 @@ def test_a_clock_of_yesterday_that_is_put_right_ages_no_position() -> None:
         clock = SteppedClock()
         clock.lead = -24 * HOUR
         rule_clock = RuleClock(clock)
-        tracker = replace(held(), created_at_ns=START_WALL_NS)
+        tracker = replace(held(), held_since_ns=START_WALL_NS)
         rule_clock.note(tracker)
         await asyncio.sleep(5.0)
         assert rule_clock.held_ns(tracker, rule_clock.look()) == 5 * 10**9
@@ -197,7 +197,7 @@ def test_a_stamp_of_a_wrong_clock_that_is_slewed_is_of_now(
         clock.lead = -24 * HOUR
         rule_clock.look()
         clock.lead += slewed
-        tracker = replace(held(), created_at_ns=clock.now().wall_ns)
+        tracker = replace(held(), held_since_ns=clock.now().wall_ns)
         clock.lead = 0.0 if is_put_right else clock.lead
         rule_clock.note(tracker)
         await asyncio.sleep(5.0)
@@ -218,7 +218,7 @@ def test_a_stamp_of_right_before_the_clock_was_put_right_is_of_now(wrong: float)
         clock.lead = wrong
         await asyncio.sleep(5.0)
         rule_clock.look()
-        tracker = replace(held(), created_at_ns=clock.now().wall_ns)
+        tracker = replace(held(), held_since_ns=clock.now().wall_ns)
         clock.lead = 0.0
         rule_clock.note(tracker)
         await asyncio.sleep(5.0)
@@ -232,9 +232,9 @@ def test_holding_time_goes_on_from_what_the_wall_clock_said_at_the_start() -> No
 
     async def body() -> None:
         rule_clock = RuleClock(VirtualClock())
-        early = replace(held(), created_at_ns=START_WALL_NS - 50 * 10**9)
+        early = replace(held(), held_since_ns=START_WALL_NS - 50 * 10**9)
         late = replace(
-            held(tracker_id=TrackerId("trk-late")), created_at_ns=START_WALL_NS + 50 * 10**9
+            held(tracker_id=TrackerId("trk-late")), held_since_ns=START_WALL_NS + 50 * 10**9
         )
         for tracker in (early, late):
             rule_clock.note(tracker)

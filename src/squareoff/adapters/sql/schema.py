@@ -22,7 +22,7 @@ from squareoff.domain.errors import SchemaMismatch
 VERSION_TABLE = "schema_revision"
 """Where the revision is kept: not alembic's default table, which another program may use."""
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision that there is, oldest first: those of `migrations/versions`."""
 
 # Any fixed number: it keeps two processes from creating the same tables at once on PostgreSQL.

@@ -71,6 +71,7 @@ trackers = Table(
     Column("realized_pnl", ExactDecimal),
     Column("exit_reason", AnyText),
     Column("exited_at_ns", whole_number()),
+    Column("held_since_ns", whole_number()),
     Column("over_exited_quantity", whole_number(), nullable=False),
     # The newest intent, live or not. No foreign key: the two tables would refer to each other.
     Column("intent_id", Text),

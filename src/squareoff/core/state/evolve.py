@@ -48,7 +48,7 @@ def evolve(tracker: PositionTracker | None, fact: f.TrackerFact, at_ns: int) -> 
         raise InvariantBroken(f"{type(fact).__name__} for unknown tracker {fact.tracker_id}")
     if isinstance(fact, OrderFact):
         order = fold_order(_order(tracker, fact.client_order_id), fact, at_ns)
-        after = _follow_entry_fills(_with_order(tracker, order))
+        after = _follow_entry_fills(_with_order(tracker, order), at_ns)
     else:
         after = _STEPS[type(fact)](tracker, fact, at_ns)
     return replace(after, version=tracker.version + 1)
@@ -74,6 +74,7 @@ def _opened(fact: f.TrackerOpened, at_ns: int) -> PositionTracker:
         entry_price=fact.entry_price,
         rules=fact.rules,
         created_at_ns=at_ns,
+        held_since_ns=at_ns if fact.quantity else None,
     )
 
 
@@ -220,7 +221,7 @@ def _closed_externally(t: PositionTracker, fact: f.ClosedExternally, _at: int) -
     )
 
 
-def _follow_entry_fills(t: PositionTracker) -> PositionTracker:
+def _follow_entry_fills(t: PositionTracker, at_ns: int) -> PositionTracker:
     """Let quantity and entry price follow the fills of the entry orders."""
     entries = t.entry_orders
     filled = sum(order.cumulative_quantity for order in entries)
@@ -231,6 +232,8 @@ def _follow_entry_fills(t: PositionTracker) -> PositionTracker:
         # Those are final: an entry that fills after them is counted, and a person is called.
         status = next_position_status(t.status, PositionTrigger.ENTRY_FILLED, t.tracker_id)
         t = replace(t, status=status, exit_reason=None, exited_at_ns=None)
+        if t.held_since_ns is None:
+            t = replace(t, held_since_ns=at_ns)
     notional = notional_of(record for order in entries for record in order.broker_orders)
     if notional is None:
         return replace(t, quantity=filled)

@@ -183,7 +183,8 @@ class PositionTracker:
     `quantity` is what is held: fixed for a position taken over, the sum of the entry's fills where
     an entry order is watched. `externally_closed_quantity` was closed by somebody else at
     `externally_closed_notional` rupees in all. `peak_price` is the best price seen (price units),
-    `stop_level` the stop that trailing rules have reached; it never loosens.
+    `stop_level` the stop that trailing rules have reached; it never loosens. `held_since_ns` is
+    when we learned that its first unit is held: None before, and where an older program wrote it.
     """
 
     tracker_id: TrackerId
@@ -205,6 +206,7 @@ class PositionTracker:
     realized_pnl: Decimal | None = None
     exit_reason: str | None = None
     exited_at_ns: int | None = None
+    held_since_ns: int | None = None
     over_exited_quantity: int = 0
     intent: ExitIntent | None = None
     orders: tuple[TrackedOrder, ...] = ()

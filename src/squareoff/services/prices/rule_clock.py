@@ -40,25 +40,29 @@ class RuleClock:
         return self.trusted.look(now)
 
     def note(self, tracker: PositionTracker) -> None:
-        """Count a position's holding time from now on; drop it with the position."""
+        """Count a position's holding time from its first unit on; drop it with the position."""
         tracker_id = tracker.tracker_id
         if tracker.status.is_final:
             self._first_seen.pop(tracker_id, None)
-        elif tracker_id not in self._first_seen:
+        elif tracker.quantity and tracker_id not in self._first_seen:
+            stamp_ns = tracker.held_since_ns or tracker.created_at_ns
             now = self._clock.now()
             steady_ns = self._look(now).steady.wall_ns
             # Stamped by the wall clock as it stands, or, right before it was set, as it stood.
             earlier = (now.monotonic_ns + lead_ns for lead_ns in self._wall_leads)
             walls = (now.wall_ns, steady_ns, *earlier)
-            ages = (wall_ns - tracker.created_at_ns for wall_ns in walls)
+            ages = (wall_ns - stamp_ns for wall_ns in walls)
             # Between two looks a clock is slewed by less than a step: then the age is nothing.
             near = (max(age, 0) for age in ages if age > -NANOSECONDS_PER_SECOND)
             age_ns = min(near, default=None)
             # A stamp of the future stands: it is the clock of now that may be put right yet.
-            opened_ns = tracker.created_at_ns if age_ns is None else steady_ns - age_ns
+            opened_ns = stamp_ns if age_ns is None else steady_ns - age_ns
             self._first_seen[tracker_id] = opened_ns, now.monotonic_ns
 
     def held_ns(self, tracker: PositionTracker, now: TrustedNow) -> int:
-        """Return how long a position that was noted is held by now."""
-        opened_ns, seen_ns = self._first_seen[tracker.tracker_id]
+        """Return how long a position that was noted is held by now; 0 while nothing of it is."""
+        known = self._first_seen.get(tracker.tracker_id)
+        if known is None:
+            return 0
+        opened_ns, seen_ns = known
         return max(now.steady.wall_ns - opened_ns, now.steady.monotonic_ns - seen_ns)
