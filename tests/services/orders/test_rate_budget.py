@@ -213,6 +213,9 @@ def test_what_may_have_left_right_before_a_death_fills_the_second_after_it() -> 
 
     assert budget.wait_ns(NOW.monotonic_ns, *EXIT) == SECOND
     assert budget.wait_ns(NOW.monotonic_ns + SECOND, *EXIT) == 0
+    doubt = seconds_to_ns(CLOCK_DOUBT_SECONDS)
+    minute_later = NOW.monotonic_ns + 60 * SECOND - seconds_to_ns(4.9) + doubt
+    assert budget.used(minute_later)[1] == 2  # they keep their own age there
 
 
 @given(

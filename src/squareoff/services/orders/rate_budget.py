@@ -179,10 +179,20 @@ class RateBudget:
         if self._full_until_ns is None or flight.began_ns >= self._full_until_ns:
             self._rate_limited_in_a_row = 0
 
-    def seed(self, stamps: Iterable[int]) -> None:
-        """Count writes of earlier processes, oldest first, before any of this one."""
+    def seed(self, stamps: Sequence[int]) -> None:
+        """Count writes of earlier processes, oldest first, before any of this one.
+
+        In the second that the broker counts, the last ones (`LAST_WRITES_SECONDS`) may have left as
+        late as the newest; of the longer windows that is a small part.
+        """
         for stamp in stamps:
             self._count(stamp)
+        last_ns = seconds_to_ns(LAST_WRITES_SECONDS)
+        last = [stamps[-1] for stamp in stamps if stamps[-1] - stamp < last_ns]
+        for span, _limit, taken in self._windows:
+            if span <= seconds_to_ns(1):
+                taken.clear()
+                taken.extend(last)
 
     def used(self, now_ns: int) -> tuple[int, ...]:
         """Return the writes counted in each window, shortest first."""
@@ -228,14 +238,13 @@ def stamps_of(write_times_ns: Iterable[int], now: Now) -> list[int]:
     Args:
         write_times_ns: wall clock of each write, in the order of the journal. A time before an
             earlier entry's shows a clock that was set back; a time to come, one that was ahead:
-            both count as the youngest that they can be. So do the last of them
-            (`LAST_WRITES_SECONDS`): they may have left, or left again, after they were journalled,
-            and a clock that was set forward since would let a second full of writes out beside.
+            both count as the youngest that they can be. So does the last second of them: a clock
+            that was set forward since would let a second full of writes out beside it.
     """
     times = list(accumulate(write_times_ns, max))
-    doubt_ns, last_ns = seconds_to_ns(CLOCK_DOUBT_SECONDS), seconds_to_ns(LAST_WRITES_SECONDS)
+    doubt_ns, second_ns = seconds_to_ns(CLOCK_DOUBT_SECONDS), seconds_to_ns(1)
     ages = [
-        0 if times[-1] - time_ns < last_ns else now.wall_ns - time_ns - doubt_ns
+        0 if times[-1] - time_ns < second_ns else now.wall_ns - time_ns - doubt_ns
         for time_ns in times
     ]
     return [now.monotonic_ns - max(0, age_ns) for age_ns in ages]
