@@ -146,8 +146,8 @@ BUGS = (
         name="chased-while-units-are-gone",
         careless="Moves an exit on while it is found out who closed its units.",
         file="services/positions/foreign_closes.py",
-        old="return known.there < self._engine.book.exit_leaves(key)",
-        new="return False",
+        old="        if known is None or known.readings >= FAST_READINGS_MAX:",
+        new="        if known is None or known.readings >= 0:",
         tests=("tests/services/positions/test_foreign_closes.py",),
     ),
     Bug(
@@ -321,6 +321,14 @@ BUGS = (
         old="if (is_sum_right and book.is_all_there(key, theirs)) or book.is_moving(key):",
         new="if is_sum_right or book.is_moving(key):",
         tests=("tests/services/positions/test_reconciler.py",),
+    ),
+    Bug(
+        name="oversized-exit-chased-on",
+        careless="Chases a resting exit on that would close more than the broker shows.",
+        file="services/orders/placer.py",
+        old="if self._terms.is_oversized(actor.tracker):",
+        new="if self._terms.is_oversized(actor.tracker) and not actor:",
+        tests=("tests/services/positions/test_foreign_closes.py",),
     ),
     Bug(
         name="trade-explains-two",

@@ -18,6 +18,7 @@ from squareoff.domain.ids import AccountId
 
 REAL = AccountId("1100000001")
 BACK_TO_0002 = (
+    "ALTER TABLE trackers DROP COLUMN held_since_ns",
     "DROP TABLE account_day",
     "ALTER TABLE exit_all DROP COLUMN intraday_only",
     "UPDATE schema_revision SET version_num = '0002'",

@@ -245,6 +245,8 @@ def test_a_trigger_is_true_as_its_source_says(
     """I8: a range proves an extreme of the time it was held, a quote the last trade."""
     scene = Scene()
     instrument_id = next(i for i in scene.broker.days if i.security_id == "2885")
+    day_before_ns = scene.now_ns - 86_400 * SECOND
+    scene.auditor.hear_print(instrument_id, Decimal(1300), day_before_ns)
     scene.auditor.hear_print(instrument_id, Decimal(1400), scene.now_ns)
     if told_price == 1_380_0000:
         scene.auditor.hear_print(instrument_id, Decimal(1380), scene.now_ns)

@@ -86,6 +86,7 @@ def _sending(
         unknown_orders=parts.handler.unknown_orders,
         session_hindrance=hindrance,
         holds_up_chase=reconciler.foreign_closes.holds_up_chase,
+        are_exits_oversized=reconciler.foreign_closes.are_exits_oversized,
     )
     strangers = StrangerWatch(engine.book, clock)
     reconciler.on_short(strangers.note_missing)

@@ -14,7 +14,7 @@ from squareoff.core.state.commands import (
     TransmitCancel,
     TransmitModify,
 )
-from squareoff.core.state.inputs import ExitHindered, RepriceReady, SendRefused
+from squareoff.core.state.inputs import ExitHindered, ExitOversized, RepriceReady, SendRefused
 from squareoff.core.state.policy import MODIFICATIONS_MAX
 from squareoff.domain.ids import BrokerOrderId
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
@@ -290,6 +290,27 @@ def test_an_order_that_must_end_is_not_moved_toward_the_market() -> None:
     story.feed(RepriceReady(order_id, BrokerOrderId("B0"), price("990")))
 
     assert not story.wants(TransmitModify)
+
+
+def test_what_would_close_more_than_is_shown_is_taken_back_once_a_chase() -> None:
+    """Its rest is sized anew; what has ended, and what a person has been called for, stays."""
+    story = resting()
+    story.wait(2.0)
+    order_id = story.order().client_order_id
+    story.feed(ExitOversized(order_id))
+    assert story.wants(TransmitCancel)
+    assert not story.wants(RequestReprice)
+    story.feed(ExitOversized(order_id))
+    assert not story.wants(TransmitCancel)  # it is on its way
+
+    story.see(BrokerOrderStatus.CANCELLED, 20)
+    story.feed(ExitOversized(order_id))
+    story.wake()
+    assert story.wants(ReadPositions)
+
+    story = with_a_person()
+    story.feed(ExitOversized(story.order(0).client_order_id))
+    assert not story.wants(TransmitCancel)
 
 
 def with_a_person() -> Story:

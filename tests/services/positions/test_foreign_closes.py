@@ -264,18 +264,52 @@ def test_after_a_restart_an_exit_is_not_chased_before_its_units_are_seen() -> No
     run_virtual(body())
 
 
-def test_a_shortage_that_nothing_explains_holds_no_chase_up_for_ever() -> None:
-    """The broker's positions may be wrong for long; an exit must not stand still because of it."""
+def test_a_resting_exit_is_sized_anew_where_nothing_tells_who_closed_a_part() -> None:
+    """Half of the position was converted: no trade explains it. Filled in full, the exit would
+    open a position on the other side; it ends no larger than what the broker shows."""
 
     async def body() -> None:
         async with running_world() as world:
             tracker = await world.hold()
-            await begin_resting_exit(world)
+            order_id = await begin_resting_exit(world)
+            world.gateway.hold(tracker.key, 50)
+            await follow_the_market_down(world, 20)
+
+            assert world.gateway.cancels == [order_id]
+            assert [request.order_quantity for request in world.gateway.requests] == [100, 50]
+            resized = list(world.gateway.orders)[-1]
+            await follow_the_market_down(world, 20)
+            assert world.gateway.cancels == [order_id]
+            assert resized in {each.broker_order_id for each in world.gateway.modifications}
+            world.gateway.fill(resized)
+            await asyncio.sleep(30.0)
+
+            assert world.gateway.net(tracker.key) == 0
+            assert world.tracker(TRACKER).status is PositionStatus.EXITING
+            assert world.tracker(TRACKER).open_quantity == 50
+            assert "exit_blocked_position_missing" in world.alarms.codes
+
+    run_virtual(body())
+
+
+def test_an_exit_that_was_taken_back_goes_on_when_the_position_is_shown_again() -> None:
+    """The broker's positions may be wrong for long; the exit waits for what they show, visibly."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            tracker = await world.hold()
+            order_id = await begin_resting_exit(world)
             world.gateway.hold(tracker.key, 0)
             await follow_the_market_down(world, 40)
+            assert world.gateway.cancels == [order_id]
+            assert len(world.gateway.requests) == 1
+            assert "exit_blocked_position_missing" in world.alarms.codes
 
-            assert world.gateway.modifications
-            assert world.gateway.cancels == []
+            world.gateway.fills = True
+            world.gateway.hold(tracker.key, 100)
+            ended = await world.until_status(TRACKER, PositionStatus.EXITED)
+            assert ended.exited_quantity == 100
+            assert world.gateway.net(tracker.key) == 0
 
     run_virtual(body())
 

@@ -14,6 +14,7 @@ from exit_story.values import asked, held
 from squareoff.core.state.inputs import (
     ExitAsked,
     ExitHindered,
+    ExitOversized,
     Input,
     PeakReached,
     PermitGranted,
@@ -151,6 +152,7 @@ class Run:
         if some is not None:
             events += [
                 RepriceReady(some, BrokerOrderId("B0"), None),
+                ExitOversized(some),
                 SendAnswered(some, 99, SendLost("out of place")),
                 SendAnswered(some, 0, SendRefused("DH-905", "out of place")),
                 PermitGranted(some, None),

@@ -12,7 +12,7 @@ from squareoff.core.exits.sending import takes_no_market_orders, urgency_of
 from squareoff.core.exits.setbacks import price_rejections, tick_rejections
 from squareoff.core.state.commands import RequestReprice, TransmitModify
 from squareoff.core.state.facts import OrderModifySent, Severity
-from squareoff.core.state.inputs import ModifyRefused, PriceView, RepriceReady
+from squareoff.core.state.inputs import ExitOversized, ModifyRefused, PriceView, RepriceReady
 from squareoff.core.state.policy import CHASES_BEFORE_ALARM, MODIFICATIONS_MAX
 from squareoff.core.state.step import Step
 from squareoff.core.state.tracker import TrackedOrder
@@ -99,6 +99,16 @@ def on_reprice_ready(step: Step, event: RepriceReady) -> None:
         _replace(step, order)
         return
     _modify(step, order, event.broker_order_id, target)
+
+
+def on_exit_oversized(step: Step, event: ExitOversized) -> None:
+    """Take back what would close more than is there; what is left of it is sized anew."""
+    order = step.tracker.order(event.client_order_id)
+    if order is None or order.role is not OrderRole.EXIT or not _is_chaseable(order):
+        return
+    step.pace_order(order.client_order_id, priced_at_ns=step.now.monotonic_ns)
+    if _may_chase(step):
+        _replace(step, order)
 
 
 def on_modify_refused(step: Step, event: ModifyRefused) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from squareoff.core.entries.entry_cancelling import on_entry_cancel_asked
 from squareoff.core.exits.chasing import (
     chase_resting_exits,
+    on_exit_oversized,
     on_modify_refused,
     on_reprice_ready,
 )
@@ -270,6 +271,7 @@ _INPUTS: dict[type[i.Input], Callable[[Step, Any], None]] = {
     i.SettleRead: on_settle_read,
     i.BooksRead: on_books_read,
     i.RepriceReady: on_reprice_ready,
+    i.ExitOversized: on_exit_oversized,
     i.ModifyRefused: on_modify_refused,
     i.RulesSet: _on_rules_set,
     i.PeakReached: _on_peak_reached,

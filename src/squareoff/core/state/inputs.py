@@ -194,6 +194,13 @@ class RepriceReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitOversized:
+    """For long now the broker shows less on the key than exits that rest would close."""
+
+    client_order_id: ClientOrderId
+
+
+@dataclass(frozen=True, slots=True)
 class ModifyRefused:
     """The broker refused to modify an order, which stays as it was."""
 
@@ -289,6 +296,7 @@ Input = (
     | SettleRead
     | BooksRead
     | RepriceReady
+    | ExitOversized
     | ModifyRefused
     | RulesSet
     | PeakReached

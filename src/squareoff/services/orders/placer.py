@@ -329,6 +329,8 @@ class Placer:
         if hindrance is not None:
             await self._clock.sleep(hindrance.retry_after_seconds)
             return i.Woke()
+        if self._terms.is_oversized(actor.tracker):
+            return i.ExitOversized(command.client_order_id)
         await self._router.permit(command.urgency, kind=WriteKind.MODIFY)
         decision: Decision | None = None
         try:

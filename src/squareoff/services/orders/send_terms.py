@@ -46,6 +46,7 @@ class SendTerms:
         unknown_orders: UnknownOrders,
         session_hindrance: Callable[[], ExitHindered | None] = lambda: None,
         holds_up_chase: Callable[[PositionKey], bool] = lambda key: False,
+        are_exits_oversized: Callable[[PositionKey], bool] = lambda key: False,
     ) -> None:
         self._router = router
         self._prices = prices
@@ -55,6 +56,7 @@ class SendTerms:
         self._unknown_orders = unknown_orders
         self._session_hindrance = session_hindrance
         self._holds_up_chase = holds_up_chase
+        self._are_exits_oversized = are_exits_oversized
         self.may_send = asyncio.Event()
 
     def reading_hindrance(self, tracker: PositionTracker) -> ExitHindered | None:
@@ -83,6 +85,10 @@ class SendTerms:
             return None
         soon = min(found.retry_after_seconds, CHASE_RETRY_SECONDS)
         return replace(found, retry_after_seconds=soon)
+
+    def is_oversized(self, tracker: PositionTracker) -> bool:
+        """Say whether what rests of this position's exit is to be taken back and sized anew."""
+        return self._are_exits_oversized(tracker.key)
 
     def _nothing_goes_out(self, tracker: PositionTracker) -> ExitHindered | None:
         """Return what keeps any exit order of this position from the exchange."""

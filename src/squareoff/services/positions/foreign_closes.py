@@ -9,7 +9,8 @@ Invariants:
 1. Trades are read before orders, so that an order of ours that fills meanwhile is no stranger.
 2. Nothing is booked on a reading that a fill of ours has overtaken, nor while an exit is sized,
    nor where a reading may show less than is held.
-3. While it is found out who closed what a resting exit would close, that exit is not chased.
+3. While it is found out who closed what a resting exit would close, that exit is not chased. Where
+   nothing tells, it is sized anew by what the broker shows, as any other exit.
 """
 
 import asyncio
@@ -76,6 +77,14 @@ class ForeignCloses:
         closed that is still being found out."""
         known = self._shortages.get(key)
         if known is None or known.readings >= FAST_READINGS_MAX:
+            return False
+        return known.there < self._engine.book.exit_leaves(key)
+
+    def are_exits_oversized(self, key: PositionKey) -> bool:
+        """Say whether exits of ours would close more than the broker shows, reading after reading,
+        and no trade tells who closed the rest: an exit is no larger than what is shown."""
+        known = self._shortages.get(key)
+        if known is None or known.readings < FAST_READINGS_MAX:
             return False
         return known.there < self._engine.book.exit_leaves(key)
 

@@ -86,9 +86,11 @@ def _was_last_trade(trigger: dict[str, Any], prints: Sequence[Print], slack: Sla
 def _was_extreme(
     trigger: dict[str, Any], sign: int, prints: Sequence[Print], held: Held, slack: Slack
 ) -> bool:
-    """Say whether it was traded while held, and nothing beyond it surely before it was told."""
+    """Say whether it was traded while held, and nothing beyond it that day surely before it was
+    told."""
     price, told_ns = trigger["price"], trigger["received_time_ns"]
-    surely_before_ns = told_ns - slack.fresh_ns
+    surely_before_ns, today = told_ns - slack.fresh_ns, _day(trigger["exchange_time_ns"])
+    prints = [(at_ns, at) for at_ns, at in prints if _day(at_ns) == today]
     is_within = all(sign * (price - at) >= 0 for at_ns, at in prints if at_ns <= surely_before_ns)
     return is_within and any(
         at == price and held.opened_ns - slack.clock_ns <= at_ns <= told_ns + slack.clock_ns

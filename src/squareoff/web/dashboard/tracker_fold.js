@@ -13,7 +13,7 @@ export function isTrackerFact(kind) {
 export function foldTracker(tracker, fact) {
   if (fact.kind === "tracker_opened") return opened(fact);
   const after = isOrderFact(fact.kind)
-    ? followEntryFills(withOrder(tracker, fact))
+    ? followEntryFills(withOrder(tracker, fact), fact.time)
     : STEPS[fact.kind](tracker, fact.data, fact);
   return { ...after, version: tracker.version + 1 };
 }
@@ -25,6 +25,7 @@ function opened(fact) {
     ...given,
     status: awaitsEntry ? "PENDING" : "ACTIVE",
     created_at: fact.time,
+    held_since: given.quantity ? fact.time : null,
     peak_price: null,
     stop_level: null,
     stop_rule: "",
@@ -187,14 +188,14 @@ function withOrder(t, fact) {
 }
 
 /** Quantity and entry price follow the fills of the entry orders. */
-function followEntryFills(t) {
+function followEntryFills(t, time) {
   const entries = t.orders.filter((order) => order.role === "ENTRY");
   const filled = entries.reduce((sum, order) => sum + filledOf(order), 0);
   if (filled === 0) return t;
   let after = t;
   if (filled > t.quantity && !["EXITED", "UNTRACKED"].includes(t.status)) {
     const status = t.status === "EXITING" ? "EXITING" : "ACTIVE";
-    after = { ...t, status, exit_reason: null, exited_at: null };
+    after = { ...t, status, exit_reason: null, exited_at: null, held_since: t.held_since ?? time };
   }
   after = { ...after, quantity: filled };
   const records = entries.flatMap((order) => order.broker_orders);
