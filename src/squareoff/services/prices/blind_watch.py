@@ -33,6 +33,9 @@ LOOK_SECONDS = 0.25
 """A look after blindness began is late by this at most."""
 
 
+LOOKED_AT_A_TIME = 50
+
+
 class BlindWatch:
     """Listens for every instrument that a price rule waits for, while its exchange trades."""
 
@@ -86,7 +89,7 @@ class BlindWatch:
             while True:
                 await self._clock.sleep(LOOK_SECONDS)
                 now = self._clock.now()
-                self._look(now)
+                await self._look(now)
                 if self._is_asking or not self._quotes.has_spare_turn():
                     continue
                 wanted = self._silences.wanted(now.monotonic_ns, INSTRUMENTS_MAX)
@@ -115,10 +118,14 @@ class BlindWatch:
         is_held = not tracker.status.is_final and tracker.open_quantity > 0
         return self._account_judges_prices and is_held
 
-    def _look(self, now: Now) -> None:
+    async def _look(self, now: Now) -> None:
         """Hear what the feed gave since the last look, and judge."""
         behind = set()
-        for name in self._armed:
+        for number, name in enumerate(tuple(self._armed), start=1):
+            if number % LOOKED_AT_A_TIME == 0:
+                await asyncio.sleep(0)  # ticks and exits do not wait for thousands of instruments
+            if name not in self._armed:
+                continue
             if not self._hours.is_in_session(name.exchange_segment, now.wall_ns):
                 self._silences.hear(name, now.monotonic_ns)
                 continue
