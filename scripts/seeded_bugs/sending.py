@@ -4,6 +4,14 @@ from seeded_bugs.bug import Bug
 
 BUGS = (
     Bug(
+        name="priced-by-limits-of-another-day",
+        careless="Prices an exit inside the circuit limits of the day the position was taken.",
+        file="services/prices/ltp_resolver.py",
+        old="return view if circuit is None else",
+        new="return view if circuit is None or circuit else",
+        tests=("tests/services/prices/test_circuit_limit_watch.py",),
+    ),
+    Bug(
         name="last-writes-left-when-journalled",
         careless="Takes the journal's time of a send for that of its last call.",
         file="services/orders/rate_budget.py",

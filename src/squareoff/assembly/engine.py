@@ -93,7 +93,11 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         declare_position=ports.declare_position,
         square_off=settings.square_off,
         admission=RuleAdmission(
-            shared.ticks, shared.engine.book, orders.sending.quotes, ports.clock, ports.calendar
+            shared.ticks,
+            shared.engine.book,
+            orders.sending.prices.quotes,
+            ports.clock,
+            ports.calendar,
         ),
     )
     local_halt = LocalHalt(shared.kill_switch, shared.alarms)
@@ -146,6 +150,7 @@ def _supervisor(
     guard = account_guard(settings, ports, shared, orders, exit_all)
     shared.engine.on_facts(guard.on_facts)
     risk = risk_manager(settings, ports, shared, orders, guard)
+    orders.sending.prices.know_limits(risk.prices.limits_of)
     hub = OrderUpdateHub(
         ports.order_updates,
         orders.handler,
@@ -157,7 +162,7 @@ def _supervisor(
     details = price_details(ports, shared, risk)
     keep_warm(orders, risk, details, hub)
     clock_watch = clock_watch_of(ports, shared, hub, risk, orders)
-    blind = blind_watch(settings, ports, shared, risk, orders.sending.quotes)
+    blind = blind_watch(settings, ports, shared, risk, orders.sending.prices.quotes)
     feed_lines = _feed_lines(ports, shared)
     if orders.session is not None:
         orders.session.on_new_token(feed_lines.note_new_token)
@@ -253,7 +258,7 @@ def _quote_watches(
     """Return what asks for quotes beside the exits, where quotes stand beside the feed."""
     if blind is None:
         return ()
-    limits = circuit_limit_watch(ports, shared, risk, orders.sending.quotes)
+    limits = circuit_limit_watch(ports, shared, risk, orders.sending.prices.quotes)
     return (blind.run, limits.run)
 
 

@@ -114,7 +114,7 @@ def _sending(
         checkpoints=ports.checkpoints,
     )
     sizing = ClaimSizing(readings, terms)
-    return Sending(placer, terms, sizing, warm, strangers, readings, prices.quotes)
+    return Sending(placer, terms, sizing, warm, strangers, readings, prices)
 
 
 def _session_watch(

@@ -50,9 +50,8 @@ from squareoff.services.positions.reconciler import ReconcilePace, Reconciler
 from squareoff.services.positions.sizing_readings import SizingReadings
 from squareoff.services.positions.stranger_watch import StrangerWatch
 from squareoff.services.positions.warm_positions import WarmPositions
-from squareoff.services.prices.ltp_resolver import SharedTicks
+from squareoff.services.prices.ltp_resolver import LtpResolver, SharedTicks
 from squareoff.services.prices.price_history import PriceHistory
-from squareoff.services.prices.quote_turns import QuoteTurns
 from squareoff.services.prices.rule_clock import RuleClock
 from squareoff.services.prices.tick_cache import TickCache
 from squareoff.services.session.session_watch import SessionWatch
@@ -152,7 +151,7 @@ class Sending:
     warm: WarmPositions
     strangers: StrangerWatch
     readings: SizingReadings
-    quotes: QuoteTurns
+    prices: LtpResolver
 
 
 @dataclass(frozen=True, slots=True)

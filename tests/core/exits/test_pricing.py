@@ -96,6 +96,20 @@ def test_circuits_of_another_day_clip_nothing(side: Side, expected: str) -> None
     assert limit == Decimal(expected)
 
 
+def test_the_limits_of_the_day_count_instead_of_the_positions_own() -> None:
+    """A position that is carried over has those of the day on which it came under watch."""
+    carried = replace(INSTRUMENT, lower_circuit=Decimal(50), upper_circuit=Decimal(101))
+    five = Decimal(5)
+    known = replace(view("100"), limits=(Decimal("99.02"), Decimal(150)))
+
+    sell = protected_limit(carried, Side.SELL, known, step=0, max_slippage_percent=five)
+    buy = protected_limit(carried, Side.BUY, known, step=0, max_slippage_percent=five)
+    assert (sell, buy) == (Decimal("99.05"), Decimal("105.00"))
+    none = replace(known, limits=(None, None))
+    free = protected_limit(carried, Side.BUY, none, step=0, max_slippage_percent=five)
+    assert free == Decimal("105.00")
+
+
 def test_an_empty_book_side_of_zero_is_none() -> None:
     """A best bid of zero says that nobody bids; the last traded price counts."""
     limit = protected_limit(

@@ -21,6 +21,7 @@ from squareoff.domain.rules import PriceRule, RuleSet
 from squareoff.domain.sessions import Session, TradingDay
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import DAY_NS
+from squareoff.services.exits.exit_results import Wait
 from squareoff.services.prices import circuit_limit_watch
 from squareoff.services.prices.circuit_limit_watch import (
     ASK_AGAIN_SECONDS,
@@ -116,6 +117,24 @@ def test_limits_that_the_market_has_left_are_none(
             await asyncio.sleep(SOON)
             await see(world, "139")
             await world.until_status(TRACKER, PositionStatus.EXITED)
+
+    run_virtual(body())
+
+
+@pytest.mark.parametrize(("is_known", "expected"), [(True, "149.50"), (False, "142.50")])
+def test_an_exit_is_priced_inside_the_limits_of_the_day(*, is_known: bool, expected: str) -> None:
+    """The position came under watch without limits, as one that is carried over; a quote told
+    those of today. Beyond them the exchange would refuse every price."""
+
+    async def body() -> None:
+        market = Market("149.50") if is_known else Market(None, None)
+        async with running_world(gateway=market) as world:
+            await world.hold(rules=STOP)
+            await see(world, "150")
+            await asyncio.sleep(SOON)
+            world.tick("150")
+            await world.engine.exit_engine.execute_exit(TRACKER, "x", wait=Wait.ACCEPTED)
+            assert market.requests[0].limit_price == D(expected)
 
     run_virtual(body())
 

@@ -3,9 +3,9 @@
 From the best price on the other side where the view has one, else the last traded price; off by a
 protection percentage that widens with every step up to the configured slippage, and is halved by
 every rejection of the price; on the tick grid, or on a coarser one where the exchange took none of
-that; inside the circuit limits. Limits that the market
-itself stands outside of are of another day, and none. Source of the slabs: Dhan's option table of
-2024-06, OpenAlgo's generic figures for equity and futures.
+that; inside the circuit limits, of the day where the view knows them. Limits that the market itself
+stands outside of are of another day, and none. Source of the slabs: Dhan's option table of 2024-06,
+OpenAlgo's generic figures for equity and futures.
 """
 
 from decimal import Decimal
@@ -64,13 +64,14 @@ def protected_limit(
     percent /= 2 ** min(price_rejections, _HALVINGS_MAX)
     if price_rejections and reference * percent / _HUNDRED < tick_size:
         percent = Decimal(0)  # a tick beyond a circuit limit that the market stands at is none
+    lower, upper = view.limits or (instrument.lower_circuit, instrument.upper_circuit)
     if side is Side.SELL:
         price = round_to_tick_down(reference * (1 - percent / _HUNDRED), tick_size)
-        floor = _inside(instrument.lower_circuit, tick_size, up=True)
+        floor = _inside(lower, tick_size, up=True)
         lowest = tick_size if floor is None or reference < floor else floor
         return max(price, lowest)
     price = round_to_tick_up(reference * (1 + percent / _HUNDRED), tick_size)
-    ceiling = _inside(instrument.upper_circuit, tick_size, up=False)
+    ceiling = _inside(upper, tick_size, up=False)
     return price if ceiling is None or reference > ceiling else min(price, ceiling)
 
 

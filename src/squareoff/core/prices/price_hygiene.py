@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from squareoff.domain.instruments import Instrument
-from squareoff.domain.prices import units_from_decimal
+from squareoff.domain.prices import PriceUnits, decimal_from_units, units_from_decimal
 from squareoff.domain.ticks import Tick
 from squareoff.domain.time import NANOSECONDS_PER_SECOND, seconds_to_ns
 
@@ -60,6 +60,12 @@ class Circuit(NamedTuple):
 
     lowest: int
     highest: int
+
+    def in_rupees(self) -> tuple[Decimal | None, Decimal | None]:
+        """Return both limits in rupees, None for one that limits nothing."""
+        lower = decimal_from_units(PriceUnits(self.lowest)) if self.lowest > 0 else None
+        upper = decimal_from_units(PriceUnits(self.highest)) if self.highest < _NO_HIGHEST else None
+        return lower, upper
 
 
 _NO_HIGHEST = 1 << 62

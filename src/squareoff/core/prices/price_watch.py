@@ -126,10 +126,7 @@ class PriceWatch:
 
     def on_connected(self, instrument_ids: Iterable[InstrumentId] | None = None) -> list[Tick]:
         """Let what was seen before a reconnect confirm nothing after it; return what was kept.
-
-        Args:
-            instrument_ids: those that came back, None for all.
-        """
+        `instrument_ids` came back, None for all."""
         ticks = []
         for instrument_id in self._instruments if instrument_ids is None else instrument_ids:
             watched = self._instruments.get(instrument_id)
@@ -336,14 +333,19 @@ class PriceWatch:
             if (why := watched.limits_wanted(wall_ns)) is not None:
                 yield instrument_id, why
 
+    def limits_of(self, instrument_id: InstrumentId, wall_ns: int) -> Circuit | None:
+        """Return the circuit limits of this instant's day, None where they are not surely known."""
+        watched = self._instruments.get(instrument_id)
+        is_unknown = watched is None or watched.limits_wanted(wall_ns) is not None
+        return None if watched is None or is_unknown else watched.circuit
+
     def take_limits(
         self, instrument_id: InstrumentId, circuit: Circuit, wall_ns: int, *, is_proved: bool
     ) -> None:
         """Judge an instrument's prices by the circuit limits that a quote told on a day (UTC).
 
-        Args:
-            is_proved: the quote's last trade was of that day; else they may be those before it,
-                and are taken only where none are known that are surely right.
+        `is_proved`: the quote's last trade was of that day; else they may be those before it, and
+        are taken only where none are known that are surely right.
         """
         watched = self._instruments.get(instrument_id)
         if watched is not None and (is_proved or watched.limits_wanted(wall_ns) is not None):

@@ -13,13 +13,18 @@ from squareoff.domain.states import BlockReason
 
 @dataclass(frozen=True, slots=True)
 class PriceView:
-    """A usable price for an exit, rupees; `source` names who gave it, `age_seconds` its age."""
+    """A usable price for an exit, rupees; `source` names who gave it, `age_seconds` its age.
+
+    `limits` are the circuit limits of the day, lower and upper, where they are known: those of the
+    position's own instrument are of the day on which it came under watch.
+    """
 
     last_traded_price: Decimal
     best_bid: Decimal | None
     best_ask: Decimal | None
     source: str
     age_seconds: float
+    limits: tuple[Decimal | None, Decimal | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,15 @@ Invariants:
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 import structlog
 
+from squareoff.core.prices.price_hygiene import Circuit
 from squareoff.core.state.inputs import PriceView
+from squareoff.domain.copies import replace
 from squareoff.domain.instruments import Instrument, InstrumentId
 from squareoff.domain.orders import Quote
 from squareoff.domain.prices import decimal_from_units
@@ -37,6 +40,10 @@ CLOCKS_APART_SECONDS_MAX = 1.0
 
 QUOTE_WAIT_SECONDS_MAX = 2.5
 """Longer than this no exit waits for a quote; without a price it goes as MARKET."""
+
+
+LimitsOf = Callable[[InstrumentId, int], Circuit | None]
+"""Tells the circuit limits of an instrument on the day of an instant (UTC ns)."""
 
 
 class SharedTicks(Protocol):
@@ -65,6 +72,11 @@ class LtpResolver:
         self.quotes = QuoteTurns(gateway, clock)
         self._stale_after_seconds = stale_after_seconds
         self._shared_again_ns = 0
+        self._limits_of: LimitsOf = lambda instrument_id, wall_ns: None
+
+    def know_limits(self, limits_of: LimitsOf) -> None:
+        """Let every price come with the circuit limits of its day, where they are known."""
+        self._limits_of = limits_of
 
     def at_hand(self, instrument: Instrument) -> PriceView | None:
         """Return a fresh price from memory, None where it has none; never waits."""
@@ -74,7 +86,8 @@ class LtpResolver:
             return None
         age_ns = now_ns - tick.received_monotonic_ns
         source = "quote" if tick.source is TickSource.QUOTE else "memory"
-        return _view_of_tick(tick, source, age_ns / NANOSECONDS_PER_SECOND)
+        view = _view_of_tick(tick, source, age_ns / NANOSECONDS_PER_SECOND)
+        return self._with_limits(instrument, view)
 
     async def resolve(self, instrument: Instrument) -> PriceView | None:
         """Return a fresh price with its source and age, None where no source has one."""
@@ -82,7 +95,13 @@ class LtpResolver:
         if view is not None:
             return view
         view = self._shared_view(await self._shared_tick(instrument.instrument_id))
-        return await self._quoted(instrument) if view is None else view
+        if view is None:
+            view = await self._quoted(instrument)
+        return None if view is None else self._with_limits(instrument, view)
+
+    def _with_limits(self, instrument: Instrument, view: PriceView) -> PriceView:
+        circuit = self._limits_of(instrument.instrument_id, self._clock.now().wall_ns)
+        return view if circuit is None else replace(view, limits=circuit.in_rupees())
 
     async def _shared_tick(self, instrument_id: InstrumentId) -> Tick | None:
         now_ns = self._clock.now().monotonic_ns
