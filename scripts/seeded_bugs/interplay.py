@@ -4,6 +4,14 @@ from seeded_bugs.bug import Bug
 
 BUGS = (
     Bug(
+        name="master-of-the-first-day",
+        careless="Loads each day's instrument master and goes on asking the first one.",
+        file="adapters/broker/dhan/instrument_source.py",
+        old="        self._master, self._loaded_at_ns = master, now.wall_ns",
+        new="        self._loaded_at_ns = now.wall_ns",
+        tests=("tests/adapters/broker/dhan/test_instrument_source.py",),
+    ),
+    Bug(
         name="restart-forgets-sends",
         careless="After a restart takes what was in flight for never sent.",
         file="core/exits/exit_protocol.py",
