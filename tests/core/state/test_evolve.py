@@ -21,7 +21,7 @@ from squareoff.core.state.facts import (
 from squareoff.core.state.inputs import OrderSeen
 from squareoff.domain.errors import InvalidTransition, InvariantBroken
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId, IntentId
-from squareoff.domain.orders import BrokerOrderStatus, Side
+from squareoff.domain.orders import BrokerOrderStatus, ReportSource, Side
 from squareoff.domain.rules import RuleName, Trigger
 from squareoff.domain.states import OrderState, PositionStatus
 
@@ -53,6 +53,31 @@ def test_quantity_and_price_follow_the_entry_fills() -> None:
     assert (story.tracker.status, story.tracker.quantity) == (PositionStatus.ACTIVE, 75)
     assert story.tracker.entry_price == Decimal("149.80000000")
     assert -story.tracker.entry_price.as_tuple().exponent == 8  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("waited_ns", "counted_ns"), [(3_600, 3_600), (-86_400, 0)])
+def test_an_entry_is_held_from_its_first_fill_and_never_before_it_was_placed(
+    waited_ns: int, counted_ns: int
+) -> None:
+    """A clock that was set back in between dates the fill before the placing."""
+    placed = held(entry_order_id=BrokerOrderId("E1"))
+    assert placed.held_since_ns is None
+    assert held().held_since_ns == OPENED_AT_NS
+    (entry,) = placed.entry_orders
+    bought = OrderReported(
+        placed.tracker_id,
+        entry.client_order_id,
+        BrokerOrderId("E1"),
+        B.PART_TRADED,
+        75,
+        Decimal(150),
+        "",
+        ReportSource.STREAM,
+    )
+    filled = evolve(placed, bought, OPENED_AT_NS + waited_ns)
+    assert filled.held_since_ns == OPENED_AT_NS + counted_ns
+    more = replace(bought, cumulative_quantity=100)
+    assert evolve(filled, more, OPENED_AT_NS + 9_999).held_since_ns == filled.held_since_ns
 
 
 def test_a_fill_after_a_cancelled_entry_revives_the_position() -> None:

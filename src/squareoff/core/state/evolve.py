@@ -233,7 +233,8 @@ def _follow_entry_fills(t: PositionTracker, at_ns: int) -> PositionTracker:
         status = next_position_status(t.status, PositionTrigger.ENTRY_FILLED, t.tracker_id)
         t = replace(t, status=status, exit_reason=None, exited_at_ns=None)
         if t.held_since_ns is None:
-            t = replace(t, held_since_ns=at_ns)
+            # Before it was opened it cannot have been: a clock was set back in between.
+            t = replace(t, held_since_ns=max(at_ns, t.created_at_ns))
     notional = notional_of(record for order in entries for record in order.broker_orders)
     if notional is None:
         return replace(t, quantity=filled)

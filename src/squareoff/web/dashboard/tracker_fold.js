@@ -195,7 +195,8 @@ function followEntryFills(t, time) {
   let after = t;
   if (filled > t.quantity && !["EXITED", "UNTRACKED"].includes(t.status)) {
     const status = t.status === "EXITING" ? "EXITING" : "ACTIVE";
-    after = { ...t, status, exit_reason: null, exited_at: null, held_since: t.held_since ?? time };
+    const since = time < t.created_at ? t.created_at : time;
+    after = { ...t, status, exit_reason: null, exited_at: null, held_since: t.held_since ?? since };
   }
   after = { ...after, quantity: filled };
   const records = entries.flatMap((order) => order.broker_orders);
