@@ -63,22 +63,23 @@ def test_the_last_trade_of_yesterday_fires_nothing_when_it_is_told_again() -> No
 
     async def body() -> None:
         async with running_world() as world:
-            world.calendar.hours = TradingDay((hours := Session(time(9, 15), time(15, 30)),), hours)
+            hours = Session(time(1, 10), time(23, 59, 50))  # a short night: each second is played
+            world.calendar.hours = TradingDay((hours,), hours)
             await world.hold(product_type=ProductType.MARGIN)
             traded_ns = VirtualClock().now().wall_ns
             world.tick("150")
-            await asyncio.sleep(17.5 * 3600)
+            await asyncio.sleep(62 * 60)
             await world.engine.desk.set_rules(TRACKER, RuleSet(stop_loss=PriceRule(price=D(155))))
             world.tick("150", traded_ago=(VirtualClock().now().wall_ns - traded_ns) / 1e9)
             await asyncio.sleep(1.0)
 
             assert world.tracker(TRACKER).status is PositionStatus.ACTIVE
             assert 'cause="of_an_earlier_day"} 1.0' in world.engine.metrics.render().decode()
-            await asyncio.sleep(16 * 60)
+            await asyncio.sleep(10 * 60)
             world.tick("150")
             await world.until_status(TRACKER, PositionStatus.EXITED)
 
-    run_virtual(body(), begins=time(15, 29))
+    run_virtual(body(), begins=time(23, 59))
 
 
 @pytest.mark.parametrize(
