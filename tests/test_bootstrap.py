@@ -1,9 +1,15 @@
 """Tests of bootstrap: which account settings trade, and what they mean to the engine."""
 
+import asyncio
 from datetime import time
 from decimal import Decimal
+from pathlib import Path
 
-from squareoff.bootstrap import PAPER_ACCOUNT, account_of, engine_settings
+import pytest
+from pydantic import SecretStr
+
+from squareoff.adapters.broker.dhan.instrument_source import DailyInstruments
+from squareoff.bootstrap import PAPER_ACCOUNT, account_of, engine_settings, open_engine
 from squareoff.config import Settings
 from squareoff.config.settings import Credentials
 from squareoff.domain.account_rules import AccountRules
@@ -46,3 +52,26 @@ def test_flattening_follows_its_setting() -> None:
     """`over_exit_action = "flatten"` is served; the default only calls a person."""
     assert engine_settings(Settings(over_exit_action="flatten")).policy.flatten_over_exit
     assert not engine_settings(Settings()).policy.flatten_over_exit
+
+
+def test_an_engine_keeps_its_instrument_master_that_of_the_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What loads the next day's master runs as long as the engine does."""
+    monkeypatch.chdir(tmp_path)
+    token = "a-token-of-the-broker"
+    header = "EXCH_ID,SEGMENT,SECURITY_ID,INSTRUMENT,SYMBOL_NAME,LOT_SIZE,TICK_SIZE,"
+    master = tmp_path / "master.csv"
+    master.write_text(f"{header}\nNSE,E,1333,EQUITY,HDFCBANK,1.0,5.0000,\n")
+    settings = Settings(
+        mode="paper",
+        instruments=str(master),
+        database_url=f"sqlite:///{tmp_path}/squareoff.db",
+        credentials=Credentials(client_id="1100000001", access_token=SecretStr(token)),
+    )
+
+    async def body() -> set[type[object]]:
+        async with open_engine(settings) as engine:
+            return {type(getattr(run, "__self__", None)) for run in engine.supervisor._background}
+
+    assert DailyInstruments in asyncio.run(body())
