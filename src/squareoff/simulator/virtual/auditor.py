@@ -80,8 +80,7 @@ class Auditor(Outside):
         self.is_healed = False
         self.healed_prices: dict[str, list[Decimal]] = {}
         self.claim_times_ns: list[int] = []
-        self.clock_error_ns = 0
-        """The most that the machine's wall clock was off so far."""
+        self._stepped_ns = 0
         self.machine = MachineClock()
         self.buffered_ns = 0
         """How long frames may have waited in a socket's buffer while the process stood still."""
@@ -92,6 +91,11 @@ class Auditor(Outside):
         self._traded_beside_ns: dict[Key, int] = {}
         self._tags: dict[str, int] = {}
         self._seen_orders = 0
+
+    @property
+    def clock_error_ns(self) -> int:
+        """The most that the machine's wall clock was off so far, set wrong and run wrong since."""
+        return self._stepped_ns + self.machine.slewed_ns
 
     def violate(self, invariant: str, text: str) -> None:
         """Record a violation."""
@@ -108,13 +112,12 @@ class Auditor(Outside):
 
     def hear_slew(self, most_ns: int) -> None:
         """Hear that the wall clock gains or loses at most so much without a step."""
-        self.clock_error_ns += most_ns
         self.machine.slewed_ns += most_ns
 
     def hear_clock(self, error_ns: int) -> None:
         """Hear that the wall clock was set: how far it is ahead from now on."""
         self.read_journal()  # what is written until now bears the old time
-        self.clock_error_ns = max(self.clock_error_ns, abs(error_ns))
+        self._stepped_ns = max(self._stepped_ns, abs(error_ns))
         self.machine.change(self._now_ns(), error_ns)
 
     def hear_process(self, wall_ns: int) -> None:
