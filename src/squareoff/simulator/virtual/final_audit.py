@@ -25,6 +25,7 @@ PRICE_STEP = Decimal("0.00000001")
 TRACKER_KINDS = frozenset(fact_kind(fact_type) for fact_type in TrackerFact.__args__)
 """What changes a tracker; an alarm may name one without changing it."""
 
+_LIVE = ("TRANSIT", "PENDING", "PART_TRADED", "UNKNOWN")
 _ENDED = ("TRADED", "CANCELLED", "REJECTED", "EXPIRED")
 
 _TELLS_OF_A_BUST = frozenset(
@@ -38,11 +39,12 @@ MISDATED_NS = 60_000_000_000
 """A clock wrong by more than this can date a position after what happened to it."""
 
 
-def is_at_rest(auditor: Auditor) -> bool:
-    """Say whether every claimed exit has ended or has a person, and no order is unknown."""
+def is_at_rest(auditor: Auditor, broker: SimulatedBroker) -> bool:
+    """Say whether every claimed exit has ended or has a person, and no order is unknown, nor held
+    for live while the night has ended it."""
     auditor.read_journal()
     unsettled = "SELECT COUNT(*) FROM orders WHERE state IN ('SENT', 'OUTCOME_UNKNOWN')"
-    if auditor.database.execute(unsettled).fetchone()[0]:
+    if auditor.database.execute(unsettled).fetchone()[0] or _holds_past_orders(auditor, broker):
         return False
     rows = _trackers(auditor.database)
     for tracker_id, opened in auditor.trackers.items():
@@ -52,6 +54,16 @@ def is_at_rest(auditor: Auditor) -> bool:
         if opened.claims and not is_done:
             return False
     return True
+
+
+def _holds_past_orders(auditor: Auditor, broker: SimulatedBroker) -> bool:
+    """Say whether an order of before the night is live with us; its key is not compared then."""
+    live = f"SELECT broker_order_id FROM broker_orders WHERE status IN {_LIVE}"
+    orders = broker.account().orders
+    return any(
+        (order := orders.get(order_id)) is not None and order.is_past
+        for (order_id,) in auditor.database.execute(live)
+    )
 
 
 def is_overdue(auditor: Auditor) -> bool:

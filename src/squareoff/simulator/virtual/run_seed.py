@@ -218,7 +218,7 @@ class _Run:
             is_old = elapsed >= seconds
             if is_overdue(self.world.auditor) and elapsed < FEED_SECONDS_MAX:
                 is_old, age = False, 0.0
-            if is_old and not self._waiting and is_at_rest(self.world.auditor):
+            if is_old and not self._waiting and is_at_rest(self.world.auditor, self.world.broker):
                 return
             if min(age, elapsed) >= bound:
                 return
