@@ -221,7 +221,7 @@ class Auditor(Outside):
             held_from_ns=stamped_ns if is_of_yesterday else time_ns,
             entry_price=None if row["awaits_entry"] else str(row.get("entry_price", 0)),
             tick_size=str(row["instrument"].get("tick_size", "0.05")),
-            misdated_by=self.machine.misleads_openings,
+            misdated_by=self.machine.misdating(stamped_ns, time_ns),
         )
 
     def _take_withdrawal(self, tracker: Opened) -> None:

@@ -20,6 +20,9 @@ DOUBT_NS = 55 * SECOND_NS
 """So long after a step a time of the day may be held against a wall clock that nobody vouches for;
 from then on the wall clock counts, right or wrong."""
 
+LATE_COMMIT_NS = 60 * SECOND_NS
+"""No commit is written so long after its stamp: a clock was wrong in between."""
+
 UNITS = 10_000
 """Price units in a rupee."""
 
@@ -59,10 +62,13 @@ class MachineClock:
         """How many processes have begun."""
         return len(self._begun_misled)
 
-    @property
-    def misleads_openings(self) -> int:
-        """Stamp for a position opened now: the number of processes if its time is wrong, else 0."""
-        return self.process_count if abs(self.error_ns) > EARLY_NS else 0
+    def misdating(self, stamped_ns: int, time_ns: int) -> int:
+        """Return the number of processes if what was written then bears a wrong time, else 0.
+
+        The clock may have been put right between the stamp and the commit.
+        """
+        is_off = abs(self.error_ns) > EARLY_NS or abs(stamped_ns - time_ns) > LATE_COMMIT_NS
+        return self.process_count if is_off else 0
 
     def allowance_ns(self, now_ns: int) -> int | None:
         """Return how early a time exit may come; None where this process cannot know the time."""
