@@ -631,6 +631,11 @@ class TrackerStore(Protocol):
         """Return the account's trackers, oldest first; None means all statuses."""
         ...
 
+    async def load_current(self, ended_since_ns: int) -> tuple[PositionTracker, ...]:
+        """Return the account's trackers but those that are past (`core.state.past`), oldest first;
+        `ended_since_ns` is UTC ns."""
+        ...
+
     async def alarms(self, *, unacknowledged_only: bool = False) -> tuple[Alarm, ...]:
         """Return alarms, oldest first."""
         ...

@@ -468,3 +468,33 @@ def _held(rig: ApiRig, tracker_id: str) -> int | None:
     (preview,) = rig.get(f"/exit-preview?tracker_id={tracker_id}").json["items"]
     net: int | None = preview["broker_net_quantity"]
     return net
+
+
+def test_a_position_that_rests_in_the_database_is_answered_for(rig: ApiRig) -> None:
+    """By its id as ever, with its journal and its chart; listed where the past is asked for."""
+
+    async def rest(tracker_id: str) -> None:
+        book = rig.engine.exit_engine.book
+        actor = book.get(TrackerId(tracker_id))
+        assert actor is not None
+        book.let_go(actor)
+
+    mine = rig.track()
+    rig.post(f"/trackers/{mine}/exit", {"reason": "x", "wait": "filled"})
+    ended = rig.get(f"/trackers/{mine}").json
+    for path in ("", "/journal", "/chart"):
+        rig.run(rest(mine))
+        assert mine not in {item["id"] for item in _items(rig, "/trackers")}
+        answer = rig.get(f"/trackers/{mine}{path}")
+        assert answer.status == 200
+        assert path or answer.json == ended
+    rig.run(rest(mine))
+    again = rig.post(f"/trackers/{mine}/exit", {"reason": "x"})
+    assert (again.status, again.json["code"]) == (200, "already_exited")
+    rig.run(rest(mine))
+    (preview,) = rig.get(f"/exit-preview?tracker_id={mine}").json["items"]
+    assert preview["tracker_id"] == mine
+    rig.run(rest(mine))
+    past = _items(rig, "/trackers?status=EXITED&past=true")
+    assert ended in past
+    assert ended in _items(rig, "/trackers")  # until the next round

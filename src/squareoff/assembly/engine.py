@@ -33,6 +33,7 @@ from squareoff.services.monitoring.alarm_desk import AlarmDesk
 from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.orders.order_update_hub import OrderUpdateHub
 from squareoff.services.positions.flip_watch import FlipWatch
+from squareoff.services.positions.past_positions import PastPositions
 from squareoff.services.positions.position_book import PositionBook
 from squareoff.services.prices.best_price_keeper import BestPriceKeeper
 from squareoff.services.prices.blind_watch import BlindWatch
@@ -90,6 +91,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         reconcile=orders.reconciler.reconcile,
         status=status,
         screen=screen,
+        past=shared.past,
         declare_position=ports.declare_position,
         square_off=settings.square_off,
         admission=RuleAdmission(
@@ -124,6 +126,7 @@ def _shared(settings: EngineSettings, ports: Ports) -> Shared:
         engine.on_facts(listener)
     for measure in ports.measured:
         measure(metrics)
+    rule_clock = RuleClock(ports.clock)
     return Shared(
         metrics,
         alarms,
@@ -131,7 +134,14 @@ def _shared(settings: EngineSettings, ports: Ports) -> Shared:
         TickCache(settings.hygiene.stale_after_seconds, ports.quiet_feed.quiet_prices),
         engine,
         PriceHistory(),
-        RuleClock(ports.clock),
+        rule_clock,
+        PastPositions(
+            engine.book,
+            store=ports.store,
+            journal=ports.journal,
+            clock=ports.clock,
+            rule_clock=rule_clock,
+        ),
     )
 
 
@@ -174,6 +184,7 @@ def _supervisor(
         store=ports.store,
         journal=ports.journal,
         engine=shared.engine,
+        past=shared.past,
         router=orders.router,
         placer=orders.sending.placer,
         terms=orders.sending.terms,
@@ -272,6 +283,7 @@ def _background(
     return (
         ranges.run,
         BestPriceKeeper(shared.engine, risk, ports.clock).run,
+        shared.past.run,
         FlipWatch(shared.engine, orders.reads, shared.alarms, ports.clock).run,
         orders.sending.warm.run,
         orders.permit_watch.run,

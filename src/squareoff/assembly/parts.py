@@ -46,6 +46,7 @@ from squareoff.services.orders.rate_budget import RateLimits
 from squareoff.services.orders.send_terms import SendTerms
 from squareoff.services.positions.broker_reads import BrokerReads
 from squareoff.services.positions.claim_sizing import ClaimSizing
+from squareoff.services.positions.past_positions import PastPositions
 from squareoff.services.positions.reconciler import ReconcilePace, Reconciler
 from squareoff.services.positions.sizing_readings import SizingReadings
 from squareoff.services.positions.stranger_watch import StrangerWatch
@@ -139,6 +140,7 @@ class Shared:
     engine: ExitEngine
     history: PriceHistory
     rule_clock: RuleClock
+    past: PastPositions
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,17 +52,21 @@ def positions(
         list[PositionStatus] | None,
         typer.Option(case_sensitive=False, help="Only these; may be repeated."),
     ] = None,
+    past: Annotated[
+        bool, typer.Option("--past", help="Also those that ended more than a week ago.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show live, until Ctrl-C.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the positions under watch."""
+    """Show the positions under watch, and those that ended within a week."""
     client = EngineClient(settings_of(config))
     wanted = [each.value for each in status or ()]
     if watch:
         _watch(client, wanted, as_json=as_json)
         return
-    _show_list(client.get("/trackers", status=wanted), "positions", POSITION_COLUMNS, as_json)
+    listed = client.get("/trackers", status=wanted, past="true" if past else None)
+    _show_list(listed, "positions", POSITION_COLUMNS, as_json)
 
 
 def _watch(client: EngineClient, status: list[str], *, as_json: bool) -> None:

@@ -15,7 +15,6 @@ import structlog
 from squareoff import __version__
 from squareoff.core.state.facts import EngineStarted, Severity
 from squareoff.core.state.inputs import Recovered
-from squareoff.core.state.tracker import PositionTracker
 from squareoff.ports import Checkpoints, Clock, Journal, Ownership, TrackerStore
 from squareoff.services.account.kill_switch import KillSwitch
 from squareoff.services.exits.engine_tasks import EngineTasks
@@ -27,6 +26,7 @@ from squareoff.services.orders.placer import Placer
 from squareoff.services.orders.send_terms import SendTerms
 from squareoff.services.positions.claim_sizing import ClaimSizing
 from squareoff.services.positions.late_closes import note_late_closes
+from squareoff.services.positions.past_positions import PastPositions
 from squareoff.services.positions.reconciler import Reconciler
 from squareoff.services.prices.feed_intake import FeedIntake
 from squareoff.services.prices.feed_lines import FeedLines
@@ -51,6 +51,7 @@ class Supervisor:
         store: TrackerStore,
         journal: Journal,
         engine: ExitEngine,
+        past: PastPositions,
         router: OrderRouter,
         placer: Placer,
         terms: SendTerms,
@@ -71,6 +72,7 @@ class Supervisor:
         self._store = store
         self._journal = journal
         self._engine = engine
+        self._past = past
         self._router = router
         self._placer = placer
         self._terms = terms
@@ -129,8 +131,9 @@ class Supervisor:
                 self._engine.disconnect()
 
     async def _load(self) -> int:
-        """Take every tracker into the book and under watch; return how many are open."""
-        trackers: tuple[PositionTracker, ...] = await self._store.load_all()
+        """Take every tracker that is not past into the book and under watch; return how many are
+        open."""
+        trackers = await self._past.load_others()
         for tracker in trackers:
             self._engine.book.add(tracker)
             self._risk.on_tracker_changed(tracker)

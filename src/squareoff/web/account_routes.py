@@ -82,7 +82,7 @@ async def set_kill_switch(
 
 @router.get("/orders")
 async def list_orders(desk: TheDesk) -> ItemList[OrderOut]:
-    """List every order of ours, oldest position first."""
+    """List our orders of the positions that `GET /trackers` lists, oldest position first."""
     return ItemList(items=[OrderOut.model_validate(view) for view in desk.orders()])
 
 

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from squareoff.domain.errors import SquareoffError
+from squareoff.domain.errors import SquareoffError, StoreError
 from squareoff.domain.ids import TrackerId
 from squareoff.services.desk.command_trail import Command
 from squareoff.services.desk.desk import Desk
@@ -57,7 +57,7 @@ class Commands:
         call = f"{request.method} {request.url.path}"
         command = Command(
             f"{request.method} {template}",
-            self._known_tracker(request),
+            await self._known_tracker(request),
             caller.role.value,
             caller.source,
             key or "",
@@ -84,12 +84,13 @@ class Commands:
         """Count a change that this caller may not make."""
         self._desk.trail.note_refusal(code, f"{caller.role.value} {caller.source}")
 
-    def _known_tracker(self, request: Request) -> str:
+    async def _known_tracker(self, request: Request) -> str:
         """Return the position that the path names; what a caller made up is not journalled."""
         named = TrackerId(request.path_params.get("tracker_id", ""))
         try:
+            await self._desk.past.recall(named)
             return self._desk.tracker(named).id
-        except UnknownTracker:
+        except (UnknownTracker, StoreError):
             return ""
 
 

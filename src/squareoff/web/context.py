@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
+from squareoff.domain.ids import TrackerId
 from squareoff.services.desk.desk import Desk
 from squareoff.web.commands import Commands
 from squareoff.web.preview_tickets import PreviewTickets
@@ -42,6 +43,16 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
+async def _named_tracker(
+    tracker_id: Annotated[str, Path(max_length=64)], request: Request
+) -> TrackerId:
+    """Return the position that a path names; one that ended long ago is brought back for it."""
+    named = TrackerId(tracker_id)
+    await _desk(request).past.recall(named)
+    return named
+
+
 TheContext = Annotated[ApiContext, Depends(_context)]
 TheDesk = Annotated[Desk, Depends(_desk)]
 TheCaller = Annotated[Caller, Depends(_caller)]
+NamedTracker = Annotated[TrackerId, Depends(_named_tracker)]

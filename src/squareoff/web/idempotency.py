@@ -109,7 +109,7 @@ class IdempotencyDesk:
             await self._remember(key, kept)
             return kept
         try:
-            return await self._desk.recall_answer(key)
+            return await self._desk.trail.recall_answer(key)
         except StoreError as error:
             _log.error("idempotency_key_not_read", error=str(error))
             if not may_act_twice:
@@ -118,7 +118,7 @@ class IdempotencyDesk:
 
     async def _remember(self, key: str, answer: RememberedAnswer) -> None:
         try:
-            await self._desk.remember_answer(key, answer)
+            await self._desk.trail.remember_answer(key, answer)
         except StoreError as error:
             _log.error("idempotency_key_not_stored", error=str(error))
             self._kept[key] = answer

@@ -232,6 +232,8 @@ class TrackersQuery(Incoming):
 
     status: list[PositionStatus] = Field(default_factory=list)
     """May be repeated; none means all."""
+    past: bool = False
+    """Whether to list also those that ended more than a week ago, which rest in the database."""
 
 
 class JournalQuery(Incoming):

@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.states import PositionStatus
 from squareoff.services.orders.rate_budget import HORIZONS
 from squareoff.web.answers import AlarmOut, KillSwitchOut, TrackerOut
 from squareoff.web.commands import CommandRoute
-from squareoff.web.context import TheCaller, TheContext, TheDesk
+from squareoff.web.context import NamedTracker, TheCaller, TheContext, TheDesk
 from squareoff.web.facts_as_json import as_json
 from squareoff.web.preview_tickets import EXIT_ALL, RESUME, let_out_by_resume, open_positions
 from squareoff.web.requests import ExitPreviewQuery
@@ -46,9 +46,9 @@ async def replica(context: TheContext) -> ReplicaOut:
 
 
 @router.get("/trackers/{tracker_id}/chart")
-async def chart(tracker_id: Annotated[str, Path(max_length=64)], desk: TheDesk) -> ChartOut:
+async def chart(tracker_id: NamedTracker, desk: TheDesk) -> ChartOut:
     """Show the prices of one position with its entry, the path of its levels, and its fills."""
-    return ChartOut.of(await desk.screen.chart(TrackerId(tracker_id)))
+    return ChartOut.of(await desk.screen.chart(tracker_id))
 
 
 @router.get("/exit-preview")
@@ -58,6 +58,8 @@ async def exit_preview(
     """Show exactly what an exit would send now, of one position or all; sends nothing."""
     desk = context.desk
     asked = None if query.tracker_id is None else TrackerId(query.tracker_id)
+    if asked is not None:
+        await desk.past.recall(asked)
     views = desk.trackers() if asked is None else (desk.tracker(asked),)
     shown = open_positions(views)  # as of before the preview: what comes meanwhile was not shown
     previews = await desk.screen.exit_previews(asked)

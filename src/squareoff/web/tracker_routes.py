@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from squareoff.domain.ids import TrackerId
@@ -14,7 +14,7 @@ from squareoff.services.desk.desk_requests import UnknownTracker
 from squareoff.services.desk.views import TrackerView
 from squareoff.web.answers import EntryOut, ExitResultOut, ItemList, TrackerOut
 from squareoff.web.commands import CommandRoute
-from squareoff.web.context import TheCaller, TheContext, TheDesk
+from squareoff.web.context import NamedTracker, TheCaller, TheContext, TheDesk
 from squareoff.web.error_shape import ApiError
 from squareoff.web.facts_as_json import entry_out
 from squareoff.web.preview_tickets import open_positions
@@ -32,7 +32,6 @@ from squareoff.web.requests import (
 from squareoff.web.roles import Role
 
 router = APIRouter(prefix="/api/v1", route_class=CommandRoute)
-Id = Annotated[str, Path(max_length=64)]
 
 
 def _fixed_id(request: Request) -> TrackerId | None:
@@ -65,20 +64,23 @@ _FIELD_OF_RESULT = {ExitCode.INVALID_TRACKER: "tracker_id", ExitCode.INVALID_REA
 async def track(body: PositionIn, desk: TheDesk, fixed_id: FixedId) -> TrackerOut:
     """Take a position under watch. With `entry_order_id` it waits for that order's fills."""
     asked = body.as_asked()
-    return TrackerOut.model_validate(_known(desk, fixed_id) or await desk.track(asked, fixed_id))
+    view = await _known(desk, fixed_id) or await desk.track(asked, fixed_id)
+    return TrackerOut.model_validate(view)
 
 
 @router.post("/entries", status_code=201)
 async def enter(body: EntryIn, desk: TheDesk, fixed_id: FixedId) -> TrackerOut:
     """Place an entry order together with its tracker."""
     asked = body.as_asked()
-    return TrackerOut.model_validate(_known(desk, fixed_id) or await desk.enter(asked, fixed_id))
+    view = await _known(desk, fixed_id) or await desk.enter(asked, fixed_id)
+    return TrackerOut.model_validate(view)
 
 
-def _known(desk: Desk, tracker_id: TrackerId | None) -> TrackerView | None:
+async def _known(desk: Desk, tracker_id: TrackerId | None) -> TrackerView | None:
     """Return what an earlier call with this key made before its answer could be stored."""
     if tracker_id is None:
         return None
+    await desk.past.recall(tracker_id)
     try:
         return desk.tracker(tracker_id)
     except UnknownTracker:
@@ -89,26 +91,26 @@ def _known(desk: Desk, tracker_id: TrackerId | None) -> TrackerView | None:
 async def list_trackers(
     desk: TheDesk, query: Annotated[TrackersQuery, Query()]
 ) -> ItemList[TrackerOut]:
-    """List positions, oldest first."""
+    """List positions, oldest first: what has not ended, and what ended within a week."""
+    if query.past:
+        await desk.past.recall_all()
     views = desk.trackers(query.status or None)
     return ItemList(items=[TrackerOut.model_validate(view) for view in views])
 
 
 @router.get("/trackers/{tracker_id}")
-async def get_tracker(tracker_id: Id, desk: TheDesk) -> TrackerOut:
+async def get_tracker(tracker_id: NamedTracker, desk: TheDesk) -> TrackerOut:
     """Show one position."""
-    return TrackerOut.model_validate(desk.tracker(TrackerId(tracker_id)))
+    return TrackerOut.model_validate(desk.tracker(tracker_id))
 
 
 @router.patch("/trackers/{tracker_id}")
 async def set_rules(
-    tracker_id: Id, body: RulesPatch, desk: TheDesk, caller: TheCaller
+    tracker_id: NamedTracker, body: RulesPatch, desk: TheDesk, caller: TheCaller
 ) -> TrackerOut:
     """Replace the rules of a position; the role `operate` may only tighten them."""
     may_loosen = caller.role.covers(Role.ADMIN)
-    view = await desk.set_rules(
-        TrackerId(tracker_id), parse_rules(body.rules), may_loosen=may_loosen
-    )
+    view = await desk.set_rules(tracker_id, parse_rules(body.rules), may_loosen=may_loosen)
     return TrackerOut.model_validate(view)
 
 
@@ -117,10 +119,10 @@ async def set_rules(
     response_model=ExitResultOut,
     responses={202: {"model": ExitResultOut, "description": "Latched, not done; or taken back"}},
 )
-async def exit_tracker(tracker_id: Id, body: ExitIn, desk: TheDesk) -> Response:
+async def exit_tracker(tracker_id: NamedTracker, body: ExitIn, desk: TheDesk) -> Response:
     """Close one position; repeating the call closes it no second time."""
     reason = body.reason or ""
-    result = await desk.exit(TrackerId(tracker_id), reason, body.wait, body.wait_seconds)
+    result = await desk.exit(tracker_id, reason, body.wait, body.wait_seconds)
     return exit_answer(result)
 
 
@@ -129,9 +131,9 @@ async def exit_tracker(tracker_id: Id, body: ExitIn, desk: TheDesk) -> Response:
     response_model=TrackerOut,
     responses={202: {"model": TrackerOut, "description": "Its orders have not all ended yet"}},
 )
-async def withdraw(tracker_id: Id, body: WithdrawIn, desk: TheDesk) -> Response:
+async def withdraw(tracker_id: NamedTracker, body: WithdrawIn, desk: TheDesk) -> Response:
     """Take an exit back: its orders are cancelled first, and only then is the position kept."""
-    view = await desk.withdraw(TrackerId(tracker_id), body.reason, body.actor, body.wait_seconds)
+    view = await desk.withdraw(tracker_id, body.reason, body.actor, body.wait_seconds)
     shown = TrackerOut.model_validate(view).model_dump(mode="json")
     is_under_way = view.status is PositionStatus.EXITING
     return JSONResponse(shown, status_code=202 if is_under_way else 200)
@@ -139,31 +141,29 @@ async def withdraw(tracker_id: Id, body: WithdrawIn, desk: TheDesk) -> Response:
 
 @router.post("/trackers/{tracker_id}/untrack")
 async def untrack(
-    tracker_id: Id, body: UntrackIn, context: TheContext, caller: TheCaller
+    tracker_id: NamedTracker, body: UntrackIn, context: TheContext, caller: TheCaller
 ) -> TrackerOut:
     """Let a position go without any order; whatever is held stays held."""
     desk = context.desk
-    now = open_positions([desk.tracker(TrackerId(tracker_id))])
+    now = open_positions([desk.tracker(tracker_id)])
     context.tickets.take(body.ticket, tracker_id, caller, now)
-    view = await desk.untrack(TrackerId(tracker_id), body.reason, body.actor)
+    view = await desk.untrack(tracker_id, body.reason, body.actor)
     return TrackerOut.model_validate(view)
 
 
 @router.post("/trackers/{tracker_id}/resolve-over-exit")
-async def resolve_over_exit(tracker_id: Id, body: PersonIn, desk: TheDesk) -> TrackerOut:
+async def resolve_over_exit(tracker_id: NamedTracker, body: PersonIn, desk: TheDesk) -> TrackerOut:
     """Say that an over-exit has been dealt with, so that the position can end."""
-    view = await desk.resolve_over_exit(TrackerId(tracker_id), body.reason, body.actor)
+    view = await desk.resolve_over_exit(tracker_id, body.reason, body.actor)
     return TrackerOut.model_validate(view)
 
 
 @router.get("/trackers/{tracker_id}/journal")
 async def tracker_journal(
-    tracker_id: Id, desk: TheDesk, query: Annotated[JournalQuery, Query()]
+    tracker_id: NamedTracker, desk: TheDesk, query: Annotated[JournalQuery, Query()]
 ) -> ItemList[EntryOut]:
     """Read the journal of one position, oldest first."""
-    entries = await desk.journal(
-        after_seq=query.after, tracker_id=TrackerId(tracker_id), limit=query.limit
-    )
+    entries = await desk.journal(after_seq=query.after, tracker_id=tracker_id, limit=query.limit)
     is_full = len(entries) == query.limit
     items = [entry_out(entry) for entry in entries]
     return ItemList(items=items, next=entries[-1].seq if is_full else None)

@@ -1,15 +1,23 @@
 """Loading takes the same few statements however much there is to load."""
 
+from dataclasses import replace
+from random import Random
+
 import pytest
 from sqlalchemy import Connection, event
 
 from async_body import run_async
-from sql_samples.histories import ACCOUNT, legal_history
+from sql_samples.histories import ACCOUNT, START_NS, change_of, legal_history
+from sql_samples.histories import opened as opened_fact
 from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.store import SqlStore
 from squareoff.adapters.sql.tracker_reads import load_tracker, load_trackers
+from squareoff.core.state.facts import OverExitDetected, PositionUntracked, TrackerFact
+from squareoff.core.state.past import held_since, is_past
 from squareoff.domain.ids import TrackerId
+from squareoff.domain.instruments import ProductType
 from squareoff.domain.states import PositionStatus
+from squareoff.domain.time import DAY_NS
 
 STATEMENTS = 5
 """Trackers, intents, orders, sends, broker orders."""
@@ -88,3 +96,44 @@ def test_trackers_are_loaded_by_status(opened) -> None:
                 assert await store.load_all(statuses) == wanted
 
     run_async(body())
+
+
+def test_loading_what_is_current_leaves_out_what_is_past(opened) -> None:
+    """The database's own words for it say the same as `core.state.past`, whatever is held."""
+    chance, sizes = Random(5), set[int]()
+
+    async def body() -> None:
+        async with opened() as database:
+            store = SqlStore(database.runner, ACCOUNT)
+            for number, day in enumerate(sorted(chance.choices(range(40), k=120))):
+                held_days = None if number in (70, 100) else chance.choice((0, 0, 1, 9))
+                await _commit_span(store, chance, number, day, held_days)
+            everything = await store.load_all()
+            for day in range(-1, 60, 3):
+                since_ns = START_NS + day * DAY_NS
+                held = held_since(everything)
+                wanted = [each for each in everything if not is_past(each, since_ns, held)]
+                assert list(await store.load_current(since_ns)) == wanted
+                sizes.add(len(wanted))
+
+    run_async(body())
+    assert len(sizes) > 5, "the instants make a difference"
+
+
+async def _commit_span(
+    store: SqlStore, chance: Random, number: int, day: int, held_days: int | None
+) -> None:
+    """Open a position on a day, and end it so many days later, None for not at all."""
+    product_type = chance.choice((ProductType.INTRADAY, ProductType.CNC, ProductType.MARGIN))
+    fact = replace(opened_fact(f"trk-{number}"), product_type=product_type)
+    at_ns = START_NS + day * DAY_NS + number
+    change = change_of(None, fact, at_ns=at_ns)
+    await store.commit(change, at_ns)
+    if held_days is None:
+        return
+    name = change.after.tracker_id
+    facts: list[TrackerFact] = [PositionUntracked(name, "mine", "asha")]
+    if chance.random() < 0.1:
+        facts.insert(0, OverExitDetected(name, 5))
+    at_ns += held_days * DAY_NS + 1
+    await store.commit(change_of(change.after, *facts, at_ns=at_ns), at_ns)

@@ -404,11 +404,11 @@ def test_answers_are_remembered_under_their_key() -> None:
         async with running_world() as world:
             desk = world.engine.desk
             first = RememberedAnswer("hash", 201, "{}")
-            await desk.remember_answer("key", first)
-            await desk.remember_answer("key", RememberedAnswer("hash", 500, "[]"))
+            await desk.trail.remember_answer("key", first)
+            await desk.trail.remember_answer("key", RememberedAnswer("hash", 500, "[]"))
 
-            assert await desk.recall_answer("key") == first
-            assert await desk.recall_answer("other") is None
+            assert await desk.trail.recall_answer("key") == first
+            assert await desk.trail.recall_answer("other") is None
 
     run_virtual(body())
 

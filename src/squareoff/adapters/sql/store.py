@@ -117,6 +117,16 @@ class SqlStore:
             partial(tracker_reads.load_trackers, account_id=self._account_id, statuses=statuses)
         )
 
+    async def load_current(self, ended_since_ns: int) -> tuple[PositionTracker, ...]:
+        """Return the account's trackers but those that are past (`core.state.past`)."""
+        return await self._runner.read(
+            partial(
+                tracker_reads.load_current,
+                account_id=self._account_id,
+                ended_since_ns=ended_since_ns,
+            )
+        )
+
     async def alarms(self, *, unacknowledged_only: bool = False) -> tuple[Alarm, ...]:
         """Return alarms, oldest first."""
         return await self._runner.read(

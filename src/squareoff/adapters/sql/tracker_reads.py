@@ -3,13 +3,23 @@
 Five statements whatever the number of trackers; the transaction must give them one snapshot.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, false, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+)
 
 from squareoff.adapters.sql.prepared import Prepared
 from squareoff.adapters.sql.rows import Row, intent_of, order_of, tracker_of
@@ -20,6 +30,7 @@ from squareoff.adapters.sql.tables import (
     orders,
     trackers,
 )
+from squareoff.core.state.past import held_since
 from squareoff.core.state.tracker import PositionTracker, TrackedOrder
 from squareoff.domain.ids import AccountId, TrackerId
 from squareoff.domain.states import PositionStatus
@@ -40,6 +51,32 @@ def load_trackers(
     """Return the account's trackers in the order of their opening; None means all statuses."""
     queries = _queries_of_all(None if statuses is None else frozenset(statuses))
     return _load(connection, queries, {"account_id": account_id})
+
+
+def load_current(
+    connection: Connection, account_id: AccountId, ended_since_ns: int
+) -> tuple[PositionTracker, ...]:
+    """Return the trackers that `is_past` does not give away, oldest first.
+
+    A held key whose first position is older than `ended_since_ns` takes statements of its own:
+    there are few, and what ended since then is among the rest.
+    """
+    ended = {"account_id": account_id, "ended_since_ns": ended_since_ns}
+    found = list(_load(connection, _queries_of_current(), ended))
+    known = {tracker.tracker_id for tracker in found}
+    for key, since_ns in held_since(found).items():
+        if since_ns >= ended_since_ns:
+            continue
+        wanted = {
+            "account_id": account_id,
+            "exchange_segment": key.instrument_id.exchange_segment.value,
+            "security_id": key.instrument_id.security_id,
+            "product_type": key.product_type.value,
+            "ended_since_ns": since_ns,
+        }
+        on_key = _load(connection, _queries_of_key(), wanted)
+        found += [tracker for tracker in on_key if tracker.tracker_id not in known]
+    return tuple(sorted(found, key=lambda tracker: tracker.created_at_ns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +102,32 @@ def _queries_of_one() -> _Queries:
 def _queries_of_all(statuses: frozenset[PositionStatus] | None) -> _Queries:
     if statuses is None:
         return _queries(_OF_ACCOUNT)
-    is_wanted = (trackers.c.status == status.value for status in sorted(statuses))
-    return _queries(_OF_ACCOUNT & or_(false(), *is_wanted))
+    return _queries(_OF_ACCOUNT & _has_one_of(statuses))
+
+
+def _has_one_of(statuses: Iterable[PositionStatus]) -> ColumnElement[bool]:
+    return or_(false(), *(trackers.c.status == status.value for status in sorted(statuses)))
+
+
+_HAS_NOT_ENDED_BEFORE = func.coalesce(
+    trackers.c.exited_at_ns, trackers.c.created_at_ns
+) >= bindparam("ended_since_ns")
+
+
+@cache
+def _queries_of_current() -> _Queries:
+    is_open = _has_one_of(each for each in PositionStatus if not each.is_final)
+    is_frozen = trackers.c.over_exited_quantity != 0
+    return _queries(_OF_ACCOUNT & or_(is_open, is_frozen, _HAS_NOT_ENDED_BEFORE))
+
+
+@cache
+def _queries_of_key() -> _Queries:
+    on_key = (
+        trackers.c[name] == bindparam(name)
+        for name in ("exchange_segment", "security_id", "product_type")
+    )
+    return _queries(and_(_OF_ACCOUNT, *on_key, _HAS_NOT_ENDED_BEFORE))
 
 
 def _queries(wanted: ColumnElement[bool]) -> _Queries:

@@ -22,7 +22,7 @@ from squareoff.core.state.facts import (
     CommandAsked,
 )
 from squareoff.domain.errors import StoreError
-from squareoff.ports import Clock, IdSource, TrackerStore
+from squareoff.ports import Clock, IdSource, RememberedAnswer, TrackerStore
 
 _log = structlog.get_logger("squareoff.command_trail")
 
@@ -49,7 +49,7 @@ class Command:
 
 
 class CommandTrail:
-    """Journals commands, refusals, and who was let in."""
+    """Journals commands, refusals, and who was let in; keeps what was answered under a key."""
 
     def __init__(self, store: TrackerStore, clock: Clock, ids: IdSource) -> None:
         self._store = store
@@ -87,6 +87,14 @@ class CommandTrail:
         status, code = result_of(answer)
         await self._record(CommandAnswered(command_id, status, code))
         return answer
+
+    async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:
+        """Return the answer stored under an idempotency key, if any."""
+        return await self._store.recall_answer(idempotency_key)
+
+    async def remember_answer(self, idempotency_key: str, answer: RememberedAnswer) -> None:
+        """Store the first answer under a key."""
+        await self._store.remember_answer(idempotency_key, answer, self._clock.now().wall_ns)
 
     def note_refusal(self, code: str, source: str) -> None:
         """Count a refused call; never waits."""

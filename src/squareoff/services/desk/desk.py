@@ -29,7 +29,6 @@ from squareoff.ports import (
     InstrumentSource,
     Journal,
     KillSwitchState,
-    RememberedAnswer,
     TrackerStore,
 )
 from squareoff.services.account.kill_switch import ENTRIES_HELD, KillSwitch, telling_what_holds
@@ -65,6 +64,7 @@ from squareoff.services.exits.exit_results import Wait
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
 from squareoff.services.monitoring.metrics import Metrics
 from squareoff.services.positions.broker_reads import BrokerReads
+from squareoff.services.positions.past_positions import PastPositions
 from squareoff.services.prices.tick_cache import TickCache
 
 EXIT_ALL_LOOK_SECONDS = 0.1
@@ -97,11 +97,13 @@ class Desk:
         reconcile: Callable[[str], Awaitable[tuple[str, ...]]],
         status: EngineStatus,
         screen: Screen,
+        past: PastPositions,
         declare_position: DeclarePosition | None,
         square_off: SquareOffTimes,
         admission: RuleAdmission,
     ) -> None:
         self.screen = screen
+        self.past = past
         self.trail = CommandTrail(store, clock, ids)
         self._account_id = account_id
         self._engine = engine
@@ -127,14 +129,6 @@ class Desk:
         self._declare_position = declare_position
         self._square_off = square_off
         self._admission = admission
-
-    async def recall_answer(self, idempotency_key: str) -> RememberedAnswer | None:
-        """Return the answer stored under an idempotency key of the API, if any."""
-        return await self._store.recall_answer(idempotency_key)
-
-    async def remember_answer(self, idempotency_key: str, answer: RememberedAnswer) -> None:
-        """Store the first answer under a key."""
-        await self._store.remember_answer(idempotency_key, answer, self._clock.now().wall_ns)
 
     async def track(
         self, request: PositionRequest, tracker_id: TrackerId | None = None
@@ -316,12 +310,10 @@ class Desk:
         return self._view(await self._takebacks.resolve_over_exit(tracker_id, reason, actor))
 
     def trackers(self, statuses: Sequence[PositionStatus] | None = None) -> tuple[TrackerView, ...]:
-        """Return views of the trackers, oldest first."""
-        return tuple(
-            self._view(actor.tracker)
-            for actor in self._engine.book
-            if statuses is None or actor.tracker.status in statuses
-        )
+        """Return views of the trackers that are in memory, oldest first."""
+        held = (actor.tracker for actor in self._engine.book)
+        wanted = [each for each in held if statuses is None or each.status in statuses]
+        return tuple(self._view(each) for each in sorted(wanted, key=lambda t: t.created_at_ns))
 
     def tracker(self, tracker_id: TrackerId) -> TrackerView:
         """Return one tracker's view; raises UnknownTracker."""

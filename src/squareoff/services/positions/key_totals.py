@@ -45,6 +45,12 @@ class KeyTotals:
         """Take in a tracker of the key, or its newest state; its side never changes."""
         self._noted[tracker.tracker_id] = tracker
 
+    def drop(self, tracker: PositionTracker) -> None:
+        """Count a tracker of the key no more."""
+        self._count()
+        part = self._parts.pop(tracker.tracker_id, _NOTHING)
+        self._move(tracker.side, part, _NOTHING)
+
     def open_beside(self, tracker: PositionTracker) -> int:
         """Return what other trackers of its side hold that are not at their end."""
         self._count()
@@ -98,13 +104,16 @@ class KeyTotals:
         for tracker_id, tracker in self._noted.items():
             before, after = self._parts.get(tracker_id, _NOTHING), _part(tracker)
             self._parts[tracker_id] = after
-            self._open[tracker.side] += after.open_quantity - before.open_quantity
-            self._leaves[tracker.side] += after.exit_leaves - before.exit_leaves
-            self._signed_quantity += after.signed_quantity - before.signed_quantity
-            self._signed_fills += after.signed_fills - before.signed_fills
-            self._moving += after.moving - before.moving
-            self._unsettled += after.unsettled - before.unsettled
+            self._move(tracker.side, before, after)
         self._noted.clear()
+
+    def _move(self, side: PositionSide, before: _Part, after: _Part) -> None:
+        self._open[side] += after.open_quantity - before.open_quantity
+        self._leaves[side] += after.exit_leaves - before.exit_leaves
+        self._signed_quantity += after.signed_quantity - before.signed_quantity
+        self._signed_fills += after.signed_fills - before.signed_fills
+        self._moving += after.moving - before.moving
+        self._unsettled += after.unsettled - before.unsettled
 
 
 def _part(tracker: PositionTracker) -> _Part:

@@ -57,6 +57,12 @@ class PositionActor:
         self.decided_at_ns = 0
         self._changed: asyncio.Event | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Say whether something is under way for it, or will be."""
+        is_woken = self.wake_handle is not None or bool(self.in_flight)
+        return is_woken or self.lock.locked() or self.is_in_doubt or self._changed is not None
+
     def is_to_wake_at(self, wake_at_ns: int | None) -> bool:
         """Say whether it is to be woken at this instant already; a wake-up at another is off."""
         if self.wake_handle is not None:
@@ -138,6 +144,28 @@ class PositionBook:
         self._index_orders(tracker.tracker_id, tracker.orders, ())
         return actor
 
+    def let_go(self, actor: PositionActor) -> None:
+        """Take a position that has ended out of the book; the database still has it."""
+        tracker = actor.tracker
+        assert tracker.status.is_final and not actor.is_busy, tracker.tracker_id
+        del self._actors[tracker.tracker_id]
+        for order in tracker.orders:
+            del self._by_client_order_id[order.client_order_id]
+            for broker_order_id in _broker_order_ids_of(order):
+                self._by_broker_order_id.pop(broker_order_id, None)
+        self._totals[tracker.key].drop(tracker)
+        del self._by_key[tracker.key][tracker.tracker_id]
+        if not self._by_key[tracker.key]:
+            self._forget_key(tracker.key)
+
+    def _forget_key(self, key: PositionKey) -> None:
+        for index in (self._by_key, self._totals, self._last_fill, self._closed, self._taken_back):
+            index.pop(key, None)
+        keys = self._keys_on[key.instrument_id]
+        del keys[key]
+        if not keys:
+            del self._keys_on[key.instrument_id]
+
     def apply(self, actor: PositionActor, decision: Decision) -> None:
         """Take over a committed decision."""
         actor.pacing = decision.pacing
@@ -173,11 +201,8 @@ class PositionBook:
                 continue
             self._by_client_order_id[order.client_order_id] = tracker_id
             owner = (tracker_id, order.client_order_id)
-            for record in order.broker_orders:
-                self._by_broker_order_id[record.broker_order_id] = owner
-            for send in order.sends:
-                if send.broker_order_id is not None:
-                    self._by_broker_order_id[send.broker_order_id] = owner
+            for broker_order_id in _broker_order_ids_of(order):
+                self._by_broker_order_id[broker_order_id] = owner
 
     def get(self, tracker_id: TrackerId) -> PositionActor | None:
         """Return one actor, or None."""
@@ -333,6 +358,11 @@ class PositionBook:
     def closed_since(self, key: PositionKey, since_ns: int) -> int:
         """Return what exits of ours closed on a key since a monotonic instant."""
         return sum(quantity for at_ns, quantity in self._closed.get(key, ()) if at_ns >= since_ns)
+
+
+def _broker_order_ids_of(order: TrackedOrder) -> Iterator[BrokerOrderId]:
+    yield from (record.broker_order_id for record in order.broker_orders)
+    yield from (send.broker_order_id for send in order.sends if send.broker_order_id is not None)
 
 
 def _taken_back_quantity(tracker: PositionTracker) -> int:

@@ -115,6 +115,11 @@ class StoreAtRisk:
         await self._begin("load")
         return await self._store.load_all(statuses)
 
+    async def load_current(self, ended_since_ns: int) -> tuple[PositionTracker, ...]:
+        """Load the trackers that are not past."""
+        await self._begin("load")
+        return await self._store.load_current(ended_since_ns)
+
     async def alarms(self, *, unacknowledged_only: bool = False) -> tuple[Alarm, ...]:
         """Read the alarms."""
         await self._begin("alarms")
