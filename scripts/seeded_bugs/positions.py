@@ -378,4 +378,12 @@ BUGS = (
         new="if since_ns:",
         tests=("tests/adapters/sql/test_tracker_reads.py",),
     ),
+    Bug(
+        name="sizing-by-an-answer-of-before-a-pause",
+        careless="Sizes on positions that were asked for before the process stood still.",
+        file="services/positions/sizing_readings.py",
+        old="if self._is_old(reading):  # once",
+        new="if False:  # once",
+        tests=("tests/services/positions/test_sizing_readings.py",),
+    ),
 )

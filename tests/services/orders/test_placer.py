@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from decimal import Decimal as D
+from typing import NoReturn
 
 import pytest
 
@@ -19,7 +20,7 @@ from squareoff.domain.errors import (
     StoreUnavailable,
 )
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.instruments import ProductType
+from squareoff.domain.instruments import Instrument, ProductType
 from squareoff.domain.orders import OrderType, PositionSide, Side
 from squareoff.domain.results import ExitCode
 from squareoff.domain.rules import Urgency
@@ -340,6 +341,9 @@ def test_an_entry_is_sent_and_activates_its_position() -> None:
 def test_a_defect_while_pricing_gives_the_permit_back() -> None:
     """A defect of one position between permit and send leaves the half-open breaker working."""
 
+    async def broken(instrument: Instrument) -> NoReturn:
+        raise TypeError(f"a plug-in's defect at {instrument.trading_symbol}")
+
     async def body() -> None:
         async with running_world() as world:
             await world.hold()
@@ -348,9 +352,9 @@ def test_a_defect_while_pricing_gives_the_permit_back() -> None:
             while queue.breaker_state() is BreakerState.CLOSED:
                 await queue.permit(Urgency.STOP)
                 queue.end_failed(queue.begin(WriteKind.PLACE))
-            world.gateway.failures["quotes"] = TypeError("a plug-in's defect")
-            assert await leave(world) is ExitCode.HALTED
-            del world.gateway.failures["quotes"]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(world.engine.supervisor._placer._prices, "resolve", broken)
+                assert await leave(world) is ExitCode.HALTED
 
             assert await leave(world, OTHER) is ExitCode.EXITED
             assert "position_halted" in world.alarms.codes

@@ -151,3 +151,41 @@ def test_our_own_word_ends_where_somebody_else_was_heard(side: Side | None, is_s
             assert bool(world.gateway.requests) is is_sent
 
     run_virtual(body())
+
+
+@pytest.mark.parametrize("slow", ["positions", "trade_book"])
+def test_a_reading_that_was_long_in_coming_is_asked_for_once_more(
+    slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that stood still finds answers of before; a broker that is always slow holds no
+    exit up."""
+
+    async def body() -> None:
+        async with running_world() as world:
+            readings, tracker = await made(world), world.tracker(TRACKER)
+            answer_of, waits = getattr(world.gateway, slow), [6.0]
+
+            async def late() -> object:
+                answer = await answer_of()
+                await asyncio.sleep(waits.pop(0) if waits else 0.0)
+                return answer
+
+            monkeypatch.setattr(world.gateway, slow, late)
+
+            async def read_while_closed_by_hand(left: int) -> int:
+                now_ns = VirtualClock().now().monotonic_ns
+                world.engine.exit_engine.book.note_closed(tracker.key, 1, now_ns)
+                reading = asyncio.create_task(readings.read(tracker))
+                await asyncio.sleep(3.0)
+                world.gateway.hold(tracker.key, left)
+                positions = (await reading).positions
+                assert positions is not None
+                return positions.net_of(tracker.key)
+
+            assert await read_while_closed_by_hand(40) == 40
+            world.gateway.calls.clear()
+            waits += [6.0, 6.0]
+            assert await read_while_closed_by_hand(30) == 30  # of the second, as late as the first
+            assert world.gateway.calls.count("positions") == 2
+
+    run_virtual(body())

@@ -36,7 +36,8 @@ Sums = dict[tuple[InstrumentId, ProductType], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class PositionsReading:
-    """The broker's positions, and our fill count when the reading began.
+    """The broker's positions, our fill count when the reading began, and the monotonic instant (ns)
+    at which the broker was asked: its answer may be as old.
 
     The rows of CNC and MTF that we watch have the shares of earlier days counted in. Of `unsure`
     keys more may be held than the rows show: nobody may conclude that anything of them is gone.
@@ -44,6 +45,7 @@ class PositionsReading:
 
     rows: tuple[BrokerPosition, ...]
     fill_count: int
+    asked_ns: int
     unsure: frozenset[PositionKey] = frozenset()
     _sums: Sums = field(init=False, repr=False, compare=False)
 
@@ -77,6 +79,7 @@ class _Books:
 
     rows: tuple[BrokerPosition, ...]
     fill_count: int
+    asked_ns: int
     holdings: tuple[Holding, ...] | None = None
 
 
@@ -123,23 +126,25 @@ class BrokerReads:
         keys = self._keys_with_holdings(wanted)
         if self._delivered is None or not keys:
             books = await self._share(self._positions, self._read_positions, "positions")
-            return None if books is None else PositionsReading(books.rows, books.fill_count)
+            if books is None:
+                return None
+            return PositionsReading(books.rows, books.fill_count, books.asked_ns)
         books = await self._share(
             self._positions_and_holdings, self._read_positions_and_holdings, "positions"
         )
         if books is None:
             return None
         rows, unsure = await self._delivered.counted_in(books.rows, books.holdings, keys)
-        return PositionsReading(rows, books.fill_count, unsure)
+        return PositionsReading(rows, books.fill_count, books.asked_ns, unsure)
 
     def _keys_with_holdings(self, wanted: Iterable[PositionKey]) -> frozenset[PositionKey]:
         keys = frozenset[PositionKey]() if self._delivered is None else self._delivered.keys()
         return keys.union(key for key in wanted if key.is_delivered)
 
     async def _read_positions(self) -> _Books:
-        await self._pace.turn(ReadKind.POSITIONS)
+        asked_ns = await self._pace.turn(ReadKind.POSITIONS)
         fill_count = self._book.fill_count
-        return _Books(await self._gateway.positions(), fill_count)
+        return _Books(await self._gateway.positions(), fill_count, asked_ns)
 
     async def _read_positions_and_holdings(self) -> _Books:
         async with asyncio.TaskGroup() as tasks:

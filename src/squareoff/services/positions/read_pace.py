@@ -51,12 +51,17 @@ class ReadPace:
         }
         self._timer: asyncio.TimerHandle | None = None
 
-    async def turn(self, kind: ReadKind) -> None:
-        """Wait until such a read may begin; a turn that is not used counts all the same."""
+    async def turn(self, kind: ReadKind) -> int:
+        """Wait until such a read may begin; a turn that is not used counts all the same.
+
+        Returns:
+            The monotonic instant (ns) at which it begins.
+        """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[kind].append(turn)
         self._give_turns()
         await turn
+        return self._clock.now().monotonic_ns
 
     def _give_turns(self) -> None:
         """Let begin whatever may, and come back when the next one may."""

@@ -1,7 +1,9 @@
 """What an exit is sized on: the broker's positions, and how far they can be trusted.
 
 Invariants:
-1. A reading that failed stays one that failed; it is repeated for a while, never made up.
+1. A reading that failed stays one that failed; it is repeated for a while, never made up. One that
+   was long in coming is asked for once more: the process may have stood still meanwhile, and then
+   the answer is of before.
 2. A reading that a fill of ours has overtaken is not used, and none that grew old while it waited
    for its turn on the key: somebody else may have closed meanwhile.
 3. Where a reading could hide a close of somebody else behind our newest fills, the trade book is
@@ -89,6 +91,12 @@ class SizingReadings:
     async def read(self, tracker: PositionTracker) -> SizingReading:
         """Read what the sizing of this position's exit needs; never raises for the broker."""
         await self._settle_ended_days(tracker)
+        reading = await self._read(tracker)
+        if self._is_old(reading):  # once: a broker that is always slow must not hold an exit up
+            reading = await self._read(tracker)
+        return reading
+
+    async def _read(self, tracker: PositionTracker) -> SizingReading:
         began_ns = now_ns = self._clock.now().monotonic_ns
         positions = None
         ahead_ns, ahead = self._ahead.pop(tracker.tracker_id, (0, None))
@@ -153,6 +161,13 @@ class SizingReadings:
             if is_usable or self._clock.now().monotonic_ns >= deadline_ns:
                 return reading
             await self._clock.sleep(RETRY_SECONDS)
+
+    def _is_old(self, reading: SizingReading) -> bool:
+        """Say whether the positions were asked for longer ago than an exit may wait to be sent."""
+        if reading.positions is None:
+            return False
+        age_ns = self._clock.now().monotonic_ns - reading.positions.asked_ns
+        return age_ns > seconds_to_ns(PLAN_AGE_SECONDS_MAX)
 
     async def _have_only_we_closed(self, tracker: PositionTracker, since_ns: int) -> bool:
         """Ask the trade book, where our fills are so new that a reading may lack them.
