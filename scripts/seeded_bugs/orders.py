@@ -192,4 +192,20 @@ BUGS = (
         '        step.record(ExitWithdrawn(step.tracker.tracker_id, "cancelled"))\n',
         tests=("tests/core/exits/test_exit_protocol.py", "tests/core/exits/test_setbacks.py"),
     ),
+    Bug(
+        name="too-large-is-chased-on",
+        careless="Goes on to modify an order whose modifies are refused for its size.",
+        file="core/exits/chasing.py",
+        old="if is_too_large or order.modifications >= MODIFICATIONS_MAX:",
+        new="if order.modifications >= MODIFICATIONS_MAX:",
+        tests=("tests/core/exits/test_chasing_told.py",),
+    ),
+    Bug(
+        name="smaller-slices-wait",
+        careless="Lets smaller slices wait as long as an order that is tried again as it was.",
+        file="core/exits/setbacks.py",
+        old="retry_delay_seconds(1 if is_cured else failures + 1)",
+        new="retry_delay_seconds(failures + 1)",
+        tests=("tests/core/exits/test_setbacks.py",),
+    ),
 )

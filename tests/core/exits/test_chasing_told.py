@@ -7,6 +7,7 @@ import pytest
 from exit_story.resting import chase, price, resting
 from exit_story.story import with_policy
 from exit_story.values import net
+from squareoff.core.state.commands import TransmitCancel
 from squareoff.core.state.inputs import ModifyRefused
 from squareoff.domain.orders import BrokerOrderStatus, OrderType, PositionSide
 
@@ -102,3 +103,27 @@ def test_a_modify_refused_for_another_reason_is_made_again() -> None:
     second = chase(story, "990")
     assert second is not None
     assert second.modification.limit_price == D("975.15")
+
+
+@pytest.mark.parametrize("is_told_at_once", [True, False])
+def test_an_order_that_is_too_large_to_be_moved_is_replaced_by_smaller_ones(
+    is_told_at_once: bool,
+) -> None:
+    """A freeze quantity that was lowered refuses every modify of it: none of the others is tried.
+
+    The broker tells it by the answer to the modify, or by the reason in the order's row.
+    """
+    story, text = resting(), "Quantity 100 exceeds the freeze quantity 60"
+    assert chase(story, "990") is not None
+    if is_told_at_once:
+        story.see(B.PENDING, limit_price="995.00")
+        story.feed(ModifyRefused(story.order().client_order_id, "DH-906", text))
+    else:
+        story.see(B.PENDING, limit_price="995.00", reason=text)
+
+    assert chase(story, "980") is None
+    assert story.wants(TransmitCancel)
+    story.see(B.CANCELLED, reason=text)
+    story.wait(0.5)  # nothing is to be waited for
+    story.feed(net(100))
+    assert [order.order_quantity for order in story.orders[1:]] == [50, 50]

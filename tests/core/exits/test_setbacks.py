@@ -1,5 +1,7 @@
 """Tests of core.exits.setbacks: bounded attempts, one alarm per reason, a person in the end."""
 
+from dataclasses import replace
+
 import pytest
 
 from exit_story.story import Story, with_policy
@@ -162,6 +164,27 @@ def test_a_quantity_beyond_the_freeze_is_sliced_smaller() -> None:
         next_try(story)
         newest = story.order().attempt
         assert [o.order_quantity for o in story.orders if o.attempt == newest] == expected
+
+
+def test_smaller_slices_wait_for_nothing() -> None:
+    """They are other orders, whatever failed before; a single lot that is too large is none."""
+    instrument = replace(held().instrument, lot_size=50)
+    story = Story(held(instrument=instrument, quantity=100)).claim()
+    for _ in range(4):
+        reject(story, "try again later")
+        next_try(story)
+    pauses = []
+    for _ in range(2):
+        before = story.monotonic_ns
+        story.permit_all()
+        for number, order in enumerate(story.orders):
+            if not order.state.is_terminal:
+                story.answer(SendRefused("DH-905", "quantity exceeds freeze limit"), number)
+        next_try(story)
+        pauses.append((story.monotonic_ns - before) / 1e9)
+
+    assert [order.order_quantity for order in story.orders[-4:]] == [50] * 4
+    assert pauses == [0.5, 30.0]
 
 
 def test_a_price_turned_away_comes_nearer_to_the_market() -> None:

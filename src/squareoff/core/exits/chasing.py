@@ -82,7 +82,8 @@ def _replace(step: Step, order: TrackedOrder) -> None:
 def on_reprice_ready(step: Step, event: RepriceReady) -> None:
     """Record and queue the modify if the new price is nearer to the market than the old one.
 
-    An order that has used up its modifications is replaced, as one more of the bounded attempts.
+    An order that has used up its modifications, or is too large for any, is replaced, as one more
+    of the bounded attempts.
     """
     order = step.tracker.order(event.client_order_id)
     if order is None or order.role is not OrderRole.EXIT or not _is_chaseable(order):
@@ -95,7 +96,8 @@ def on_reprice_ready(step: Step, event: RepriceReady) -> None:
     target = _next_target(step, order, event.price)
     if target is None:
         return
-    if order.modifications >= MODIFICATIONS_MAX:
+    is_too_large = step.pacing.of(order.client_order_id).is_too_large
+    if is_too_large or order.modifications >= MODIFICATIONS_MAX:
         _replace(step, order)
         return
     _modify(step, order, event.broker_order_id, target)
@@ -112,10 +114,14 @@ def on_exit_oversized(step: Step, event: ExitOversized) -> None:
 
 
 def on_modify_refused(step: Step, event: ModifyRefused) -> None:
-    """Refused for its price: the next lies nearer to the market, or would be refused as well."""
-    if classify_rejection(event.code, event.text) is RejectionClass.ADAPT_PRICE:
+    """Refused for its price: the next lies nearer to the market, or would be refused as well.
+    Refused for its size: it is replaced by smaller ones."""
+    refused_for = classify_rejection(event.code, event.text)
+    if refused_for is RejectionClass.ADAPT_PRICE:
         refused = step.pacing.of(event.client_order_id).prices_refused + 1
         step.pace_order(event.client_order_id, prices_refused=refused)
+    elif refused_for is RejectionClass.ADAPT_SIZE:
+        step.pace_order(event.client_order_id, is_too_large=True)
 
 
 def _complain_if_long(step: Step, order: TrackedOrder) -> None:

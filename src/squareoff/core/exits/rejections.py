@@ -111,3 +111,15 @@ def was_rejected_for(order: TrackedOrder, rejection: RejectionClass) -> bool:
     """Say whether the broker or exchange turned this order away, unfilled, for such a reason."""
     is_turned_away = order.state in (OrderState.REFUSED, OrderState.REJECTED)
     return is_turned_away and classify_rejection("", order.failure_text) is rejection
+
+
+def is_about_size(text: str) -> bool:
+    """Say whether a reason speaks of a quantity that one order may not carry."""
+    return classify_rejection("", text) is RejectionClass.ADAPT_SIZE
+
+
+def was_too_large(order: TrackedOrder) -> bool:
+    """Say whether the broker or exchange turned this order away for its size, or a modify of it
+    until it was cancelled."""
+    ended = (OrderState.REFUSED, OrderState.REJECTED, OrderState.CANCELLED)
+    return order.state in ended and is_about_size(order.failure_text)

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from itertools import takewhile
 
-from squareoff.core.exits.rejections import RejectionClass, classify_rejection, was_rejected_for
+from squareoff.core.exits.rejections import (
+    RejectionClass,
+    classify_rejection,
+    was_rejected_for,
+    was_too_large,
+)
 from squareoff.core.state.facts import (
     ExitAttemptFailed,
     ExitBlocked,
@@ -225,8 +230,11 @@ def _schedule_after_failure(
         pause = max(PERMANENT_RETRY_SECONDS, _pause_after_resend(step, order))
         block_exit(step, BlockReason.REJECTED_PERMANENT, text, pause, failures)
         return
-    pause = max(retry_delay_seconds(failures + 1), _pause_after_resend(step, order))
-    if failures > 1:  # the first may be chance; a person is told of the second
+    # Smaller slices are another order: nothing is to be waited for.
+    is_cured = was_too_large(order) and order.order_quantity > step.tracker.instrument.lot_size
+    pause = retry_delay_seconds(1 if is_cured else failures + 1)
+    pause = max(pause, _pause_after_resend(step, order))
+    if failures > 1 and not is_cured:  # the first may be chance; a person is told of the second
         block_exit(step, BlockReason.REJECTED_TRANSIENT, text, pause, failures)
         return
     tracker_id, order_id = step.tracker.tracker_id, order.client_order_id

@@ -14,6 +14,7 @@ Invariants:
 from typing import Any
 
 from squareoff.core.exits.flattening import note_ended_flattening
+from squareoff.core.exits.rejections import is_about_size
 from squareoff.core.exits.setbacks import escalate_exit, note_ended_exit
 from squareoff.core.state.commands import LookUpOrder
 from squareoff.core.state.facts import OrderSettled, OrderVanished, Severity
@@ -60,6 +61,8 @@ def note_sighting(step: Step, order: TrackedOrder, report: OrderReport) -> None:
     seen: dict[str, Any] = {"sighted_ns": step.now.monotonic_ns}
     if report.limit_price is not None:
         seen["limit_price_seen"] = report.limit_price
+    if order.modifications and report.reason and is_about_size(report.reason):
+        seen["is_too_large"] = True
     if not (_is_unknown(order) or order.has_unseen_send):
         seen |= {"unknown_since_ns": 0, "look_ups": 0, "lacking_readings": 0}
     step.pace_order(order.client_order_id, **seen)

@@ -8,7 +8,7 @@ Invariants:
 
 from collections.abc import Iterable
 
-from squareoff.core.exits.rejections import RejectionClass, was_rejected_for
+from squareoff.core.exits.rejections import was_too_large
 from squareoff.core.state.tracker import TrackedOrder
 from squareoff.domain.instruments import Instrument
 
@@ -26,7 +26,7 @@ def slice_limit(instrument: Instrument, exit_orders: Iterable[TrackedOrder]) -> 
     limits = [
         max(lot, order.order_quantity // 2 // lot * lot)
         for order in exit_orders
-        if was_rejected_for(order, RejectionClass.ADAPT_SIZE)
+        if was_too_large(order)
     ]
     freeze = instrument.freeze_quantity
     if freeze is not None and lot <= freeze <= FREEZE_QUANTITY_MAX:

@@ -31,6 +31,8 @@ class OrderPacing:
     """Limit price in the newest record since the last modify was decided."""
     prices_refused: int = 0
     """Modifies of it that the broker refused for their price."""
+    is_too_large: bool = False
+    """Whether a modify of it was turned away for its size, which only smaller slices can cure."""
     chases: int = 0
     went_market: bool = False
     """Whether it was made MARKET where its limit could go no further; that is tried once."""
