@@ -76,8 +76,8 @@ BUGS = (
         name="one-modification-too-many",
         careless="Modifies an order once more than the broker takes.",
         file="core/exits/chasing.py",
-        old="    if order.modifications >= MODIFICATIONS_MAX:\n        _replace",
-        new="    if order.modifications > MODIFICATIONS_MAX:\n        _replace",
+        old="    if is_too_large or order.modifications >= MODIFICATIONS_MAX:\n        _replace",
+        new="    if is_too_large or order.modifications > MODIFICATIONS_MAX:\n        _replace",
         tests=("tests/core/exits/test_chasing.py",),
     ),
     Bug(
