@@ -31,7 +31,7 @@ _ENDED = ("TRADED", "CANCELLED", "REJECTED", "EXPIRED")
 _TELLS_OF_A_BUST = frozenset(
     {
         "fills_unconfirmed", "over_exit", "exit_blocked_position_missing", "exit_resting",
-        "exit_attempts_exhausted", "closed_externally",
+        "exit_attempts_exhausted", "closed_externally", "order_vanished",
     }
 )  # fmt: skip
 UNKNOWN_SECONDS = 5.0
