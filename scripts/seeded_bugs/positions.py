@@ -386,4 +386,12 @@ BUGS = (
         new="if False:  # once",
         tests=("tests/services/positions/test_sizing_readings.py",),
     ),
+    Bug(
+        name="an-entry-opened-by-our-clock",
+        careless="Dates an entry by our clock though the broker tells when it filled.",
+        file="core/exits/foreign_closes.py",
+        old="    if told:\n        return min(told)\n",
+        new="",
+        tests=("tests/core/exits/test_foreign_closes.py",),
+    ),
 )

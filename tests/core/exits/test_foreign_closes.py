@@ -6,14 +6,14 @@ from decimal import Decimal
 import pytest
 
 from exit_story.story import Story
-from exit_story.values import held, net, trade
+from exit_story.values import held, net, report, trade
 from squareoff.core.exits.foreign_closes import missing_quantity, share_out
 from squareoff.core.state.commands import ReadBooks, TransmitCancel
 from squareoff.core.state.facts import ClosedExternally
-from squareoff.core.state.inputs import ClosedByOthers
+from squareoff.core.state.inputs import ClosedByOthers, OrderSeen
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, TrackerId
-from squareoff.domain.orders import PositionSide, Side, TradeReport
+from squareoff.domain.orders import BrokerOrderStatus, PositionSide, Side, TradeReport
 from squareoff.domain.states import PositionStatus
 from squareoff.domain.time import ns_from_iso
 
@@ -111,6 +111,23 @@ def test_a_close_right_after_the_opening_counts_though_our_clock_is_ahead() -> N
     (share,) = share_out([FIRST], 0, [row], OWN)
     assert share.quantity == FIRST.open_quantity
     assert share_out([FIRST], 0, [earlier], OWN) == ()
+
+
+def test_an_entry_was_opened_when_the_broker_says_that_it_filled() -> None:
+    """However far our clock is ahead: its own trades tell, on the broker's clock."""
+    story = Story(held(entry_order_id=BrokerOrderId("E1")))
+    (entry,) = story.tracker.entry_orders
+    filled = report(BrokerOrderStatus.TRADED, 100, broker_order_id="E1", side=Side.BUY)
+    story.feed(OrderSeen(entry.client_order_id, filled))
+    own, filled_ns = OWN | {BrokerOrderId("E1")}, story.tracker.created_at_ns - 60 * 10**9
+    bought = trade(100, broker_order_id="E1", side=Side.BUY, exchange_time_ns=filled_ns)
+    row = replace(by_hand(100), exchange_time_ns=filled_ns)
+    earlier = replace(row, exchange_time_ns=filled_ns - 10**9)
+
+    (share,) = share_out([story.tracker], 0, [bought, row], own)
+    assert share.quantity == 100
+    assert share_out([story.tracker], 0, [bought, earlier], own) == ()
+    assert share_out([story.tracker], 0, [row], own) == ()  # nothing tells of the entry
 
 
 def test_trackers_on_both_sides_are_left_alone() -> None:

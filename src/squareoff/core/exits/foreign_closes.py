@@ -12,7 +12,7 @@ Invariants:
    missing, whatever it shows.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -117,10 +117,12 @@ def unbooked_pieces(
     """Return what strangers closed on the key since the holder was opened and none of `trackers`
     has booked, oldest first. What is booked was traded first, be it before the holder was opened.
     """
+    trades = distinct(trades)
     booked = [tracker for tracker in trackers if _has_booked_beside(holder, tracker)]
     used = sum(tracker.externally_closed_quantity for tracker in booked)
-    since_ns = min(tracker.created_at_ns for tracker in (holder, *booked))
-    opened_ns = _earliest_ns(holder.created_at_ns)
+    first_ns = _first_times(trades)
+    since_ns = min(_opened_ns(tracker, first_ns) for tracker in (holder, *booked))
+    opened_ns = _opened_ns(holder, first_ns)
     return [
         piece
         for piece in _without_first(_foreign_trades(holder, since_ns, trades, own), used)
@@ -141,27 +143,41 @@ def _foreign_trades(
     trades: Iterable[TradeReport],
     own: frozenset[BrokerOrderId],
 ) -> Iterator[TradeReport]:
-    earliest_ns = _earliest_ns(since_ns)
-    for trade in distinct(trades):
+    for trade in trades:
         if (
             trade.instrument_id == tracker.instrument.instrument_id
             and trade.product_type is tracker.product_type
             and trade.side is tracker.side.exit_order_side
             and trade.broker_order_id not in own
-            and (trade.exchange_time_ns or earliest_ns) >= earliest_ns
+            and (trade.exchange_time_ns or since_ns) >= since_ns
         ):
             yield trade
 
 
-def _earliest_ns(opened_at_ns: int) -> int:
+def _opened_ns(tracker: PositionTracker, first_ns: Mapping[BrokerOrderId, int]) -> int:
     """Return the earliest time that the broker may give a trade made after an opening.
 
-    The opening is our clock's, the trades' times are the broker's and have a grain of one second:
-    as much as our clock may be ahead without an alarm is allowed for, or a close by hand right
-    after the opening would explain nothing for ever.
+    Where a trade of our entry is known (`first_ns`: the first of each order), that is told by the
+    broker's own clock. Else the opening is our clock's, and the trades' times have a grain of one
+    second: as much as our clock may be ahead without an alarm is allowed for, or a close by hand
+    right after it would explain nothing for ever.
     """
-    earliest = opened_at_ns - seconds_to_ns(OFFSET_SECONDS_MAX)
+    entries = (
+        each.broker_order_id for order in tracker.entry_orders for each in order.broker_orders
+    )
+    told = [first_ns[name] for name in entries if name in first_ns]
+    if told:
+        return min(told)
+    earliest = tracker.created_at_ns - seconds_to_ns(OFFSET_SECONDS_MAX)
     return earliest - earliest % NANOSECONDS_PER_SECOND
+
+
+def _first_times(trades: Iterable[TradeReport]) -> dict[BrokerOrderId, int]:
+    first: dict[BrokerOrderId, int] = {}
+    for trade in trades:
+        if (time_ns := trade.exchange_time_ns) is not None:
+            first[trade.broker_order_id] = min(time_ns, first.get(trade.broker_order_id, time_ns))
+    return first
 
 
 def distinct(trades: Iterable[TradeReport]) -> tuple[TradeReport, ...]:
