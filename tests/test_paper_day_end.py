@@ -111,6 +111,6 @@ def test_an_intraday_position_without_a_time_is_closed_by_the_broker() -> None:
             ended = engine.desk.tracker(TrackerId(held.id))
             assert (ended.status.value, ended.exit_reason) == ("EXITED", "closed_externally")
             assert (ended.exit_price, ended.realized_pnl) == (Decimal(152), Decimal(200))
-            assert engine.desk.orders() == ()
+            assert list(engine.desk.orders()) == []
 
     run_virtual(body(), begins=time(15, 19))

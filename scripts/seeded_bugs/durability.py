@@ -165,8 +165,8 @@ BUGS = (
         name="acknowledged-alarm-goes-on",
         careless="Tells an alarm again for ever, although a person has acknowledged it.",
         file="services/monitoring/alarm_desk.py",
-        old="await self._store.alarms(unacknowledged_only=True) if a.is_open]",
-        new="await self._store.alarms() if a.cleared_at_ns is None]",
+        old="[*await self._store.alarms(open_only=True)]",
+        new="[a for a in await self._store.alarms() if a.cleared_at_ns is None]",
         tests=("tests/services/monitoring/test_alarm_desk.py",),
     ),
     Bug(

@@ -150,7 +150,7 @@ BUGS = (
         name="stops-watching-absent-orders",
         careless="Does not look for orders that were declared absent earlier in the day.",
         file="services/positions/reconciler.py",
-        old="order.state.is_live or self._may_come_late(order)",
+        old="order.state.is_live or _may_come_late(order, today_ns)",
         new="order.state.is_live",
         tests=("tests/services/positions/test_reconciler.py",),
     ),

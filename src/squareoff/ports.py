@@ -636,8 +636,11 @@ class TrackerStore(Protocol):
         `ended_since_ns` is UTC ns."""
         ...
 
-    async def alarms(self, *, unacknowledged_only: bool = False) -> tuple[Alarm, ...]:
-        """Return alarms, oldest first."""
+    async def alarms(
+        self, *, open_only: bool = False, since_ns: int | None = None
+    ) -> tuple[Alarm, ...]:
+        """Return alarms, oldest first: all, or those that stand unseen, with `since_ns` (UTC ns)
+        also those that were raised since."""
         ...
 
     async def kill_switch(self) -> KillSwitchState:

@@ -497,4 +497,4 @@ def test_a_position_that_rests_in_the_database_is_answered_for(rig: ApiRig) -> N
     rig.run(rest(mine))
     past = _items(rig, "/trackers?status=EXITED&past=true")
     assert ended in past
-    assert ended in _items(rig, "/trackers")  # until the next round
+    assert ended not in _items(rig, "/trackers")  # it goes on resting

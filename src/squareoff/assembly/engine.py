@@ -64,6 +64,7 @@ def assemble(settings: EngineSettings, ports: Ports) -> Engine:
         ids=ports.ids,
         expect_exits=orders.router.queue.expect_exits,
     )
+    shared.past.on_let_go(orders.handler.forget)
     supervisor, status = _supervisor(settings, ports, shared, orders, exit_all)
     screen = Screen(
         shared.engine.book,

@@ -29,6 +29,12 @@ class PositionStatus(str, Enum):
         )
 
 
+OPEN_STATUSES = tuple(status for status in PositionStatus if not status.is_final)
+"""Those of positions that something may still happen to."""
+
+FINAL_STATUSES = tuple(status for status in PositionStatus if status.is_final)
+
+
 class IntentStatus(str, Enum):
     """Where the wish to close one position stands."""
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query
 
 from squareoff.domain.results import ExitCode
+from squareoff.domain.states import OPEN_STATUSES
 from squareoff.services.positions.reconciler import UNREADABLE
 from squareoff.web.answers import (
     AlarmOut,
@@ -18,6 +19,7 @@ from squareoff.web.answers import (
 from squareoff.web.commands import CommandRoute
 from squareoff.web.context import TheCaller, TheContext, TheDesk
 from squareoff.web.error_shape import ApiError
+from squareoff.web.lists import in_turns
 from squareoff.web.preview_tickets import EXIT_ALL, RESUME, let_out_by_resume, open_positions
 from squareoff.web.requests import ExitAllIn, ExitAllQuery, KillSwitchIn, NothingIn
 from squareoff.web.roles import Role
@@ -37,7 +39,8 @@ async def exit_all(body: ExitAllIn, context: TheContext, caller: TheCaller) -> E
             422, ExitCode.INVALID_REASON.value, "the reason is blank", {"field": "reason"}
         )
     desk = context.desk
-    context.tickets.take(body.ticket, EXIT_ALL, caller, open_positions(desk.trackers()))
+    shown = open_positions(desk.trackers(OPEN_STATUSES))
+    context.tickets.take(body.ticket, EXIT_ALL, caller, shown)
     report = await desk.exit_all(
         reason, lock_account=body.lock_account, wait_seconds=body.wait_seconds
     )
@@ -68,7 +71,7 @@ async def set_kill_switch(
     stands = await desk.kill_switch()
     if not body.active:
         context.tickets.take(
-            body.ticket, RESUME, caller, let_out_by_resume(stands, desk.trackers())
+            body.ticket, RESUME, caller, let_out_by_resume(stands, desk.trackers(OPEN_STATUSES))
         )
     keeps_level = body.active and stands.active
     state = await desk.set_kill_switch(
@@ -83,13 +86,13 @@ async def set_kill_switch(
 @router.get("/orders")
 async def list_orders(desk: TheDesk) -> ItemList[OrderOut]:
     """List our orders of the positions that `GET /trackers` lists, oldest position first."""
-    return ItemList(items=[OrderOut.model_validate(view) for view in desk.orders()])
+    return ItemList(items=await in_turns(OrderOut.model_validate, desk.orders()))
 
 
 @router.get("/alarms")
 async def list_alarms(desk: TheDesk) -> ItemList[AlarmOut]:
     """List all alarms, oldest first."""
-    return ItemList(items=[AlarmOut.model_validate(alarm) for alarm in await desk.alarms()])
+    return ItemList(items=await in_turns(AlarmOut.model_validate, await desk.alarms()))
 
 
 @router.post("/alarms/{alarm_id}/acknowledge")

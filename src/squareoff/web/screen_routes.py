@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.states import PositionStatus
+from squareoff.domain.states import OPEN_STATUSES, PositionStatus
 from squareoff.services.orders.rate_budget import HORIZONS
 from squareoff.web.answers import AlarmOut, KillSwitchOut, TrackerOut
 from squareoff.web.commands import CommandRoute
@@ -60,7 +60,7 @@ async def exit_preview(
     asked = None if query.tracker_id is None else TrackerId(query.tracker_id)
     if asked is not None:
         await desk.past.recall(asked)
-    views = desk.trackers() if asked is None else (desk.tracker(asked),)
+    views = desk.trackers(OPEN_STATUSES) if asked is None else (desk.tracker(asked),)
     shown = open_positions(views)  # as of before the preview: what comes meanwhile was not shown
     previews = await desk.screen.exit_previews(asked)
     return ExitPreviewListOut(
@@ -72,7 +72,7 @@ async def exit_preview(
 @router.get("/resume-preview")
 async def resume_preview(context: TheContext, caller: TheCaller) -> ResumePreviewOut:
     """Show what lifting the kill switch would let out: the exits that wait for it."""
-    switch, views = await context.desk.kill_switch(), context.desk.trackers()
+    switch, views = await context.desk.kill_switch(), context.desk.trackers(OPEN_STATUSES)
     waiting = [view for view in views if view.status is PositionStatus.EXITING]
     return ResumePreviewOut(
         kill_switch=KillSwitchOut.model_validate(switch),

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.results import ExitCode, ExitResult
 from squareoff.domain.rule_parsing import parse_rules
-from squareoff.domain.states import PositionStatus
+from squareoff.domain.states import FINAL_STATUSES, PositionStatus
 from squareoff.services.desk.desk import Desk
 from squareoff.services.desk.desk_requests import UnknownTracker
 from squareoff.services.desk.views import TrackerView
@@ -17,6 +17,7 @@ from squareoff.web.commands import CommandRoute
 from squareoff.web.context import NamedTracker, TheCaller, TheContext, TheDesk
 from squareoff.web.error_shape import ApiError
 from squareoff.web.facts_as_json import entry_out
+from squareoff.web.lists import in_turns
 from squareoff.web.preview_tickets import open_positions
 from squareoff.web.requests import (
     EntryIn,
@@ -92,10 +93,9 @@ async def list_trackers(
     desk: TheDesk, query: Annotated[TrackersQuery, Query()]
 ) -> ItemList[TrackerOut]:
     """List positions, oldest first: what has not ended, and what ended within a week."""
-    if query.past:
-        await desk.past.recall_all()
-    views = desk.trackers(query.status or None)
-    return ItemList(items=[TrackerOut.model_validate(view) for view in views])
+    past = await desk.past.resting(query.status or FINAL_STATUSES) if query.past else ()
+    views = desk.each_tracker(query.status or None, past)
+    return ItemList(items=await in_turns(TrackerOut.model_validate, views))
 
 
 @router.get("/trackers/{tracker_id}")

@@ -51,7 +51,12 @@ def test_alarms_follow_their_facts(opened) -> None:
                 START_NS + 5,
             )
             assert second.acknowledged_at_ns is None
-            assert await store.alarms(unacknowledged_only=True) == (second,)
+            assert await store.alarms(open_only=True) == (second,)
+            assert await store.alarms(since_ns=START_NS + 10) == (second,)
+            assert await store.alarms(since_ns=START_NS) == (first, second)
+            await store.record([AlarmCleared(second.seq, "over")], START_NS + 11)
+            assert await store.alarms(open_only=True) == ()
+            assert await store.alarms(since_ns=START_NS + 10) == ()
 
     run_async(body())
 
@@ -173,7 +178,7 @@ def test_acknowledging_an_unknown_alarm_changes_none(opened) -> None:
             store = SqlStore(database.runner, ACCOUNT)
             await store.record([RAISED, AlarmAcknowledged(99)], START_NS)
 
-            assert len(await store.alarms(unacknowledged_only=True)) == 1
+            assert len(await store.alarms(open_only=True)) == 1
             assert await store.head() == 2
 
     run_async(body())

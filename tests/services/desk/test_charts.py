@@ -17,9 +17,9 @@ from squareoff.domain.orders import (
     ReportSource,
     Side,
 )
-from squareoff.domain.prices import PriceUnits
+from squareoff.domain.prices import PriceUnits, decimal_from_units
 from squareoff.domain.rules import PriceRule, RuleName, RuleSet, TrailingRule, Trigger
-from squareoff.services.desk.charts import Chart, FillAt, chart_of
+from squareoff.services.desk.charts import LEVELS_MAX, Chart, ChartFold, FillAt
 from squareoff.services.prices.price_history import PriceSpan
 
 RULES = RuleSet(stop_loss=PriceRule(points=D(10)), trailing=TrailingRule(points=D(5)))
@@ -56,7 +56,11 @@ def chart(story: list[f.Fact]) -> Chart:
     """Return the chart of a story, a fact each second."""
     entries = [JournalEntry(n, n * 10, fact, "") for n, fact in enumerate(story, start=1)]
     span = PriceSpan(0, *(PriceUnits(1_500_000),) * 4)
-    return chart_of(TRACKER, entries, 1, (span,))
+    fold = ChartFold()
+    for entry in entries:
+        fold.take(entry)
+    assert fold.seq == len(story)
+    return fold.chart(TRACKER, 1, (span,))
 
 
 def test_the_path_of_the_levels_has_a_step_for_each_move() -> None:
@@ -115,3 +119,16 @@ def test_a_rule_without_a_price_has_no_level() -> None:
     found = chart([*OPENED, claimed]).triggers
 
     assert [(t.rule, t.level, t.price) for t in found] == [("manual", None, None)]
+
+
+@pytest.mark.parametrize("moves", [LEVELS_MAX - 1, LEVELS_MAX, LEVELS_MAX + 1, 5 * LEVELS_MAX + 3])
+def test_a_path_of_many_steps_is_thinned(moves: int) -> None:
+    """What is shown is bounded; it begins at the first step and ends at the newest."""
+    prices = [PriceUnits(1_500_000 + 500 * n) for n in range(moves)]
+    story = [*OPENED, *(f.StopMoved(ID, price, price, "trailing") for price in prices)]
+    levels = chart(story).levels
+
+    assert min(moves, LEVELS_MAX / 2) < len(levels) <= LEVELS_MAX + 1
+    assert levels[0].time_ns == 10
+    assert levels[-1].levels.stop_level == decimal_from_units(prices[-1])
+    assert [each.time_ns for each in levels] == sorted({each.time_ns for each in levels})

@@ -44,7 +44,7 @@ def test_an_alarm_is_journalled_counted_and_told() -> None:
             metrics.render().decode()
         )
         seen_at_ns = await desk.acknowledge(alarm)
-        assert await store.alarms(unacknowledged_only=True) == ()
+        assert await store.alarms(open_only=True) == ()
         assert [each.acknowledged_at_ns for each in await store.alarms()] == [seen_at_ns]
 
     run_virtual(body())

@@ -150,3 +150,19 @@ def test_prices_that_no_listener_hears_of_are_looked_at_every_second() -> None:
         assert tuple(span.close for span in spans) == units("150", "151", "152")
 
     run_virtual(body())
+
+
+def test_each_day_begins_anew() -> None:
+    """Today's chart is as fine on day sixty as on the first; what is held no more is gone."""
+    history, day_seconds = PriceHistory(), 86_400
+    other = replace(tick("90", 0), instrument_id=InstrumentId(ExchangeSegment.NSE_EQ, "1"))
+    history.note(other)
+    for second in range(2 * SPANS_MAX):
+        history.note(tick("150", second))
+    history.note(tick("160", day_seconds))
+    history.note(tick("161", day_seconds + 1))
+
+    seconds, spans = history.of(INSTRUMENT.instrument_id)
+    assert seconds == 1
+    assert [span.close for span in spans] == list(units("160", "161"))
+    assert history.of(other.instrument_id) == (1, ())

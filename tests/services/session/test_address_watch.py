@@ -32,7 +32,7 @@ def watched(body: Any, session: ScriptedSession) -> None:
 
 
 async def open_alarms(world: World) -> list[str]:
-    return [a.code for a in await world.store.alarms(unacknowledged_only=True) if a.is_open]
+    return [a.code for a in await world.store.alarms(open_only=True) if a.is_open]
 
 
 def test_an_unregistered_address_is_told_at_the_start_and_when_it_is_over() -> None:

@@ -68,7 +68,7 @@ def test_a_clock_that_is_right_again_clears_the_alarm() -> None:
         await asyncio.sleep(30.0)
         times.offset_seconds = 0.0
         await asyncio.sleep(60.0)
-        assert [a for a in await world.store.alarms(unacknowledged_only=True) if a.is_open] == []
+        assert [a for a in await world.store.alarms(open_only=True) if a.is_open] == []
 
     watched(body, times)
 

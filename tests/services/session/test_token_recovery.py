@@ -56,7 +56,7 @@ def test_without_a_cure_one_alarm_says_what_to_do() -> None:
         session.live_number = session.token_number
         await asyncio.sleep(20.0)
         assert not session.state.is_refused
-        raised = await world.store.alarms(unacknowledged_only=True)
+        raised = await world.store.alarms(open_only=True)
         assert [alarm for alarm in raised if alarm.is_open] == []
 
     watched(body, session)
@@ -81,7 +81,7 @@ def test_a_file_that_gives_no_token_is_told_with_the_reason() -> None:
         assert "Permission denied" in world.alarms.heard[1][2]
         session.file_number, session.file_fault = session.live_number, ""
         await asyncio.sleep(20.0)
-        raised = await world.store.alarms(unacknowledged_only=True)
+        raised = await world.store.alarms(open_only=True)
         assert [alarm for alarm in raised if alarm.is_open] == []
 
     watched(body, session)
@@ -122,7 +122,7 @@ def test_a_token_of_which_the_broker_says_nothing_is_told(file_number: int | Non
         session.failures["profile"].clear()
         await asyncio.sleep(10.0)
         assert not session.state.is_refused
-        raised = await world.store.alarms(unacknowledged_only=True)
+        raised = await world.store.alarms(open_only=True)
         assert [alarm for alarm in raised if alarm.is_open] == []
 
     watched(body, session)

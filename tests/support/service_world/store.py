@@ -78,11 +78,13 @@ class FaultyStore:
             raise self.down
         return await self._inner.kill_switch()
 
-    async def alarms(self, *, unacknowledged_only: bool = False) -> tuple[Alarm, ...]:
+    async def alarms(
+        self, *, open_only: bool = False, since_ns: int | None = None
+    ) -> tuple[Alarm, ...]:
         """Read alarms, or fail while down."""
         if self.down is not None:
             raise self.down
-        found = await self._inner.alarms(unacknowledged_only=unacknowledged_only)
+        found = await self._inner.alarms(open_only=open_only, since_ns=since_ns)
         if self.alarms_gate is not None:
             await self.alarms_gate.wait()
         return found

@@ -40,8 +40,12 @@ ANSWERS_KEPT_NS = 7 * DAY_NS
 KILL_SWITCH_OFF = KillSwitchState(active=False, level="new", reason="")
 _ALARMS = select(alarms).where(alarms.c.account_id == bindparam("account_id"))
 _READ_ALARMS = Prepared(_ALARMS.order_by(alarms.c.seq))
-_READ_UNSEEN_ALARMS = Prepared(
-    _ALARMS.where(alarms.c.acknowledged_at_ns.is_(None)).order_by(alarms.c.seq)
+_IS_OPEN = alarms.c.acknowledged_at_ns.is_(None) & alarms.c.cleared_at_ns.is_(None)
+_READ_OPEN_ALARMS = Prepared(_ALARMS.where(_IS_OPEN).order_by(alarms.c.seq))
+_READ_ALARMS_SINCE = Prepared(
+    _ALARMS.where(_IS_OPEN | (alarms.c.raised_at_ns >= bindparam("since_ns"))).order_by(
+        alarms.c.seq
+    )
 )
 _READ_EXIT_ALL = Prepared(select(exit_all).where(exit_all.c.account_id == bindparam("account_id")))
 _READ_KILL_SWITCH = Prepared(
@@ -84,10 +88,13 @@ def project_entries(
 
 
 def read_alarms(
-    connection: Connection, account_id: AccountId, *, unacknowledged_only: bool
+    connection: Connection, account_id: AccountId, *, open_only: bool, since_ns: int | None
 ) -> tuple[Alarm, ...]:
     """Return the account's alarms, oldest first."""
-    query = _READ_UNSEEN_ALARMS if unacknowledged_only else _READ_ALARMS
+    wanted: dict[str, object] = {"account_id": account_id}
+    query = _READ_OPEN_ALARMS if open_only else _READ_ALARMS
+    if since_ns is not None and not open_only:
+        query, wanted["since_ns"] = _READ_ALARMS_SINCE, since_ns
     return tuple(
         Alarm(
             seq=row["seq"],
@@ -101,7 +108,7 @@ def read_alarms(
             last_raised_at_ns=row["last_raised_at_ns"],
             cleared_at_ns=row["cleared_at_ns"],
         )
-        for row in query.rows(connection, {"account_id": account_id})
+        for row in query.rows(connection, wanted)
     )
 
 

@@ -127,13 +127,16 @@ class SqlStore:
             )
         )
 
-    async def alarms(self, *, unacknowledged_only: bool = False) -> tuple[Alarm, ...]:
+    async def alarms(
+        self, *, open_only: bool = False, since_ns: int | None = None
+    ) -> tuple[Alarm, ...]:
         """Return alarms, oldest first."""
         return await self._runner.read(
             partial(
                 account_rows.read_alarms,
                 account_id=self._account_id,
-                unacknowledged_only=unacknowledged_only,
+                open_only=open_only,
+                since_ns=since_ns,
             )
         )
 

@@ -5,7 +5,7 @@ Invariants:
 2. Nothing here stands on the way of an exit: it has its own task, and reads memory and alarms.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 import structlog
 
@@ -13,7 +13,7 @@ from squareoff.core.account.day_summary import DayAlarm, summary_of
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.errors import StoreError
 from squareoff.domain.instruments import ExchangeSegment
-from squareoff.domain.time import IST, ist_date
+from squareoff.domain.time import IST, ist_date, ns_from_datetime
 from squareoff.ports import Alerts, Clock, RememberedAnswer, SessionCalendar, TrackerStore
 from squareoff.services.positions.position_book import PositionBook
 
@@ -102,9 +102,10 @@ class DailySummary:
         return True
 
     async def _compose(self, day: date, trackers: list[PositionTracker]) -> str:
+        begins = datetime.combine(day, time.min, IST)
         alarms = [
             DayAlarm(alarm.severity, alarm.code, alarm.is_open)
-            for alarm in await self._store.alarms()
+            for alarm in await self._store.alarms(since_ns=ns_from_datetime(begins))
             if ist_date(alarm.raised_at_ns) == day
         ]
         return summary_of(day, trackers, alarms)

@@ -16,6 +16,9 @@ from squareoff.domain.prices import decimal_from_units, round_average_half_even
 from squareoff.services.desk.live_look import LevelsView, levels_view
 from squareoff.services.prices.price_history import PriceSpan
 
+LEVELS_MAX = 720
+"""More steps than a chart has pixels for; a stop that trails for weeks has made thousands."""
+
 
 @dataclass(frozen=True, slots=True)
 class LevelsAt:
@@ -60,38 +63,51 @@ class Chart:
     fills: tuple[FillAt, ...]
 
 
-def chart_of(
-    tracker: PositionTracker,
-    entries: Iterable[JournalEntry],
-    span_seconds: int,
-    spans: tuple[PriceSpan, ...],
-) -> Chart:
-    """Return the chart of a tracker from all entries about it, oldest first."""
-    levels: list[LevelsAt] = []
-    triggers: list[TriggerAt] = []
-    fills: list[FillAt] = []
-    before: PositionTracker | None = None
-    for entry in entries:
+class ChartFold:
+    """What the entries about one tracker add to its chart, taken in one after the other."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        """The newest entry that was taken in."""
+        self._levels: list[LevelsAt] = []
+        self._triggers: list[TriggerAt] = []
+        self._fills: list[FillAt] = []
+        self._before: PositionTracker | None = None
+
+    def take(self, entry: JournalEntry) -> None:
+        """Take the next entry in."""
+        self.seq = entry.seq
         if not isinstance(entry.fact, TrackerFact):
-            continue
-        after = evolve(before, entry.fact, entry.time_ns)
+            return
+        after = evolve(self._before, entry.fact, entry.time_ns)
         view = levels_view(after)
-        if not levels or levels[-1].levels != view:
-            levels.append(LevelsAt(entry.time_ns, view))
+        if not self._levels or self._levels[-1].levels != view:
+            self._levels.append(LevelsAt(entry.time_ns, view))
         if isinstance(entry.fact, ExitClaimed):
-            triggers.append(_trigger_at(entry.time_ns, entry.fact))
-        fills.extend(_new_fills(before, after, entry.time_ns))
-        before = after
-    return Chart(
-        tracker_id=tracker.tracker_id,
-        opened_at_ns=tracker.created_at_ns,
-        entry_price=tracker.entry_price,
-        span_seconds=span_seconds,
-        spans=spans,
-        levels=tuple(levels),
-        triggers=tuple(triggers),
-        fills=tuple(fills),
-    )
+            self._triggers.append(_trigger_at(entry.time_ns, entry.fact))
+        self._fills.extend(_new_fills(self._before, after, entry.time_ns))
+        self._before = after
+
+    def chart(
+        self, tracker: PositionTracker, span_seconds: int, spans: tuple[PriceSpan, ...]
+    ) -> Chart:
+        """Return the chart of the tracker as of the newest entry."""
+        return Chart(
+            tracker_id=tracker.tracker_id,
+            opened_at_ns=tracker.created_at_ns,
+            entry_price=tracker.entry_price,
+            span_seconds=span_seconds,
+            spans=spans,
+            levels=_thinned(self._levels),
+            triggers=tuple(self._triggers),
+            fills=tuple(self._fills),
+        )
+
+
+def _thinned(levels: list[LevelsAt]) -> tuple[LevelsAt, ...]:
+    """Return at most some hundred of many steps, the first and the newest among them."""
+    stride = -(-len(levels) // LEVELS_MAX)
+    return tuple(levels) if stride <= 1 else (*levels[:-1:stride], levels[-1])
 
 
 def _trigger_at(time_ns: int, fact: ExitClaimed) -> TriggerAt:

@@ -5,7 +5,7 @@ values, never with live objects.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -311,9 +311,16 @@ class Desk:
 
     def trackers(self, statuses: Sequence[PositionStatus] | None = None) -> tuple[TrackerView, ...]:
         """Return views of the trackers that are in memory, oldest first."""
+        return tuple(self.each_tracker(statuses))
+
+    def each_tracker(
+        self, statuses: Sequence[PositionStatus] | None, past: Sequence[PositionTracker] = ()
+    ) -> Iterator[TrackerView]:
+        """Yield views of the trackers that are in memory and of `past`, oldest first, as they are
+        asked for."""
         held = (actor.tracker for actor in self._engine.book)
         wanted = [each for each in held if statuses is None or each.status in statuses]
-        return tuple(self._view(each) for each in sorted(wanted, key=lambda t: t.created_at_ns))
+        return map(self._view, sorted([*past, *wanted], key=lambda each: each.created_at_ns))
 
     def tracker(self, tracker_id: TrackerId) -> TrackerView:
         """Return one tracker's view; raises UnknownTracker."""
@@ -322,9 +329,9 @@ class Desk:
             raise UnknownTracker(tracker_id)
         return self._view(actor.tracker)
 
-    def orders(self) -> tuple[OrderView, ...]:
-        """Return every order of ours, oldest tracker first."""
-        return tuple(view for actor in self._engine.book for view in order_views(actor.tracker))
+    def orders(self) -> Iterator[OrderView]:
+        """Yield every order of ours, oldest tracker first, as they are asked for."""
+        return (view for actor in self._engine.book for view in order_views(actor.tracker))
 
     async def journal(
         self, *, after_seq: int = 0, tracker_id: TrackerId | None = None, limit: int = 1000

@@ -40,7 +40,7 @@ async def replica_start(
     for _ in range(TRIES_MAX):
         seq = await journal.head()
         today_ns = ist_midnight_ns(clock.now().wall_ns)
-        alarms = tuple(a for a in await store.alarms() if a.is_open or a.raised_at_ns >= today_ns)
+        alarms = await store.alarms(since_ns=today_ns)
         kill_switch = await store.kill_switch()
         exit_all = await store.exit_all()
         is_at_rest = not any(actor.lock.locked() for actor in book)

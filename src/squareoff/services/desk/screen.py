@@ -4,12 +4,12 @@ Answers for: the start of a replica of the journal, what changes between two loo
 position, and what an exit would send. Changes nothing.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from squareoff.domain.ids import TrackerId
-from squareoff.domain.states import PositionStatus
 from squareoff.ports import Clock, Journal, TrackerStore
-from squareoff.services.desk.charts import Chart, chart_of
+from squareoff.services.desk.charts import Chart, ChartFold
 from squareoff.services.desk.desk_requests import UnknownTracker
 from squareoff.services.desk.exit_preview import ExitPreview, ExitPreviews
 from squareoff.services.desk.live_look import LiveLook
@@ -19,6 +19,12 @@ from squareoff.services.positions.position_book import PositionActor, PositionBo
 from squareoff.services.positions.position_journal import entries_of
 from squareoff.services.prices.price_history import PriceHistory
 from squareoff.services.prices.tick_cache import TickCache
+
+FOLDS_MAX = 16
+"""Charts that are read on from where they were; a page asks for its own every few seconds."""
+
+FOLDED_AT_ONCE = 50
+"""A millisecond's worth of entries: an exit waits no longer for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Screen:
         self._market = market
         self._previews = previews
         self._clock = clock
+        self._folds: dict[TrackerId, ChartFold] = {}
+        self._charting = asyncio.Lock()
 
     @property
     def now_ns(self) -> int:
@@ -69,9 +77,19 @@ class Screen:
     async def chart(self, tracker_id: TrackerId) -> Chart:
         """Return the chart of one position; raises UnknownTracker."""
         tracker = self._actor(tracker_id).tracker
-        entries = [entry async for entry in entries_of(self._journal, tracker_id)]
+        async with self._charting:  # two would take the same entries in twice
+            fold = self._folds.pop(tracker_id, None) or ChartFold()
+            taken = 0
+            async for entry in entries_of(self._journal, tracker_id, fold.seq):
+                fold.take(entry)
+                taken += 1
+                if taken % FOLDED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            self._folds[tracker_id] = fold
+            if len(self._folds) > FOLDS_MAX:
+                del self._folds[next(iter(self._folds))]
         span_seconds, spans = self._market.history.of(tracker.instrument.instrument_id)
-        return chart_of(tracker, entries, span_seconds, spans)
+        return fold.chart(tracker, span_seconds, spans)
 
     async def exit_previews(self, tracker_id: TrackerId | None) -> tuple[ExitPreview, ...]:
         """Return what the exit of one position, or of every open one, would send now.
@@ -81,8 +99,7 @@ class Screen:
         """
         if tracker_id is not None:
             return await self._previews.of([self._actor(tracker_id)])
-        is_open = (PositionStatus.ACTIVE, PositionStatus.EXITING, PositionStatus.PENDING)
-        return await self._previews.of([a for a in self._book if a.tracker.status in is_open])
+        return await self._previews.of([a for a in self._book if not a.tracker.status.is_final])
 
     def _actor(self, tracker_id: TrackerId) -> PositionActor:
         actor = self._book.get(tracker_id)

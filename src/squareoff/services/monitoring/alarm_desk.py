@@ -355,7 +355,7 @@ class AlarmDesk:
                 )
 
     async def _open(self) -> list[Alarm]:
-        return [a for a in await self._store.alarms(unacknowledged_only=True) if a.is_open]
+        return [*await self._store.alarms(open_only=True)]
 
     async def _write(self, alarm: AlarmRaised) -> None:
         try:

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from squareoff.core.state.facts import Severity
 from squareoff.core.state.inputs import OrderSeen
+from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import BrokerOrderId, ClientOrderId
 from squareoff.domain.orders import OrderReport, ReportSource
 from squareoff.services.exits.exit_engine import ExitEngine
@@ -72,6 +73,13 @@ class OrderUpdateHandler:
         await self._engine.tell(actor, OrderSeen(client_order_id, report))
         self._told[report.broker_order_id, report.source] = report, actor.tracker.version
         return True
+
+    def forget(self, tracker: PositionTracker) -> None:
+        """A position has left the book: what was told of its orders is told no more."""
+        for order in tracker.orders:
+            for record in order.broker_orders:
+                for source in ReportSource:
+                    self._told.pop((record.broker_order_id, source), None)
 
     def _count(self, source: ReportSource, owner: str) -> None:
         counter = self._counts.get((source, owner))

@@ -6,6 +6,8 @@
    entry of the journal at the start, and by the trusted time later.
 """
 
+from collections.abc import Callable, Collection
+
 from squareoff.core.state.past import ended_since_ns, held_since, is_past
 from squareoff.core.state.tracker import PositionTracker
 from squareoff.domain.ids import TrackerId
@@ -34,6 +36,11 @@ class PastPositions:
         self._journal = journal
         self._clock = clock
         self._rule_clock = rule_clock
+        self._listeners: list[Callable[[PositionTracker], None]] = []
+
+    def on_let_go(self, listener: Callable[[PositionTracker], None]) -> None:
+        """Call `listener` with each position that leaves the book."""
+        self._listeners.append(listener)
 
     async def load_others(self) -> tuple[PositionTracker, ...]:
         """Return every position that does not rest, oldest first.
@@ -61,16 +68,15 @@ class PastPositions:
         if tracker is not None and is_past and self._book.get(tracker_id) is None:
             self._book.add(tracker)
 
-    async def recall_all(self) -> None:
-        """Take every position that rests back into the book, until the next round.
+    async def resting(self, statuses: Collection[PositionStatus]) -> tuple[PositionTracker, ...]:
+        """Return the positions that rest and have one of these statuses; they go on resting.
 
         Raises:
             StoreUnavailable: the database is away.
         """
-        finals = [each for each in PositionStatus if each.is_final]
-        for tracker in await self._store.load_all(finals):
-            if self._book.get(tracker.tracker_id) is None:
-                self._book.add(tracker)
+        finals = [status for status in statuses if status.is_final]
+        ended = await self._store.load_all(finals)
+        return tuple(each for each in ended if self._book.get(each.tracker_id) is None)
 
     async def run(self) -> None:
         """Let go of what has become past, every hour; never returns."""
@@ -85,6 +91,8 @@ class PastPositions:
         for actor in self._book:
             if is_past(actor.tracker, since_ns, held) and not actor.is_busy:
                 self._book.let_go(actor)
+                for listener in self._listeners:
+                    listener(actor.tracker)
 
 
 def _may_be_an_id(text: str) -> bool:

@@ -161,6 +161,8 @@ class PositionBook:
     def _forget_key(self, key: PositionKey) -> None:
         for index in (self._by_key, self._totals, self._last_fill, self._closed, self._taken_back):
             index.pop(key, None)
+        if (lock := self._key_locks.get(key)) is not None and lock.is_free:
+            del self._key_locks[key]
         keys = self._keys_on[key.instrument_id]
         del keys[key]
         if not keys:

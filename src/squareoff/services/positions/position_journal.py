@@ -9,13 +9,14 @@ from squareoff.ports import Journal
 PAGE_ENTRIES = 1_000
 
 
-async def entries_of(journal: Journal, tracker_id: TrackerId) -> AsyncIterator[JournalEntry]:
-    """Yield every entry of a position, oldest first; a reader may stop at any of them.
+async def entries_of(
+    journal: Journal, tracker_id: TrackerId, after_seq: int = 0
+) -> AsyncIterator[JournalEntry]:
+    """Yield a position's entries after one, oldest first; a reader may stop at any of them.
 
     Raises:
         StoreUnavailable: the database is away.
     """
-    after_seq = 0
     while True:
         page = await journal.entries(after_seq=after_seq, tracker_id=tracker_id, limit=PAGE_ENTRIES)
         for entry in page:

@@ -6,7 +6,7 @@ order. A difference that stands in two comparisons in a row is alarmed.
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -20,7 +20,7 @@ from squareoff.domain.errors import StoreError
 from squareoff.domain.ids import TrackerId
 from squareoff.domain.instruments import PositionKey
 from squareoff.domain.orders import BrokerPosition
-from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_day_number, seconds_to_ns
+from squareoff.domain.time import NANOSECONDS_PER_SECOND, Now, ist_midnight_ns, seconds_to_ns
 from squareoff.ports import Clock, TrackerStore
 from squareoff.services.exits.exit_engine import ExitEngine
 from squareoff.services.monitoring.alarm_desk import AlarmDesk
@@ -301,20 +301,28 @@ class Reconciler:
         """An exit that rests closes what somebody may close by hand meanwhile."""
         age = self.age_seconds()
         return (age is None or age >= RESTING_SECONDS) and any(
-            order.is_resting for actor in self._engine.book for order in actor.tracker.exit_orders
+            order.is_resting
+            for tracker in self._not_ended_before_today()
+            for order in tracker.exit_orders
         )
 
     def _has_in_flight(self) -> bool:
+        today_ns = ist_midnight_ns(self._clock.now().wall_ns)
         return any(
-            order.state.is_live or self._may_come_late(order)
-            for actor in self._engine.book
-            for order in actor.tracker.orders
+            order.state.is_live or _may_come_late(order, today_ns)
+            for tracker in self._not_ended_before_today()
+            for order in tracker.orders
         )
 
-    def _may_come_late(self, order: TrackedOrder) -> bool:
-        """An order that was lost and declared absent today is watched to the day's end."""
-        today = ist_day_number(self._clock.now().wall_ns)
-        return any(
-            send.outcome is SendOutcome.ABSENT and ist_day_number(send.sent_at_ns) == today
-            for send in order.sends
-        )
+    def _not_ended_before_today(self) -> Iterator[PositionTracker]:
+        """Yield what may have an order of today; a week of what has ended is in memory."""
+        today_ns = ist_midnight_ns(self._clock.now().wall_ns)
+        held = (actor.tracker for actor in self._engine.book)
+        return (tracker for tracker in held if not tracker.has_ended_before(today_ns))
+
+
+def _may_come_late(order: TrackedOrder, today_ns: int) -> bool:
+    """An order that was lost and declared absent today is watched to the day's end."""
+    return any(
+        send.outcome is SendOutcome.ABSENT and send.sent_at_ns >= today_ns for send in order.sends
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from squareoff.domain.instruments import InstrumentId
 from squareoff.domain.prices import PriceUnits
 from squareoff.domain.ticks import Tick
-from squareoff.domain.time import NANOSECONDS_PER_SECOND
+from squareoff.domain.time import DAY_NS, NANOSECONDS_PER_SECOND, ist_midnight_ns
 from squareoff.ports import Clock
 
 SPANS_MAX = 720
@@ -107,13 +107,17 @@ class _Instrument:
 
 
 class PriceHistory:
-    """Keeps the spans; `note` is called for every tick and costs two comparisons."""
+    """Keeps the spans; `note` is called for every tick and costs three comparisons."""
 
     def __init__(self) -> None:
         self._instruments: dict[InstrumentId, _Instrument] = {}
+        self._ends_ns = 0
 
     def note(self, tick: Tick) -> None:
-        """Take a tick in, by the time it was received."""
+        """Take a tick in, by the time it was received; the first one of a day begins all anew."""
+        if tick.received_time_ns >= self._ends_ns:
+            self._instruments.clear()
+            self._ends_ns = ist_midnight_ns(tick.received_time_ns) + DAY_NS
         kept = self._instruments.get(tick.instrument_id)
         if kept is None:
             spans_max = SPANS_MAX - len(self._instruments) % _SPREAD

@@ -120,10 +120,12 @@ class StoreAtRisk:
         await self._begin("load")
         return await self._store.load_current(ended_since_ns)
 
-    async def alarms(self, *, unacknowledged_only: bool = False) -> tuple[Alarm, ...]:
+    async def alarms(
+        self, *, open_only: bool = False, since_ns: int | None = None
+    ) -> tuple[Alarm, ...]:
         """Read the alarms."""
         await self._begin("alarms")
-        return await self._store.alarms(unacknowledged_only=unacknowledged_only)
+        return await self._store.alarms(open_only=open_only, since_ns=since_ns)
 
     async def kill_switch(self) -> KillSwitchState:
         """Read the kill switch."""
