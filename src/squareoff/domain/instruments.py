@@ -38,7 +38,8 @@ class ExchangeSegment(str, Enum):
 
 
 class ProductType(str, Enum):
-    """Product of an order or position (dhanhq-v2.md 2.2); CO and BO are legacy and only read."""
+    """Product of an order or position (dhanhq-v2.md 2.2); CO and BO are legacy and only read: they
+    are closed by legs of their own."""
 
     CNC = "CNC"
     INTRADAY = "INTRADAY"
@@ -51,6 +52,11 @@ class ProductType(str, Enum):
     def is_intraday(self) -> bool:
         """Say whether the broker closes it by itself before the day ends; the others carry."""
         return self in (ProductType.INTRADAY, ProductType.CO, ProductType.BO)
+
+    @property
+    def has_legs(self) -> bool:
+        """Say whether a plain order does not close it."""
+        return self in (ProductType.CO, ProductType.BO)
 
     @property
     def is_delivered(self) -> bool:

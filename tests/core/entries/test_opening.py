@@ -27,6 +27,9 @@ def test_a_good_position_has_no_fault() -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an index": ({"instrument": INDEX}, "exchange_segment"),
     "delivery of an option": ({"product_type": ProductType.CNC}, "product_type"),
+    "a cover order's": ({"product_type": ProductType.CO}, "product_type"),
+    "a bracket order's": ({"product_type": ProductType.BO}, "product_type"),
+    "margin trading of a derivative": ({"product_type": ProductType.MTF}, "product_type"),
     "no quantity": ({"quantity": 0}, "quantity"),
     "a slip of the hand": ({"quantity": QUANTITY_MAX + 25}, "quantity"),
     "not whole lots": ({"quantity": 30}, "quantity"),

@@ -13,6 +13,7 @@ SIZE, PRICE = RejectionClass.ADAPT_SIZE, RejectionClass.ADAPT_PRICE
     [
         ("DH-906", "Market is Closed! Want to place an offline order?", CLOSED),
         ("DH-906", "markets offline or blocked", CLOSED),
+        ("DH-906", "Exchange closed, please place After Market Order", CLOSED),
         ("", "EXCH: The price is not in multiples of tick size", RejectionClass.ADAPT_TICK),
         ("DH-905", "Invalid IP", STOP),
         ("DH-911", "anything", STOP),

@@ -19,6 +19,10 @@ from squareoff.core.state.facts import Severity
         pytest.param(808, [5, 10, 20], True, Severity.CRITICAL, id="authentication"),
         pytest.param(809, [5, 10, 20], True, Severity.CRITICAL, id="token invalid"),
         pytest.param(810, [5, 10, 20], True, Severity.CRITICAL, id="client id invalid"),
+        *(
+            pytest.param(code, [60, 120], False, Severity.WARNING, id=f"wrong, {code}")
+            for code in (811, 812, 813, 814)
+        ),
     ],
 )
 def test_every_code_has_its_own_answer(code, pauses, holds_all, alarms) -> None:

@@ -184,3 +184,18 @@ def test_a_position_without_an_average_price_is_told_and_not_taken(
             assert "tells no average price" in world.alarms.heard[0][2]
 
     run_virtual(body())
+
+
+@pytest.mark.parametrize("product", [ProductType.CO, ProductType.BO])
+def test_a_cover_or_bracket_order_is_told_and_not_taken(product: ProductType) -> None:
+    """A plain order is no exit of it: a stop that cannot go out would look like one that can."""
+
+    async def body() -> None:
+        async with running_world(adopt_rules=RuleSet()) as world:
+            world.gateway.hold(replace(KEY, product_type=product), 100)
+            await world.until(lambda: "position_not_adopted" in world.alarms.codes)
+            assert world.engine.desk.trackers() == ()
+            assert "legs of their own" in world.alarms.heard[0][2]
+            assert "close it in the broker's app" in world.alarms.heard[0][2]
+
+    run_virtual(body())

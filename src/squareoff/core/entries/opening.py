@@ -81,10 +81,14 @@ def _basic_faults(position: NewPosition) -> Iterator[FieldFault]:
     instrument = position.instrument
     if not instrument.instrument_id.exchange_segment.is_tradable:
         yield FieldFault("exchange_segment", "index values cannot be held or traded")
-    if position.product_type is ProductType.CNC and not (
-        instrument.instrument_id.exchange_segment.is_cash
-    ):
-        yield FieldFault("product_type", "CNC exists only in the cash segments")
+    product = position.product_type
+    if product.has_legs:
+        yield FieldFault(
+            "product_type",
+            f"{product.value} positions are closed by legs of their own, in the broker's app",
+        )
+    if product.is_delivered and not instrument.instrument_id.exchange_segment.is_cash:
+        yield FieldFault("product_type", f"{product.value} exists only in the cash segments")
     yield from _instrument_faults(instrument)
     if not 0 < position.quantity <= QUANTITY_MAX:
         yield FieldFault(

@@ -40,6 +40,8 @@ PHRASES: tuple[tuple[str, RejectionClass], ...] = (
     ("market closed", _CLOSED),
     ("exchange is closed", _CLOSED),
     ("offline order", _CLOSED),
+    ("after market order", _CLOSED),
+    ("after-market order", _CLOSED),
     ("market order", _TYPE),
     ("not allowed in this session", _CLOSED),
     ("freeze", _SIZE),

@@ -66,6 +66,12 @@ _ENDINGS = {
     808: _login_refused(f"Authentication failed. {_TOKEN_CURE}"),
     809: _login_refused(f"The access token is invalid. {_TOKEN_CURE}"),
     810: _login_refused("The client id is invalid; set DHAN_CLIENT_ID"),
+    **dict.fromkeys(
+        (811, 812, 813, 814),
+        FeedEnding(
+            60.0, 300.0, alarm="The broker refuses a subscription as wrong; look at what is watched"
+        ),
+    ),
 }
 
 

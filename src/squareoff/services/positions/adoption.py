@@ -34,7 +34,13 @@ _log = structlog.get_logger("squareoff.adoption")
 _UNWATCHED = "held at the broker and not under watch"
 _UNKNOWN = f"{_UNWATCHED}, for the instrument master lacks the instrument"
 _UNPRICED = f"{_UNWATCHED}, for the broker tells no average price of it"
-_LACKING = {_UNKNOWN: "its lot and tick size", _UNPRICED: "its entry price"}
+_WITH_LEGS = f"{_UNWATCHED}, for cover and bracket orders have legs of their own"
+_CURES = {
+    _UNKNOWN: "take it under watch with its lot and tick size (squareoff track), or close it by "
+    "hand",
+    _UNPRICED: "take it under watch with its entry price (squareoff track), or close it by hand",
+    _WITH_LEGS: "close it in the broker's app",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,9 @@ class Adoption:
             read_for_ns = began.monotonic_ns - sighting.since_ns
             is_sure = read_for_ns >= seconds_to_ns(READING_SPACING_SECONDS)
             instrument = self._instruments.get(row.instrument_id)
-            if instrument is None:  # without lot and tick no exit could be priced
+            if row.product_type.has_legs:
+                unwatched[key] = _WITH_LEGS
+            elif instrument is None:  # without lot and tick no exit could be priced
                 unwatched[key] = _UNKNOWN
             elif _entry_price(row) <= 0:  # all levels and the P&L count from it
                 unwatched[key] = _UNPRICED
@@ -135,8 +143,7 @@ class Adoption:
             await self._alarms.raise_alarm(
                 Severity.CRITICAL,
                 "position_not_adopted",
-                f"{key}: {unwatched[key]}. No rule holds for it: take it under watch with "
-                f"{_LACKING[unwatched[key]]} (squareoff track), or close it by hand.",
+                f"{key}: {unwatched[key]}. No rule holds for it: {_CURES[unwatched[key]]}.",
             )
         self._complained = frozenset(sure)
 

@@ -1,11 +1,12 @@
 """Rows of holdings: what is surely there, whose rows must be readable."""
 
+import json
 from typing import Any
 
 import pytest
 
 from squareoff.adapters.broker.dhan.json_values import Unreadable
-from squareoff.adapters.broker.dhan.wire_holdings import read_holding_row
+from squareoff.adapters.broker.dhan.wire_holdings import read_holding_row, says_nothing_is_held
 from squareoff.domain.instruments import ExchangeSegment
 from squareoff.domain.orders import Holding
 
@@ -91,3 +92,10 @@ def test_a_row_without_an_instrument_fails_the_read(name: str | None) -> None:
     """Nobody can tell whose row it is, so it may be ours."""
     with pytest.raises(Unreadable):
         read_holding_row(row(securityId=name))
+
+
+@pytest.mark.parametrize("code", [["DH-1111"], {"a": 1}, 1111, None, True])
+def test_an_odd_code_is_not_the_answer_for_an_empty_account(code: object) -> None:
+    """A list or an object where a word should be is no defect of ours: the reading has failed."""
+    assert not says_nothing_is_held(500, json.dumps({"errorCode": code}).encode())
+    assert says_nothing_is_held(500, json.dumps({"errorCode": "DH-1111"}).encode())

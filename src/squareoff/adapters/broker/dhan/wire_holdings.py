@@ -14,6 +14,7 @@ from squareoff.adapters.broker.dhan.json_values import (
     Unreadable,
     load_json,
     name_of,
+    optional_text_of,
     quantity_of,
     word_of,
 )
@@ -42,7 +43,7 @@ def says_nothing_is_held(status: int, body: bytes) -> bool:
     """Tell the answer for an empty demat account, an error in form, from a failure (3.3)."""
     content = load_json(body) if status == _EMPTY_STATUS else None
     return isinstance(content, dict) and any(
-        content.get(name) in _EMPTY_CODES for name in _CODE_NAMES
+        optional_text_of(content, name) in _EMPTY_CODES for name in _CODE_NAMES
     )
 
 
