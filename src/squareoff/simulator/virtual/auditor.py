@@ -125,6 +125,17 @@ class Auditor(Outside):
         self.read_journal()  # what is written until now is another's
         self.machine.begin_process(wall_ns, self._now_ns())
 
+    def held_from_ns(self, opened: Opened) -> int:
+        """Return when a position was held at last: an entry from its first fill, which the broker
+        dates; else by our clock, in which a close right after it may seem to lie before it."""
+        account, is_own = self._broker.account(), (opened.tracker_id, "ENTRY")
+        plans = {
+            name: self.planned.get(o.correlation_id or "") for name, o in account.orders.items()
+        }
+        entries = {name for name, p in plans.items() if p and (p.tracker_id, p.role) == is_own}
+        fills = (trade.time_ns for trade in account.trades if trade.order_id in entries)
+        return min(fills, default=opened.opened_ns + self.clock_error_ns)
+
     def unconfirmed_orders(self) -> dict[str, str]:
         """Return the exit orders of claims that have not ended, each with its tracker."""
         self.read_journal()

@@ -108,12 +108,10 @@ def _check_end(auditor: Auditor, opened: Opened, row: dict[str, Any]) -> None:
     if not opened.claims or row["status"] == "EXITED" or opened.is_withdrawn:
         return
     name = opened.tracker_id
-    # By a clock that runs ahead what a person closes right after it seems to lie before it. That of
-    # an entry is told by the broker's clock.
-    surely_ns = opened.opened_ns + (0 if opened.awaits_entry else auditor.clock_error_ns)
-    never_held = any(at <= surely_ns for at in auditor.outside_closes.get(opened.key, ()))
+    held_ns = auditor.held_from_ns(opened)
+    never_held = any(at <= held_ns for at in auditor.outside_closes.get(opened.key, ()))
     if never_held and _has_alarm(auditor, name, "exit_blocked_position_missing"):
-        return  # closed by hand before it came under watch: nobody can say at what price
+        return  # closed by hand before it was held: nobody can say at what price
     may_be_misdated = auditor.clock_error_ns > MISDATED_NS and auditor.outside_closes.get(
         opened.key
     )

@@ -93,6 +93,7 @@ class _Calls:
                 lambda: client.orders_by_client_order_id(ClientOrderId(TAG)),
             ),
             "GET /fundlimit": (client.funds,),
+            "GET /holdings": (client.holdings,),
             "GET /profile": (client.profile,),
             "POST /marketfeed/quote": (lambda: client.quotes(instruments),),
         }

@@ -23,7 +23,15 @@ ACCOUNT, TOKEN = "1100003626", "fuzz-token"
 TAG = "sqx-abcdefghijkl-001-01"
 _HEADERS = {"access-token": TOKEN, "client-id": ACCOUNT}
 _LISTED = ("49081", "2885")
-_READS = ("/orders", "/trades", "/positions", f"/orders/external/{TAG}", "/fundlimit", "/profile")
+_READS = (
+    "/orders",
+    "/trades",
+    "/positions",
+    f"/orders/external/{TAG}",
+    "/fundlimit",
+    "/profile",
+    "/holdings",
+)
 
 
 @dataclass(slots=True)
