@@ -208,4 +208,12 @@ BUGS = (
         new="retry_delay_seconds(failures + 1)",
         tests=("tests/core/exits/test_setbacks.py",),
     ),
+    Bug(
+        name="a-refused-modify-is-a-step",
+        careless="Widens the price with each modify that the broker refuses.",
+        file="core/exits/chasing.py",
+        old="return order.modifications - refused + 1",
+        new="return order.modifications + 1",
+        tests=("tests/core/exits/test_chasing_told.py",),
+    ),
 )

@@ -115,12 +115,19 @@ def on_exit_oversized(step: Step, event: ExitOversized) -> None:
 
 def on_modify_refused(step: Step, event: ModifyRefused) -> None:
     """Refused for its price: the next lies nearer to the market, or would be refused as well.
-    Refused for its size: it is replaced by smaller ones."""
+    Refused for its size: it is replaced by smaller ones. Whatever else, the step is made again: a
+    market that was closed for a minute must not find us at the end of the slippage."""
     refused_for = classify_rejection(event.code, event.text)
+    pacing = step.pacing.of(event.client_order_id)
     if refused_for is RejectionClass.ADAPT_PRICE:
-        refused = step.pacing.of(event.client_order_id).prices_refused + 1
-        step.pace_order(event.client_order_id, prices_refused=refused)
-    elif refused_for is RejectionClass.ADAPT_SIZE:
+        step.pace_order(event.client_order_id, prices_refused=pacing.prices_refused + 1)
+        return
+    step.pace_order(
+        event.client_order_id,
+        modifies_refused=pacing.modifies_refused + 1,
+        limit_price_seen=pacing.limit_price_seen or pacing.limit_before,
+    )
+    if refused_for is RejectionClass.ADAPT_SIZE:
         step.pace_order(event.client_order_id, is_too_large=True)
 
 
@@ -144,7 +151,8 @@ def _modify(
     target: tuple[OrderType, Decimal | None],
 ) -> None:
     order_type, limit_price = target
-    step.pace_order(order.client_order_id, limit_price_seen=None)
+    stands_at = _standing_limit(step, order)
+    step.pace_order(order.client_order_id, limit_price_seen=None, limit_before=stands_at)
     step.record(
         OrderModifySent(
             tracker_id=step.tracker.tracker_id,
@@ -181,7 +189,7 @@ def _next_target(
         step.tracker.instrument,
         order.side,
         view,
-        step=order.modifications + 1,
+        step=_price_step(step, order),
         max_slippage_percent=step.policy.max_slippage_percent,
         price_rejections=price_rejections(step.tracker) + pacing.prices_refused,
         tick_rejections=tick_rejections(step.tracker),
@@ -189,6 +197,12 @@ def _next_target(
     if not is_more_aggressive(order.side, limit, _standing_limit(step, order)):
         return _last_target(step, order, view)
     return OrderType.LIMIT, limit
+
+
+def _price_step(step: Step, order: TrackedOrder) -> int:
+    """Return the number of the next step toward the market; a modify that was refused was none."""
+    refused = step.pacing.of(order.client_order_id).modifies_refused
+    return order.modifications - refused + 1
 
 
 def _may_become_market(step: Step) -> bool:
@@ -204,7 +218,7 @@ def _last_target(
         step.tracker.instrument,
         order.side,
         view,
-        step=order.modifications + 1,
+        step=_price_step(step, order),
         max_slippage_percent=step.policy.max_slippage_percent,
     )
     is_limit = order.order_type is OrderType.LIMIT

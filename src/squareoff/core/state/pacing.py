@@ -29,8 +29,12 @@ class OrderPacing:
     priced_at_ns: int = 0
     limit_price_seen: Decimal | None = None
     """Limit price in the newest record since the last modify was decided."""
+    limit_before: Decimal | None = None
+    """Limit price at which it stood when the last modify was decided."""
     prices_refused: int = 0
     """Modifies of it that the broker refused for their price."""
+    modifies_refused: int = 0
+    """Modifies of it that the broker refused for what is not their price: none was a step."""
     is_too_large: bool = False
     """Whether a modify of it was turned away for its size, which only smaller slices can cure."""
     chases: int = 0
