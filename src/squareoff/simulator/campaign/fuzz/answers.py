@@ -1,7 +1,8 @@
 """Fuzz of REST answers: only the port's errors come out, and nothing is read that was not said.
 
-An empty result is only ever the broker's own empty list or its own 404, and an order is only
-accepted where the answer names it. Each call sends one request, whatever comes back.
+An empty result is only ever the broker's own empty list, its own 404 or its own code for an empty
+demat account, and an order is only accepted where the answer names it. Each call sends one request,
+whatever comes back.
 """
 
 import json
@@ -185,6 +186,8 @@ def _fault_of_result(name: str, wire: _Wire, result: Any) -> str:
         return "" if is_named and 200 <= answer.status < 300 else "accepted without an order id"
     if result == () and name.startswith("GET /orders/external"):
         return "" if _says_no_such_order(answer) else "absent without the broker's word for it"
+    if result == () and name == "GET /holdings" and _says_empty_demat(answer):
+        return ""
     if result == ():
         return "" if _is_list(answer.body) else "empty without an empty list"
     return ""
@@ -194,6 +197,18 @@ def _says_no_such_order(answer: HttpResponse) -> bool:
     """The broker says it by 404, by an empty list, or by its codes for it under 400."""
     is_coded = answer.status == 400 and any(code in answer.body for code in (b"906", b"907"))
     return answer.status == 404 or answer.body.strip() == b"[]" or is_coded
+
+
+def _says_empty_demat(answer: HttpResponse) -> bool:
+    """The broker says it by 500 and a code of its own, in either of two places (3.3)."""
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return False
+    codes = (said.get("errorCode"), said.get("internalErrorCode")) if isinstance(said, dict) else ()
+    return answer.status == 500 and any(
+        str(code).strip() in ("DH-1111", "DHOLDING_ERROR") for code in codes
+    )
 
 
 def _is_list(body: bytes) -> bool:
