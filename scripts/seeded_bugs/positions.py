@@ -87,6 +87,14 @@ BUGS = (
         tests=("tests/core/exits/test_sizing.py",),
     ),
     Bug(
+        name="closed-before-it-was-held",
+        careless="Lets a trade have closed units that were opened after it.",
+        file="core/exits/foreign_closes.py",
+        old="dated = [(_opened_ns(tracker, first_ns), tracker) for",
+        new="dated = [(0, tracker) for",
+        tests=("tests/core/exits/test_foreign_closes.py",),
+    ),
+    Bug(
         name="flat-without-trades",
         careless="Takes a flat position for closed although no trade explains it.",
         file="core/exits/closing.py",

@@ -1,7 +1,9 @@
 """Tests of foreign_closes: what others closed is booked where their trades explain it."""
 
+import random
 from dataclasses import replace
 from decimal import Decimal
+from itertools import combinations, permutations
 
 import pytest
 
@@ -226,3 +228,46 @@ def test_what_an_exit_at_rest_would_close_is_lost_last() -> None:
     assert (share.tracker_id, share.quantity) == ("trk-2", 50)
     shares = share_out([first, SECOND], 40, [by_hand(110)], OWN)
     assert [(each.tracker_id, each.quantity) for each in shares] == [("trk-1", 60), ("trk-2", 50)]
+
+
+def test_a_trade_closed_nothing_of_what_was_opened_after_it() -> None:
+    """The first's exit rests, and still it was the first's units that went: of the second, none
+    was held yet."""
+    first = Story(FIRST).work().tracker
+    early = replace(by_hand(60), exchange_time_ns=SECOND.created_at_ns - 30 * 10**9)
+    late = replace(by_hand(10, "140", 2), exchange_time_ns=SECOND.created_at_ns + 30 * 10**9)
+
+    (share,) = share_out([first, SECOND], 90, [early], OWN)
+    assert (share.tracker_id, share.quantity) == ("trk-1", 60)
+    shares = share_out([first, SECOND], 80, [early, late], OWN)
+    assert [(each.tracker_id, each.quantity, each.price) for each in shares] == [
+        ("trk-1", 60, Decimal(149)),
+        ("trk-2", 10, Decimal(140)),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_all_is_explained_that_some_matching_explains(seed: int) -> None:
+    """Against every way of giving single trades to single units, each held when it was made."""
+    chance = random.Random(seed)
+    minutes = [chance.randrange(10) for _ in range(4)]
+    trackers = [tracker(f"trk-{n}", 1, opened=60 * at) for n, at in enumerate(sorted(minutes))]
+    start_ns = FIRST.created_at_ns + 30 * 10**9
+    made = {Decimal(n): start_ns + chance.randrange(10) * 60 * 10**9 for n in range(100, 104)}
+    trades = [
+        replace(by_hand(1, str(price), int(price)), exchange_time_ns=at_ns)
+        for price, at_ns in made.items()
+    ]
+    missing = chance.randrange(1, 5)
+    is_explained = any(
+        all(t.created_at_ns <= made[price] for t, price in zip(losers, prices, strict=True))
+        for losers in combinations(trackers, missing)
+        for prices in permutations(made, missing)
+    )
+
+    shares = share_out(trackers, 4 - missing, trades, OWN)
+
+    assert len(shares) == (missing if is_explained else 0)
+    assert len({share.price for share in shares}) == len(shares)
+    opened = {tracker.tracker_id: tracker.created_at_ns for tracker in trackers}
+    assert all(opened[share.tracker_id] <= made[share.price] for share in shares)

@@ -3,18 +3,22 @@
 A person, another program or the broker's own square-off closes units of a position without us.
 Where several trackers hold one position of the broker, nobody can say whose units went, so a rule
 decides: the tracker that was opened first loses first, as the broker itself nets; what an exit is
-about to close goes last.
+about to close goes last. A trade closed nothing of a tracker that was opened after it.
 
 Invariants:
-1. Nothing is booked that foreign trades do not explain in full; each trade counts once.
+1. Nothing is booked that foreign trades do not explain in full; each trade counts once, and for a
+   tracker that was held when it was made.
 2. All that is booked is what is missing, and no tracker loses more than it holds.
 3. What the broker shows of an intraday key was opened today: of a tracker of an earlier day all is
    missing, whatever it shows.
 """
 
+import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import accumulate
 from typing import NamedTuple
 
 from squareoff.core.session.clock_skew import OFFSET_SECONDS_MAX
@@ -91,11 +95,15 @@ def share_out(
     missing = missing_quantity(trackers, net)
     if missing == 0:
         return ()
-    holders = holders_of(trackers)
-    pieces = unbooked_pieces(holders[0], trackers, trades, own)
-    if units_of(pieces) < missing:
+    trades = tuple(trades)
+    first_ns = _first_times(trades)
+    dated = [(_opened_ns(tracker, first_ns), tracker) for tracker in holders_of(trackers)]
+    dated.sort(key=lambda each: each[0])
+    pieces = unbooked_pieces(dated[0][1], trackers, trades, own)
+    lost = _lost_by(dated, missing, pieces)
+    if sum(lost) < missing:
         return ()
-    return tuple(_shares(holders, missing, pieces))
+    return tuple(_shares(dated, lost, pieces))
 
 
 def has_unnamed_order(trackers: Iterable[PositionTracker], side: Side) -> bool:
@@ -200,30 +208,60 @@ def _without_first(trades: Iterable[TradeReport], used: int) -> list[Piece]:
     return pieces
 
 
+class _Explained:
+    """How many units the pieces can still explain, by when what was closed was opened.
+
+    What was opened early may have been closed by any later piece, so what counts is the least that
+    is left since any time before an opening.
+    """
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        rows = sorted((_made_ns(piece), piece.quantity) for piece in pieces)
+        self._times = [made_ns for made_ns, _ in rows]
+        self._left_since = list(accumulate(quantity for _, quantity in reversed(rows)))[::-1]
+
+    def take(self, opened_ns: int, wanted: int) -> int:
+        """Give up to so many units to a tracker opened then; return how many."""
+        places = range(bisect_left(self._times, opened_ns) + 1)
+        if len(places) > len(self._times):
+            return 0
+        quantity = min(wanted, *(self._left_since[place] for place in places))
+        for place in places:
+            self._left_since[place] -= quantity
+        return quantity
+
+
 def _lost_by(
-    holders: Sequence[PositionTracker], missing: int
-) -> Iterator[tuple[PositionTracker, int]]:
-    """Yield who loses how much: what no exit is about to close goes first, for an exit at rest may
-    fill before it can be cancelled."""
-    lost = []
-    for tracker in holders:
-        free = max(0, tracker.open_quantity - tracker.exit_leaves_quantity)
-        lost.append(min(missing, free))
-        missing -= lost[-1]
-    for tracker, first in zip(holders, lost, strict=True):
-        further = min(missing, tracker.open_quantity - first)
-        missing -= further
-        if first + further:
-            yield tracker, first + further
+    dated: Sequence[tuple[int, PositionTracker]], missing: int, pieces: Iterable[Piece]
+) -> list[int]:
+    """Return who loses how much, as far as the pieces explain it: what no exit is about to close
+    goes first, for an exit at rest may fill before it can be cancelled."""
+    explained = _Explained(pieces)
+    lost = [0] * len(dated)
+    for keeps_exits in (True, False):
+        for place, (opened_ns, tracker) in enumerate(dated):
+            kept = tracker.exit_leaves_quantity if keeps_exits else 0
+            free = max(0, tracker.open_quantity - kept - lost[place])
+            taken = explained.take(opened_ns, min(missing, free))
+            lost[place] += taken
+            missing -= taken
+    return lost
 
 
 def _shares(
-    holders: Sequence[PositionTracker], missing: int, pieces: list[Piece]
+    dated: Sequence[tuple[int, PositionTracker]], lost: Sequence[int], pieces: list[Piece]
 ) -> Iterator[ForeignClose]:
-    for tracker, quantity in _lost_by(holders, missing):
-        taken = take_pieces(pieces, quantity)
-        last_ns = last_trade_ns(taken)
-        yield ForeignClose(tracker.tracker_id, quantity, average_price(taken), last_ns)
+    for (opened_ns, tracker), quantity in zip(dated, lost, strict=True):
+        if quantity:
+            taken = take_pieces(pieces, quantity, opened_ns)
+            last_ns = last_trade_ns(taken)
+            yield ForeignClose(tracker.tracker_id, quantity, average_price(taken), last_ns)
+
+
+def _made_ns(piece: Piece) -> float:
+    """Return when it was traded; what tells no time may have been traded at any."""
+    time_ns = piece.trade.exchange_time_ns
+    return math.inf if time_ns is None else time_ns
 
 
 def units_of(pieces: Iterable[Piece]) -> int:
@@ -231,16 +269,18 @@ def units_of(pieces: Iterable[Piece]) -> int:
     return sum(piece.quantity for piece in pieces)
 
 
-def take_pieces(pieces: list[Piece], quantity: int) -> list[Piece]:
-    """Take units off the front of the pieces, which hold as many."""
+def take_pieces(pieces: list[Piece], quantity: int, opened_ns: int = 0) -> list[Piece]:
+    """Take units off the pieces, oldest first, of those made since then, which hold as many."""
     taken: list[Piece] = []
-    while quantity:
-        units, trade = pieces.pop(0)
-        used = min(units, quantity)
-        taken.append(Piece(used, trade))
+    left: list[Piece] = []
+    for piece in pieces:
+        used = min(piece.quantity, quantity) if _made_ns(piece) >= opened_ns else 0
         quantity -= used
-        if units > used:
-            pieces.insert(0, Piece(units - used, trade))
+        if used:
+            taken.append(Piece(used, piece.trade))
+        if piece.quantity > used:
+            left.append(Piece(piece.quantity - used, piece.trade))
+    pieces[:] = left
     return taken
 
 
