@@ -29,6 +29,7 @@ from squareoff.services.orders.order_update_handler import OrderUpdateHandler
 from squareoff.services.positions.adoption import Adoption
 from squareoff.services.positions.broker_reads import BrokerReads, PositionsReading
 from squareoff.services.positions.foreign_closes import ForeignCloses
+from squareoff.services.positions.rival_orders import RivalOrders
 
 _log = structlog.get_logger("squareoff.reconciler")
 START_RETRY_SECONDS = 1.0
@@ -87,6 +88,7 @@ class Reconciler:
         self._pace = pace
         self._adoption = adoption
         self.foreign_closes = ForeignCloses(engine, reads, handler, clock)
+        self._rivals = RivalOrders(engine.book, alarms)
         self._reconciled_at_ns: int | None = None
         self._last_differences: frozenset[str] = frozenset()
         self._short_keys: frozenset[PositionKey] = frozenset()
@@ -168,6 +170,7 @@ class Reconciler:
             # An older reading may show what our own exit has closed since.
             await self._adopt(positions.rows, began)
             await self.foreign_closes.review(positions)
+            await self._rivals.review(orders, positions)
         unwatched = () if self._adoption is None else self._adoption.unwatched
         differences = (*self._differences(positions), *unwatched)
         await self._note(cause, ours, differences, unwatched)
