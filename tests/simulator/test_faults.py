@@ -44,9 +44,8 @@ def hits(made: FaultPlan, point: FaultPoint, count: int = 10) -> list[int]:
 )
 def test_where(where: dict[str, Any], point: FaultPoint, is_hit: bool) -> None:
     """A rule matches by method, path pattern or socket, and by the fields of the event."""
-    assert (
-        plan({"where": where, "what": {"refuse": True}}).decide(point, 0) is not NO_FAULT
-    ) is is_hit
+    made = plan({"where": where, "what": {"delay_ms": 1}})
+    assert (made.decide(point, 0) is not NO_FAULT) is is_hit
 
 
 @pytest.mark.parametrize(
@@ -131,6 +130,12 @@ def test_rules_are_described_and_lifted() -> None:
         {"what": {"security_id": "-1"}, "where": {"socket": "feed"}},
         {"what": {"security_id": "4294967296"}, "where": {"socket": "feed"}},
         {"what": {"time_shift_seconds": 1e300}, "where": {"socket": "feed"}},
+        {"what": {"refuse": True}, "where": {"socket": "feed"}},
+        {"what": {"price": "1"}, "where": {"socket": "order_update"}},
+        {"what": {"fields": {"status": "x"}}, "where": {"socket": "feed"}},
+        {"what": {"garbage": "text"}, "where": {"socket": "feed", "on": "subscribe"}},
+        {"what": {"status": 429}, "where": {"socket": "order_update", "on": "login"}},
+        {"what": {"delay_ms": 5}, "where": {"socket": "feed", "on": "connect"}},
     ],
     ids=str,
 )

@@ -131,6 +131,61 @@ def test_feed_disconnect_with_reason_and_lost_subscription(bench: Any) -> None:
     assert deaf.frames == []
 
 
+@pytest.mark.parametrize(
+    ("reason", "last", "ended"),
+    [(805, b"\x25\x03", "close"), ("reset", b"", "reset"), ("close", b"", "close")],
+)
+def test_a_subscription_can_end_the_feed(
+    bench: Any, reason: int | str, last: bytes, ended: str
+) -> None:
+    """With or without a reason, and without the first packets."""
+    bench.fault(where=FEED | {"on": "subscribe"}, what={"disconnect": reason})
+    sink, session = bench.subscribe(15, FUTURE)
+
+    assert b"".join(sink.frames)[-2:] == last
+    assert (sink.ended, session.is_open) == (ended, False)
+    assert bench.broker.feed.subscriptions() == []
+
+
+@pytest.mark.parametrize("packet", [{"feed_prev_close": "all"}, {"feed_status_packet": True}])
+def test_a_reason_takes_the_place_of_whatever_packet_comes_first(
+    make_bench: Callable[..., Any], packet: dict[str, Any]
+) -> None:
+    """The feed tells the previous close and its status before it tells a price."""
+    bench = make_bench(**packet)
+    bench.fault(where=FEED, what={"disconnect": 805}, how_often={"nth": 1})
+
+    sink, _ = bench.subscribe(15, FUTURE)
+
+    assert ([frame[0] for frame in sink.frames], sink.ended) == ([50], "close")
+
+
+def test_a_subscription_can_be_taken_late(bench: Any) -> None:
+    """What is told meanwhile is not told to it; one whose feed has ended by then is not taken."""
+    bench.fault(where=FEED | {"on": "subscribe"}, what={"delay_ms": 500})
+    sink, _ = bench.subscribe(15, FUTURE)
+    _, gone = bench.subscribe(15, FUTURE)
+    bench.broker.feed.disconnect(gone)
+    bench.tick("26000.0")
+    assert sink.frames == []
+
+    bench.run(500)
+    bench.tick("26001.0")
+    assert sink.frames != []
+    assert len(bench.broker.feed.subscriptions()) == 1
+
+
+@pytest.mark.parametrize("what", [{"drop": True}, {"silence": True}, {"delay_ms": 500}])
+def test_a_login_can_be_lost_or_late(bench: Any, what: dict[str, Any]) -> None:
+    """A session that is not logged in hears nothing, and nobody tells it so."""
+    bench.fault(where=UPDATES | {"on": "login"}, what=what)
+    sink = bench.listen()
+    assert (bench.broker.updates.session_count(), sink.ended) == (0, "")
+
+    bench.run(500)
+    assert bench.broker.updates.session_count() == int("delay_ms" in what)
+
+
 def test_old_time_stamps(bench: Any) -> None:
     """A packet can carry the trade time of long ago."""
     sink, _ = bench.subscribe(15, FUTURE)

@@ -78,6 +78,17 @@ class What(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partial_fill: int | None = None
     reject: str = ""
 
+    @property
+    def disconnect_reason(self) -> int | None:
+        """Return the reason with which the feed is ended, None where it is not, or without one."""
+        code = self.disconnect
+        return None if isinstance(code, bool | str) else code
+
+    @property
+    def end_style(self) -> Literal["reset", "close"]:
+        """Return how a connection ends that the rule ends."""
+        return "reset" if self.disconnect in (True, "reset") else "close"
+
 
 class HowOften(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which of the matching events: by chance, by number (from 1), every n-th; at most `times`."""
@@ -260,6 +271,19 @@ _FOR_CALLS = (
 )  # fmt: skip
 """What befalls only one of the two; the rest, `refuse`, `delay_ms` and `status`, befalls both."""
 
+_ON_OCCASION = {
+    "frame": ("delay_ms", *_FOR_FRAMES),
+    "connect": ("refuse", "status", "disconnect"),
+    "login": ("delay_ms", "drop", "silence", "disconnect"),
+    "subscribe": ("delay_ms", "drop", "silence", "disconnect"),
+}
+"""What can befall each event of a socket."""
+
+_OF_OTHER_SOCKET = {
+    "order_update": ("price", "time_shift_seconds", "security_id"),
+    "feed": ("fields",),
+}
+
 
 def _check_sense(rule: FaultRule, place: str) -> None:
     """Raise ValueError for what never could strike, or only fails once it does."""
@@ -272,9 +296,9 @@ def _check_sense(rule: FaultRule, place: str) -> None:
         if name.endswith("_ms") and list(numbers) != sorted(numbers):
             raise ValueError(f"{value} begins above its end - at `{place}.{part}.{name}`")
     what = rule.what
-    strangers, event = (_FOR_CALLS, "a socket") if rule.where.socket else (_FOR_FRAMES, "a call")
-    for name in strangers:
+    for name in _strangers(rule.where):
         if getattr(what, name) != getattr(_NOTHING, name):
+            event = f"a {rule.where.on} of {rule.where.socket}" if rule.where.socket else "a call"
             raise ValueError(f"{name} cannot befall {event} - at `{place}.what.{name}`")
     if what.status and not 100 <= what.status <= 599:
         raise ValueError(f"{what.status} is no HTTP status - at `{place}.what.status`")
@@ -282,6 +306,14 @@ def _check_sense(rule: FaultRule, place: str) -> None:
         _check_packs("<f", float, what.price, f"{place}.what.price")
     if what.security_id:
         _check_packs("<I", int, what.security_id, f"{place}.what.security_id")
+
+
+def _strangers(where: Where) -> tuple[str, ...]:
+    """Return what cannot befall an event there."""
+    if not where.socket:
+        return _FOR_FRAMES
+    possible = set(_ON_OCCASION[where.on]) - set(_OF_OTHER_SOCKET[where.socket])
+    return tuple(name for name in What.__struct_fields__ if name not in possible)
 
 
 def _check_packs(field_format: str, kind: type[float] | type[int], text: str, place: str) -> None:

@@ -9,7 +9,7 @@ from squareoff.domain.instruments import ExchangeSegment, InstrumentId
 from squareoff.domain.time import seconds_to_ns
 from squareoff.simulator.agenda import Agenda
 from squareoff.simulator.conduct import BrokerConduct
-from squareoff.simulator.faults import FaultPoint, What
+from squareoff.simulator.faults import FaultDecision, FaultPoint, What
 from squareoff.simulator.market import InstrumentDay
 from squareoff.simulator.packets import (
     INDEX,
@@ -132,9 +132,7 @@ class FeedHub:
             session.end("close")
             self.disconnect(session)
         elif code in MODES:
-            point = FaultPoint(socket="feed", on="subscribe", fields={"mode": code})
-            if not self._gate.decide(point, now_ns, entry).what.drop:
-                self._subscribe(session, wanted, code, now_ns)
+            self._take_subscription(session, wanted, code, entry, now_ns)
         elif code - 1 in MODES:
             for instrument_id in wanted:
                 session.subscriptions.pop((instrument_id, code - 1), None)
@@ -148,9 +146,36 @@ class FeedHub:
                 ):
                     self._push_one(session, instrument_id, mode, now_ns)
 
+    def _take_subscription(
+        self,
+        session: FeedSession,
+        wanted: list[InstrumentId],
+        mode: int,
+        entry: dict[str, Any],
+        now_ns: int,
+    ) -> None:
+        """Subscribe at once or late, or lose the request, as the rules have it."""
+        point = FaultPoint(socket="feed", on="subscribe", fields={"mode": mode})
+        decision = self._gate.decide(point, now_ns, entry)
+        if decision.what.disconnect is not False:
+            self._end_as_told(session, decision.what)
+        elif not (decision.what.drop or decision.what.silence):
+            self._gate.after(
+                decision, now_ns, lambda at_ns: self._subscribe(session, wanted, mode, at_ns)
+            )
+
+    def _end_as_told(self, session: FeedSession, what: What) -> None:
+        if (reason := what.disconnect_reason) is not None:
+            self.end(session, reason)
+            return
+        session.end(what.end_style)
+        self.disconnect(session)
+
     def _subscribe(
         self, session: FeedSession, wanted: list[InstrumentId], mode: int, now_ns: int
     ) -> None:
+        if not session.is_open:
+            return
         conduct = self._conduct()
         session.subscriptions.update({(instrument_id, mode): None for instrument_id in wanted})
         distinct = {instrument_id for instrument_id, _ in session.subscriptions}
@@ -175,11 +200,12 @@ class FeedHub:
                 close=day.listing.previous_close,
                 open_interest=day.previous_open_interest,
             )
-            packet = previous_close_packet(image)
-            self._send(session, [packet], instrument_id, mode, now_ns)
+            decision = self._gate.decide(self._point(instrument_id, mode), now_ns)
+            self._send(session, [previous_close_packet(image)], decision, now_ns)
         if conduct.feed_status_packet:
+            decision = self._gate.decide(self._point(instrument_id, mode), now_ns)
             packet = status_packet(instrument_id.exchange_segment)
-            self._send(session, [packet], instrument_id, mode, now_ns)
+            self._send(session, [packet], decision, now_ns)
         if conduct.feed_snapshot and day.last_price is not None:
             self._push_one(session, instrument_id, mode, now_ns)
 
@@ -187,29 +213,21 @@ class FeedHub:
         self, session: FeedSession, instrument_id: InstrumentId, mode: int, now_ns: int
     ) -> None:
         conduct, day = self._conduct(), self._days[instrument_id]
-        point = self._point(instrument_id, mode)
-        decision = self._gate.decide(point, now_ns)
+        decision = self._gate.decide(self._point(instrument_id, mode), now_ns)
         image = _distorted(day.feed_image(conduct, now_ns), decision.what)
-        packets = [_measured(packet, conduct) for packet in _packets(image, mode, conduct)]
-        frames = [b"".join(packets)] if conduct.feed_concatenate else packets
-        code = decision.what.disconnect
-        if isinstance(code, int) and not isinstance(code, bool):
-            self.end(session, code)
-            return
-        for frame in frames:
-            self._gate.push_decided(session, frame, decision, now_ns)
+        self._send(session, _packets(image, mode, conduct), decision, now_ns)
 
     def _send(
-        self,
-        session: FeedSession,
-        packets: list[bytes],
-        instrument_id: InstrumentId,
-        mode: int,
-        now_ns: int,
+        self, session: FeedSession, packets: list[bytes], decision: FaultDecision, now_ns: int
     ) -> None:
-        for packet in packets:
-            frame = _measured(packet, self._conduct())
-            self._gate.push(session, frame, self._point(instrument_id, mode), now_ns)
+        """Send what the feed tells at one moment; a reason to disconnect goes out in its stead."""
+        if (reason := decision.what.disconnect_reason) is not None and session.is_open:
+            self.end(session, reason)
+            return
+        conduct = self._conduct()
+        frames = [_measured(packet, conduct) for packet in packets]
+        for frame in [b"".join(frames)] if conduct.feed_concatenate else frames:
+            self._gate.push_decided(session, frame, decision, now_ns)
 
     def _point(self, instrument_id: InstrumentId, mode: int) -> FaultPoint:
         fields = {

@@ -231,8 +231,8 @@ class SimulatorServer:
 
     async def _serve_feed(self, request: web.Request) -> web.StreamResponse:
         what = self._connect_fault(request, "feed")
-        reason = _reason_of(what)
-        refused = None if reason else _refused_upgrade(request, what)
+        reason = what.disconnect_reason
+        refused = _refused_upgrade(request, what) if reason is None else None
         if refused is not None:
             return refused
         web_socket = web.WebSocketResponse(autoping=False, timeout=CLOSE_SECONDS_MAX)
@@ -240,7 +240,7 @@ class SimulatorServer:
         sink = SocketSink()
         hub = self._broker.feed
         session = hub.connect(sink, request.query, self.now_ns())
-        if reason and session.is_open:
+        if reason is not None and session.is_open:
             hub.end(session, reason)
         pong = _Pong(self.now_ns())
         try:
@@ -313,12 +313,6 @@ def _refused_upgrade(request: web.Request, what: What) -> web.Response | None:
         reset_connection(request)
         return web.Response(status=503)
     return web.Response(status=what.status) if what.status else None
-
-
-def _reason_of(what: What) -> int:
-    """Return the reason with which the feed is to end right after the upgrade, 0 for none."""
-    code = what.disconnect
-    return code if isinstance(code, int) and not isinstance(code, bool) else 0
 
 
 class _Pong:

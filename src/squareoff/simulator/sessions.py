@@ -106,13 +106,16 @@ class FrameGate:
             return
         if what.garbage is not None:
             frame = self._spoilt(frame, what.garbage)
-        action = self._delivery(session, frame, what.duplicate, what.reorder)
+        self.after(decision, now_ns, self._delivery(session, frame, what.duplicate, what.reorder))
+        if what.disconnect is not False:
+            session.end(what.end_style)
+
+    def after(self, decision: FaultDecision, now_ns: int, action: Callable[[int], None]) -> None:
+        """Act at once, or as late as the decision says."""
         if decision.delay_ns:
             self._agenda.add(now_ns + decision.delay_ns, action)
         else:
             action(now_ns)
-        if what.disconnect is not False:
-            session.end("reset" if what.disconnect in (True, "reset") else "close")
 
     def _delivery(
         self, session: Session, frame: Frame, duplicates: int, reorder: int

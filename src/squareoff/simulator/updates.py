@@ -1,7 +1,7 @@
 """The order-update socket: login, and pushing `order_alert` to all sessions of an account (6)."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from squareoff.domain.time import seconds_to_ns
@@ -65,6 +65,11 @@ class OrderUpdateHub:
         )
         if client_id is None or decision.what.disconnect is not False:
             self._refuse(session)
+        elif not (decision.what.drop or decision.what.silence):
+            self._gate.after(decision, now_ns, lambda _: self._let_in(session, client_id, login))
+
+    def _let_in(self, session: Session, client_id: str, login: Mapping[str, Any]) -> None:
+        if not session.is_open:
             return
         session.client_id, session.token = client_id, str(login.get("Token", ""))
         if self._conduct().login_answer == "json":
