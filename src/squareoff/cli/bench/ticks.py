@@ -245,11 +245,13 @@ def _seconds(work: Callable[[], object]) -> float:
 def _bytes_per_position(count: int, instruments: int) -> int:
     """Return what one more position takes, beside its tracker: of twice as many less as many."""
     trackers = positions(2 * count, instruments)
+    _bytes(trackers[:count], instruments)  # what is kept since the first time is nobody's share
     once, twice = (_bytes(trackers[:number], instruments) for number in (count, 2 * count))
     return round((twice - once) / count)
 
 
 def _bytes(trackers: list[PositionTracker], instruments: int) -> int:
+    gc.collect()  # nor is what the end of leftovers leaves behind
     tracemalloc.start()
     try:
         stage = TickStage(trackers)
